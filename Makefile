@@ -1,0 +1,80 @@
+# `make demo` shows runguard at work, `make test` is the whole gate; both make .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+WORKERS ?= logical
+PYTEST_ARGS ?=
+
+# A checkout that was moved or copied, or whose interpreter is gone, gets a new .venv:
+# the installed scripts and the editable install hold absolute paths.
+VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
+	&& $(BIN)/python -c "import pip" 2>/dev/null && echo yes)
+
+.PHONY: help demo test lint types format constraints clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server)"
+	@echo "make test         the whole gate: format, lint, types, tests"
+	@echo "make lint         ruff alone;  make types: mypy and basedpyright alone"
+	@echo "make format       let ruff rewrite the sources"
+	@echo "make constraints  pin the newest versions that fit together in constraints.txt"
+	@echo "make clean        remove .venv and every cache"
+
+demo: $(VENV)/.demo
+	@$(BIN)/runguard demo $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
+
+test: lint types
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "runguard needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' can make no virtual environment: its modules venv and ensurepip are missing." >&2; \
+	  echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	@echo "$(CURDIR)" > $@
+
+$(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[binary,cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	@touch $@ $(VENV)/.demo
+
+ifneq ($(VENV_WORKS),yes)
+.PHONY: $(VENV)/.made
+endif
+
+# Frozen from an environment of its own, so that nothing installed by hand gets in.
+constraints:
+	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(PYTHON) -m venv "$$folder"; \
+	"$$folder/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'; \
+	"$$folder/bin/python" -m pip install --quiet --editable '.[all]' --group dev; \
+	{ echo "# The versions the gate runs with; \`make constraints\` makes this file anew."; \
+	  "$$folder/bin/python" -m pip freeze --exclude-editable; } > "$$folder/constraints.txt"; \
+	cp "$$folder/constraints.txt" constraints.txt
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
