@@ -1,0 +1,102 @@
+"""What every test may ask for: PostgreSQL databases, and a world of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.postgres import PostgresAddress, PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Read here once: inside a test the environment holds no RUNGUARD_ name.
+EXTERNAL_URL = os.environ.get("RUNGUARD_TEST_DATABASE_URL")
+VERSION = int(os.environ.get("RUNGUARD_TEST_POSTGRES_VERSION", "18"))
+
+_shared_server = pytest.StashKey[PostgresServer]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Let pytest-xdist's controller own the one server that all its workers use."""
+    if EXTERNAL_URL:
+        return
+    stash = node.config.stash
+    if _shared_server not in stash:
+        stash[_shared_server] = PostgresServer(version=VERSION).start()
+    node.workerinput["postgres_url"] = stash[_shared_server].url()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if server := config.stash.get(_shared_server, None):
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresAddress]:
+    """The shared server: make databases on it, never stop it (that is `private_postgres`)."""
+    given = EXTERNAL_URL or getattr(request.config, "workerinput", {}).get("postgres_url")
+    if given:
+        yield PostgresAddress(given)
+        return
+    with PostgresServer(version=VERSION) as server:
+        yield server
+
+
+@pytest.fixture
+def pg_url(postgres: PostgresAddress) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database that nobody else uses."""
+    with postgres.database() as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture(scope="session")
+def _migrated_template(postgres: PostgresAddress) -> Iterator[str]:
+    from runguard._storage.migrations import upgrade
+
+    with postgres.database() as name:
+        upgrade(postgres.url(name))
+        yield name
+
+
+@pytest.fixture
+def migrated_pg_url(postgres: PostgresAddress, _migrated_template: str) -> Iterator[str]:
+    """The same with runguard's newest schema in it."""
+    with postgres.database(template=_migrated_template) as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[Callable[..., PostgresServer]]:
+    """Starts servers of the test's own, to be stopped, killed and restarted; takes its options."""
+    with contextlib.ExitStack() as servers:
+        yield lambda **options: servers.enter_context(
+            PostgresServer(**{"version": VERSION, **options})
+        )
+
+
+@pytest.fixture(autouse=True)
+def _world_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the developer's and no state of another test reaches a test."""
+    for name in os.environ:
+        if name.startswith("RUNGUARD_") or name in {
+            "ALERT_COOLDOWN_MINUTES",
+            "JOB_LOCK_TTL_SECONDS",
+        }:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    yield
+    if "runguard" in sys.modules:
+        with contextlib.suppress(ImportError):
+            from runguard.testing import reset
+
+            reset()
