@@ -58,7 +58,8 @@ def _named_or_whole(match: re.Match[str]) -> Iterable[Span]:
 # --- The vocabulary. All but the token shapes run on lower-cased text. ---------------------------
 
 _SENSITIVE = (
-    r"(?:pass(?:word|wd|phrase|code|key)(?:[_-]?(?:hash|digest))?|(?<=[_.\-])pass|pwd"
+    r"(?:pass(?:word|wd|phrase|code|key)(?:[_-]?(?:hash|digest))?|(?<=[_.\-])pass"
+    r"|pwd(?!=/(?:app|data|home|mnt|opt|root|srv|tmp|usr|var|work)\b)"
     r"|secret(?:[_\-. ]?access)?(?:[_\-. ]?key)?(?:_base)?|token|credentials?|jwt"
     r"|shared[_\-]?access[_\-]?signature"
     r"|(?:api|access|private|account|signing|encryption|master|auth|storage)[_\-. ]?key)\d{0,2}"
@@ -91,8 +92,11 @@ _QUOTED = (
     r"|\\{1,4}[\"']((?:[^\"'\\\n]|\\{3,}[\"']|\\++[^\"'\\\n])*+))"
 )
 # A separator or closer ends a bare value only where what follows shows it: passwords hold them too.
-_END = r"(?=[\s,;&'\"<>()\[\]{}\\/]|\Z|[\"']?[\w.\-\[\]]{1,64}+[\"']?[ \t]?[=:])"
-_BARE = r"((?:[^\s,;&'\"<>)\]}]|[,;&'\"<>)\]}](?!" + _END + r"))++)"
+_END = (
+    r"[,;&'\"<>)\]}]{0,8}+(?:\s|\Z|\\[nrt]|(?<=<)/|[\[{(]"
+    r"|[\w.\-\[\]]{1,64}+(?:[\"']?[ \t]?=|[\"'][ \t]?:))"
+)
+_BARE = r"((?:[^\s,;&'\"<>)\]}]|(?!" + _END + r")[,;&'\"<>)\]}])++)"
 _OPERATOR = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
 _TOKENS = "|".join(
     [
@@ -119,6 +123,10 @@ def _userinfo(match: re.Match[str]) -> Iterable[Span]:
             yield match.span("user")
         return
     at = zone.rfind("@")
+    for query in re.finditer(r"@([^\s@?]*+)\?[\w.\-]{1,64}+=", zone):
+        if set(query[1]) & set("./:"):  # `@host.example/path?mail=`: a later `@` is the query's
+            at = query.start()
+            break
     if at < 0 and len(zone) <= _LONGEST_USERINFO:
         return
     if web and (len(user) >= 20 or at == 0):  # `https://KEY:@`, `https://KEY:x-oauth-basic@`
@@ -169,13 +177,13 @@ def _rules() -> tuple[_Rule, ...]:
             r"(?<![a-z0-9+/=])((?:[a-z0-9+/=]{16,128}+(?:\\[nr]|\s){1,4}+){1,100}+)"
             r"-----end [a-z0-9 ]{0,32}private key",
         ),
-        # The zone ends where another URL, a query, or a closing quote begins.
+        # The zone ends where another URL or a closing quote begins.
         rule(
             "URL userinfo",
             "//",
             r"(?P<web>(?:https?|wss?):)?//(?P<user>[^\s:/@?#\[\]]{0,4096}+)"
             r"(?:@|:(?!\d{1,5}(?:[/?#,;)\]}>\"'\s]|\Z))"
-            r"(?P<zone>(?:[^\s:?\"']|:(?!//)|\?(?![\w.\-]{1,64}+=)|[\"'](?![\s,;:)\]}>]|\Z))*+))",
+            r"(?P<zone>(?:[^\s:\"']|:(?!//)|[\"'](?![\s,;:)\]}>]|\Z))*+))",
             _userinfo,
         ),
         rule(
@@ -301,7 +309,7 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "SQLAlchemy parameters",
             "[parameters: ",
-            r"\[parameters: ((?:(?!\](?:\n|\\n|\Z))(?s:.))*+)",
+            r"\[parameters: ((?:(?!\](?:\n|\Z|\\n\(background))(?s:.))*+)",
         ),
         rule(
             "unique violation",
@@ -576,6 +584,9 @@ class _JsonWalk:
                 fields = dataclasses.fields(cast("type", value))
                 pairs = [(field.name, getattr(value, field.name)) for field in fields]
                 return self._mapping(pairs, len(pairs), depth)
+            if isinstance(value, set | frozenset):  # an order that does not depend on the process
+                some = itertools.islice(value, self.items)
+                return self._list(sorted(some, key=str), len(value), depth)
             sequence = cast("Sequence[object]", value)
             return self._list(sequence, len(sequence), depth)
         finally:
