@@ -72,8 +72,8 @@ _QUERY_NAME = (
 )
 # What follows a secret's name in prose or as a placeholder: `token: expired`, `password=%s`.
 _NO_VALUE = (
-    r"(?!(?:none|null|nil|true|false|undefined|\*{3,}|%s|%\(\w+\)s|\?|\$\d{1,2}|:\w+(?=[\s,)]|\Z)"
-    r"|\[(?:secure|filtered)\]|<\w+>)(?!\w))"
+    r"(?!(?:none|null|nil|true|false|undefined|\*{3,}+|%s|%\(\w++\)s|\?|\$\d{1,2}|:\w++(?=[\s,)]|\Z)"
+    r"|\[(?:secure|filtered)\]|<\w++>)(?!\w))"
 )
 _NO_PROSE = (
     r"(?!(?:a|an|and|any|are|at|authentication|be|been|but|by|can|cannot|contains?|could|denied"
@@ -89,7 +89,7 @@ _NO_PROSE = (
 _QUOTED = (
     r"(?:[bru]{0,2}'(?:((?:[^'\\]|\\(?s:.)|''){0,2048}+)'|([^\n]*+))"
     r'|[bru]{0,2}"(?:((?:[^"\\]|\\(?s:.)){0,2048}+)"|([^\n]*+))'
-    r"|\\{1,4}[\"']((?:[^\"'\\\n]|\\{3,}[\"']|\\++[^\"'\\\n])*+))"
+    r"|\\{1,4}[\"']((?:[^\"'\\\n]|\\{3,}+[\"']|\\++[^\"'\\\n])*+))"
 )
 # A separator or closer ends a bare value only where what follows shows it: passwords hold them too.
 _END = (
@@ -183,7 +183,7 @@ def _rules() -> tuple[_Rule, ...]:
             "//",
             r"(?P<web>(?:https?|wss?):)?//(?P<user>[^\s:/@?#\[\]]{0,4096}+)"
             r"(?:@|:(?!\d{1,5}(?:[/?#,;)\]}>\"'\s]|\Z))"
-            r"(?P<zone>(?:[^\s:\"']|:(?!//)|[\"'](?![\s,;:)\]}>]|\Z))*+))",
+            r"(?P<zone>(?:[^\s,;|\"']|[,;|](?![a-z][\w+.\-]{0,32}+://)|[\"'](?![\s,;:)\]}>]|\Z))*+))",
             _userinfo,
         ),
         rule(
@@ -196,8 +196,8 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "header, quoted as a whole",
             "authorization cookie",
-            rf"'[\w-]{{0,32}}{_HEADER}[ \t]*:[ \t]*(?:{scheme}[ ]+)?([^'\n]++)"
-            rf"|\"[\w-]{{0,32}}{_HEADER}[ \t]*:[ \t]*(?:{scheme}[ ]+)?([^\"\n]++)",
+            rf"'[\w-]{{0,32}}{_HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^'\n]++)"
+            rf"|\"[\w-]{{0,32}}{_HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^\"\n]++)",
         ),
         rule(
             "header, name and value quoted",
@@ -209,7 +209,7 @@ def _rules() -> tuple[_Rule, ...]:
             "authorization cookie",
             rf"{_HEADER}[ \t]{{0,8}}[:=][ \t]{{0,8}}+(?![\"'\\])"
             + _NO_PROSE
-            + rf"(?:{scheme}[ ]+([^\s,'\"]++)|((?:(?!\\[rn])[^\n])++))",
+            + rf"(?:{scheme}[ ]++([^\s,'\"]++)|((?:(?!\\[rn])[^\n])++))",
         ),
         rule(
             "header in a tuple",
@@ -219,8 +219,8 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "bearer",
             "bearer",
-            r"(?<![\w-])(?i:bearer)[ \t]++(?!(?i:tokens?|auth\w*|realm|error\w*|scopes?"
-            r"|schemes?|creden\w*|header\w*|format|prefix|challenge|required|missing|invalid|expected|method)(?![\w.~+/-]))"
+            r"(?<![\w-])(?i:bearer)[ \t]++(?!(?i:tokens?|auth\w*+|realm|error\w*+|scopes?"
+            r"|schemes?|creden\w*+|header\w*+|format|prefix|challenge|required|missing|invalid|expected|method)(?![\w.~+/-]))"
             r"([\w.~+/=:%-]{6,}+)",
             lowered=False,
         ),
@@ -233,8 +233,8 @@ def _rules() -> tuple[_Rule, ...]:
             r"([\w+/=-]{6,}+)",
             lowered=False,
         ),
-        rule("token", "token", r"(?<![\w-])token[ \t]+(?=[a-z_-]{0,64}\d)([\w-]{20,}+)(?!=)"),
-        rule("digest", "digest", r"(?<![\w-])digest[ \t]+(username=[^\n]++)"),
+        rule("token", "token", r"(?<![\w-])token[ \t]++(?=[a-z_-]{0,64}\d)([\w-]{20,}+)(?!=)"),
+        rule("digest", "digest", r"(?<![\w-])digest[ \t]++(username=[^\n]++)"),
         rule(
             "JSON web token",
             "eyj",
@@ -269,7 +269,7 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "quoted password",
             "pass identified",
-            rf"(?:pass(?:word|phrase)|identified by)[ \t]+(?!b\b){_QUOTED}",
+            rf"(?:pass(?:word|phrase)|identified by)[ \t]++{_QUOTED}",
         ),
         rule("auth tuple", "auth", r"(?<![a-z])auth[ \t]?=[ \t]?(?:\w{1,64}auth)?\(([^()\n]++)\)"),
         rule("cookie jar", "<cookie", r"<cookie [^\s=]{1,128}+=(\S++)"),
@@ -303,7 +303,7 @@ def _rules() -> tuple[_Rule, ...]:
             r"|percent-encoded (?:token|value): \"((?:(?!\"(?:\n|\Z))[^\n])*+)"
             r"|invalid integer value \"([^\"\n]*+)\" for connection option \"port\""
             r"|port(?: could not be cast to integer value as| number)?:? "
-            r"[\"']([^\"'\n]*[^\"'\n\d][^\"'\n]*)[\"']"
+            r"[\"'](?!\d*+[\"'])([^\"'\n]++)"
             r"|host(?: ?name)? [\"']([^\"'\n@]{0,512}+)@",
         ),
         rule(
@@ -567,9 +567,9 @@ class _JsonWalk:
 
     def text(self, text: str, *, limit: int = DEFAULT_LIMIT) -> str:
         """Clean a text, as far as the bound on all texts together allows."""
-        limit = min(limit, self.characters)
-        self.characters -= min(len(text), limit + _GUARD if limit else 0, self.characters)
-        return self.redactor.clean(text, limit=max(limit, _MARK_ROOM))
+        limit = min(limit, max(self.characters, _MARK_ROOM))
+        self.characters -= min(len(text), limit + _GUARD)  # what it costs, not what it shows
+        return self.redactor.clean(text, limit=limit)
 
     def _container(self, value: object, depth: int) -> object:
         if id(value) in self.path:
@@ -597,7 +597,7 @@ class _JsonWalk:
     ) -> dict[str, object]:
         cleaned: dict[str, object] = {}
         for shown, (key, value) in enumerate(pairs):
-            if self.items <= 0:
+            if self.items <= 0 or self.characters <= 0:
                 cleaned["…"] = f"[cut: {size - shown:,} more items]"
                 break
             self.items -= 1
@@ -614,7 +614,7 @@ class _JsonWalk:
         cleaned: list[object] = []
         hide = False
         for shown, value in enumerate(values):
-            if self.items <= 0:
+            if self.items <= 0 or self.characters <= 0:
                 cleaned.append(f"[cut: {size - shown:,} more items]")
                 break
             self.items -= 1

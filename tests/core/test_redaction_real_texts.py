@@ -40,7 +40,8 @@ def requests_bad_status() -> object:
     response.status_code = 503
     response.reason = "Service Unavailable"
     response.url = "https://app:hunter2@api.example/orders?api_key=hunter2&page=3"
-    return response.raise_for_status()
+    response.raise_for_status()
+    return response
 
 
 def requests_malformed_url() -> object:
