@@ -62,7 +62,7 @@ _SENSITIVE = (
     r"|pwd(?!=/(?:app|data|home|mnt|opt|root|srv|tmp|usr|var|work)\b)"
     r"|secret(?:[_\-. ]?access)?(?:[_\-. ]?key)?(?:_base)?|token|credentials?|jwt"
     r"|shared[_\-]?access[_\-]?signature"
-    r"|(?:api|access|private|account|signing|encryption|master|auth|storage)[_\-. ]?key)\d{0,2}"
+    r"|(?:api|access|private|account|signing|encryption|master|auth)[_\-. ]?key)\d{0,2}"
 )
 _NAME_HINTS = ("pass", "pwd", "secret", "token", "credential", "jwt", "key", "signature")
 _HEADER = r"(?:authorization|(?:set-)?cookie2?)"
@@ -251,7 +251,7 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "pair",
             " ".join(_NAME_HINTS),
-            rf"(?<!nexpected ){pair}(?:=>|[:!]?={{1,3}}|:(?!:)[ \t]{{0,8}}+{_NO_PROSE})"
+            rf"(?<!nexpected )(?<!//)(?<!//x-access-){pair}(?:=>|[:!]?={{1,3}}|:(?!:)[ \t]{{0,8}}+{_NO_PROSE})"
             rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{_NO_VALUE}"
             rf"(?:{_QUOTED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){_BARE})",
         ),

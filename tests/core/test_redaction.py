@@ -44,6 +44,8 @@ MARKED = [
     "mongodb://a:<<hunter2>>@h1,mongodb://b:<<other3>>@h2/db",
     "urls: 'http://a:<<hunter2>>@h1/', 'http://b:<<other3>>@h2/'",
     "dial app:<<hunter2>>@tcp(db:3306)/sales",
+    "git clone https://x-access-token:<<hunter2>>@git.example.com/r",
+    "//token:<<hunter2>>@h.example/x",
     # URL query, fragment and path
     "https://h.example/cb#access_token=<<hunter2>>&state=1",
     "https://h.example/?u=x%26token%3D<<hunter2>>%26n=1",
@@ -274,6 +276,8 @@ KeyError: 'user_id'
 key=42
 key: 42
 primary key: id
+storage key: orders/2026
+cache key=user:42:token
 foreign key: user_id
 sort_key=created_at
 monkey=banana
