@@ -97,7 +97,7 @@ _END = (
     r"|[\w.\-\[\]]{1,64}+(?:[\"']?[ \t]?=|[\"'][ \t]?:))"
 )
 _BARE = r"((?:[^\s,;&'\"<>)\]}]|(?!" + _END + r")[,;&'\"<>)\]}])++)"
-_OPERATOR = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
+_AFTER_NAME = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
 _TOKENS = "|".join(
     [
         r"gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_\w{16,}+|gl(?:pat|dt|rt|sa|cbt|ptt)[-_][\w-]{16,}+",
@@ -162,7 +162,7 @@ def _rules() -> tuple[_Rule, ...]:
     ) -> _Rule:
         return _Rule(name, tuple(hints.split()), re.compile(pattern), spans, lowered)
 
-    pair = _SENSITIVE + r"(?: (?:provided|used|given))?" + _OPERATOR
+    pair = _SENSITIVE + r"(?: (?:provided|used|given))?" + _AFTER_NAME
     scheme = r"(?:bearer|basic|token|bot|apikey|api-key|negotiate|ntlm|key)"
     return (
         # To the END line; a key without one takes all the rest of the text with it.
@@ -251,7 +251,8 @@ def _rules() -> tuple[_Rule, ...]:
         rule(
             "pair",
             " ".join(_NAME_HINTS),
-            rf"(?<!nexpected )(?<!//)(?<!//x-access-){pair}(?:=>|[:!]?={{1,3}}|:(?!:)[ \t]{{0,8}}+{_NO_PROSE})"
+            rf"(?<!nexpected )(?<!//)(?<!//x-access-){pair}"
+            rf"(?:=>|[:!]?={{1,3}}|:(?!:)[ \t]{{0,8}}+{_NO_PROSE})"
             rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{_NO_VALUE}"
             rf"(?:{_QUOTED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){_BARE})",
         ),
