@@ -42,6 +42,9 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 $(VENV)/.made:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "runguard needs Python 3.11 or newer; there is no '$(PYTHON)' here." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "runguard needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
