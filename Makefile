@@ -27,7 +27,7 @@ demo: $(VENV)/.demo
 	@$(BIN)/runguard demo $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
 
 test: lint types
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
