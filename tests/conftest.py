@@ -96,7 +96,6 @@ def _world_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     yield
     if "runguard" in sys.modules:
-        with contextlib.suppress(ImportError):
-            from runguard.testing import reset
+        from runguard.testing import reset
 
-            reset()
+        reset()
