@@ -1,0 +1,105 @@
+"""The application: its commands, and what its exit codes mean."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
+from . import database, doctor, playing, reading
+from .options import help_end
+from .output import say
+
+EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
+    ConfigurationError: 2,
+    StoreUnavailable: 3,
+    SchemaOutOfDate: 4,
+}
+
+
+class _Commands(TyperGroup):
+    """Turns every error of runguard's own into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RunguardError as error:
+            say(f"runguard: {error}")
+            raise typer.Exit(EXIT_CODE_OF.get(type(error), 1)) from error
+
+
+app = typer.Typer(
+    name="runguard",
+    cls=_Commands,
+    help="Every run of a job leaves a trace; every kind of failure raises exactly one alert.",
+    epilog=help_end("runguard demo", "runguard runs --status failed --since 24h").strip(),
+    no_args_is_help=True,
+    rich_markup_mode=None,  # help is plain text: quick, and the same in a pipe
+    pretty_exceptions_enable=False,
+)
+
+app.command(epilog=help_end("runguard demo", "runguard demo --database-url postgresql://…"))(
+    playing.demo
+)
+app.command(
+    epilog=help_end(
+        "runguard doctor", "runguard doctor --json | jq '.[] | select(.remedy != \"\")'"
+    )
+)(doctor.doctor)
+app.command(
+    epilog=help_end(
+        "runguard runs",
+        "runguard runs --job enrolment_sync --status failed --since 24h",
+        "runguard runs --group timeout --limit 100 --json",
+    )
+)(reading.runs)
+app.command(
+    epilog=help_end(
+        "runguard alerts --open",
+        "runguard alerts --job enrolment_sync --since 7d",
+        "runguard alerts --type FAILED --json",
+    )
+)(reading.alerts)
+app.command(
+    epilog=help_end(
+        "runguard report",
+        "runguard report --hours 168 --job enrolment_sync",
+        "runguard report --json",
+    )
+)(reading.report)
+
+db = typer.Typer(
+    help="The schema of the store.",
+    epilog=help_end("runguard db upgrade", "runguard db check"),
+    no_args_is_help=True,
+)
+db.command(
+    epilog=help_end(
+        "runguard db upgrade",
+        "runguard db upgrade --sql > upgrade.sql",
+        "runguard db upgrade --sql --dialect postgresql",
+    )
+)(database.upgrade)
+db.command(epilog=help_end("runguard db downgrade base", "runguard db downgrade base --sql"))(
+    database.downgrade
+)
+db.command(epilog=help_end("runguard db current"))(database.current)
+db.command(epilog=help_end("runguard db check && echo ready"))(database.check)
+app.add_typer(db, name="db")
+
+
+def run() -> int:
+    """Run the application on this process's arguments; returns its exit code."""
+    # A terminal that cannot show a letter gets its code instead of a traceback.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="runguard")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0

@@ -1,0 +1,255 @@
+"""What `runguard doctor` looks at: each check yields what it found, and the remedy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from .. import _config
+from .._config import Settings
+from .._errors import ConfigurationError, RunguardError
+from .._models import StoreDiagnosis, StoreReport
+from .._runtime import embedded_file
+from .output import duration
+from .stores import opened_store, quiet_log
+
+OLDEST_POSTGRESQL: Final = 13
+LARGEST_CLOCK_DIFFERENCE: Final = timedelta(seconds=5)
+UPGRADE: Final = "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
+
+# Each setting, and the variable that sets it; the others are set by `configure` only.
+_SETTINGS: Final[Mapping[str, str | None]] = {
+    "cooldown": _config.COOLDOWN_MINUTES,
+    "lock_ttl": _config.LOCK_TTL_SECONDS,
+    "trigger_type": _config.TRIGGER_TYPE,
+    "outage_policy": None,
+    "store_timeout": None,
+    "max_connections": None,
+}
+# Of each extra: any of these modules shows that it is there.
+_EXTRAS: Final = {
+    "binary": ("psycopg_binary", "psycopg_c"),
+    "cli": ("typer",),
+    "web": ("starlette",),
+}
+
+
+class State(StrEnum):
+    """How bad a finding is: a problem keeps runs from being recorded."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found, and what to do about it (empty where it is well)."""
+
+    check: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Make every check, those of the store last but one. `database_url` is the option's."""
+    yield from check_settings(environ)
+    yield from check_unknown_names(environ)
+    yield from check_store(database_url, environ)
+    yield from check_extras()
+
+
+def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Tell each setting's value and where it comes from."""
+    for setting, variable in _SETTINGS.items():
+        given = variable is not None and environ.get(variable, "").strip()
+        try:
+            settings = _config.settings_from({}, {variable: given} if variable and given else {})
+        except ConfigurationError as error:
+            yield Finding(
+                setting,
+                State.PROBLEM,
+                str(error),
+                f"correct {variable}, or unset it for the default",
+            )
+            continue
+        value = getattr(settings, setting)
+        shown = duration(value) if isinstance(value, timedelta) else str(value)
+        yield Finding(setting, State.OK, f"{shown} ({variable if given else 'default'})")
+
+
+def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Tell the variables that look like ours and are none."""
+    for name, hint in _config.unknown_names(environ):
+        yield Finding("environment", State.WARNING, f"{name} means nothing{hint}", "rename it")
+
+
+def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look for the store, reach it, and ask it what may stop a run."""
+    given = environ.get(_config.DATABASE_URL, "").strip()
+    source = _config.DATABASE_URL
+    if database_url is not None:
+        given, source = database_url, "--database-url"
+    try:
+        where, file = _place_of(given, source)
+    except ConfigurationError as error:
+        yield Finding("store", State.PROBLEM, str(error), f"correct {source}")
+        return
+    if given:
+        yield Finding("store", State.OK, f"{where} ({source})")
+    else:
+        yield Finding(
+            "store",
+            State.WARNING,
+            f"{where} (default: the embedded file)",
+            f"fine to try runguard; for a server set {_config.DATABASE_URL}",
+        )
+    if file is not None and not file.exists():
+        yield _missing_file(file)
+        return
+    yield from _questioned(given or f"sqlite:///{file}")
+
+
+def check_extras() -> Iterator[Finding]:
+    """Tell which optional dependencies are there."""
+    for extra, modules in _EXTRAS.items():
+        if any(find_spec(module) for module in modules):
+            yield Finding(f"extra {extra}", State.OK, "installed")
+        else:
+            remedy = f"where you want it: pip install 'runguard-runlog[{extra}]'"
+            yield Finding(f"extra {extra}", State.OK, "not installed", remedy)
+
+
+def _place_of(url: str, source: str) -> tuple[str, Path | None]:
+    """Say where the store is; and its file, if it is one."""
+    if not url:
+        return f"sqlite {embedded_file()}", Path(embedded_file())
+    from .._storage.diagnosis import location_of
+    from .._storage.opening import parse_url
+
+    parsed = parse_url(url, source=source)
+    dialect = parsed.get_backend_name()
+    file = Path(parsed.database or "") if dialect == "sqlite" else None
+    return f"{dialect} {location_of(parsed)}", file
+
+
+def _missing_file(file: Path) -> Finding:
+    folder = next(parent for parent in file.absolute().parents if parent.exists())
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Finding("reachable", State.OK, "the file is not there yet: the first run makes it")
+    return Finding(
+        "reachable",
+        State.PROBLEM,
+        f"{file} cannot be made: no right to write in {folder}",
+        f"set {_config.DATABASE_URL} to a place that this user may write to",
+    )
+
+
+def _questioned(url: str) -> Iterator[Finding]:
+    defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in _SETTINGS}
+    try:
+        # The defaults given, a bad variable (told above) does not keep us from looking.
+        with quiet_log(), opened_store(url, **defaults) as store:
+            began = time.monotonic()
+            report = store.inspect()
+            took = timedelta(seconds=time.monotonic() - began)
+            diagnosis = store.diagnose()
+            now = datetime.now(UTC)
+    except RunguardError as error:
+        found = str(error).partition("; `runguard doctor`")[0]  # which is us
+        remedy = "is the server up, and is the URL right? Try it with psql"
+        yield Finding("reachable", State.PROBLEM, found, remedy)
+        return
+    server = "SQLite" if report.dialect == "sqlite" else "PostgreSQL"
+    yield Finding("reachable", State.OK, f"{server} {report.server_version} in {duration(took)}")
+    yield _schema(report, diagnosis)
+    if report.dialect != "sqlite":
+        yield _version(report.server_version)
+        yield _pooler(diagnosis)
+    yield from _rights(report, diagnosis)
+    yield _clock(diagnosis.clock - now)
+
+
+def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
+    needed = f"needed {report.needed}"
+    if report.is_current:
+        return Finding("schema", State.OK, f"version {report.found}, {needed}")
+    if report.found is not None and report.found > report.needed:
+        return Finding(
+            "schema",
+            State.PROBLEM,
+            f"version {report.found}, {needed}: a newer runguard made it",
+            "install that newer runguard here too",
+        )
+    found = "none" if report.found is None else f"version {report.found}"
+    if report.dialect == "sqlite":
+        return Finding("schema", State.OK, f"{found}, {needed}: the next run sees to it")
+    if report.found is None and diagnosis.tables:
+        found = f"none, but tables that were there before: {', '.join(diagnosis.tables)}"
+        return Finding("schema", State.PROBLEM, f"{found}; {needed}", f"{UPGRADE}: it adopts them")
+    return Finding("schema", State.PROBLEM, f"{found}, {needed}", UPGRADE)
+
+
+def _version(found: str) -> Finding:
+    if int(found.partition(".")[0] or 0) >= OLDEST_POSTGRESQL:
+        return Finding("server version", State.OK, found)
+    return Finding(
+        "server version",
+        State.PROBLEM,
+        f"{found}, needed {OLDEST_POSTGRESQL} or newer",
+        "upgrade the server",
+    )
+
+
+def _pooler(diagnosis: StoreDiagnosis) -> Finding:
+    if diagnosis.pooled:
+        found = "through a pooler: statements are not prepared, all else is the same"
+        return Finding("connection", State.OK, found)
+    return Finding("connection", State.OK, "direct")
+
+
+def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]:
+    role = f"role {diagnosis.role}" if diagnosis.role else "this user"
+    if diagnosis.read_only:
+        yield Finding(
+            "writing",
+            State.PROBLEM,
+            "the session is read-only: a replica, or default_transaction_read_only",
+            "give the URL of the primary, or another role",
+        )
+    if diagnosis.lacking:
+        remedy = "let its owner grant them"
+        if report.dialect == "sqlite":
+            remedy = "change the owner or the mode of the file and its folder"
+        lacking = ", ".join(diagnosis.lacking)
+        yield Finding("privileges", State.PROBLEM, f"{role} lacks {lacking}", remedy)
+    elif diagnosis.tables:
+        yield Finding("privileges", State.OK, f"{role} may do all that a run needs")
+    if diagnosis.row_security:
+        tables = ", ".join(diagnosis.row_security)
+        yield Finding(
+            "row security",
+            State.WARNING,
+            f"policies filter what {role} reads and writes in {tables}",
+            "add a policy for this role, or let it bypass them",
+        )
+
+
+def _clock(ahead: timedelta) -> Finding:
+    if abs(ahead) <= LARGEST_CLOCK_DIFFERENCE:
+        return Finding("clock", State.OK, "the database's agrees with this host's")
+    way = "ahead of" if ahead > timedelta(0) else "behind"
+    return Finding(
+        "clock",
+        State.WARNING,
+        f"the database's is {duration(abs(ahead))} {way} this host's",
+        "let both follow NTP: rows bear the database's time, logs this host's",
+    )

@@ -1,0 +1,107 @@
+"""`runguard db …`: the schema of the store."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from .._errors import ConfigurationError
+from .options import DatabaseUrl
+from .output import say
+from .stores import opened_database
+
+
+class Dialect(StrEnum):
+    """The databases that a script can be written for unseen."""
+
+    POSTGRESQL = "postgresql"
+    SQLITE = "sqlite"
+
+
+AsSql = Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")]
+
+
+def upgrade(
+    *,
+    revision: Annotated[str, typer.Argument(help="The version to reach.")] = "head",
+    as_sql: AsSql = False,
+    dialect: Annotated[
+        Dialect | None,
+        typer.Option(
+            help="With --sql: for a fresh database that is out of reach.", show_default=False
+        ),
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Make the schema, or bring it up to date; tables that are there are adopted."""
+    from .._storage import migrations
+
+    if dialect is not None:
+        if not as_sql or database_url is not None:
+            raise ConfigurationError("--dialect: expected with --sql and without --database-url")
+        sys.stdout.write(migrations.sql(dialect.value, revision))
+        return
+    with opened_database(database_url) as url:
+        if as_sql:
+            sys.stdout.write(migrations.sql(url, revision))
+            return
+        migrations.upgrade(url, revision, progress=say)
+        say(f"The schema is at version {migrations.current(url)}.")
+
+
+def downgrade(
+    *,
+    revision: Annotated[
+        str, typer.Argument(help="The version to go back to; `base` removes the schema.")
+    ],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_sql: AsSql = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Take the schema back. What runguard made goes, with the rows that are in it."""
+    from .._storage import migrations
+
+    with opened_database(database_url) as url:
+        if as_sql:
+            sys.stdout.write(migrations.sql(url, revision, direction="downgrade"))
+            return
+        if not yes:
+            _ask(f"Take the schema back to {revision}, and lose what newer versions hold?")
+        migrations.downgrade(url, revision, progress=say)
+        say(f"The schema is at version {migrations.current(url) or 'none'}.")
+
+
+def current(*, database_url: DatabaseUrl = None) -> None:
+    """Print the version of the schema, or `none`."""
+    from .._storage import migrations
+
+    with opened_database(database_url) as url:
+        sys.stdout.write(f"{migrations.current(url) or 'none'}\n")
+
+
+def check(*, database_url: DatabaseUrl = None) -> None:
+    """Compare the database with what this runguard needs.
+
+    Prints what is wrong, and exits with 1; a schema that is missing or of another version is 4.
+    """
+    from .._storage import migrations
+
+    with opened_database(database_url) as url:
+        wrong = migrations.check(url)
+    for line in wrong:
+        sys.stdout.write(f"{line}\n")
+    if wrong:
+        say(f"{len(wrong)} differences: the lines above say what is missing or mend it.")
+        raise typer.Exit(1)
+    say("The schema is as needed.")
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("--yes: expected, since nobody is there to be asked")
+    if not typer.confirm(question, err=True):
+        say("Nothing was changed.")
+        raise typer.Exit(1)

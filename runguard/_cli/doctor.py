@@ -1,0 +1,53 @@
+"""`runguard doctor`: what would stop a run from being recorded, and the remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .checks import Finding, State, examine
+from .options import AsJson, DatabaseUrl
+from .output import one_line, plain_table, say, stdout_console, write_json, write_table
+from .stores import check_url
+
+_STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
+
+
+def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+    """Say what would stop a run from being recorded, and the remedy.
+
+    Changes nothing. What your own code gives to `runguard.configure` comes before what is told
+    here.
+    """
+    check_url(database_url)
+    findings = list(examine(database_url, os.environ))
+    if as_json:
+        write_json(findings)
+    else:
+        write_table(_table_of(findings))
+    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    if problems:
+        say(f"{problems} {'problem keeps' if problems == 1 else 'problems keep'} runs unrecorded.")
+        raise typer.Exit(1)
+    say("Nothing here stops a run from being recorded.")
+
+
+def _table_of(findings: Sequence[Finding]) -> Table:
+    if not stdout_console().is_terminal:
+        table = plain_table("state", "check", "found", "remedy")
+        for finding in findings:
+            cells = (finding.state, finding.check, finding.found, finding.remedy)
+            table.add_row(*(Text(one_line(cell)) for cell in cells))
+        return table
+    table = plain_table("state", "check", "found")
+    for finding in findings:
+        found = Text(one_line(finding.found))
+        if finding.remedy:
+            found.append(f"\n→ {one_line(finding.remedy)}", "bold")
+        table.add_row(Text(finding.state, _STYLES[finding.state]), finding.check, found)
+    return table

@@ -1,0 +1,74 @@
+"""`runguard demo`: finds a store for it, and makes that ready."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import _config
+from .._errors import SchemaOutOfDate, StoreUnavailable
+from .._models import TriggerType
+from .._ports import OperatorViews
+from .._runtime import embedded_file
+from .options import DatabaseUrl
+from .output import say
+from .stores import opened_store
+
+
+def demo(
+    *,
+    database_url: DatabaseUrl = None,
+    upgrade: Annotated[
+        bool,
+        typer.Option("--upgrade", help="Upgrade a schema that is there but outdated, too."),
+    ] = False,
+) -> None:
+    """Play a good run, six kinds of failure and their repeats, and show what is recorded.
+
+    Without --database-url it plays on a fresh embedded file of its own: never on the store that
+    RUNGUARD_DATABASE_URL names, where its failures would look like yours. On a server its jobs
+    are named demo.…; an empty database gets runguard's schema first.
+    """
+    url = database_url or _fresh_file()
+    if database_url is None and os.environ.get(_config.DATABASE_URL):
+        say(f"{_config.DATABASE_URL} is left alone; --database-url plays on a server.")
+    from .. import _demo
+
+    settings = {
+        "cooldown": _demo.COOLDOWN,
+        "lock_ttl": _config.Settings().lock_ttl,
+        "trigger_type": TriggerType.MANUAL,
+    }
+    with opened_store(url, **settings) as store:
+        _make_ready(store, url, upgrade=upgrade)
+        report = store.inspect()
+        option = f"--database-url {url}" if report.dialect == "sqlite" else "--database-url …"
+        _demo.play(store, where=f"{report.dialect} {report.location}", option=option)
+
+
+def _fresh_file() -> str:
+    """Return the URL of the demo's own file, without what an earlier demo left in it."""
+    file = Path(embedded_file()).with_name("demo.db")
+    try:
+        for ending in ("", "-wal", "-shm"):
+            file.with_name(file.name + ending).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"{file} cannot be removed: {error.strerror}") from error
+    return f"sqlite:///{file}"
+
+
+def _make_ready(store: OperatorViews, url: str, *, upgrade: bool) -> None:
+    """See that a server has the schema. Tables that were there before are asked about first."""
+    report = store.inspect()
+    if report.is_current or report.dialect == "sqlite":
+        return
+    is_empty = report.found is None and not store.diagnose().tables
+    if not (is_empty or upgrade):
+        raise SchemaOutOfDate(found=report.found, needed=report.needed)
+    from .._storage import migrations
+
+    say(f"Making runguard's schema ({report.needed}) on {report.location} …")
+    migrations.upgrade(url)

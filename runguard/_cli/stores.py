@@ -1,0 +1,66 @@
+"""The store that a command looks at: `--database-url`, else what the environment says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .._errors import ConfigurationError, StoreUnavailable
+from .._ports import OperatorViews
+from .._runtime import embedded_file, runtime
+
+
+@contextmanager
+def opened_store(database_url: str | None, **settings: Any) -> Iterator[OperatorViews]:
+    """Give the store for one command, set up as a run would set it up.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+        StoreUnavailable: nothing can be opened there.
+    """
+    check_url(database_url)
+    runtime.configure({"database_url": database_url, **settings}, check=False)
+    try:
+        yield runtime.store()
+    except ImportError as error:
+        # psycopg itself is there; what it wants is libpq, its own or the system's.
+        if error.name is not None and not error.name.startswith("psycopg"):
+            raise
+        raise StoreUnavailable(
+            "psycopg cannot be used here, since it finds no libpq:"
+            " pip install 'runguard-runlog[binary]'"
+        ) from error
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def opened_database(database_url: str | None) -> Iterator[str]:
+    """Give the URL of the store for one command that changes the schema; else as above."""
+    with opened_store(database_url):  # makes the folder of a file, and tells of the embedded one
+        yield runtime.settings().database_url or f"sqlite:///{embedded_file()}"
+
+
+def check_url(database_url: str | None) -> None:
+    """Read `--database-url`, so that an error names it and not the variable."""
+    if database_url is None:
+        return
+    if not database_url.strip():
+        raise ConfigurationError("--database-url: expected a URL, found an empty text")
+    from .._storage.opening import parse_url
+
+    parse_url(database_url, source="--database-url")
+
+
+@contextmanager
+def quiet_log() -> Iterator[None]:
+    """Keep runguard's own warnings out of what a command tells better; errors still come."""
+    logger = logging.getLogger("runguard")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
