@@ -1,0 +1,84 @@
+"""The exceptions that runguard raises.
+
+    RunguardError
+    ├── ConfigurationError   a setting or argument that cannot be used (also a ValueError)
+    ├── StoreUnavailable     the store cannot be reached, or refuses us
+    ├── SchemaOutOfDate      the store's schema is missing, or not the one needed
+    ├── SchemaConflict       a table of the user's that runguard cannot adopt
+    └── JobLockActive        another run holds the job's lock (also a RuntimeError)
+
+Every message says what was expected, what was found, and what to do; none holds a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import datetime
+
+from ._models import LockHolder
+
+
+class RunguardError(Exception):
+    """The base of everything that runguard itself raises."""
+
+
+class ConfigurationError(RunguardError, ValueError):
+    """A setting or an argument cannot be used. The message names it."""
+
+
+class StoreUnavailable(RunguardError):
+    """The store could not be reached in time, or refused the statement."""
+
+
+class SchemaOutOfDate(RunguardError):
+    """The store has no runguard schema, or not the version that this runguard needs."""
+
+    def __init__(self, *, found: str | None, needed: str) -> None:
+        """Keep both versions; `found` is None where there is no schema."""
+        self.found = found
+        self.needed = needed
+        what = "no runguard schema" if found is None else f"runguard schema version {found}"
+        super().__init__(
+            f"found {what}, needed version {needed}: "
+            "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
+        )
+
+
+class SchemaConflict(RunguardError):
+    """The database has a table of one of runguard's names that it cannot adopt as it is."""
+
+    def __init__(self, conflicts: Iterable[str]) -> None:
+        """Keep every conflict: one line each, with column, found and needed."""
+        self.conflicts = tuple(conflicts)
+        listed = "".join(f"\n  {conflict}" for conflict in self.conflicts)
+        super().__init__(
+            f"the tables that are there cannot be adopted; nothing was changed:{listed}\n"
+            "change these, or let runguard's tables live in another schema (search_path), and run"
+            " `runguard db upgrade` again"
+        )
+
+
+class JobLockActive(RunguardError, RuntimeError):
+    """Another run holds the job's lock, so the body was not run."""
+
+    http_status_code = 409
+
+    def __init__(self, job_name: str, holder: LockHolder) -> None:
+        """Keep the job and the holder (`locked_by`, `lock_expires_at`; None where unknown)."""
+        self.job_name = job_name
+        self.locked_by = holder.locked_by
+        self.lock_expires_at: datetime | None = holder.lock_expires_at
+        holder_name = self.locked_by or "another run"
+        until = "unknown" if self.lock_expires_at is None else self.lock_expires_at.isoformat()
+        super().__init__(f"job_lock active: {job_name} is held by {holder_name} until {until}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'X'?)`, or an empty text where nothing is near.
+
+    >>> did_you_mean("SHEDULER", ["MANUAL", "SCHEDULER"])
+    " (did you mean 'SCHEDULER'?)"
+    """
+    near = difflib.get_close_matches(name, [str(one) for one in known], n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,311 @@
+"""The words of runguard: enumerations and frozen records.
+
+Everything else may import this module; it imports the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal
+from uuid import UUID
+
+
+class ErrorGroup(StrEnum):
+    """The six groups that every failure is sorted into."""
+
+    LOCK_CONFLICT = "LOCK_CONFLICT"
+    HTTP_409 = "HTTP_409"
+    HTTP_5XX = "HTTP_5XX"
+    HTTP_4XX = "HTTP_4XX"
+    TIMEOUT = "TIMEOUT"
+    UNKNOWN = "UNKNOWN"
+
+
+class Severity(StrEnum):
+    """How loud an alert is."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class RunStatus(StrEnum):
+    """The state of a run: RUNNING, then SUCCESS or FAILED for good."""
+
+    RUNNING = "RUNNING"
+    SUCCESS = "SUCCESS"
+    FAILED = "FAILED"
+
+
+class TriggerType(StrEnum):
+    """What started a run."""
+
+    MANUAL = "MANUAL"
+    SCHEDULER = "SCHEDULER"
+    RETRY = "RETRY"
+
+
+class AlertOutcome(StrEnum):
+    """What a failed run did to the alerts: column `run_log.alert_outcome`."""
+
+    RAISED = "raised"
+    SUPPRESSED = "suppressed"
+    EXCLUDED = "excluded"
+    NONE = "none"
+
+
+ErrorGroupName = Literal["LOCK_CONFLICT", "HTTP_409", "HTTP_5XX", "HTTP_4XX", "TIMEOUT", "UNKNOWN"]
+SeverityName = Literal["low", "medium", "high"]
+TriggerTypeName = Literal["MANUAL", "SCHEDULER", "RETRY"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run failed, as `classify` sees it.
+
+    `http_status_code` is the status that decided the group, or None; `error_type` is the qualified
+    name of the exception's type; `error_message` is redacted and at most 16 KiB; `matched_by` says
+    in words which rule decided.
+    """
+
+    error_group: ErrorGroup
+    severity: Severity
+    http_status_code: int | None
+    error_type: str
+    error_message: str
+    matched_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A user's own classification rule, asked before all others.
+
+    `match` is an exception type, a qualified type name (`"billing.errors.Declined"`), or a
+    predicate of the exception. `http_status_code` (400-599) is recorded with the failure.
+
+    >>> Rule(ConnectionResetError, "HTTP_5XX").error_group
+    <ErrorGroup.HTTP_5XX: 'HTTP_5XX'>
+    """
+
+    match: type[BaseException] | str | Callable[[BaseException], bool]
+    error_group: ErrorGroup | ErrorGroupName
+    http_status_code: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "error_group", ErrorGroup(self.error_group))
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run that is about to begin."""
+
+    key: UUID
+    job_name: str
+    trigger_type: TriggerType
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a job counted, each 0 or more."""
+
+    total_records: int = 0
+    changed_records: int = 0
+    created_alerts: int = 0
+    retry_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AlertKey:
+    """What the cooldown is kept by."""
+
+    source_type: str
+    source_id: str
+    alert_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDraft:
+    """An alert that is written if its key's cooldown allows.
+
+    `uuid` is made by the client, so that a repeat after a lost answer finds its own.
+    """
+
+    uuid: UUID
+    key: AlertKey
+    severity: Severity
+    title: str
+    message: str
+    detail: Mapping[str, Any]
+    cooldown: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AlertVerdict:
+    """What became of an alert.
+
+    `alert_id` is the alert that was raised, or the one that covers the suppressed one, or None
+    where the statement could not see it; `window_ends_at` is when the key may alert again.
+    """
+
+    outcome: AlertOutcome
+    alert_id: int | None = None
+    window_ends_at: datetime | None = None
+
+
+NO_ALERT: Final = AlertVerdict(AlertOutcome.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """How a run ended. `failure` is None for SUCCESS; `alert` is None where none may be raised."""
+
+    key: UUID
+    counters: Counters
+    failure: Failure | None = None
+    error_location: str | None = None
+    alert: AlertDraft | None = None
+
+    @property
+    def status(self) -> RunStatus:
+        """SUCCESS without a failure, FAILED with one."""
+        return RunStatus.SUCCESS if self.failure is None else RunStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What the store did with a run's ending.
+
+    `run_id` is None and `recorded` False where no open run of that key was found (it was finished
+    before, or its row is gone).
+    """
+
+    recorded: bool
+    run_id: int | None = None
+    verdict: AlertVerdict = NO_ALERT
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A job lock that is held by us. `fence` grows with every holder of the job's lock."""
+
+    job_name: str
+    owner: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """The other run that holds a job's lock; None where the store could not see it."""
+
+    locked_by: str | None
+    lock_expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A row of `run_log` as the operator's views show it. Times are aware, in UTC."""
+
+    id: int
+    run_key: UUID | None
+    job_name: str
+    trigger_type: str
+    status: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    total_records: int | None
+    changed_records: int | None
+    created_alerts: int | None
+    retry_count: int | None
+    error_group: str | None
+    http_status_code: int | None
+    error_type: str | None
+    error_message: str | None
+    error_location: str | None
+    matched_by: str | None
+    alert_outcome: str | None
+    covered_by: int | None
+    cooldown_seconds: int | None
+    host: str | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRecord:
+    """A row of `alert` as the operator's views show it. Times are aware, in UTC."""
+
+    id: int
+    source_type: str
+    source_id: str
+    alert_type: str
+    severity: str
+    title: str
+    message: str | None
+    detail: Mapping[str, Any] | None
+    review_status: str | None
+    resolved: bool | None
+    created_at: datetime
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """Failures of one group (and severity) within the asked hours."""
+
+    error_group: str | None
+    severity: str | None
+    failures: int
+    alerts: int
+    jobs: int
+    last_failure_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RunWithAlert:
+    """A failed run beside the alert that it raised, or that covers it (None: neither)."""
+
+    run: RunRecord
+    alert: AlertRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What `doctor` and `configure(check=True)` learn of a store.
+
+    `found` and `needed` are schema versions; `found` is None where there is no schema.
+    """
+
+    dialect: str
+    location: str
+    server_version: str
+    found: str | None
+    needed: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the schema is the one that this version of runguard needs."""
+        return self.found == self.needed
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDiagnosis:
+    """What may stop a role from recording its runs.
+
+    `tables` are those of runguard's names that exist; `lacking` says what the role may not do
+    (`INSERT on alert`); `row_security` names the tables whose policies filter this role; `pooled`
+    is whether a pooler stands in between, None where there can be none or it can't be told.
+    """
+
+    clock: datetime
+    role: str | None = None
+    tables: tuple[str, ...] = ()
+    read_only: bool = False
+    lacking: tuple[str, ...] = ()
+    row_security: tuple[str, ...] = ()
+    pooled: bool | None = None

@@ -1,0 +1,129 @@
+"""What the machinery asks of a store; `_storage` answers.
+
+A store raises `StoreUnavailable` or `SchemaOutOfDate`, chained to what its driver said, and
+nothing else. Every write is committed when the call returns, and may be repeated safely: runs are
+known by their client-made key, leases by their owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from ._models import (
+    AlertDraft,
+    AlertRecord,
+    AlertVerdict,
+    FinishedRun,
+    GroupCount,
+    Lease,
+    LockHolder,
+    NewRun,
+    RunEnding,
+    RunRecord,
+    RunWithAlert,
+    StoreDiagnosis,
+    StoreReport,
+)
+
+
+class RunRepository(Protocol):
+    """Where runs, alerts and locks are written.
+
+    `timeout` is in seconds: how long a call may take before it gives up with `StoreUnavailable`.
+    """
+
+    def start_run(self, run: NewRun, *, timeout: float) -> int:
+        """Write the RUNNING row; return its id."""
+        ...
+
+    def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """End an open run and raise its alert if the cooldown allows, in one transaction."""
+        ...
+
+    def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """Write a run that ended before its body began, FAILED from the first moment."""
+        ...
+
+    def raise_alert(self, alert: AlertDraft, *, timeout: float) -> AlertVerdict:
+        """Write an alert if its key's cooldown allows."""
+        ...
+
+    def acquire_lock(
+        self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
+    ) -> Lease | LockHolder:
+        """Take the job's lock if it is free or expired; else say who holds it."""
+        ...
+
+    def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
+        """Extend our lease; False where it is no longer ours."""
+        ...
+
+    def release_lock(self, lease: Lease, *, timeout: float) -> bool:
+        """Free our lease; False where it is no longer ours."""
+        ...
+
+    def after_fork(self) -> None:
+        """Forget every connection, without closing what the parent still uses."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class OperatorViews(Protocol):
+    """What an operator reads. Newest first; times are aware, in UTC."""
+
+    def recent_runs(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        status: str | None = None,
+        error_group: str | None = None,
+        since: timedelta | None = None,
+    ) -> Sequence[RunRecord]:
+        """List runs."""
+        ...
+
+    def recent_alerts(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        alert_type: str | None = None,
+        open_only: bool = False,
+        since: timedelta | None = None,
+    ) -> Sequence[AlertRecord]:
+        """List alerts."""
+        ...
+
+    def failures_by_group(
+        self, *, since: timedelta, job_name: str | None = None
+    ) -> Sequence[GroupCount]:
+        """Count failures by group and severity."""
+        ...
+
+    def failed_runs_with_alerts(
+        self, *, limit: int, job_name: str | None = None
+    ) -> Sequence[RunWithAlert]:
+        """List failed runs, each beside the alert that it raised or that covers it."""
+        ...
+
+    def job_names(self) -> Sequence[str]:
+        """List every job that ever ran, in the order of the alphabet."""
+        ...
+
+    def inspect(self) -> StoreReport:
+        """Say which store this is and which schema it has."""
+        ...
+
+    def diagnose(self) -> StoreDiagnosis:
+        """Say what may stop this role from recording its runs."""
+        ...
+
+
+class Store(RunRepository, OperatorViews, Protocol):
+    """A whole store."""
