@@ -1,0 +1,1 @@
+"""PostgreSQL and SQLite behind the protocols of `_ports`. SQLAlchemy lives here only."""

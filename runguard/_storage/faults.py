@@ -1,0 +1,105 @@
+"""What a database error means, and what heals it.
+
+The only place that reads SQLSTATEs and driver texts; everything above sees `StoreUnavailable` or
+`SchemaOutOfDate`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class Fault(Enum):
+    """The kinds of fault, by their remedy."""
+
+    REPEAT = "serialization failure or deadlock: repeat at once"
+    RECONNECT = "connection lost or refused: repeat on a new connection"
+    UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
+    BUSY = "another process is writing: repeat after a moment"
+    SCHEMA = "table or column missing: upgrade the schema"
+    REFUSED = "the store said no: repeating does not help"
+
+
+_BY_SQLSTATE: Final = {
+    "40001": Fault.REPEAT,  # serialization_failure
+    "40P01": Fault.REPEAT,  # deadlock_detected
+    "55P03": Fault.REPEAT,  # lock_not_available
+    "57014": Fault.REPEAT,  # query_canceled: a statement timeout
+    "57P01": Fault.RECONNECT,  # admin_shutdown
+    "57P02": Fault.RECONNECT,  # crash_shutdown
+    "57P03": Fault.RECONNECT,  # cannot_connect_now
+    "57P05": Fault.RECONNECT,  # idle_session_timeout
+    "25P03": Fault.RECONNECT,  # idle_in_transaction_session_timeout
+    "53300": Fault.RECONNECT,  # too_many_connections
+    "26000": Fault.UNPREPARE,  # prepared statement does not exist
+    "42P05": Fault.UNPREPARE,  # prepared statement already exists
+    "08P01": Fault.UNPREPARE,  # another client's statement of that name takes other parameters
+    "42P01": Fault.SCHEMA,  # undefined_table
+    "42703": Fault.SCHEMA,  # undefined_column
+    "42P10": Fault.SCHEMA,  # no unique index for the ON CONFLICT target
+}
+# SQLite has no SQLSTATE; these are the stable openings of its messages.
+_BY_SQLITE_TEXT: Final = {
+    "database is locked": Fault.BUSY,
+    "database table is locked": Fault.BUSY,
+    "database schema is locked": Fault.BUSY,
+    "no such table": Fault.SCHEMA,
+    "no such column": Fault.SCHEMA,
+    "table run_log has no column": Fault.SCHEMA,
+    "table alert has no column": Fault.SCHEMA,
+    "table job_lock has no column": Fault.SCHEMA,
+}
+
+
+def sqlstate_of(error: BaseException) -> str | None:
+    """Return the five characters, from psycopg 3 (`sqlstate`) or psycopg2 (`pgcode`)."""
+    driver_error = getattr(error, "orig", error)
+    state = getattr(driver_error, "sqlstate", None) or getattr(driver_error, "pgcode", None)
+    return state if isinstance(state, str) else None
+
+
+def fault_of(error: SQLAlchemyError) -> Fault:
+    """Sort a database error by its remedy."""
+    if isinstance(error, PoolTimeout):
+        return Fault.REFUSED
+    if not isinstance(error, DBAPIError):
+        return Fault.REFUSED
+    if state := sqlstate_of(error):
+        if state in _BY_SQLSTATE:
+            return _BY_SQLSTATE[state]
+        return Fault.RECONNECT if state.startswith("08") else Fault.REFUSED
+    text = str(error.orig)
+    for opening, fault in _BY_SQLITE_TEXT.items():
+        if text.startswith(opening):
+            return fault
+    if error.connection_invalidated or _is_about_the_connection(error):
+        return Fault.RECONNECT
+    return Fault.REFUSED
+
+
+def _is_about_the_connection(error: DBAPIError) -> bool:
+    # psycopg gives no SQLSTATE where the server never spoke; nothing but the network is left then.
+    driver_error = error.orig
+    return type(driver_error).__module__.startswith("psycopg") and isinstance(
+        error, _operational_error()
+    )
+
+
+def _operational_error() -> type[DBAPIError]:
+    from sqlalchemy.exc import OperationalError
+
+    return OperationalError
+
+
+def reason_of(error: BaseException) -> str:
+    """Say a database error in one line without statement, parameters or connection string."""
+    driver_error = getattr(error, "orig", None) or error
+    diag = getattr(driver_error, "diag", None)
+    primary = getattr(diag, "message_primary", None)
+    line = primary or str(driver_error).strip().partition("\n")[0]
+    state = sqlstate_of(error)
+    return f"{line} (SQLSTATE {state})" if state else str(line or type(driver_error).__name__)

@@ -1,0 +1,105 @@
+"""From a URL or an engine to a store. Nothing is connected here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
+
+from .._errors import ConfigurationError, StoreUnavailable
+from .engines import autocommitting, make_postgresql_engine, make_sqlite_engine
+from .postgresql import PostgreSqlStore
+from .sqlite import SqliteStore
+
+_FORMS: Final = "postgresql://user@host/database or sqlite:///path/to/file.db"
+
+
+def open_store(
+    *,
+    url: str | None,
+    engine: Any,
+    max_connections: int = 5,
+    patience: float = 2.5,
+    source: str = "database_url",
+) -> PostgreSqlStore | SqliteStore:
+    """Return the store for a URL or a ready engine. `source` names the setting in an error.
+
+    Raises:
+        ConfigurationError: the URL cannot be read, or the engine cannot be used.
+        StoreUnavailable: a SQLite file's folder cannot be made.
+    """
+    if engine is not None:
+        check_engine(engine)
+        kind = SqliteStore if engine.dialect.name == "sqlite" else PostgreSqlStore
+        return kind(autocommitting(engine))
+    parsed = parse_url(url or "", source=source)
+    if parsed.get_backend_name() == "sqlite":
+        _make_folder(Path(parsed.database or ""))
+        return SqliteStore(make_sqlite_engine(parsed))
+    return PostgreSqlStore(
+        make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
+    )
+
+
+def parse_url(url: str, *, source: str = "database_url") -> URL:
+    """Read a URL; every PostgreSQL one is taken as psycopg 3.
+
+    The text of a bad one is never repeated: it may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError, NoSuchModuleError):
+        raise ConfigurationError(
+            f"{source}: expected a URL such as {_FORMS}, found one that cannot be read"
+        ) from None
+    if "@" in (parsed.host or ""):  # the rest of a password, which errors would repeat
+        raise ConfigurationError(
+            f"{source}: expected one '@', before the host, found more: write '@' in a password as %40"
+        )
+    if backend in ("postgres", "postgresql"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ConfigurationError(
+            f"{source}: expected a URL such as {_FORMS}, found the backend {backend!r}"
+        )
+    if parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError(
+            f"{source}: expected a SQLite file (sqlite:///path/to/file.db), found a database in"
+            " memory: it would be gone with the process, and the trace with it"
+        )
+    return parsed.set(drivername="sqlite")
+
+
+def check_engine(engine: object) -> None:
+    """Raise a `ConfigurationError` unless a user's engine can be used."""
+    if not isinstance(engine, Engine):
+        hint = ": give its .sync_engine's URL as database_url" if _is_async(engine) else ""
+        raise ConfigurationError(
+            f"engine: expected a sqlalchemy.Engine, found {type(engine).__name__}{hint}"
+        )
+    if isinstance(engine.pool, StaticPool | SingletonThreadPool):
+        raise ConfigurationError(
+            f"engine: expected a pool that gives every thread a connection of its own, found"
+            f" {type(engine.pool).__name__}: create the engine with poolclass=QueuePool or NullPool"
+        )
+    if engine.dialect.name not in ("postgresql", "sqlite"):
+        raise ConfigurationError(
+            f"engine: expected PostgreSQL or SQLite, found the dialect {engine.dialect.name!r}"
+        )
+
+
+def _is_async(engine: object) -> bool:
+    return type(engine).__name__ == "AsyncEngine"
+
+
+def _make_folder(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"the folder of {file} cannot be made: {error.strerror}; set RUNGUARD_DATABASE_URL"
+        ) from error

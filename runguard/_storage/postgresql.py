@@ -1,0 +1,176 @@
+"""The store on PostgreSQL: one statement for each intent, each its own transaction.
+
+A successful run is two round trips, and so is a failed one. Nothing depends on the session, so a
+transaction pooler may stand in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Executable, Row
+
+from .._models import (
+    AlertDraft,
+    AlertOutcome,
+    AlertVerdict,
+    FinishedRun,
+    Lease,
+    LockHolder,
+    NewRun,
+    RunEnding,
+)
+from . import postgresql_statements as sql
+from .engines import Attempt
+from .rows import alert_values, counter_values, failure_values, run_values, verdict_from
+from .views import Views
+
+
+class PostgreSqlStore(Views):
+    """Runs, alerts and locks on PostgreSQL 13 or newer. See `_ports` for what each method does."""
+
+    def start_run(self, run: NewRun, *, timeout: float) -> int:
+        """Write the RUNNING row; a repeat finds its own."""
+
+        def work(attempt: Attempt) -> int:
+            row = attempt.connection.execute(sql.START, _parameters(run_values(run))).one()
+            self._attempts.note_backend(attempt.connection, row.backend_pid)
+            run_id: int = row.id
+            return run_id
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """End an open run: one statement, whether it raises an alert or not."""
+        parameters = _ending_parameters(ending)
+        statement = sql.FINISH_FAILED
+        if ending.failure is None:
+            statement = sql.FINISH_SUCCESS
+        elif ending.alert is None:
+            statement = sql.FINISH_FAILED_QUIETLY
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(statement, parameters).one_or_none()
+            if row is not None and row[0] is not None:
+                return _finished(row, ending)
+            return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """Write a run that never began: FAILED from the first moment, with its alert."""
+        statement = sql.RECORD_REFUSED_QUIETLY if ending.alert is None else sql.RECORD_REFUSED
+        parameters = {**_parameters(run_values(run)), **_ending_parameters(ending)}
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(statement, parameters).one_or_none()
+            if row is not None and row[0] is not None:
+                return _finished(row, ending)
+            return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
+        """Write an alert of a job's own, if its key's cooldown allows."""
+        parameters = _alert_parameters(alert_draft)
+
+        def work(attempt: Attempt) -> AlertVerdict:
+            row = attempt.connection.execute(sql.RAISE_ALERT, parameters).one()
+            if row.raised_id is None and attempt.answer_lost:
+                written = attempt.connection.execute(
+                    sql.READ_BACK_ALERT, parameters
+                ).scalar_one_or_none()
+                if written is not None:
+                    return AlertVerdict(AlertOutcome.RAISED, written)
+            return _verdict_of(row, alert_draft)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def acquire_lock(
+        self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
+    ) -> Lease | LockHolder:
+        """Insert, take over when expired, or say who holds it: one statement."""
+        parameters = {"in_job_name": job_name, "in_locked_by": owner, "in_ttl": ttl}
+
+        def work(attempt: Attempt) -> Lease | LockHolder:
+            row = attempt.connection.execute(sql.ACQUIRE_LOCK, parameters).one_or_none()
+            if row is None:  # inserted after our snapshot by one that we then waited for
+                return LockHolder(None, None)
+            if row.fence is not None:
+                return Lease(job_name, owner, row.fence)
+            return LockHolder(row.locked_by, row.lock_expires_at)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
+        """Extend the lease from now."""
+        parameters = {**_lease_parameters(lease), "in_ttl": ttl}
+        return self._changes_a_row(sql.RENEW_LOCK, parameters, timeout=timeout)
+
+    def release_lock(self, lease: Lease, *, timeout: float) -> bool:
+        """Let the lease expire now; the row stays, so the fence goes on from there."""
+        return self._changes_a_row(sql.RELEASE_LOCK, _lease_parameters(lease), timeout=timeout)
+
+    def _changes_a_row(
+        self, statement: Executable, parameters: Mapping[str, Any], *, timeout: float
+    ) -> bool:
+        def work(attempt: Attempt) -> bool:
+            return attempt.connection.execute(statement, parameters).one_or_none() is not None
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def _read_back(self, attempt: Attempt, ending: RunEnding) -> FinishedRun:
+        """Tell our own finish, whose answer was lost, from a run that another has ended."""
+        if not attempt.answer_lost:
+            return FinishedRun(recorded=False)
+        parameters = {"in_run_key": ending.key}
+        row = attempt.connection.execute(sql.READ_BACK_RUN, parameters).one_or_none()
+        if row is None or row.status != ending.status:
+            return FinishedRun(recorded=False)
+        verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
+        return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
+
+
+def _parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
+    """Column values as parameters; see `_given` for the prefix."""
+    return {f"in_{column}": value for part in values for column, value in part.items()}
+
+
+def _ending_parameters(ending: RunEnding) -> dict[str, Any]:
+    values = {"run_key": ending.key, **counter_values(ending), **failure_values(ending)}
+    return (
+        _parameters(values)
+        if ending.alert is None
+        else {**_parameters(values), **_alert_parameters(ending.alert)}
+    )
+
+
+def _alert_parameters(draft: AlertDraft) -> dict[str, Any]:
+    return _parameters(alert_values(draft), {"cooldown": draft.cooldown})
+
+
+def _lease_parameters(lease: Lease) -> dict[str, Any]:
+    return {
+        "in_job_name": lease.job_name,
+        "in_locked_by": lease.owner,
+        "in_fence": lease.fence,
+    }
+
+
+def _finished(row: Row[Any], ending: RunEnding) -> FinishedRun:
+    if ending.failure is None:
+        return FinishedRun(recorded=True, run_id=row.id)
+    if ending.alert is None:
+        verdict = AlertVerdict(AlertOutcome.EXCLUDED)
+        return FinishedRun(recorded=True, run_id=row.id, verdict=verdict)
+    return FinishedRun(recorded=True, run_id=row.run_id, verdict=_verdict_of(row, ending.alert))
+
+
+def _verdict_of(row: Row[Any], draft: AlertDraft) -> AlertVerdict:
+    if row.raised_id is not None:
+        return AlertVerdict(AlertOutcome.RAISED, row.raised_id)
+    last_alert_at: datetime | None = row.last_alert_at
+    ends_at = None if last_alert_at is None else last_alert_at + draft.cooldown
+    return AlertVerdict(AlertOutcome.SUPPRESSED, row.covering_id, ends_at)

@@ -1,0 +1,315 @@
+"""The statements of the PostgreSQL store, built once: one for each intent.
+
+A failed run is closed, the cooldown asked and the alert written by the same statement, so there is
+no moment at which a killed client could leave one without the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    CTE,
+    Column,
+    ColumnElement,
+    Executable,
+    FromClause,
+    Interval,
+    Text,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from .postgresql_cooldown import Claim, claim_alert
+from .tables import alert, job_lock, run_log
+from .types import UtcDateTime
+
+_RUNNING: Final = literal_column("'RUNNING'", Text())
+_FAILED: Final = literal_column("'FAILED'", Text())
+_SUCCESS: Final = literal_column("'SUCCESS'", Text())
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+
+
+def _given(column: Column[Any]) -> ColumnElement[Any]:
+    """A parameter for a column; `in_` because Core keeps the bare name for itself."""
+    return bindparam(f"in_{column.name}", type_=column.type)
+
+
+_RUN_KEY: Final = _given(run_log.c.run_key)
+_NEW_RUN: Final = {
+    column: _given(column)
+    for column in (
+        run_log.c.run_key,
+        run_log.c.job_name,
+        run_log.c.trigger_type,
+        run_log.c.host,
+        run_log.c.pid,
+    )
+}
+_COUNTERS: Final = {
+    column: _given(column)
+    for column in (
+        run_log.c.total_records,
+        run_log.c.changed_records,
+        run_log.c.created_alerts,
+        run_log.c.retry_count,
+    )
+}
+_FAILURE: Final = {
+    column: _given(column)
+    for column in (
+        run_log.c.error_message,
+        run_log.c.error_group,
+        run_log.c.http_status_code,
+        run_log.c.error_type,
+        run_log.c.error_location,
+        run_log.c.matched_by,
+        run_log.c.cooldown_seconds,
+    )
+}
+_ENDED_NOW: Final[dict[Column[Any], Any]] = {
+    run_log.c.finished_at: func.now(),
+    run_log.c.updated_at: func.now(),
+}
+_STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (run_log.c.status == _RUNNING)
+
+# The base columns may belong to an installation without defaults, so each is given its value.
+START: Final = (
+    upsert(run_log)
+    .values(
+        {
+            **_NEW_RUN,
+            run_log.c.status: _RUNNING,
+            run_log.c.started_at: func.now(),
+            run_log.c.updated_at: func.now(),
+            **dict.fromkeys(_COUNTERS, literal_column("0")),
+        }
+    )
+    .on_conflict_do_update(index_elements=[run_log.c.run_key], set_={"run_key": _RUN_KEY})
+    .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
+)
+
+FINISH_SUCCESS: Final = (
+    update(run_log)
+    .where(_STILL_OPEN)
+    .values(
+        {
+            run_log.c.status: _SUCCESS,
+            run_log.c.alert_outcome: literal_column("'none'"),
+            **_ENDED_NOW,
+            **_COUNTERS,
+        }
+    )
+    .returning(run_log.c.id)
+)
+
+_EXCLUDED: Final[dict[Column[Any], Any]] = {
+    run_log.c.status: _FAILED,
+    run_log.c.alert_outcome: literal_column("'excluded'"),
+    **_ENDED_NOW,
+    **_COUNTERS,
+    **_FAILURE,
+}
+FINISH_FAILED_QUIETLY: Final = (
+    update(run_log).where(_STILL_OPEN).values(_EXCLUDED).returning(run_log.c.id)
+)
+
+
+def _failed_values(claim: Claim) -> dict[Column[Any], Any]:
+    """The columns of a failed run whose alert was asked for: they depend on the claim."""
+    raised = select(func.count()).select_from(claim.claimed).scalar_subquery()
+    covering = select(claim.covering.c.id).scalar_subquery()
+    return {
+        run_log.c.status: _FAILED,
+        **_ENDED_NOW,
+        **_COUNTERS,
+        **_FAILURE,
+        run_log.c.created_alerts: _COUNTERS[run_log.c.created_alerts] + raised,
+        run_log.c.alert_outcome: case(
+            (raised == _ONE, literal_column("'raised'")), else_=literal_column("'suppressed'")
+        ),
+        run_log.c.covered_by: case((raised == _ONE, null()), else_=covering),
+    }
+
+
+def _write_alert(claim: Claim, run: CTE | None) -> CTE:
+    """The alert itself, for the row that was claimed; its detail names the run."""
+    detail: ColumnElement[Any] = bindparam("in_detail", type_=JSONB())
+    source: FromClause = claim.claimed
+    if run is not None:
+        detail = detail.concat(func.jsonb_build_object(literal_column("'run_id'"), run.c.id))
+        source = source.join(run, true())
+    values = {
+        alert.c.source_type: _given(alert.c.source_type),
+        alert.c.source_id: _given(alert.c.source_id),
+        alert.c.alert_type: _given(alert.c.alert_type),
+        alert.c.severity: _given(alert.c.severity),
+        alert.c.title: _given(alert.c.title),
+        alert.c.message: _given(alert.c.message),
+        alert.c.detail: detail,
+        alert.c.review_status: literal_column("'AUTO'"),
+        alert.c.resolved: literal_column("false"),
+        alert.c.created_at: claim.claimed.c.last_alert_at,
+        alert.c.alert_key: _given(alert.c.alert_key),
+    }
+    return (
+        insert(alert)
+        .from_select(list(values), select(*values.values()).select_from(source))
+        .returning(alert.c.id)
+        .cte("raised")
+    )
+
+
+def _verdict(claim: Claim, raised: CTE, run: CTE | None) -> Executable:
+    """The one row that comes back: what was written, and what covers what was not."""
+    run_id = null() if run is None else select(run.c.id).scalar_subquery()
+    covering = select(claim.covering.c.created_at).scalar_subquery()
+    guarded = select(claim.guarded.c.last_alert_at).scalar_subquery()
+    return select(
+        run_id.label("run_id"),
+        select(raised.c.id).scalar_subquery().label("raised_id"),
+        select(claim.covering.c.id).scalar_subquery().label("covering_id"),
+        func.greatest(covering, guarded, type_=UtcDateTime()).label("last_alert_at"),
+    )
+
+
+def _finish_failed() -> Executable:
+    open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
+    claim = claim_alert(open_run)
+    ended = (
+        update(run_log)
+        .where(run_log.c.id == open_run.c.id)
+        .values(_failed_values(claim))
+        .returning(run_log.c.id)
+        .cte("ended")
+    )
+    return _verdict(claim, _write_alert(claim, ended), ended)
+
+
+def _record_refused() -> Executable:
+    known = select(_ONE).select_from(run_log).where(run_log.c.run_key == _RUN_KEY)
+    new_run = select(_ONE.label("one")).where(~exists(known)).cte("new_run")
+    claim = claim_alert(new_run)
+    values = {
+        **_NEW_RUN,
+        run_log.c.started_at: func.now(),
+        **_failed_values(claim),
+    }
+    ended = (
+        insert(run_log)
+        .from_select(list(values), select(*values.values()).select_from(new_run))
+        .returning(run_log.c.id)
+        .cte("ended")
+    )
+    return _verdict(claim, _write_alert(claim, ended), ended)
+
+
+def _raise_alert() -> Executable:
+    known = select(_ONE).select_from(alert).where(alert.c.alert_key == _given(alert.c.alert_key))
+    new_alert = select(_ONE.label("one")).where(~exists(known)).cte("new_alert")
+    claim = claim_alert(new_alert)
+    return _verdict(claim, _write_alert(claim, None), None)
+
+
+RECORD_REFUSED_QUIETLY: Final = (
+    upsert(run_log)
+    .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED})
+    .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+    .returning(run_log.c.id)
+)
+FINISH_FAILED: Final = _finish_failed()
+RECORD_REFUSED: Final = _record_refused()
+RAISE_ALERT: Final = _raise_alert()
+
+READ_BACK_RUN: Final = (
+    select(
+        run_log.c.id.label("run_id"),
+        run_log.c.status,
+        run_log.c.alert_outcome,
+        alert.c.id.label("raised_id"),
+        run_log.c.covered_by,
+    )
+    .select_from(run_log.outerjoin(alert, alert.c.alert_key == run_log.c.run_key))
+    .where(run_log.c.run_key == _RUN_KEY)
+)
+READ_BACK_ALERT: Final = select(alert.c.id).where(alert.c.alert_key == _given(alert.c.alert_key))
+
+# A lease is judged by clock_timestamp(): now() is when the statement began, before it waited.
+_CLOCK: Final = func.clock_timestamp()
+_OWNER: Final = _given(job_lock.c.locked_by)
+_LOCK_EXPIRES: Final = _CLOCK + bindparam("in_ttl", type_=Interval(native=True))
+
+
+def _acquire() -> Executable:
+    job_name = _given(job_lock.c.job_name)
+    taken = (
+        upsert(job_lock)
+        .values(
+            {
+                job_lock.c.job_name: job_name,
+                job_lock.c.locked_by: _OWNER,
+                job_lock.c.locked_at: _CLOCK,
+                job_lock.c.lock_expires_at: _LOCK_EXPIRES,
+                # Microseconds, so that a fence never repeats, not even if the row was deleted.
+                job_lock.c.fence: literal_column(
+                    "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+                ),
+            }
+        )
+        .on_conflict_do_update(
+            index_elements=[job_lock.c.job_name],
+            set_={
+                "locked_by": _OWNER,
+                "locked_at": _CLOCK,
+                "lock_expires_at": _LOCK_EXPIRES,
+                "fence": job_lock.c.fence + _ONE,
+            },
+            where=(job_lock.c.lock_expires_at <= _CLOCK) | (job_lock.c.locked_by == _OWNER),
+        )
+        .returning(job_lock.c.fence)
+        .cte("taken")
+    )
+    return union_all(
+        select(
+            taken.c.fence,
+            type_coerce(null(), Text()).label("locked_by"),
+            type_coerce(null(), UtcDateTime()).label("lock_expires_at"),
+        ),
+        select(null(), job_lock.c.locked_by, job_lock.c.lock_expires_at).where(
+            job_lock.c.job_name == job_name,
+            ~exists(select(_ONE).select_from(taken)),
+        ),
+    )
+
+
+_OUR_LEASE: Final = (
+    (job_lock.c.job_name == _given(job_lock.c.job_name))
+    & (job_lock.c.locked_by == _OWNER)
+    & (job_lock.c.fence == _given(job_lock.c.fence))
+    & (job_lock.c.lock_expires_at > _CLOCK)
+)
+ACQUIRE_LOCK: Final = _acquire()
+RENEW_LOCK: Final = (
+    update(job_lock)
+    .where(_OUR_LEASE)
+    .values({job_lock.c.lock_expires_at: _LOCK_EXPIRES})
+    .returning(job_lock.c.fence)
+)
+RELEASE_LOCK: Final = (
+    update(job_lock)
+    .where(_OUR_LEASE)
+    .values({job_lock.c.lock_expires_at: _CLOCK})
+    .returning(job_lock.c.fence)
+)

@@ -1,0 +1,161 @@
+"""The four tables, as SQLAlchemy Core knows them.
+
+`migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
+`alert` and `job_lock` may belong to an installation that was there before us, so every
+constraint here is on a column of ours.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    cast,
+    false,
+    text,
+)
+from sqlalchemy.sql.schema import Identity
+
+from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
+
+SCHEMA_VERSION = "0001"
+VERSION_TABLE = "runguard_version"
+MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+run_log = Table(
+    "run_log",
+    metadata,
+    Column("id", BIG_ID, Identity(always=False), primary_key=True),
+    Column("job_name", Text, nullable=False),
+    Column("trigger_type", Text, nullable=False, server_default="MANUAL"),
+    Column("status", Text, nullable=False, server_default="RUNNING"),
+    Column("started_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("finished_at", UtcDateTime),
+    Column("total_records", BigInteger, nullable=False, server_default="0"),
+    Column("changed_records", BigInteger, nullable=False, server_default="0"),
+    Column("created_alerts", BigInteger, nullable=False, server_default="0"),
+    Column("retry_count", BigInteger, nullable=False, server_default="0"),
+    Column("error_message", Text),
+    Column("updated_at", UtcDateTime, nullable=False, server_default=db_now()),
+    # ours, all nullable: rows of other programs have none of them
+    Column("run_key", Uuid),
+    Column("error_group", Text),
+    Column("http_status_code", Integer),
+    Column("error_type", Text),
+    Column("error_location", Text),
+    Column("matched_by", Text),
+    Column("alert_outcome", Text),
+    Column("covered_by", BigInteger),
+    Column("cooldown_seconds", Integer),
+    Column("heartbeat_at", UtcDateTime),
+    Column("lost_at", UtcDateTime),
+    Column("host", Text),
+    Column("pid", Integer),
+    CheckConstraint(
+        "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
+        name="error_group",
+    ),
+    CheckConstraint("http_status_code between 400 and 599", name="http_status_code"),
+    CheckConstraint(
+        "alert_outcome in ('raised','suppressed','excluded','none')", name="alert_outcome"
+    ),
+    comment=MADE_BY_US,
+    sqlite_autoincrement=True,
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", BIG_ID, Identity(always=False), primary_key=True),
+    Column("source_type", Text, nullable=False),
+    Column("source_id", Text, nullable=False),
+    Column("alert_type", Text, nullable=False),
+    Column("severity", Text, nullable=False, server_default="medium"),
+    Column("title", Text, nullable=False),
+    Column("message", Text),
+    Column("detail", JSON_DOCUMENT),
+    Column("review_status", Text, nullable=False, server_default="AUTO"),
+    Column("resolved", Boolean, nullable=False, server_default=false()),
+    Column("created_at", UtcDateTime, nullable=False, server_default=db_now()),
+    # ours
+    Column("alert_key", Uuid),
+    Column("resolved_at", UtcDateTime),
+    Column("resolved_by", Text),
+    comment=MADE_BY_US,
+    sqlite_autoincrement=True,
+)
+
+job_lock = Table(
+    "job_lock",
+    metadata,
+    Column("job_name", Text, primary_key=True),
+    Column("locked_by", Text, nullable=False),
+    Column("locked_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("lock_expires_at", UtcDateTime, nullable=False),
+    Column("fence", BigInteger, nullable=False, server_default="0"),  # ours
+    comment=MADE_BY_US,
+)
+
+# The guard rows of the cooldown: when a key last alerted. See the two *_cooldown.py files.
+alert_cooldown = Table(
+    "alert_cooldown",
+    metadata,
+    Column("source_type", Text, primary_key=True),
+    Column("source_id", Text, primary_key=True),
+    Column("alert_type", Text, primary_key=True),
+    Column("last_alert_at", UtcDateTime, nullable=False),
+    comment=MADE_BY_US,
+)
+
+# Our name stands in front, so that no index of an adopted table is taken for ours or ours for it.
+Index("runguard_run_log_run_key", run_log.c.run_key, unique=True)
+Index("runguard_run_log_started_at", run_log.c.started_at)
+Index("runguard_run_log_job_started_at", run_log.c.job_name, run_log.c.started_at)
+Index(
+    "runguard_run_log_failed_started_at",
+    run_log.c.started_at,
+    postgresql_where=run_log.c.status == text("'FAILED'"),
+    sqlite_where=run_log.c.status == text("'FAILED'"),
+)
+Index(
+    "runguard_run_log_running",
+    run_log.c.job_name,
+    postgresql_where=run_log.c.status == text("'RUNNING'"),
+    sqlite_where=run_log.c.status == text("'RUNNING'"),
+)
+Index("runguard_alert_alert_key", alert.c.alert_key, unique=True)
+Index("runguard_alert_created_at", alert.c.created_at)
+Index(
+    "runguard_alert_cooldown_key",
+    alert.c.source_type,
+    alert.c.source_id,
+    alert.c.alert_type,
+    alert.c.created_at,
+)
+# What operators join and filter by, by hand. SQLite spells the same expressions differently, and
+# an embedded file does not need them.
+Index("runguard_run_log_id_text", cast(run_log.c.id, Text)).ddl_if(dialect="postgresql")
+Index("runguard_alert_detail_run_id", text("(detail ->> 'run_id')"), _table=alert).ddl_if(
+    dialect="postgresql"
+)
+Index(
+    "runguard_alert_detail_error_group",
+    text("(detail ->> 'error_group')"),
+    alert.c.created_at,
+    _table=alert,
+).ddl_if(dialect="postgresql")

@@ -1,0 +1,99 @@
+"""Column types and SQL expressions that differ between the two databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import elements
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
+
+# SQLite keeps times as text, in UTC and without a zone, in the form of its own `datetime()`: so
+# `created_at >= datetime('now', '-24 hours')`, typed by hand, compares rightly.
+SQLITE_TIME_FORMAT = "%Y-%m-%d %H:%M:%f"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware datetimes in, aware datetimes in UTC out. Naive ones are refused."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Choose `timestamptz`, or text on SQLite, whose own type would drop the offset."""
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(Text())
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse what has no offset; write the rest in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"expected a datetime with a time zone, found {value!r}")
+        value = value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return value.replace(tzinfo=None).isoformat(sep=" ", timespec="milliseconds")
+        return value
+
+    def process_result_value(
+        self,
+        value: Any,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's signature
+    ) -> datetime | None:
+        """Read it back as an aware datetime in UTC."""
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        instant: datetime = value
+        return instant.astimezone(UTC)
+
+
+BIG_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
+JSON_DOCUMENT = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class db_now(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
+    """The database's clock, at the start of the statement."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(db_now)
+def _now_postgresql(_element: db_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return "now()"
+
+
+@compiles(db_now, "sqlite")
+def _now_sqlite(_element: db_now, _compiler: SQLCompiler, **_: Any) -> str:
+    return f"(strftime('{SQLITE_TIME_FORMAT}', 'now'))"
+
+
+class db_now_plus(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
+    """The database's clock plus a number of seconds, which may be negative or a fraction."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(db_now_plus)
+def _now_plus_postgresql(element: db_now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(now() + make_interval(secs => {_argument(element, compiler, **kw)}))"
+
+
+@compiles(db_now_plus, "sqlite")
+def _now_plus_sqlite(element: db_now_plus, compiler: SQLCompiler, **kw: Any) -> str:
+    seconds = _argument(element, compiler, **kw)
+    return f"strftime('{SQLITE_TIME_FORMAT}', 'now', ({seconds}) || ' seconds')"
+
+
+def _argument(element: FunctionElement[datetime], compiler: SQLCompiler, **kw: Any) -> str:
+    clause: elements.ClauseList = element.clauses
+    return str(compiler.process(clause, **kw))

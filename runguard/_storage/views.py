@@ -1,0 +1,228 @@
+"""The operator's views, read through Core from either database; and what both stores share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    distinct,
+    func,
+    inspect,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.types import Float
+
+from .._alerting import SEVERITY_OF
+from .._errors import SchemaOutOfDate
+from .._models import (
+    AlertOutcome,
+    AlertRecord,
+    ErrorGroup,
+    GroupCount,
+    RunRecord,
+    RunWithAlert,
+    StoreDiagnosis,
+    StoreReport,
+)
+from .diagnosis import diagnose, location_of
+from .engines import Attempt, Attempts
+from .tables import SCHEMA_VERSION, VERSION_TABLE, alert, run_log
+from .types import db_now_plus
+
+READ_TIMEOUT_SECONDS: Final = 30.0
+
+_RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
+_ALERT_COLUMNS: Final = tuple(alert.c[name] for name in AlertRecord.__slots__)
+# Literals, not parameters: only so does the planner see that a partial index fits.
+_FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
+
+
+class Views:
+    """What an operator reads, newest first. The base of both stores."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine in autocommit."""
+        self.engine = engine
+        self._attempts = Attempts(engine, self._schema_error)
+
+    def recent_runs(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        status: str | None = None,
+        error_group: str | None = None,
+        since: timedelta | None = None,
+    ) -> Sequence[RunRecord]:
+        """List runs."""
+        query = select(*_RUN_COLUMNS).order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == job_name)
+        if error_group is not None:
+            query = query.where(_FAILED_RUN, run_log.c.error_group == error_group)
+        if status == "FAILED":
+            query = query.where(_FAILED_RUN)
+        elif status is not None:
+            query = query.where(run_log.c.status == status)
+        if since is not None:
+            query = query.where(run_log.c.started_at >= _ago(since))
+        return [RunRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def recent_alerts(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        alert_type: str | None = None,
+        open_only: bool = False,
+        since: timedelta | None = None,
+    ) -> Sequence[AlertRecord]:
+        """List alerts; `job_name` finds the failure alerts of one job."""
+        query = select(*_ALERT_COLUMNS).order_by(alert.c.created_at.desc(), alert.c.id.desc())
+        if job_name is not None:
+            keys = [f"{job_name}:{group}" for group in ErrorGroup]
+            query = query.where(alert.c.source_type == "run_log", alert.c.source_id.in_(keys))
+        if alert_type is not None:
+            query = query.where(alert.c.alert_type == alert_type)
+        if open_only:
+            query = query.where(alert.c.resolved.is_not(True))
+        if since is not None:
+            query = query.where(alert.c.created_at >= _ago(since))
+        return [AlertRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def failures_by_group(
+        self, *, since: timedelta, job_name: str | None = None
+    ) -> Sequence[GroupCount]:
+        """Count failures by group, with the group's severity; most first."""
+        raised = func.count().filter(run_log.c.alert_outcome == AlertOutcome.RAISED)
+        failures = func.count()
+        query = (
+            select(
+                run_log.c.error_group,
+                failures,
+                raised,
+                func.count(distinct(run_log.c.job_name)),
+                func.max(run_log.c.started_at, type_=run_log.c.started_at.type),
+            )
+            .where(_FAILED_RUN, run_log.c.started_at >= _ago(since))
+            .group_by(run_log.c.error_group)
+            .order_by(failures.desc(), run_log.c.error_group)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == job_name)
+        return [
+            GroupCount(
+                error_group=group,
+                severity=None if group is None else SEVERITY_OF[ErrorGroup(group)],
+                failures=count,
+                alerts=alerts,
+                jobs=jobs,
+                last_failure_at=last,
+            )
+            for group, count, alerts, jobs, last in self._rows(query)
+        ]
+
+    def failed_runs_with_alerts(
+        self, *, limit: int, job_name: str | None = None
+    ) -> Sequence[RunWithAlert]:
+        """List failed runs, each beside the alert that it raised or that covers it."""
+        failed = select(run_log).where(_FAILED_RUN)
+        if job_name is not None:
+            failed = failed.where(run_log.c.job_name == job_name)
+        newest = (
+            failed.order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+            .limit(limit)
+            .subquery()
+        )
+        its_alert = or_(
+            alert.c.id == newest.c.covered_by,
+            and_(newest.c.run_key.is_not(None), alert.c.alert_key == newest.c.run_key),
+        )
+        query = (
+            select(*(newest.c[name] for name in RunRecord.__slots__), *_ALERT_COLUMNS)
+            .select_from(newest.outerjoin(alert, its_alert))
+            .order_by(newest.c.started_at.desc(), newest.c.id.desc())
+        )
+        width = len(_RUN_COLUMNS)
+        return [
+            RunWithAlert(
+                RunRecord(*row[:width]),
+                None if row[width] is None else AlertRecord(*row[width:]),
+            )
+            for row in self._rows(query)
+        ]
+
+    def job_names(self) -> Sequence[str]:
+        """List every job that ever ran, one look into the index for each."""
+        first = select(func.min(run_log.c.job_name).label("job_name")).cte("name", recursive=True)
+        following = (
+            select(func.min(run_log.c.job_name))
+            .where(run_log.c.job_name > first.c.job_name)
+            .scalar_subquery()
+        )
+        names = first.union_all(select(following).where(first.c.job_name.is_not(None)))
+        query = select(names.c.job_name).where(names.c.job_name.is_not(None))
+        return [name for (name,) in self._rows(query)]
+
+    def inspect(self) -> StoreReport:
+        """Say which store this is and which schema it has."""
+
+        def work(attempt: Attempt) -> StoreReport:
+            connection = attempt.connection
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            return StoreReport(
+                dialect=connection.dialect.name,
+                location=location_of(self.engine.url),
+                server_version=version,
+                found=schema_version_of(connection),
+                needed=SCHEMA_VERSION,
+            )
+
+        return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
+
+    def diagnose(self) -> StoreDiagnosis:
+        """Say what may stop this role from recording its runs."""
+        return self._attempts.run(
+            lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
+        )
+
+    def after_fork(self) -> None:
+        """Leave the parent's sockets alone; connect anew when asked."""
+        self.engine.dispose(close=False)
+
+    def close(self) -> None:
+        """Close the pool."""
+        self.engine.dispose()
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        return self._attempts.run(
+            lambda attempt: attempt.connection.execute(query).all(), timeout=READ_TIMEOUT_SECONDS
+        )
+
+    def _schema_error(self) -> SchemaOutOfDate:
+        with self.engine.connect() as connection:
+            return SchemaOutOfDate(found=schema_version_of(connection), needed=SCHEMA_VERSION)
+
+
+def schema_version_of(connection: Connection) -> str | None:
+    """Read the schema's version, or None where there is no schema of ours."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.execute(
+        text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
+    ).scalar_one_or_none()
+    return version
+
+
+def _ago(since: timedelta) -> db_now_plus:
+    return db_now_plus(bindparam("ago", -since.total_seconds(), type_=Float(), unique=True))
