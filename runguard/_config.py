@@ -1,0 +1,172 @@
+"""The settings: what they are, and where they come from.
+
+For each one: the option of the run, then `configure`, then the environment, then the default.
+The environment is read here only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from re import Pattern
+from typing import Any, Final, Literal, get_args
+
+from ._errors import ConfigurationError, did_you_mean
+from ._models import Rule, TriggerType
+from ._redaction import Redactor
+
+OutagePolicy = Literal["run", "refuse"]
+RedactionPatterns = Sequence[str | Pattern[str] | Callable[[str], str]]
+
+DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
+TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
+COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
+LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
+
+_OWN_PREFIX: Final = "RUNGUARD_"
+_TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
+_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE)
+
+_LONGEST: Final = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that is set once for a process.
+
+    Attributes:
+        database_url: SQLAlchemy URL; None for the embedded file in the user's state directory.
+        engine: a ready SQLAlchemy engine, instead of a URL.
+        cooldown: silence after an alert of the same key; 0 switches it off.
+        lock_ttl: lease of the job lock, more than 0.
+        trigger_type: of runs whose code names none.
+        rules: own classification rules, asked in order before all others.
+        redactor: what every stored text passes through.
+        outage_policy: with the store away, `run` the body unrecorded or `refuse` to.
+        store_timeout: the most that a dead store may add to a run.
+        max_connections: to a PostgreSQL server, in each process.
+    """
+
+    database_url: str | None = None
+    engine: Any = None
+    cooldown: timedelta = timedelta(minutes=30)
+    lock_ttl: timedelta = timedelta(seconds=900)
+    trigger_type: TriggerType = TriggerType.MANUAL
+    rules: tuple[Rule, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor)
+    outage_policy: OutagePolicy = "run"
+    store_timeout: timedelta = timedelta(seconds=5)
+    max_connections: int = 5
+
+    def __post_init__(self) -> None:
+        """Check each value, and those that exclude each other."""
+        if self.database_url is not None and self.engine is not None:
+            raise ConfigurationError("expected database_url or engine, found both: give one")
+        url: object = self.database_url
+        if not isinstance(url, str | None):
+            raise ConfigurationError(
+                f"database_url: expected a URL as text, found {type(url).__name__}"
+            )
+        check_duration("cooldown", self.cooldown, zero=True)
+        check_duration("lock_ttl", self.lock_ttl)
+        check_duration("store_timeout", self.store_timeout)
+        if self.outage_policy not in get_args(OutagePolicy):
+            raise ConfigurationError(
+                f"outage_policy: expected 'run' or 'refuse', found {self.outage_policy!r}"
+            )
+        if not isinstance(self.max_connections, int) or self.max_connections < 1:
+            raise ConfigurationError(
+                f"max_connections: expected a whole number from 1, found {self.max_connections!r}"
+            )
+        for rule in self.rules:
+            if not isinstance(rule, Rule):
+                raise ConfigurationError(f"rules: expected runguard.Rule, found {rule!r}")
+
+
+def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Put the settings together.
+
+    Raises:
+        ConfigurationError: a bad value; the message names the variable or the argument.
+    """
+    chosen = {name: value for name, value in explicit.items() if value is not None}
+    if "engine" not in chosen:
+        _take(chosen, "database_url", environ, DATABASE_URL, str)
+    _take(chosen, "cooldown", environ, COOLDOWN_MINUTES, _minutes)
+    _take(chosen, "lock_ttl", environ, LOCK_TTL_SECONDS, _seconds)
+    _take(chosen, "trigger_type", environ, TRIGGER_TYPE, str)
+    if "trigger_type" in chosen:
+        chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
+    if "rules" in chosen:
+        chosen["rules"] = tuple(chosen["rules"])
+    if "redact" in chosen:
+        chosen["redactor"] = Redactor(tuple(chosen.pop("redact")))
+    return Settings(**chosen)
+
+
+def unknown_names(environ: Iterable[str]) -> list[tuple[str, str]]:
+    """List each `RUNGUARD_*` variable that means nothing, with a ` (did you mean …?)` or ''."""
+    return [
+        (name, did_you_mean(name, _OWN_NAMES))
+        for name in sorted(environ)
+        if name.startswith(_OWN_PREFIX)
+        and not name.startswith(_TEST_PREFIX)
+        and name not in _OWN_NAMES
+    ]
+
+
+def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:
+    """Return the trigger type, or raise a `ConfigurationError` that names `source`."""
+    try:
+        return TriggerType(value)
+    except ValueError:
+        known = ", ".join(TriggerType)
+        raise ConfigurationError(
+            f"{source}: expected one of {known}, found {value!r}"
+            f"{did_you_mean(str(value).upper(), list(TriggerType))}"
+        ) from None
+
+
+def check_duration(name: str, value: object, *, zero: bool = False) -> None:
+    """Raise unless `value` is a timedelta above 0 (or 0 where `zero`) and at most ten years."""
+    if not isinstance(value, timedelta):
+        raise ConfigurationError(
+            f"{name}: expected a datetime.timedelta, found {type(value).__name__} {value!r}"
+        )
+    smallest = timedelta(0) if zero else timedelta(microseconds=1)
+    if not smallest <= value <= _LONGEST:
+        bound = "0 or more" if zero else "more than 0"
+        raise ConfigurationError(f"{name}: expected {bound}, at most ten years, found {value}")
+
+
+def _take(
+    chosen: dict[str, Any],
+    setting: str,
+    environ: Mapping[str, str],
+    variable: str,
+    read: Callable[[str], Any],
+) -> None:
+    text = environ.get(variable, "").strip()
+    if setting not in chosen and text:
+        chosen[setting] = read(text)
+
+
+def _minutes(text: str) -> timedelta:
+    return timedelta(minutes=_number(COOLDOWN_MINUTES, text, "minutes, 0 or more", smallest=0.0))
+
+
+def _seconds(text: str) -> timedelta:
+    number = _number(LOCK_TTL_SECONDS, text, "seconds, more than 0", smallest=1e-6)
+    return timedelta(seconds=number)
+
+
+def _number(variable: str, text: str, expected: str, *, smallest: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not smallest <= number <= _LONGEST.total_seconds() / 60:
+        raise ConfigurationError(f"{variable}: expected a number of {expected}, found {text!r}")
+    return number

@@ -1,0 +1,214 @@
+"""The one composition root: settings and store of this process, made when first needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from . import _config, _events
+from ._classification import classify as classify_by
+from ._config import OutagePolicy, RedactionPatterns, Settings
+from ._errors import ConfigurationError, SchemaOutOfDate
+from ._lease_keeper import LeaseKeeper
+from ._models import Failure, Rule, TriggerType, TriggerTypeName
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from sqlalchemy import Engine
+
+    from ._ports import Store
+
+
+class Runtime:
+    """Settings, store and threads of this process. Everything is made under one lock, once."""
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self._lock = threading.RLock()
+        self._explicit: dict[str, Any] = {}
+        self._settings: Settings | None = None
+        self._store: Store | None = None
+        self._writers: ThreadPoolExecutor | None = None
+        self._told_embedded = False
+        self.keeper = LeaseKeeper(self.store)
+
+    def configure(self, explicit: dict[str, Any], *, check: bool) -> None:
+        """Take explicit settings; prove them readable now, and the store usable if `check`."""
+        with self._lock:
+            if self._settings is not None:
+                raise ConfigurationError(
+                    "configure() was called after the first run: call it once, at start-up"
+                )
+            settings = _config.settings_from(explicit, os.environ)
+            self._prove_readable(settings)
+            self._explicit = explicit
+        if check:
+            report = self.store().inspect()
+            if not report.is_current and report.dialect != "sqlite":
+                raise SchemaOutOfDate(found=report.found, needed=report.needed)
+
+    def settings(self) -> Settings:
+        """Return the settings; from here on they are fixed."""
+        if self._settings is None:
+            with self._lock:
+                if self._settings is None:
+                    settings = _config.settings_from(self._explicit, os.environ)
+                    self._prove_readable(settings)
+                    for name, hint in _config.unknown_names(os.environ):
+                        _events.emit(_events.UNKNOWN_SETTING, variable=f"{name}{hint}")
+                    self._settings = settings
+        return self._settings
+
+    def settings_so_far(self) -> Settings:
+        """Return what the settings would be, without fixing them; the defaults where unreadable."""
+        if self._settings is not None:
+            return self._settings
+        try:
+            return _config.settings_from(self._explicit, os.environ)
+        except ConfigurationError:
+            return Settings()
+
+    def store(self) -> Store:
+        """Return the store; it connects when the first statement needs it."""
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    self._store = self._open_store(self.settings())
+        return self._store
+
+    def writers(self) -> ThreadPoolExecutor:
+        """Return the threads that write for coroutines, so that no event loop waits."""
+        with self._lock:
+            if self._writers is None:
+                self._writers = ThreadPoolExecutor(
+                    self.settings().max_connections, thread_name_prefix="runguard"
+                )
+            return self._writers
+
+    def after_fork(self) -> None:
+        """Make anew, in a forked child, whatever another thread of the parent may have held."""
+        self._lock = threading.RLock()
+        self._writers = None
+        self.keeper.after_fork()
+        if self._store is not None:
+            self._store.after_fork()
+
+    def close(self) -> None:
+        """Close every connection and forget all settings, as if no run had been."""
+        with self._lock:
+            if self._writers is not None:
+                self._writers.shutdown()
+            if self._store is not None:
+                self._store.close()
+            self._explicit = {}
+            self._settings = self._store = self._writers = None
+            self._told_embedded = False
+
+    def _prove_readable(self, settings: Settings) -> None:
+        if settings.engine is not None:
+            from ._storage.opening import check_engine
+
+            check_engine(settings.engine)
+        elif settings.database_url is not None:
+            from ._storage.opening import parse_url
+
+            parse_url(settings.database_url, source=_config.DATABASE_URL)
+
+    def _open_store(self, settings: Settings) -> Store:
+        from ._storage.opening import open_store
+
+        url = settings.database_url
+        if url is None and settings.engine is None:
+            url = self._embedded_url()
+        return open_store(
+            url=url,
+            engine=settings.engine,
+            max_connections=settings.max_connections,
+            patience=settings.store_timeout.total_seconds() / 2,
+        )
+
+    def _embedded_url(self) -> str:
+        file = embedded_file()
+        if not self._told_embedded:
+            self._told_embedded = True
+            _events.emit(_events.EMBEDDED_STORE, file=file, set_instead=_config.DATABASE_URL)
+        return f"sqlite:///{file}"
+
+
+def embedded_file() -> str:
+    """Return the path of the embedded store, in the user's state directory."""
+    from platformdirs import user_state_path
+
+    return str(user_state_path("runguard") / "runguard.db")
+
+
+runtime = Runtime()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=runtime.after_fork)
+
+
+def configure(
+    *,
+    database_url: str | None = None,
+    engine: Engine | None = None,
+    cooldown: timedelta | None = None,
+    lock_ttl: timedelta | None = None,
+    trigger_type: TriggerType | TriggerTypeName | None = None,
+    rules: Sequence[Rule] | None = None,
+    redact: RedactionPatterns | None = None,
+    outage_policy: OutagePolicy | None = None,
+    store_timeout: timedelta | None = None,
+    max_connections: int | None = None,
+    check: bool = False,
+) -> None:
+    """Set what every run of this process uses. Call it once, before the first run.
+
+    What is None comes from the environment, then from the default.
+
+    Args:
+        database_url: SQLAlchemy URL; `postgresql://` is taken as psycopg 3.
+        engine: a ready SQLAlchemy engine instead; used in autocommit.
+        cooldown: silence after an alert (default 30 minutes; 0 switches it off).
+        lock_ttl: lease of the job lock (default 900 seconds).
+        trigger_type: of runs whose code names none (default MANUAL).
+        rules: own classification rules, asked in order before all others.
+        redact: more secrets: regular expressions, or functions from text to text.
+        outage_policy: with the store away, `run` the body unrecorded (default) or `refuse`.
+        store_timeout: the most that a dead store may add to a run (default 5 seconds).
+        max_connections: to PostgreSQL, in this process (default 5).
+        check: connect at once, and prove the schema.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or a run has already begun.
+        StoreUnavailable: with `check`, the store cannot be reached.
+        SchemaOutOfDate: with `check`, the schema is missing or of another version.
+    """
+    explicit = {
+        "database_url": database_url,
+        "engine": engine,
+        "cooldown": cooldown,
+        "lock_ttl": lock_ttl,
+        "trigger_type": trigger_type,
+        "rules": rules,
+        "redact": redact,
+        "outage_policy": outage_policy,
+        "store_timeout": store_timeout,
+        "max_connections": max_connections,
+    }
+    runtime.configure(explicit, check=check)
+
+
+def classify(exc: BaseException) -> Failure:
+    """Sort an exception as a run would: by your own rules, then by what it carries.
+
+    Never raises, whatever the exception does; an unreadable configuration counts as none.
+
+    >>> classify(TimeoutError("no answer")).error_group
+    <ErrorGroup.TIMEOUT: 'TIMEOUT'>
+    """
+    settings = runtime.settings_so_far()
+    return classify_by(exc, rules=settings.rules, clean=settings.redactor.clean)

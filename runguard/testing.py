@@ -1,0 +1,10 @@
+"""For the tests of your jobs: a store of their own, and a clean start."""
+
+from __future__ import annotations
+
+from ._runtime import runtime
+
+
+def reset() -> None:
+    """Close every connection and forget settings and store, as if no run had been."""
+    runtime.close()
