@@ -1,0 +1,135 @@
+"""Cooldown and lock among real processes; and proof that these races catch what is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from runguard._storage.opening import open_store
+from tests.support.processes import race
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ISOLATION_LEVELS = ["read committed", "repeatable read", "serializable"]
+JOBS = ["enrolments", "grades", "invoices"]
+ROUNDS = 4
+
+
+def libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def racing(function: str, url: str, rounds: int = ROUNDS) -> str:
+    jobs = "" if "contends" in function else f"{JOBS!r}, "
+    return (
+        f"from tests.storage.racers import {function}\n"
+        f"report({function}({url!r}, {jobs}wait, {rounds}))"
+    )
+
+
+def set_isolation(url: str, level: str) -> None:
+    with psycopg.connect(libpq(url), autocommit=True) as connection:
+        database = connection.info.dbname
+        connection.execute(
+            f"alter database \"{database}\" set default_transaction_isolation = '{level}'"
+        )
+
+
+def alerts_by_key(url: str) -> Counter[str]:
+    with psycopg.connect(libpq(url)) as connection:
+        return Counter(key for (key,) in connection.execute("select source_id from alert"))
+
+
+def one_for_each_key() -> Counter[str]:
+    return Counter(f"{job}-{number}:UNKNOWN" for job in JOBS for number in range(ROUNDS))
+
+
+@pytest.mark.parametrize("level", ISOLATION_LEVELS)
+def test_16_processes_that_fail_at_once_raise_one_alert_for_each_key(
+    migrated_pg_url: str, level: str
+) -> None:
+    set_isolation(migrated_pg_url, level)
+    outcomes = race(racing("runguard_fails", migrated_pg_url), count=16, rounds=ROUNDS)
+
+    assert [outcome.exit_code for outcome in outcomes] == [0] * 16, outcomes[0].stderr
+    assert alerts_by_key(migrated_pg_url) == one_for_each_key()
+    with psycopg.connect(libpq(migrated_pg_url)) as connection:
+        statuses = Counter(
+            status
+            for (status,) in connection.execute(
+                "select status from run_log where job_name <> 'warm-up'"
+            )
+        )
+        outcomes_written = Counter(
+            outcome
+            for (outcome,) in connection.execute(
+                "select alert_outcome from run_log where job_name <> 'warm-up'"
+            )
+        )
+    keys = len(JOBS) * ROUNDS
+    assert statuses == {"FAILED": 16 * keys}
+    assert outcomes_written == {"raised": keys, "suppressed": 15 * keys}
+
+
+@pytest.mark.parametrize("wrong_way", ["check_then_insert", "where_not_exists"])
+def test_the_race_catches_a_wrong_way_on_postgresql(migrated_pg_url: str, wrong_way: str) -> None:
+    race(racing(wrong_way, libpq(migrated_pg_url)), count=16, rounds=ROUNDS)
+
+    alerts = alerts_by_key(migrated_pg_url)
+    assert set(alerts) == set(one_for_each_key())
+    assert alerts.total() > len(JOBS) * ROUNDS
+
+
+def test_8_processes_on_one_sqlite_file_raise_one_alert_for_each_key(tmp_path: Path) -> None:
+    file = tmp_path / "runguard.db"
+    outcomes = race(racing("runguard_fails", f"sqlite:///{file}"), count=8, rounds=ROUNDS)
+
+    assert [outcome.exit_code for outcome in outcomes] == [0] * 8, outcomes[0].stderr
+    with sqlite3.connect(file) as connection:
+        alerts = Counter(key for (key,) in connection.execute("select source_id from alert"))
+        statuses = Counter(
+            status
+            for (status,) in connection.execute(
+                "select status from run_log where job_name <> 'warm-up'"
+            )
+        )
+    assert alerts == one_for_each_key()
+    assert statuses == {"FAILED": 8 * len(JOBS) * ROUNDS}
+
+
+def test_the_race_catches_a_deferred_transaction_on_sqlite(tmp_path: Path) -> None:
+    file = tmp_path / "runguard.db"
+    store = open_store(url=f"sqlite:///{file}", engine=None)
+    store.recent_runs(limit=1)  # makes the tables
+    store.close()
+    outcomes = race(racing("deferred_transaction", str(file)), count=8, rounds=ROUNDS)
+
+    refused = sum(outcome.reports[0] for outcome in outcomes)
+    with sqlite3.connect(file) as connection:
+        alerts = Counter(key for (key,) in connection.execute("select source_id from alert"))
+    assert refused > 0 or alerts != one_for_each_key()
+
+
+def test_never_two_of_16_processes_hold_the_lock(migrated_pg_url: str) -> None:
+    with psycopg.connect(libpq(migrated_pg_url), autocommit=True) as connection:
+        connection.execute("create table witness (one integer primary key)")
+    outcomes = race(racing("runguard_contends", migrated_pg_url), count=16, rounds=ROUNDS)
+
+    assert [outcome.exit_code for outcome in outcomes] == [0] * 16, outcomes[0].stderr
+    inside = [tuple(entry) for outcome in outcomes for entry in outcome.reports[0]]
+    fences = [fence for _, fence in sorted(inside)]
+    assert {number for number, _ in inside} == set(range(ROUNDS))  # somebody got in every time
+    assert len(set(fences)) == len(fences)
+    with psycopg.connect(libpq(migrated_pg_url)) as connection:
+        conflicts = connection.execute(
+            "select count(*), count(*) filter (where error_group = 'LOCK_CONFLICT')"
+            " from run_log where job_name = 'contended' and status = 'FAILED'"
+        ).fetchone()
+    refused = 16 * ROUNDS - len(inside)
+    assert conflicts == (refused, refused)
