@@ -1,0 +1,185 @@
+"""`tracked_run`: what it may decorate, and that it changes nothing."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runguard import current_run, run_scope, tracked_run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    Sql = Callable[..., list[dict[str, Any]]]
+
+
+@tracked_run("add")
+def add(a: int, /, b: int = 2, *, c: int = 3) -> int:
+    """Add three."""
+    return a + b + c
+
+
+def test_a_function_keeps_its_result_name_and_signature(sqlite_url: str, sql: Sql) -> None:
+    assert add(1, c=5) == 8
+    assert add.__name__ == "add"
+    assert add.__doc__ == "Add three."
+    assert str(inspect.signature(add)).startswith("(a: 'int', /, b: 'int' = 2, *, c: 'int' = 3)")
+    assert sql("select job_name, status from run_log") == [{"job_name": "add", "status": "SUCCESS"}]
+
+
+class Jobs:
+    factor = 3
+
+    @tracked_run("method")
+    def method(self, n: int) -> int:
+        return n * self.factor
+
+    @classmethod
+    @tracked_run("inner class method")
+    def inner_class_method(cls, n: int) -> int:
+        return n * cls.factor
+
+    @tracked_run("outer class method")
+    @classmethod
+    def outer_class_method(cls, n: int) -> int:
+        return n * cls.factor
+
+    @staticmethod
+    @tracked_run("inner static method")
+    def inner_static_method(n: int) -> int:
+        return n * 3
+
+    @tracked_run("outer static method")
+    @staticmethod
+    def outer_static_method(n: int) -> int:
+        return n * 3
+
+    @tracked_run("async method")
+    async def async_method(self, n: int) -> int:
+        return n * self.factor
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "method",
+        "inner_class_method",
+        "outer_class_method",
+        "inner_static_method",
+        "outer_static_method",
+    ],
+)
+def test_methods_of_every_kind(sqlite_url: str, sql: Sql, name: str) -> None:
+    assert getattr(Jobs(), name)(7) == 21
+    assert sql("select job_name from run_log") == [{"job_name": name.replace("_", " ")}]
+
+
+async def test_async_methods(sqlite_url: str, sql: Sql) -> None:
+    assert inspect.iscoroutinefunction(Jobs.async_method)
+    assert await Jobs().async_method(7) == 21
+    assert sql("select status from run_log") == [{"status": "SUCCESS"}]
+
+
+def test_other_callables(sqlite_url: str, sql: Sql) -> None:
+    class Job:
+        def __call__(self, n: int) -> int:
+            return n + 1
+
+    assert tracked_run("object")(Job())(1) == 2
+    assert tracked_run("partial")(functools.partial(int, base=2))("101") == 5
+    assert [row["job_name"] for row in sql("select job_name from run_log order by id")] == [
+        "object",
+        "partial",
+    ]
+
+
+async def test_an_object_with_an_async_call(sqlite_url: str, sql: Sql) -> None:
+    class Job:
+        async def __call__(self, n: int) -> int:
+            assert current_run() is not None
+            return n + 1
+
+    assert await tracked_run("async object")(Job())(1) == 2
+    assert sql("select status from run_log") == [{"status": "SUCCESS"}]
+
+
+def test_generators_are_refused_where_they_are_decorated() -> None:
+    def pages() -> Iterator[int]:
+        yield 1
+
+    async def async_pages() -> AsyncIterator[int]:
+        yield 1
+
+    for generator in (pages, async_pages):
+        with pytest.raises(TypeError, match="use run_scope"):
+            tracked_run("pages")(generator)
+
+
+def test_parentheses_must_not_be_forgotten() -> None:
+    def job() -> None: ...
+
+    with pytest.raises(TypeError, match=r"@tracked_run\('name'\)"):
+        tracked_run(job)  # type: ignore[arg-type]
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="expected a function, found int"):
+        tracked_run("job")(7)  # type: ignore[arg-type]
+
+
+def test_each_call_is_a_run_of_its_own(sqlite_url: str, sql: Sql) -> None:
+    @tracked_run("recursive")
+    def countdown(n: int) -> None:
+        run = current_run()
+        assert run is not None
+        run.total_records = n
+        if n:
+            countdown(n - 1)
+        assert current_run() is run
+
+    countdown(3)
+
+    rows = sql("select total_records, status from run_log order by id")
+    assert [row["total_records"] for row in rows] == [3, 2, 1, 0]
+    assert {row["status"] for row in rows} == {"SUCCESS"}
+
+
+def test_50_overlapping_threads_are_50_runs(url: str, sql: Sql) -> None:
+    import threading
+
+    all_inside = threading.Barrier(50, timeout=60)
+
+    @tracked_run("overlapping")
+    def job(n: int) -> None:
+        run = current_run()
+        assert run is not None
+        run.total_records = n
+        all_inside.wait()
+        if n % 2:
+            raise ValueError(f"odd: {n}")
+
+    with ThreadPoolExecutor(50) as threads:
+        futures = [threads.submit(job, n) for n in range(50)]
+        failures = [future.exception() for future in futures]
+
+    assert sum(failure is not None for failure in failures) == 25
+    rows = sql("select total_records, status, error_message from run_log order by total_records")
+    assert [row["total_records"] for row in rows] == list(range(50))
+    for n, row in enumerate(rows):
+        assert row["status"] == ("FAILED" if n % 2 else "SUCCESS")
+        assert row["error_message"] == (f"odd: {n}" if n % 2 else None)
+    assert sql("select count(*) as n from alert") == [{"n": 1}]
+
+
+def test_a_decorated_function_inside_a_scope_is_the_inner_run(sqlite_url: str, sql: Sql) -> None:
+    with run_scope("outer"):
+        add(1)
+
+    assert [row["job_name"] for row in sql("select job_name from run_log order by id")] == [
+        "outer",
+        "add",
+    ]

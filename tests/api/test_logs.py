@@ -1,0 +1,161 @@
+"""Log events: what they say, where they go, and what they cost."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from runguard import _events, run_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Events = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def host_structlog() -> Iterator[LogCapture]:
+    """A host that has configured structlog as its documentation shows."""
+    captured = LogCapture()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, captured])
+    yield captured
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def fail() -> None:
+    with pytest.raises(ValueError, match="bad input"), run_scope("enrolment_sync"):
+        raise ValueError("bad input")
+
+
+def test_the_events_of_a_failure_and_its_repeat(sqlite_url: str, events: Events) -> None:
+    fail()
+    fail()
+
+    assert [event for event, _ in events()] == [
+        "runguard.run_started",
+        "runguard.run_finished",
+        "runguard.alert_created",
+        "runguard.run_started",
+        "runguard.run_finished",
+        "runguard.alert_suppressed",
+    ]
+    fields = dict(events())
+    assert fields["runguard.run_finished"]["status"] == "FAILED"
+    assert fields["runguard.run_finished"]["error_group"] == "UNKNOWN"
+    assert fields["runguard.alert_suppressed"]["covered_by"] == 1
+    assert fields["runguard.alert_suppressed"]["window_ends_at"] is not None
+    assert {f["job_name"] for _, f in events()} == {"enrolment_sync"}
+
+
+def test_a_hosts_structlog_is_used(sqlite_url: str, host_structlog: LogCapture) -> None:
+    fail()
+
+    assert [entry["event"] for entry in host_structlog.entries] == [
+        "runguard.run_started",
+        "runguard.run_finished",
+        "runguard.alert_created",
+    ]
+
+
+def test_run_id_and_job_name_are_bound_inside_and_restored_after(
+    sqlite_url: str, host_structlog: LogCapture
+) -> None:
+    log = structlog.get_logger()
+    structlog.contextvars.bind_contextvars(job_name="the host's", request="r-1")
+    with run_scope("outer") as outer:
+        with run_scope("inner") as inner:
+            log.info("inside")
+        log.info("between")
+    log.info("after")
+
+    mine = {e["event"]: e for e in host_structlog.entries if not e["event"].startswith("runguard")}
+    assert (mine["inside"]["run_id"], mine["inside"]["job_name"]) == (inner.id, "inner")
+    assert (mine["between"]["run_id"], mine["between"]["job_name"]) == (outer.id, "outer")
+    assert mine["after"]["job_name"] == "the host's"
+    assert "run_id" not in mine["after"]
+    assert {entry["request"] for entry in mine.values()} == {"r-1"}
+
+
+def test_the_runs_own_logger_is_bound(sqlite_url: str, host_structlog: LogCapture) -> None:
+    with run_scope("enrolment_sync") as run:
+        run.log.info("pulled", pages=3)
+
+    [entry] = [e for e in host_structlog.entries if e["event"] == "pulled"]
+    assert (entry["run_id"], entry["job_name"], entry["pages"]) == (run.id, "enrolment_sync", 3)
+
+
+def test_the_runs_own_logger_without_structlog_configured(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="runguard")
+    with run_scope("enrolment_sync") as run:
+        run.log.info("pulled", pages=3)
+
+    assert f"event='pulled' run_id={run.id} job_name='enrolment_sync' pages=3" in caplog.text
+
+
+SCRIPT = """
+import runguard
+try:
+    with runguard.run_scope("enrolment_sync") as run:
+        run.log.info("not seen")
+        raise ValueError("bad input")
+except ValueError:
+    pass
+"""
+
+
+def run_script(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
+
+
+def test_an_unconfigured_script_shows_warnings_on_stderr_and_nothing_on_stdout() -> None:
+    result = run_script(SCRIPT)
+
+    assert result.stdout == ""
+    [embedded, alert] = result.stderr.splitlines()
+    assert embedded.startswith("runguard.embedded_store file=")
+    assert alert.startswith("runguard.alert_created ")
+    assert "job_name=enrolment_sync" in alert
+
+
+def test_a_run_does_not_import_structlog_for_a_host_without_it(tmp_path: Path) -> None:
+    result = run_script(
+        "import sys, runguard\n"
+        f"runguard.configure(database_url='sqlite:///{tmp_path}/x.db')\n"
+        "with runguard.run_scope('enrolment_sync'): pass\n"
+        "print('structlog' in sys.modules, 'alembic' in sys.modules, 'asyncio' in sys.modules)"
+    )
+
+    assert result.stdout.split()[:2] == ["False", "False"]
+
+
+def test_a_level_that_is_off_costs_no_formatting(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging.getLogger("runguard").setLevel(logging.CRITICAL)
+    made = []
+    monkeypatch.setattr(_events, "_Line", lambda *args: made.append(args))
+    try:
+        fail()
+    finally:
+        logging.getLogger("runguard").setLevel(logging.NOTSET)
+
+    assert made == []
+
+
+def test_every_event_has_a_level() -> None:
+    names = {value for name, value in vars(_events).items() if re.fullmatch(r"[A-Z][A-Z_]+", name)}
+
+    assert names == set(_events._LEVELS)
