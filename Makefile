@@ -12,6 +12,10 @@ PYTEST_ARGS ?=
 VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 	&& $(BIN)/python -c "import pip" 2>/dev/null && echo yes)
 
+# Named on the command line only: the demo writes rows, and a DATABASE_URL that happens to be in
+# the environment is most likely another program's.
+ON_SERVER := $(filter command line,$(origin DATABASE_URL))
+
 .PHONY: help demo test lint types format constraints clean
 .DELETE_ON_ERROR:
 
@@ -24,7 +28,7 @@ help:
 	@echo "make clean        remove .venv and every cache"
 
 demo: $(VENV)/.demo
-	@$(BIN)/runguard demo $(if $(DATABASE_URL),--database-url '$(DATABASE_URL)')
+	@$(BIN)/runguard demo $(if $(ON_SERVER),--database-url "$$DATABASE_URL")
 
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
