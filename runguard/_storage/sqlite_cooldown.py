@@ -7,7 +7,7 @@ caller therefore holds `BEGIN IMMEDIATE` before it comes here.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select
@@ -31,12 +31,13 @@ def raise_if_allowed(
     values = alert_values(draft)
     if run_id is not None:
         values["detail"]["run_id"] = run_id
-    written = insert(alert).values(
-        **values, review_status="AUTO", resolved=False, created_at=db_now()
-    )
-    alert_id: int = connection.execute(written.returning(alert.c.id)).scalar_one()
-    _move_guard(connection, draft.key)
-    return AlertVerdict(AlertOutcome.RAISED, alert_id)
+    written = connection.execute(
+        insert(alert)
+        .values(**values, review_status="AUTO", resolved=False, created_at=db_now())
+        .returning(alert.c.id, alert.c.created_at)
+    ).one()
+    _move_guard(connection, draft.key, written.created_at)
+    return AlertVerdict(AlertOutcome.RAISED, written.id)
 
 
 def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
@@ -62,12 +63,12 @@ def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
     )
 
 
-def _move_guard(connection: Connection, key: AlertKey) -> None:
+def _move_guard(connection: Connection, key: AlertKey, alerted_at: datetime) -> None:
     statement = upsert(alert_cooldown).values(
         source_type=key.source_type,
         source_id=key.source_id,
         alert_type=key.alert_type,
-        last_alert_at=db_now(),
+        last_alert_at=alerted_at,
     )
     connection.execute(
         statement.on_conflict_do_update(
