@@ -56,7 +56,8 @@ def failure_alert(
     A run raises one alert at most, so the run's key is the alert's as well.
     """
     status = failure.http_status_code
-    number = "" if status is None or str(status) in failure.error_group else f" ({status})"
+    is_a_range = failure.error_group in (ErrorGroup.HTTP_4XX, ErrorGroup.HTTP_5XX)
+    number = f" ({status})" if is_a_range and status is not None else ""
     detail: dict[str, Any] = {
         "job_name": job_name,
         "error_group": failure.error_group.value,
