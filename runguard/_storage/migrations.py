@@ -40,6 +40,10 @@ PAUSE_SECONDS: Final = 1.0
 # Only has to differ from the keys of other programs in the same database.
 _UPGRADER_KEY: Final = 0x72756E6775617264
 _LOCK_FAULTS: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_REMEDIES: Final = {
+    "42501": "; let the owner of the tables run what `runguard db upgrade --sql` prints",
+    "3F000": "; give the role a search_path that begins with a schema that exists",
+}
 
 Target = Engine | URL | str
 Progress = Callable[[str], None]
@@ -295,11 +299,9 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        remedy = ""
-        if sqlstate_of(error) == "42501":  # insufficient_privilege
-            remedy = "; let the owner of the tables run what `runguard db upgrade --sql` prints"
         raise StoreUnavailable(
-            f"the schema could not be read or changed: {reason_of(error)}{remedy}"
+            f"the schema could not be read or changed: {reason_of(error)}"
+            + _REMEDIES.get(sqlstate_of(error) or "", "")
         ) from error
 
 
