@@ -17,7 +17,6 @@ RUN_STARTED: Final = "runguard.run_started"
 RUN_FINISHED: Final = "runguard.run_finished"
 ALERT_CREATED: Final = "runguard.alert_created"
 ALERT_SUPPRESSED: Final = "runguard.alert_suppressed"
-LOCK_CONFLICT: Final = "runguard.lock_conflict"
 LOCK_LOST: Final = "runguard.lock_lost"
 INTERNAL_ERROR: Final = "runguard.internal_error"
 EMBEDDED_STORE: Final = "runguard.embedded_store"
@@ -28,7 +27,6 @@ _LEVELS: Final = {
     RUN_FINISHED: logging.INFO,
     ALERT_CREATED: logging.WARNING,
     ALERT_SUPPRESSED: logging.INFO,
-    LOCK_CONFLICT: logging.WARNING,
     LOCK_LOST: logging.ERROR,
     INTERNAL_ERROR: logging.ERROR,
     EMBEDDED_STORE: logging.WARNING,
