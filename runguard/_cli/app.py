@@ -84,7 +84,7 @@ db.command(
         "runguard db upgrade --sql --dialect postgresql",
     )
 )(database.upgrade)
-db.command(epilog=help_end("runguard db downgrade base", "runguard db downgrade base --sql"))(
+db.command(epilog=help_end("runguard db downgrade base --sql", "runguard db downgrade base --yes"))(
     database.downgrade
 )
 db.command(epilog=help_end("runguard db current"))(database.current)

@@ -166,6 +166,8 @@ def _questioned(url: str) -> Iterator[Finding]:
     except RunguardError as error:
         found = str(error).partition("; `runguard doctor`")[0]  # which is us
         remedy = "is the server up, and is the URL right? Try it with psql"
+        if url.startswith("sqlite"):
+            remedy = "is this a file that runguard made, and may this user read and write it?"
         yield Finding("reachable", State.PROBLEM, found, remedy)
         return
     server = "SQLite" if report.dialect == "sqlite" else "PostgreSQL"
@@ -175,7 +177,7 @@ def _questioned(url: str) -> Iterator[Finding]:
         yield _version(report.server_version)
         yield _pooler(diagnosis)
     yield from _rights(report, diagnosis)
-    yield _clock(diagnosis.clock - now)
+    yield check_clock(diagnosis.clock - now)
 
 
 def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
@@ -243,7 +245,8 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]
         )
 
 
-def _clock(ahead: timedelta) -> Finding:
+def check_clock(ahead: timedelta) -> Finding:
+    """Judge how far the clock of the database is ahead of this host's."""
     if abs(ahead) <= LARGEST_CLOCK_DIFFERENCE:
         return Finding("clock", State.OK, "the database's agrees with this host's")
     way = "ahead of" if ahead > timedelta(0) else "behind"

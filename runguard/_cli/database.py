@@ -101,7 +101,7 @@ def check(*, database_url: DatabaseUrl = None) -> None:
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise ConfigurationError("--yes: expected, since nobody is there to be asked")
+        raise ConfigurationError("--yes: expected, as there is no terminal to ask on")
     if not typer.confirm(question, err=True):
         say("Nothing was changed.")
         raise typer.Exit(1)

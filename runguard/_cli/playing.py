@@ -32,7 +32,7 @@ def demo(
     RUNGUARD_DATABASE_URL names, where its failures would look like yours. On a server its jobs
     are named demo.…; an empty database gets runguard's schema first.
     """
-    url = database_url or _fresh_file()
+    url = _fresh_file() if database_url is None else database_url
     if database_url is None and os.environ.get(_config.DATABASE_URL):
         say(f"{_config.DATABASE_URL} is left alone; --database-url plays on a server.")
     from .. import _demo

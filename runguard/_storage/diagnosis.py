@@ -60,7 +60,8 @@ def location_of(url: URL) -> str:
     """Say where a store is, without what only a client needs to know: no password, no options."""
     if url.get_backend_name() == "sqlite":
         return url.database or ""
-    host = url.host or url.query.get("host") or "local socket"
+    given = url.host or url.query.get("host") or "local socket"
+    host = given if isinstance(given, str) else ",".join(given)
     port = f":{url.port}" if url.port else ""
     user = f"{url.username}@" if url.username else ""
     return f"{user}{host}{port}/{url.database or ''}"

@@ -1,0 +1,95 @@
+"""Every command is documented: its help has examples, and they work as they stand."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer.main
+
+from runguard._cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.cli.conftest import Answer
+
+    Cli = Callable[..., Answer]
+
+SPECIFIED = {
+    *("db upgrade", "db downgrade", "db current", "db check"),
+    *("demo", "doctor", "runs", "alerts", "report"),
+}
+
+
+def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, child in getattr(command, "commands", {}).items():
+        if hasattr(child, "commands"):
+            yield from walk(child, (*path, name))
+        else:
+            yield " ".join((*path, name)), child
+
+
+COMMANDS = dict(walk(typer.main.get_command(app)))
+
+
+def examples(epilog: str) -> list[str]:
+    lines = (line.strip() for line in epilog.splitlines())
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+EXAMPLES = [
+    example
+    for command in [typer.main.get_command(app), *COMMANDS.values()]
+    for example in examples(command.epilog)
+]
+
+
+def test_the_commands_are_those_of_the_contract() -> None:
+    assert set(COMMANDS) == SPECIFIED
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_has_examples_and_exit_codes_and_the_store(cli: Cli, path: str) -> None:
+    answer = cli(*path.split(), "--help")
+
+    assert answer.exit_code == 0
+    assert f"$ runguard {path}" in answer.stdout
+    assert "Exit codes:" in answer.stdout
+    assert "--database-url URL" in answer.stdout
+    assert max(map(len, answer.lines)) <= 80
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_option_says_what_it_does(path: str) -> None:
+    said = {option.name: option.help for option in COMMANDS[path].params}
+
+    assert [name for name, text in said.items() if not text] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_works_as_it_stands(cli: Cli, filled_file: str, example: str) -> None:
+    program, *arguments = shlex.split(example)
+    ends = [arguments.index(end) for end in ("|", ">", "&&") if end in arguments]
+    arguments = arguments[: min(ends, default=None)]
+    if "postgresql://…" in arguments:
+        arguments[arguments.index("postgresql://…")] = filled_file
+
+    answer = cli(*arguments, RUNGUARD_DATABASE_URL=filled_file)
+
+    assert program == "runguard"
+    assert answer.exit_code == 0, answer.stderr
+
+
+def test_without_a_command_the_help_is_shown(cli: Cli) -> None:
+    answer = cli()
+
+    assert "Commands:" in answer.stdout + answer.stderr
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(cli: Cli) -> None:
+    answer = cli("aler")
+
+    assert answer.exit_code == 2
+    assert "alerts" in answer.stderr

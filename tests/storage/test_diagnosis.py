@@ -1,0 +1,53 @@
+"""Conformance: what the command line asks beside the operator's views."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import make_url
+
+from runguard._storage.diagnosis import location_of
+from tests.storage.drafts import TIMEOUT, new_run
+
+if TYPE_CHECKING:
+    from runguard._ports import Store
+    from tests.storage.conftest import BackDoor
+
+
+def test_job_names_are_those_that_ran_each_once(store: Store) -> None:
+    assert store.job_names() == []
+    for job_name in ["two", "one", "two", "한국어"]:
+        store.start_run(new_run(job_name), timeout=TIMEOUT)
+
+    assert store.job_names() == ["one", "two", "한국어"]
+
+
+def test_a_store_of_our_own_has_nothing_to_complain_of(store: Store, back_door: BackDoor) -> None:
+    found = store.diagnose()
+
+    assert set(found.tables) == {"run_log", "alert", "alert_cooldown", "job_lock"}
+    assert (found.lacking, found.row_security, found.read_only) == ((), (), False)
+    assert abs(found.clock - datetime.now(UTC)) < timedelta(minutes=1)
+    assert found.pooled in (None, False)
+
+
+def test_a_table_that_is_gone_is_not_among_those_found(store: Store, back_door: BackDoor) -> None:
+    back_door.rows("drop table job_lock")
+
+    assert "job_lock" not in store.diagnose().tables
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("sqlite:///a/b.db", "a/b.db"),
+        ("postgresql://u:secret@h:5433/d?sslpassword=secret", "u@h:5433/d"),
+        ("postgresql:///d?host=/var/run/postgresql", "/var/run/postgresql/d"),
+        ("postgresql:///d?host=h1&host=h2", "h1,h2/d"),
+        ("postgresql:///d", "local socket/d"),
+    ],
+)
+def test_a_location_shows_no_option_and_no_password(url: str, location: str) -> None:
+    assert location_of(make_url(url)) == location
