@@ -58,7 +58,7 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         ) from None
     if "@" in (parsed.host or ""):  # the rest of a password, which errors would repeat
         raise ConfigurationError(
-            f"{source}: expected one '@', before the host, found more: write '@' in a password as %40"
+            f"{source}: expected one '@', before the host, found more: a password's is written %40"
         )
     if backend in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
