@@ -211,8 +211,11 @@ def _index_conflicts(table: Table, found: FoundTable) -> Iterator[str]:
     repeated = {
         column.name for column in table.c if column.type.compile(dialect=_DIALECT) == "TEXT"
     }
+    ours = {index.name for index in table.indexes}  # a broken one of ours is built anew
     for name, index in found.indexes.items():
-        if index.unique and set(index.keys) <= repeated and set(index.keys) != key:
+        if name in ours or not index.unique:
+            continue
+        if set(index.keys) <= repeated and set(index.keys) != key:
             yield (
                 f"found the unique index {name} on {', '.join(index.keys)}, needed room for"
                 " several rows of the same"
