@@ -44,7 +44,7 @@ def main() -> int:
 def without_doubles(file: Path, run: Run) -> Enrolments:
     """Read the file; tell the run what was counted, what contradicts, and what was unreadable."""
     enrolments: Enrolments = {}
-    contradictions = []
+    contradictions: list[str] = []
     unreadable = 0
     with file.open(newline="") as lines:
         for row in csv.DictReader(lines):
