@@ -26,7 +26,7 @@ _INSTANT: Final = "timestamp with time zone"
 _ACCEPTED: Final = {
     "text": ("text", "character varying"),
     "bigint": ("bigint", "integer", "smallint", "numeric"),
-    "integer": ("integer", "bigint", "smallint"),
+    "integer": ("integer", "bigint"),
     "jsonb": ("jsonb", "json"),
 }
 _ACCEPTED_IDS: Final = ("bigint", "integer")

@@ -40,6 +40,13 @@ PAUSE_SECONDS: Final = 1.0
 # Only has to differ from the keys of other programs in the same database.
 _UPGRADER_KEY: Final = 0x72756E6775617264
 _LOCK_FAULTS: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_HOLDERS: Final = text("""
+    select string_agg(
+        distinct c.relname || ' by process ' || a.pid || ' (' || a.application_name || ')', ', '
+    )
+    from pg_locks l join pg_class c on c.oid = l.relation join pg_stat_activity a on a.pid = l.pid
+    where l.granted and c.relname = any (:names) and a.datname = current_database()
+""")
 _REMEDIES: Final = {
     "42501": "; let the owner of the tables run what `runguard db upgrade --sql` prints",
     "3F000": "; give the role a search_path that begins with a schema that exists",
@@ -179,10 +186,21 @@ def _change_postgresql(engine: Engine, direction: Direction, revision: str, say:
                 connection.commit()
                 return
         except DBAPIError as error:
-            if sqlstate_of(error) not in _LOCK_FAULTS or attempt == MOST_LOCK_ATTEMPTS:
+            if sqlstate_of(error) not in _LOCK_FAULTS:
                 raise
-            say(f"a table is in use ({reason_of(error)}): trying again")
+            in_use = f"a table is in use: {_holders(engine) or reason_of(error)}"
+            if attempt == MOST_LOCK_ATTEMPTS:
+                raise StoreUnavailable(f"{in_use}; end that, and try again") from error
+            say(f"{in_use}; trying again")
             time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+
+
+def _holders(engine: Engine) -> str | None:
+    with _connected(engine) as connection:
+        holders: str | None = connection.execute(
+            _HOLDERS, {"names": list(metadata.tables)}
+        ).scalar_one()
+        return holders
 
 
 def _change_sqlite(engine: Engine, direction: Direction, revision: str, say: Progress) -> None:
@@ -287,7 +305,11 @@ def _connected(engine: Engine) -> Iterator[Connection]:
     # A role may default to REPEATABLE READ: its first look would be its last, before any wait.
     options = engine.execution_options(isolation_level="READ COMMITTED")
     with closing(options.connect()) as connection:
-        yield connection
+        try:
+            yield connection
+        except BaseException:
+            connection.invalidate()  # it may have lost its timeouts, and the pool may be a user's
+            raise
 
 
 def _in_full(url: URL) -> str:

@@ -41,7 +41,7 @@ def created(url: str) -> None:
 
 
 def sqlite_schema(file: Path) -> dict[str, Any]:
-    """Each table and index, by PRAGMA and as its definition was written but for space and case."""
+    """Each table and index, by PRAGMA and the words of its definition."""
     with closing(sqlite3.connect(file)) as connection:
         written = dict(
             connection.execute("select name, lower(sql) from sqlite_master where sql > ''")
@@ -50,7 +50,7 @@ def sqlite_schema(file: Path) -> dict[str, Any]:
             name: (
                 sorted(row[1:] for row in connection.execute(f"pragma index_list('{name}')")),
                 [row[1] for row in connection.execute(f"pragma table_info('{name}')")],
-                re.findall(r"\w+|[^\w\s]", definition),
+                re.findall(r"[^\s()]+", definition),
             )
             for name, definition in written.items()
             if not name.startswith("sqlite_")
