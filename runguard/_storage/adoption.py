@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CheckConstraint, CreateColumn, CreateIndex
 
 from .._models import RunStatus, Severity, TriggerType
-from .catalog import FoundColumn, FoundIndex, FoundTable
+from .catalog import FoundColumn, FoundTable
 
 ADDED_BY_US: Final = "added by runguard"  # the comment on a column that a downgrade may drop
 
@@ -112,13 +112,13 @@ def slow_changes(table: Table, found: FoundTable) -> list[str]:
     Each needs to be a transaction of its own, and may be repeated after an aborted try.
     """
     statements = []
-    for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        there = found.indexes.get(str(index.name))
-        if (there and there.valid) or _has_equivalent(index, found):
+    for name, creation in sorted(_wanted_indexes(table, found).items()):
+        there = found.indexes.get(name)
+        if there and there.valid:
             continue
-        if there:
-            statements.append(f"DROP INDEX CONCURRENTLY IF EXISTS {index.name}")
-        statements.append(_create_concurrently(index))
+        if there:  # an aborted try left it; IF NOT EXISTS would be content with it
+            statements.append(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        statements.append(creation)
     if statements:  # an index on an expression is of little use to the planner before
         statements.append(f"ANALYZE {table.name}")
     for column in table.c:
@@ -131,8 +131,7 @@ def slow_changes(table: Table, found: FoundTable) -> list[str]:
 
 def removals(table: Table, found: FoundTable) -> list[str]:
     """Return the statements that take back what adoption added; its own columns stay."""
-    ours = {str(index.name) for index in table.indexes}
-    statements = [f"DROP INDEX {name}" for name in found.indexes if name in ours]
+    statements = [f"DROP INDEX {name}" for name in found.indexes if name.startswith("runguard_")]
     actions = [
         f"DROP COLUMN {name}"
         for name, column in found.columns.items()
@@ -200,8 +199,9 @@ def _strange_column_conflicts(table: Table, found: FoundTable) -> Iterator[tuple
 
 def _index_conflicts(table: Table, found: FoundTable) -> Iterator[str]:
     key = {column.name for column in table.primary_key}
-    whole = [index for index in found.indexes.values() if index.unique and not index.partial]
-    if key <= set(found.columns) and not any(set(index.keys) == key for index in whole):
+    # An id without a key of its own is numbered all the same, and gets an index below; the other
+    # tables are written by ON CONFLICT, which needs the key.
+    if key != {"id"} and key <= set(found.columns) and not _has_key(found, key):
         columns = ", ".join(column.name for column in table.primary_key)
         yield (
             f"found no primary key on {columns}, needed one"
@@ -211,9 +211,8 @@ def _index_conflicts(table: Table, found: FoundTable) -> Iterator[str]:
     repeated = {
         column.name for column in table.c if column.type.compile(dialect=_DIALECT) == "TEXT"
     }
-    ours = {index.name for index in table.indexes}  # a broken one of ours is built anew
     for name, index in found.indexes.items():
-        if name in ours or not index.unique:
+        if not index.unique or name.startswith("runguard_"):  # a broken one of ours is built anew
             continue
         if set(index.keys) <= repeated and set(index.keys) != key:
             yield (
@@ -283,20 +282,41 @@ def _checks_of(column: Column[Any]) -> list[CheckConstraint]:
     ]
 
 
+def _has_key(found: FoundTable, key: set[str]) -> bool:
+    return any(
+        index.unique and index.valid and not index.partial and set(index.keys) == key
+        for index in found.indexes.values()
+    )
+
+
+def _wanted_indexes(table: Table, found: FoundTable) -> dict[str, str]:
+    """Each index that the table should have and no other index of it stands in for."""
+    wanted = {
+        str(index.name): _create_concurrently(index)
+        for index in table.indexes
+        if not _has_equivalent(index, found)
+    }
+    if "id" in table.c and not _is_served(found, ("id",)):
+        name = f"runguard_{table.name}_id"
+        wanted[name] = f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table.name} (id)"
+    return wanted
+
+
 def _has_equivalent(index: Index, found: FoundTable) -> bool:
-    """Whether the table has an index of its own that begins with the same columns."""
+    """Whether the table has an index that begins with the same columns."""
     if index.dialect_options["postgresql"]["where"] is not None:
         return False
     if not all(isinstance(key, Column) for key in index.expressions):
         return False
-    keys = tuple(str(key.name) for key in index.columns)
-    return any(_serves(there, keys, unique=bool(index.unique)) for there in found.indexes.values())
+    return _is_served(found, tuple(index.columns.keys()), unique=bool(index.unique))
 
 
-def _serves(there: FoundIndex, keys: tuple[str, ...], *, unique: bool) -> bool:
-    if not (there.valid and there.ordered) or there.partial:
-        return False
-    return there.keys == keys and there.unique if unique else there.keys[: len(keys)] == keys
+def _is_served(found: FoundTable, keys: tuple[str, ...], *, unique: bool = False) -> bool:
+    return any(
+        (there.keys == keys and there.unique) if unique else there.keys[: len(keys)] == keys
+        for there in found.indexes.values()
+        if there.valid and there.ordered and not there.partial
+    )
 
 
 def _create_concurrently(index: Index) -> str:

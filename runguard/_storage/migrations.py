@@ -88,7 +88,7 @@ def downgrade(target: Target, revision: str, *, progress: Progress | None = None
 
 def current(target: Target) -> str | None:
     """Return the schema's version, or None where there is no schema of ours."""
-    with _translated(), _engine(target) as engine, engine.connect() as connection:
+    with _translated(), _engine(target) as engine, _connected(engine) as connection:
         return schema_version_of(connection)
 
 
@@ -101,7 +101,7 @@ def check(target: Target) -> list[str]:
         SchemaOutOfDate: the schema is missing, or has another version.
         StoreUnavailable: the database cannot be reached.
     """
-    with _translated(), _engine(target) as engine, engine.connect() as connection:
+    with _translated(), _engine(target) as engine, _connected(engine) as connection:
         found = schema_version_of(connection)
         if found != SCHEMA_VERSION:
             raise SchemaOutOfDate(found=found, needed=SCHEMA_VERSION)
@@ -127,7 +127,7 @@ def sql(target: Target, revision: str = "head", *, direction: Direction = "upgra
                 " drop depends on what was there before runguard"
             )
         return _script(str(target), None, revision, direction)
-    with _translated(), _engine(target) as engine, engine.connect() as connection:
+    with _translated(), _engine(target) as engine, _connected(engine) as connection:
         return _script(engine.dialect.name, connection, revision, direction)
 
 
@@ -204,7 +204,8 @@ def _holders(engine: Engine) -> str | None:
 
 
 def _change_sqlite(engine: Engine, direction: Direction, revision: str, say: Progress) -> None:
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    _make_folder(engine.url.database)
+    with _connected(engine) as connection:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {SQLITE_WAIT_SECONDS * 1000}")
         _write_ahead(connection)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -216,6 +217,13 @@ def _change_sqlite(engine: Engine, direction: Direction, revision: str, say: Pro
             connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
+
+
+def _make_folder(file: str | None) -> None:
+    try:
+        Path(file or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"the folder of {file} cannot be made: {error.strerror}") from error
 
 
 def _write_ahead(connection: Connection) -> None:
@@ -303,8 +311,8 @@ def _direct(url: URL) -> Engine:
 @contextmanager
 def _connected(engine: Engine) -> Iterator[Connection]:
     # A role may default to REPEATABLE READ: its first look would be its last, before any wait.
-    options = engine.execution_options(isolation_level="READ COMMITTED")
-    with closing(options.connect()) as connection:
+    level = "AUTOCOMMIT" if engine.dialect.name == "sqlite" else "READ COMMITTED"
+    with closing(engine.execution_options(isolation_level=level).connect()) as connection:
         try:
             yield connection
         except BaseException:

@@ -224,10 +224,11 @@ def test_the_host_s_alembic_and_logging_are_left_alone(
 def test_sqlite_gets_what_the_store_makes_by_itself(tmp_path: Path) -> None:
     SqliteStore(make_sqlite_engine(make_url(f"sqlite:///{tmp_path / 'own.db'}"))).make_schema()
 
-    migrations.upgrade(f"sqlite:///{tmp_path / 'upgraded.db'}")
+    upgraded = tmp_path / "a folder" / "upgraded.db"
+    migrations.upgrade(f"sqlite:///{upgraded}")
 
-    assert sqlite_schema(tmp_path / "upgraded.db") == sqlite_schema(tmp_path / "own.db")
-    assert migrations.check(f"sqlite:///{tmp_path / 'upgraded.db'}") == []
+    assert sqlite_schema(upgraded) == sqlite_schema(tmp_path / "own.db")
+    assert migrations.check(f"sqlite:///{upgraded}") == []
 
 
 def test_what_the_sqlite_store_made_is_already_upgraded(tmp_path: Path) -> None:
