@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import pgbouncer as pooling
 from tests.support.postgres import PostgresAddress, PostgresServer
 
 if TYPE_CHECKING:
@@ -70,6 +71,15 @@ def migrated_pg_url(postgres: PostgresAddress, _migrated_template: str) -> Itera
     """The same with runguard's newest schema in it."""
     with postgres.database(template=_migrated_template) as name:
         yield postgres.url(name)
+
+
+@pytest.fixture(scope="session")
+def pgbouncer(postgres: PostgresAddress) -> Iterator[pooling.PgBouncer]:
+    """A transaction pooler with default settings in front of the shared server."""
+    if pooling.PROGRAM is None:
+        pytest.skip(pooling.MISSING)
+    with pooling.PgBouncer(postgres) as pooler:
+        yield pooler
 
 
 @pytest.fixture

@@ -49,12 +49,25 @@ class BackDoor:
         self.age("alert_cooldown.last_alert_at", seconds)
 
 
-@pytest.fixture(params=["postgresql", "sqlite"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
+@pytest.fixture(params=["postgresql", "pgbouncer", "sqlite"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    """`pgbouncer` is PostgreSQL behind a transaction pooler."""
+    return str(request.param)
+
+
+@pytest.fixture
+def direct_url(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> str:
+    """Where the tables are, whatever stands in front of them."""
+    if store_kind == "sqlite":
         return f"sqlite:///{tmp_path / 'runs' / 'runguard.db'}"
-    url: str = request.getfixturevalue("migrated_pg_url")
-    return url
+    return str(request.getfixturevalue("migrated_pg_url"))
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest, store_kind: str, direct_url: str) -> str:
+    if store_kind == "pgbouncer":
+        return str(request.getfixturevalue("pgbouncer").through(direct_url))
+    return direct_url
 
 
 @pytest.fixture
@@ -65,8 +78,8 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def back_door(store: Store, store_url: str) -> Iterator[BackDoor]:
+def back_door(store: Store, direct_url: str) -> Iterator[BackDoor]:
     store.recent_runs(limit=1)  # SQLite makes its tables on first use
-    engine = create_engine(store_url)
+    engine = create_engine(direct_url)
     yield BackDoor(engine)
     engine.dispose()

@@ -1,7 +1,7 @@
-"""Outlives the owner of a PostgreSQL server by the moment it takes to clean up after it.
+"""Outlives the owner of a server or a pooler by the moment it takes to clean up after it.
 
 Run as `python keeper.py FOLDER` with a pipe as standard input. The pipe ends when the owner closes
-it, or when it dies in any way at all; then the server is stopped and its folder removed.
+it, or when it dies in any way at all; then what runs in the folder is stopped, and it is removed.
 """
 
 import contextlib
@@ -15,7 +15,9 @@ from pathlib import Path
 
 
 def clean_up(folder: Path) -> None:
-    """Stop the server that still runs in the folder, and remove what it left."""
+    """Stop what still runs in the folder, and remove what it left."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int((folder / "pgbouncer.pid").read_text()), signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
         with contextlib.suppress(ProcessLookupError):

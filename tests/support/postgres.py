@@ -127,7 +127,7 @@ class PostgresServer(PostgresAddress):
             self.programs = _installed(version) / "bin"
             self._server_programs = self._readable_programs(version)
             self.data = self.folder / "data"
-            self.port = _free_port()
+            self.port = free_port()
             self.process: subprocess.Popen[bytes] | None = None
             super().__init__(f"postgresql://postgres@127.0.0.1:{self.port}/postgres")
             self._initialize(SETTINGS | ({} if durable else FAST_SETTINGS) | dict(settings or {}))
@@ -300,7 +300,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy(source, target)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port below the ephemeral range, where no client's connection can take it meanwhile."""
     while True:
         port = random.randrange(20_000, 30_000)
