@@ -7,28 +7,38 @@ each other in a circle. Every reader of them goes through this module.
 from __future__ import annotations
 
 import sys
-import sysconfig
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
-from os.path import dirname, join
-from typing import Any, Final, Literal
+from types import FrameType
+from typing import Any, Final
 
 LONGEST_TEXT: Final = 64 * 1024
-DEEPEST_CHAIN: Final = 64  # members, whichever way they hang together
+"""Characters of an exception's text that are read to classify it."""
+
+MOST_MEMBERS: Final = 128
+"""Exceptions that are looked at, whichever way they hang together."""
+
+_DEEPEST: Final = 64
+_LONGEST_NAME: Final = 300
 
 
 def qualified_name(cls: type) -> str:
     """Return `module.QualName`, without the module for builtins.
 
-    >>> qualified_name(ValueError), qualified_name(deque)
-    ('ValueError', 'collections.deque')
+    >>> qualified_name(ValueError), qualified_name(ExceptionGroup), qualified_name(Iterator)
+    ('ValueError', 'ExceptionGroup', 'collections.abc.Iterator')
     """
+    # Past a metaclass that hides it; `__str__` makes a subclass of str plain.
+    name = str.__str__(type.__dict__["__qualname__"].__get__(cls))
     module = attribute(cls, "__module__")
-    name = attribute(cls, "__qualname__") or attribute(cls, "__name__")
-    if not isinstance(name, str):
-        return "an unnamed type"
-    return name if module == "builtins" or not isinstance(module, str) else f"{module}.{name}"
+    if not issubclass(type(module), str) or str.__str__(module) == "builtins":
+        return _storable(name)
+    return _storable(f"{str.__str__(module)}.{name}")
+
+
+def bases_of(exc: BaseException) -> Iterator[type]:
+    """Yield the exception's type and its bases, nearest first, whatever `__class__` says."""
+    return iter(type.__dict__["__mro__"].__get__(type(exc)))
 
 
 def attribute(obj: object, name: str) -> Any:
@@ -39,92 +49,142 @@ def attribute(obj: object, name: str) -> Any:
         return None
 
 
+def text_of(exc: BaseException) -> str:
+    """Return the start of the exception's text, for matching; empty where it has none."""
+    return _whole_text(exc)[:LONGEST_TEXT]
+
+
 def message_of(exc: BaseException) -> str:
     """Return the exception's own text; its type's name where that is empty or unreadable.
 
-    `KeyError` shows the key behind its name, since the bare key says nothing.
+    `KeyError` is named too, since the bare key says nothing.
 
     >>> message_of(KeyError("user_id")), message_of(TimeoutError())
     ("KeyError: 'user_id'", 'TimeoutError')
     """
-    name = qualified_name(type(exc))
-    try:
-        text = str(exc)
-        if not isinstance(text, str) or not text.strip():
-            return name
-    except BaseException:  # hostile code may raise anything
+    name, text = qualified_name(type(exc)), _whole_text(exc)
+    if not text or text.isspace():
         return name
-    # Subclasses of KeyError that say more in a `__str__` of their own are left alone.
-    return f"{name}: {text}" if type(exc).__str__ is KeyError.__str__ else text
+    # Subclasses that say more in a `__str__` of their own are left alone.
+    says_the_key_only = attribute(type(exc), "__str__") is KeyError.__str__
+    return f"{name}: {text}" if says_the_key_only else text
 
 
-def text_of(exc: BaseException) -> str:
-    """Return the start of the exception's text, for matching; empty where it has none."""
+def _whole_text(exc: BaseException) -> str:
     try:
-        return str(exc)[:LONGEST_TEXT]
+        # A subclass of str may come back, with methods of its own: `str.__str__` makes it plain.
+        return str.__str__(str(exc))
     except BaseException:  # hostile code may raise anything
         return ""
 
 
 def chain_of(exc: BaseException) -> Iterator[BaseException]:
-    """Yield what stands behind an exception, nearest first, each once.
+    """Yield what stands behind an exception, nearest first, each once: see `levels_of`."""
+    for level in list(levels_of(exc))[1:]:
+        yield from level
 
-    That is its cause, its context unless suppressed, the driver's error that SQLAlchemy keeps in
-    `orig`, the reason that urllib3 and urllib keep, and the members of exception groups.
+
+def levels_of(exc: BaseException) -> Iterator[list[BaseException]]:
+    """Yield the exception, then what stands directly behind it, and so on, by distance.
+
+    Behind an exception stand its cause, its context unless suppressed, the members of a group, and
+    those that libraries keep in an attribute. Circles, depth and number are bounded.
     """
     seen = {id(exc)}
-    waiting = deque(_behind(exc))
-    while waiting and len(seen) <= DEEPEST_CHAIN:
-        member = waiting.popleft()
-        if id(member) in seen:
-            continue
-        seen.add(id(member))
-        yield member
-        waiting.extend(_behind(member))
+    level = [exc]
+    for _ in range(_DEEPEST):
+        yield level
+        following = []
+        for member in (member for near in level for member in _behind(near)):
+            if id(member) not in seen and len(seen) < MOST_MEMBERS:
+                seen.add(id(member))
+                following.append(member)
+        level = following
+        if not level:
+            return
 
 
 def _behind(exc: BaseException) -> list[BaseException]:
-    suppressed = attribute(exc, "__suppress_context__")
-    near = [attribute(exc, "__cause__"), None if suppressed else attribute(exc, "__context__")]
-    near += [attribute(exc, "orig"), attribute(exc, "reason")]
-    if isinstance(exc, BaseExceptionGroup):
-        members = attribute(exc, "exceptions")
-        near += list(members)[:DEEPEST_CHAIN] if isinstance(members, Sequence) else []
-    return [member for member in near if isinstance(member, BaseException)]
+    # The slots of BaseException are read directly: a subclass may hide them behind properties.
+    near: list[Any] = [BaseException.__cause__.__get__(exc)]  # type: ignore[union-attr]
+    if not BaseException.__suppress_context__.__get__(exc):  # type: ignore[attr-defined]
+        near.append(BaseException.__context__.__get__(exc))  # type: ignore[union-attr]
+    near.append(attribute(exc, "orig"))  # SQLAlchemy: the driver's error
+    near.append(attribute(exc, "reason"))  # urllib3 and urllib: the last attempt's error
+    # tenacity: a future; its `exception()` would wait for one that is not done
+    near.append(attribute(attribute(exc, "last_attempt"), "_exception"))
+    if issubclass(type(exc), BaseExceptionGroup):
+        near.extend(BaseExceptionGroup.exceptions.__get__(exc))
+    return [member for member in near if issubclass(type(member), BaseException)]
 
 
 def location_of(exc: BaseException) -> str | None:
     """Return `file:line in function` of the innermost frame of the user's code, or None.
 
-    The user's code is what lies neither in runguard, nor in the standard library, nor among the
-    installed packages. Where no frame is the user's, it is the innermost outside runguard.
+    The user's code is what lies neither in runguard, nor in the standard library, nor among
+    installed packages. Without such a frame, a job that is itself installed is assumed: the
+    innermost frame of the package in which the traceback begins.
     """
-    users = others = None
-    traceback = attribute(exc, "__traceback__")
+    users = installed = package = None
+    traceback = BaseException.__traceback__.__get__(exc)  # type: ignore[union-attr]
     while traceback is not None:
-        code = traceback.tb_frame.f_code
-        owner = _owner_of(code.co_filename)
-        if owner != "runguard":
-            others = f"{code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
-            users = others if owner == "user" else users
+        frame, line = traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
-    return users or others
+        if frame.f_code.co_filename.startswith(_own_folder()):
+            continue
+        if not _is_library(frame):
+            users = (frame, line)
+        package = package or _package(frame)
+        if _package(frame) == package:
+            installed = (frame, line)
+    found = users or installed
+    return None if found is None else _described(*found)
+
+
+def _described(frame: FrameType, line: int | None) -> str:
+    code = frame.f_code
+    function = code.co_qualname.rpartition("<locals>.")[2]
+    return f"{_storable(code.co_filename, 1000)}:{line} in {_storable(function)}"
+
+
+def _is_library(frame: FrameType) -> bool:
+    # Compiled extensions name a source file of their builders: ask the module where it lies.
+    files = (frame.f_code.co_filename, frame.f_globals.get("__file__"), _module_file(frame))
+    return any(_lies_in_library(file) for file in files if isinstance(file, str))
+
+
+def _module_file(frame: FrameType) -> object:
+    name = frame.f_globals.get("__name__")
+    return attribute(sys.modules.get(name), "__file__") if isinstance(name, str) else None
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+def _lies_in_library(file: str) -> bool:
+    path = file.replace("\\", "/")
+    return (
+        path.startswith(("<frozen ", _standard_library()))
+        or "/site-packages/" in path
+        or "/dist-packages/" in path
+    )
 
 
 @cache
-def _owner_of(file: str) -> Literal["runguard", "library", "user"]:
-    if file.startswith(_inside(dirname(__file__))):  # noqa: PTH120 - text only, no file system
-        return "runguard"
-    return "library" if file.startswith(("<frozen ", *_libraries())) else "user"
+def _standard_library() -> str:
+    import dataclasses
+
+    return dataclasses.__file__.replace("\\", "/").rpartition("/")[0] + "/"
 
 
 @cache
-def _libraries() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [one for one in sys.path if one.endswith(("site-packages", "dist-packages"))]
-    return tuple(_inside(folder) for folder in folders)
+def _own_folder() -> str:
+    file = _own_folder.__wrapped__.__code__.co_filename
+    return file[: max(file.rfind("/"), file.rfind("\\")) + 1]
 
 
-def _inside(folder: str) -> str:
-    return join(folder, "")  # noqa: PTH118 - text only, no file system
+def _storable(name: str, longest: int = _LONGEST_NAME) -> str:
+    """Make a name fit for a database: no lone surrogate, no NUL, not endless."""
+    shown = name if len(name) <= longest else f"{name[:longest]}…"
+    return shown.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
