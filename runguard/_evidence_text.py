@@ -1,7 +1,7 @@
 """What texts say: an HTTP status where a number reads as one, a timeout, a held job lock (SPEC 4).
 
-A bare number says nothing: `processed 500 of 512 records` is no server error. Every pattern is
-bounded, so any text is read in linear time.
+A bare number says nothing: `processed 500 of 512 records` is no server error. Of each number only
+its neighbourhood is looked at, so any text is read in linear time.
 """
 
 from __future__ import annotations
@@ -42,19 +42,37 @@ OTHER_PHRASES: Final = {
     599: ("Network connect timeout error",),
 }
 
-# Three digits on their own: no part of a longer number, of a path, of a name.
-_NUMBER: Final = r"([45]\d\d)(?![\w%]|[.,]\d)"
-# (a) A word that announces the status, and what may stand between. `exit status` is no HTTP's.
-_ANNOUNCED: Final = (
-    r"(?<![A-Za-z])(?<!exit )(?<!exit_)(?<!exit-)(?<!exited with )(?<!exit with )"
-    r"(?:HTTP(?:/\d(?:\.\d)?)?(?:[ -]?Error)?(?:[ _-]response)?(?:[ _-]?code)?"
-    r"|status(?:[ _-]?code)?|Error code:|API Error:|RequestError:)"
-    r"(?:\s|[:=\"'`\\(]|returned|response){1,8}" + _NUMBER
+# Three digits on their own: no part of a longer number, a range, a fraction, a path, a name.
+# `HTTP404` is the one word that a number may be glued to.
+_BARE_NUMBER: Final = (
+    r"(?:(?<![\w./\\$#%&+-])|(?<=HTTP))([45]\d\d)(?![\w%])(?![.,:/][0-9])(?!\s?[-\u2013][0-9])"
 )
-# (c) urllib3, when it has given up repeating.
-_TOO_MANY: Final = r"too many " + _NUMBER + r" error responses"
-_SEPARATORS: Final = " \t\n:,()[]\"'-\u2013"
-_LONGEST_PHRASE: Final = 48
+# (a) What announces a status, up to the number. A bare `code` belongs to HTTP only.
+_ANNOUNCED: Final = (
+    r"(?:(?<![a-z])https?(?:/\d(?:\.\d)?|[ _-]?error)?(?:[ _-]?(?:response|return))?(?:[ _-]?code)?"
+    r"|status(?:[ _-]?code)?|error code:|api error:|requesterror:)"
+    r"(?:[\s:=\"'`\\(\[]|=>|returned|response)*\Z"
+)
+_HINTS: Final = ("http", "status", "error")
+# `exited with status 500` is a process's.
+_OF_A_PROCESS: Final = (
+    r"(?:\b(?:exit(?:ed|s)?|died|terminated|killed)(?:[\s_-]+with)?(?:[\s_-]+an?)?(?:[\s_-]+error)?"
+    r"|\bnon-?zero|\bwait)[\s_-]*\Z|exit\Z"
+)
+# A count or a measure is no status, whatever it follows: `status: 500 rows`, `status: 500 of 512`.
+_COUNTED: Final = (
+    r"\s?(?:of [0-9]|(?:rows?|records?|items?|entries|files?|bytes|[kmgt]i?b|percent"
+    r"|ms|milliseconds|s|secs?|seconds?|minutes?|hours?|days?)\b)"
+)
+# (b) What may stand between a number and its phrase: `404: Not Found`, `(404) Not Found`,
+# `404 "Not Found"`, `404, 'Not Found'`, and kubernetes' `(404)\nReason: Not Found`.
+_BETWEEN: Final = (
+    r"[\"'`)\]]{0,2}(?:\s{1,8}[-\u2013]\s{1,8}|\s{0,8}:\s{0,8}|,\s{0,8}(?=[\"'])|\s{0,8})"
+    r"(?:Reason:\s{0,8})?[\"'`(\[]{0,2}"
+)
+_WINDOW: Final = 80  # characters on each side of a number that are looked at
+_OPENERS: Final = ('"', "'", "`", ":", "\u2018", "\u201c")
+_ERROR_RESPONSES: Final = " error responses"
 _LOCK: Final = "job_lock active"
 
 
@@ -66,11 +84,32 @@ def status_in(text: str) -> tuple[int, str] | None:
     >>> status_in("processed 500 of 512 records") is None
     True
     """
-    found = [match for match in (_announced(text), _with_phrase(text)) if match is not None]
-    if not found:
+    for found in _pattern(_BARE_NUMBER).finditer(text):
+        start, end = found.span()
+        before, after = text[max(0, start - _WINDOW) : start], text[end : end + _WINDOW]
+        status = int(found[1])
+        words = (
+            _announced(before, status, after)
+            or _with_phrase(before, status, after)
+            or _too_many(before, status, after)
+        )
+        if words is not None:
+            return status, " ".join(words.split())
+    return None
+
+
+def status_line(text: str) -> int | None:
+    """Return the status where that is all a text holds, or where its phrase follows it.
+
+    >>> status_line(" 503 "), status_line("404 Not Found"), status_line("500 rows")
+    (503, 404, None)
+    """
+    begin = text[:_WINDOW].strip()
+    number, _, rest = begin.partition(" ")
+    if len(number) != 3 or not number.isascii() or not number.isdigit() or number[0] not in "45":
         return None
-    _, status, words = min(found)
-    return status, " ".join(words.split())
+    status = int(number)
+    return status if not rest or _with_phrase("", status, f" {rest}") else None
 
 
 def timeout_in(text: str) -> str | None:
@@ -84,30 +123,45 @@ def holds_job_lock(text: str) -> bool:
     return _LOCK in text.lower()
 
 
-def _announced(text: str) -> tuple[int, int, str] | None:
-    """(a) and (c): where the number stands, the number, and the words with it."""
-    found = _announced_pattern().search(text)
-    if found is None:
+def _announced(before: str, status: int, after: str) -> str | None:
+    """(a) A word that announces a status stands before the number."""
+    lower = before.lower()
+    if not any(hint in lower for hint in _HINTS):  # most numbers: spared the patterns
         return None
-    number = found.lastindex or 0
-    return found.start(number), int(found[number]), found[0]
+    found = _pattern(_ANNOUNCED).search(before)
+    if (
+        found is None
+        or _pattern(_OF_A_PROCESS).search(before, 0, found.start())
+        or _pattern(_COUNTED).match(after)
+    ):
+        return None
+    return f"{found[0]}{status}"
 
 
-def _with_phrase(text: str) -> tuple[int, int, str] | None:
+def _with_phrase(before: str, status: int, after: str) -> str | None:
     """(b) The number's own phrase follows it.
 
     In its canonical case anywhere; in any case at the start, or after a quote or a colon.
     """
-    for found in _number_pattern().finditer(text):
-        status = int(found[1])
-        rest = text[found.end() : found.end() + _LONGEST_PHRASE]
-        phrase = rest.lstrip(_SEPARATORS)
-        before = text[max(0, found.start() - 3) : found.start()].rstrip(" (")
-        begins = before[-1:] in "\"'`:" if before else found.start() < 3
-        for known in (*_phrases(status), "Client Error", "Server Error", "message="):
-            if phrase.startswith(known) or (begins and phrase.lower().startswith(known.lower())):
-                return found.start(), status, f"{status} {known}"
+    if after.startswith(", message="):
+        return f"{status}, message="
+    rest = after[_pattern(_BETWEEN).match(after).end() :]  # type: ignore[union-attr]
+    if not rest[:1].isalpha():
+        return None
+    opening = before.rstrip(" \t\r\n([")
+    any_case = (not opening and len(before) < _WINDOW) or opening.endswith(_OPENERS)
+    for phrase in (*_phrases(status), "Client Error", "Server Error"):
+        said = rest[: len(phrase)]
+        is_said = said == phrase or (any_case and said.lower() == phrase.lower())
+        if is_said and not rest[len(phrase) : len(phrase) + 1].isalnum():
+            return f"{status} {phrase}"
     return None
+
+
+def _too_many(before: str, status: int, after: str) -> str | None:
+    """(c) urllib3 has given up repeating."""
+    given_up = before.lower().endswith("too many ") and after.lower().startswith(_ERROR_RESPONSES)
+    return f"too many {status}{_ERROR_RESPONSES}" if given_up else None
 
 
 @cache
@@ -117,10 +171,5 @@ def _phrases(status: int) -> tuple[str, ...]:
 
 
 @cache
-def _announced_pattern() -> re.Pattern[str]:
-    return re.compile(f"(?:{_ANNOUNCED}|{_TOO_MANY})", re.IGNORECASE)
-
-
-@cache
-def _number_pattern() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w./$#-])" + _NUMBER)
+def _pattern(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, 0 if expression == _BARE_NUMBER else re.IGNORECASE)
