@@ -24,10 +24,13 @@ DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
 TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
 COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
 LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
+HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
+LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
 
 _OWN_PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
-_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE)
+_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
+LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 _LONGEST: Final = timedelta(days=3650)
 
@@ -47,6 +50,8 @@ class Settings:
         outage_policy: with the store away, `run` the body unrecorded or `refuse` to.
         store_timeout: the most that a dead store may add to a run.
         max_connections: to a PostgreSQL server, in each process.
+        heartbeat_interval: between two signs of life of an open run.
+        lost_after: silence after which a run counts as lost; at least three intervals.
     """
 
     database_url: str | None = None
@@ -59,6 +64,8 @@ class Settings:
     outage_policy: OutagePolicy = "run"
     store_timeout: timedelta = timedelta(seconds=5)
     max_connections: int = 5
+    heartbeat_interval: timedelta = timedelta(seconds=30)
+    lost_after: timedelta = timedelta(minutes=5)
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -72,6 +79,13 @@ class Settings:
         check_duration("cooldown", self.cooldown, zero=True)
         check_duration("lock_ttl", self.lock_ttl)
         check_duration("store_timeout", self.store_timeout)
+        check_duration("heartbeat_interval", self.heartbeat_interval)
+        check_duration("lost_after", self.lost_after)
+        if self.lost_after < LEAST_BEATS * self.heartbeat_interval:
+            raise ConfigurationError(
+                f"lost_after: expected at least three heartbeats of {self.heartbeat_interval},"
+                f" found {self.lost_after}"
+            )
         if self.outage_policy not in get_args(OutagePolicy):
             raise ConfigurationError(
                 f"outage_policy: expected 'run' or 'refuse', found {self.outage_policy!r}"
@@ -93,10 +107,12 @@ def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     """
     chosen = {name: value for name, value in explicit.items() if value is not None}
     if "engine" not in chosen:
-        _take(chosen, "database_url", environ, DATABASE_URL, str)
+        _take(chosen, "database_url", environ, DATABASE_URL, _text)
     _take(chosen, "cooldown", environ, COOLDOWN_MINUTES, _minutes)
     _take(chosen, "lock_ttl", environ, LOCK_TTL_SECONDS, _seconds)
-    _take(chosen, "trigger_type", environ, TRIGGER_TYPE, str)
+    _take(chosen, "heartbeat_interval", environ, HEARTBEAT_SECONDS, _seconds)
+    _take(chosen, "lost_after", environ, LOST_AFTER_SECONDS, _seconds)
+    _take(chosen, "trigger_type", environ, TRIGGER_TYPE, _text)
     if "trigger_type" in chosen:
         chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
     if "rules" in chosen:
@@ -146,20 +162,23 @@ def _take(
     setting: str,
     environ: Mapping[str, str],
     variable: str,
-    read: Callable[[str], Any],
+    read: Callable[[str, str], Any],
 ) -> None:
     text = environ.get(variable, "").strip()
     if setting not in chosen and text:
-        chosen[setting] = read(text)
+        chosen[setting] = read(variable, text)
 
 
-def _minutes(text: str) -> timedelta:
-    return timedelta(minutes=_number(COOLDOWN_MINUTES, text, "minutes, 0 or more", smallest=0.0))
+def _text(_variable: str, text: str) -> str:
+    return text
 
 
-def _seconds(text: str) -> timedelta:
-    number = _number(LOCK_TTL_SECONDS, text, "seconds, more than 0", smallest=1e-6)
-    return timedelta(seconds=number)
+def _minutes(variable: str, text: str) -> timedelta:
+    return timedelta(minutes=_number(variable, text, "minutes, 0 or more", smallest=0.0))
+
+
+def _seconds(variable: str, text: str) -> timedelta:
+    return timedelta(seconds=_number(variable, text, "seconds, more than 0", smallest=1e-6))
 
 
 def _number(variable: str, text: str, expected: str, *, smallest: float) -> float:

@@ -65,8 +65,12 @@ class JobLockActive(RunguardError, RuntimeError):
     http_status_code = 409
 
     def __init__(self, job_name: str, holder: LockHolder) -> None:
-        """Keep the job and the holder (`locked_by`, `lock_expires_at`; None where unknown)."""
+        """Keep the job and the holder (`locked_by`, `lock_expires_at`; None where unknown).
+
+        `run_id` is the refused run's own, once it is recorded.
+        """
         self.job_name = job_name
+        self.run_id: int | None = None
         self.locked_by = holder.locked_by
         self.lock_expires_at: datetime | None = holder.lock_expires_at
         holder_name = self.locked_by or "another run"

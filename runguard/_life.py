@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Token
 from typing import Any, Final, TypeVar
 
@@ -31,9 +32,11 @@ from ._models import (
     NewRun,
     RunEnding,
     RunStatus,
+    lock_owner,
 )
 from ._options import RunOptions
 from ._ports import RunRepository
+from ._reaping import reap
 from ._run import Run, innermost_run
 from ._run_key import new_run_key
 from ._runtime import runtime
@@ -77,6 +80,7 @@ class RunLife:
         """Take the lock if asked to, and write the RUNNING row. Return what went wrong."""
         try:
             store = runtime.store()
+            self._look_for_lost_runs(store)
             if self._options.lock:
                 self._take_lock(store)
             self.run.id = self._patiently(store.start_run, self._new)
@@ -101,8 +105,9 @@ class RunLife:
                 raise _own_error(trouble)
         self._patience += self._settings.store_timeout.total_seconds() / 2
         self._context = (innermost_run.set(self.run), _events.bind_context(**self._names()))
+        runtime.keeper.keep(self.run, self._settings.heartbeat_interval)
         if self._lease is not None:
-            runtime.keeper.keep(self.run, self._lease, self._lock_ttl)
+            runtime.keeper.keep_lease(self.run, self._lease, self._lock_ttl)
         _events.emit(_events.RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
         return self.run
 
@@ -119,8 +124,7 @@ class RunLife:
         if self._new.pid != os.getpid():
             self.run.status = RunStatus.FAILED
             return False
-        if self._lease is not None:
-            runtime.keeper.forget(self._lease)
+        runtime.keeper.forget(self.run)
         return True
 
     def ending_of(self, exc: BaseException | None) -> RunEnding:
@@ -176,7 +180,8 @@ class RunLife:
             declared = self.run._declared_failure
             if declared is None:
                 return RunEnding(self._new.key, counters)
-            return self._failed(declared, counters, location=None, alerts=True)
+            location = self.run._declared_at
+            return self._failed(declared, counters, location=location, alerts=True)
         assert exc is not None  # noqa: S101 - judge calls no exception a success
         failure = classify(exc, rules=self._settings.rules, clean=self._settings.redactor.clean)
         alerts = verdict is Ending.FAILED
@@ -194,21 +199,33 @@ class RunLife:
         )
         return RunEnding(self._new.key, counters, failure, location, alert if alerts else None)
 
+    def _look_for_lost_runs(self, store: RunRepository) -> None:
+        """Close this job's runs whose process died; before the lock, which they may hold."""
+        if not runtime.lost_runs.is_due(self._new.job_name, self._settings.lost_after):
+            return
+        patience = max(LEAST_PATIENCE_SECONDS, self._patience)
+        began = time.monotonic()
+        with suppress(RunguardError):  # what stops this look stops the start, which tells it
+            for _ in reap(store, self._settings, job_name=self._new.job_name, timeout=patience):
+                pass
+        self._patience -= time.monotonic() - began
+
     def _take_lock(self, store: RunRepository) -> None:
-        owner = f"{self._new.host}:{self._new.pid}:{self._new.key}"
+        owner = lock_owner(self._new.host, self._new.pid, self._new.key)
         taken = self._patiently(store.acquire_lock, self._new.job_name, owner, self._lock_ttl)
         if isinstance(taken, LockHolder):
             conflict = JobLockActive(self._new.job_name, taken)
-            self._record_refusal(store, self.ending_of(conflict))
+            self._record_refusal(store, conflict)
             raise conflict
         self._lease = taken
         self.run.fence = taken.fence
 
-    def _record_refusal(self, store: RunRepository, ending: RunEnding) -> None:
+    def _record_refusal(self, store: RunRepository, conflict: JobLockActive) -> None:
+        ending = self.ending_of(conflict)
         outcome: FinishedRun | Exception
         try:
             outcome = self._patiently(store.record_refused_run, self._new, ending)
-            self.run.id = outcome.run_id
+            self.run.id = conflict.run_id = outcome.run_id
         except Exception as trouble:  # the conflict must be told all the same
             outcome = trouble
         self._refusal = (ending, outcome)

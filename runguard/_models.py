@@ -177,6 +177,28 @@ class RunEnding:
 
 
 @dataclass(frozen=True, slots=True)
+class LostRun:
+    """An open run of which nothing was heard for too long. Times are aware, in UTC."""
+
+    run_id: int
+    key: UUID
+    job_name: str
+    host: str | None
+    pid: int | None
+    last_heard_at: datetime
+
+    @property
+    def lock_owner(self) -> str:
+        """The name under which the run would hold its job's lock."""
+        return lock_owner(self.host, self.pid, self.key)
+
+
+def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
+    """Name the holder of a job lock. The key tells two containers of one host and pid apart."""
+    return f"{host}:{pid}:{key}"
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedRun:
     """What the store did with a run's ending.
 

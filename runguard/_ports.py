@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
+from uuid import UUID
 
 from ._models import (
     AlertDraft,
@@ -19,6 +20,7 @@ from ._models import (
     GroupCount,
     Lease,
     LockHolder,
+    LostRun,
     NewRun,
     RunEnding,
     RunRecord,
@@ -44,6 +46,22 @@ class RunRepository(Protocol):
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that ended before its body began, FAILED from the first moment."""
+        ...
+
+    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+        """Note that these open runs are alive, all in one statement."""
+        ...
+
+    def find_lost_runs(
+        self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
+    ) -> Sequence[LostRun]:
+        """List open runs of ours that were silent for longer, the oldest first."""
+        ...
+
+    def close_lost_run(
+        self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
+    ) -> FinishedRun:
+        """End a run if it is still open and still silent; free its lock, raise its alert."""
         ...
 
     def raise_alert(self, alert: AlertDraft, *, timeout: float) -> AlertVerdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
@@ -75,6 +76,7 @@ class Run:
         self.retry_count = 0
         self._cooldown = cooldown
         self._declared_failure: Failure | None = None
+        self._declared_at: str | None = None
         self._outer = outer
         self._log: structlog.stdlib.BoundLogger | None = None
 
@@ -99,6 +101,9 @@ class Run:
         ...     run.fail("3 of 10 pages failed: HTTP 503")
         """
         self._must_be_open("fail")
+        caller = sys._getframe(1)
+        code = caller.f_code
+        self._declared_at = f"{code.co_filename}:{caller.f_lineno} in {code.co_name}"
         self._declared_failure = classify_text(
             str(reason), http_status_code=http_status_code, clean=runtime.settings().redactor.clean
         )

@@ -11,8 +11,9 @@ from . import _config, _events
 from ._classification import classify as classify_by
 from ._config import OutagePolicy, RedactionPatterns, Settings
 from ._errors import ConfigurationError, SchemaOutOfDate
-from ._lease_keeper import LeaseKeeper
+from ._keeper import Keeper
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
+from ._reaping import LostRunWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,8 @@ class Runtime:
         self._store: Store | None = None
         self._writers: ThreadPoolExecutor | None = None
         self._told_embedded = False
-        self.keeper = LeaseKeeper(self.store)
+        self.keeper = Keeper(self.store)
+        self.lost_runs = LostRunWatch()
 
     def configure(self, explicit: dict[str, Any], *, check: bool) -> None:
         """Take explicit settings; prove them readable now, and the store usable if `check`."""
@@ -94,6 +96,7 @@ class Runtime:
         self._lock = threading.RLock()
         self._writers = None
         self.keeper.after_fork()
+        self.lost_runs = LostRunWatch()
         if self._store is not None:
             self._store.after_fork()
 
@@ -107,6 +110,9 @@ class Runtime:
             self._explicit = {}
             self._settings = self._store = self._writers = None
             self._told_embedded = False
+            self.lost_runs = LostRunWatch()
+            self.keeper.close()
+            self.keeper = Keeper(self.store)
 
     def _prove_readable(self, settings: Settings) -> None:
         if settings.engine is not None:
@@ -163,6 +169,8 @@ def configure(
     outage_policy: OutagePolicy | None = None,
     store_timeout: timedelta | None = None,
     max_connections: int | None = None,
+    heartbeat_interval: timedelta | None = None,
+    lost_after: timedelta | None = None,
     check: bool = False,
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
@@ -180,6 +188,8 @@ def configure(
         outage_policy: with the store away, `run` the body unrecorded (default) or `refuse`.
         store_timeout: the most that a dead store may add to a run (default 5 seconds).
         max_connections: to PostgreSQL, in this process (default 5).
+        heartbeat_interval: between two signs of life of an open run (default 30 seconds).
+        lost_after: silence after which a run counts as lost (default 5 minutes).
         check: connect at once, and prove the schema.
 
     Raises:
@@ -198,6 +208,8 @@ def configure(
         "outage_policy": outage_policy,
         "store_timeout": store_timeout,
         "max_connections": max_connections,
+        "heartbeat_interval": heartbeat_interval,
+        "lost_after": lost_after,
     }
     runtime.configure(explicit, check=check)
 

@@ -115,6 +115,7 @@ def _tables() -> list[sa.Table]:
         sa.Column("lost_at", instant),
         sa.Column("host", sa.Text),
         sa.Column("pid", sa.Integer),
+        sa.Column("clock", sa.Text),
         sa.PrimaryKeyConstraint("id", name="run_log_pkey"),
         sa.CheckConstraint(
             "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",

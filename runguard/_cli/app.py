@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, playing, reading
+from . import database, doctor, playing, reading, reaping
 from .options import help_end
 from .output import say
 
@@ -71,6 +71,10 @@ app.command(
         "runguard report --json",
     )
 )(reading.report)
+
+app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
+    reaping.reap
+)
 
 db = typer.Typer(
     help="The schema of the store.",

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._errors import ConfigurationError, StoreUnavailable
-from .._ports import OperatorViews
+from .._ports import Store
 from .._runtime import embedded_file, runtime
 
 
 @contextmanager
-def opened_store(database_url: str | None, **settings: Any) -> Iterator[OperatorViews]:
+def opened_store(database_url: str | None, **settings: Any) -> Iterator[Store]:
     """Give the store for one command, set up as a run would set it up.
 
     Raises:

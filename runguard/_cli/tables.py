@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.text import Text
 
-from .._models import AlertRecord, GroupCount, RunRecord, RunWithAlert
+from .._models import AlertRecord, GroupCount, LostRun, RunRecord, RunWithAlert
 from .output import Listing, duration, moment
 
 _STYLES: Final = {
@@ -109,6 +109,27 @@ def joined_listing(pairs: Sequence[RunWithAlert]) -> Listing:
         note_title="title",
         notes=["" if pair.alert is None else pair.alert.title for pair in pairs],
         numbers=("run", "alert"),
+    )
+
+
+def lost_listing(lost: Sequence[LostRun]) -> Listing:
+    """Show runs that were closed because nothing was heard of them."""
+    now = datetime.now(UTC)
+    return Listing(
+        columns=("id", "job", "host", "pid", "last heard"),
+        rows=[
+            (
+                str(run.run_id),
+                run.job_name,
+                run.host or "-",
+                "-" if run.pid is None else str(run.pid),
+                moment(run.last_heard_at, now=now),
+            )
+            for run in lost
+        ],
+        note_title="",
+        notes=[""] * len(lost),
+        numbers=("id", "pid"),
     )
 
 

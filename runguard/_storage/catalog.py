@@ -132,7 +132,7 @@ def _table(connection: Connection, relation: Any) -> FoundTable:
         kind=_KINDS.get(relation.kind, relation.kind),
         comment=relation.comment,
         columns={
-            name: FoundColumn(*facts, tuple(used_by))
+            name: FoundColumn(*facts, used_by=tuple(used_by))
             for name, *facts, used_by in connection.execute(_COLUMNS, here)
         },
         indexes={

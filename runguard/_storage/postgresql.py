@@ -6,9 +6,10 @@ transaction pooler may stand in between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Executable, Row
 
@@ -19,6 +20,7 @@ from .._models import (
     FinishedRun,
     Lease,
     LockHolder,
+    LostRun,
     NewRun,
     RunEnding,
 )
@@ -69,6 +71,47 @@ class PostgreSqlStore(Views):
             if row is not None and row[0] is not None:
                 return _finished(row, ending)
             return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+        """Note that these runs are alive: one statement for all of them."""
+        parameters = {"in_run_keys": list(keys)}
+        self._attempts.run(
+            lambda attempt: attempt.connection.execute(sql.BEAT, parameters), timeout=timeout
+        )
+
+    def find_lost_runs(
+        self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
+    ) -> Sequence[LostRun]:
+        """List open runs that were silent for longer; other programs' rows are none of ours."""
+        parameters: dict[str, Any] = {"in_silent_for": silent_for, "in_limit": limit}
+        statement = sql.FIND_LOST
+        if job_name is not None:
+            statement = sql.FIND_LOST_OF_JOB
+            parameters["in_job_name"] = job_name
+
+        def work(attempt: Attempt) -> Sequence[LostRun]:
+            return [LostRun(*row) for row in attempt.connection.execute(statement, parameters)]
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def close_lost_run(
+        self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
+    ) -> FinishedRun:
+        """End a silent run, free its lock, raise its alert: one statement."""
+        parameters = {
+            **_ending_parameters(ending),
+            "in_silent_for": silent_for,
+            "in_job_name": lost.job_name,
+            "in_locked_by": lost.lock_owner,
+        }
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(sql.CLOSE_LOST, parameters).one()
+            if row.run_id is None:
+                return FinishedRun(recorded=False)
+            return _finished(row, ending)
 
         return self._attempts.run(work, timeout=timeout)
 

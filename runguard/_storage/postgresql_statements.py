@@ -14,8 +14,12 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     FromClause,
+    Integer,
     Interval,
+    Select,
     Text,
+    Uuid,
+    any_,
     bindparam,
     case,
     exists,
@@ -29,7 +33,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from .postgresql_cooldown import Claim, claim_alert
@@ -83,7 +87,11 @@ _ENDED_NOW: Final[dict[Column[Any], Any]] = {
     run_log.c.finished_at: func.now(),
     run_log.c.updated_at: func.now(),
 }
-_STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (run_log.c.status == _RUNNING)
+# A run that was declared lost takes its real ending, once: that moves `finished_at` on.
+_DECLARED_LOST: Final = (run_log.c.status == _FAILED) & (run_log.c.lost_at == run_log.c.finished_at)
+_STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (
+    (run_log.c.status == _RUNNING) | _DECLARED_LOST
+)
 
 # The base columns may belong to an installation without defaults, so each is given its value.
 START: Final = (
@@ -101,6 +109,39 @@ START: Final = (
     .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
 )
 
+_SILENT: Final = (run_log.c.status == _RUNNING) & (
+    func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at)
+    < func.now() - bindparam("in_silent_for", type_=Interval(native=True))
+)
+_JOBS_COUNTS: Final = (
+    run_log.c.total_records,
+    run_log.c.changed_records,
+    run_log.c.retry_count,
+)
+
+BEAT: Final = (
+    update(run_log)
+    .where(
+        run_log.c.run_key == any_(bindparam("in_run_keys", type_=ARRAY(Uuid()))),
+        run_log.c.status == _RUNNING,
+    )
+    .values({run_log.c.heartbeat_at: func.now()})
+)
+FIND_LOST: Final = (
+    select(
+        run_log.c.id,
+        run_log.c.run_key,
+        run_log.c.job_name,
+        run_log.c.host,
+        run_log.c.pid,
+        func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at, type_=UtcDateTime()),
+    )
+    .where(run_log.c.run_key.is_not(None), _SILENT)
+    .order_by(run_log.c.id)
+    .limit(bindparam("in_limit", type_=Integer()))
+)
+FIND_LOST_OF_JOB: Final = FIND_LOST.where(run_log.c.job_name == _given(run_log.c.job_name))
+
 FINISH_SUCCESS: Final = (
     update(run_log)
     .where(_STILL_OPEN)
@@ -110,6 +151,7 @@ FINISH_SUCCESS: Final = (
             run_log.c.alert_outcome: literal_column("'none'"),
             **_ENDED_NOW,
             **_COUNTERS,
+            **dict.fromkeys((*_FAILURE, run_log.c.covered_by), null()),
         }
     )
     .returning(run_log.c.id)
@@ -172,7 +214,7 @@ def _write_alert(claim: Claim, run: CTE | None) -> CTE:
     )
 
 
-def _verdict(claim: Claim, raised: CTE, run: CTE | None) -> Executable:
+def _verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
     """The one row that comes back: what was written, and what covers what was not."""
     run_id = null() if run is None else select(run.c.id).scalar_subquery()
     covering = select(claim.covering.c.created_at).scalar_subquery()
@@ -196,6 +238,45 @@ def _finish_failed() -> Executable:
         .cte("ended")
     )
     return _verdict(claim, _write_alert(claim, ended), ended)
+
+
+def _close_lost() -> Executable:
+    """The end of a run that fell silent: as any failure, and its job's lock is freed with it."""
+    silent_run = (
+        select(run_log.c.id)
+        .where(run_log.c.run_key == _RUN_KEY, _SILENT)
+        .with_for_update(skip_locked=True)  # whoever holds it is closing it, or it is alive
+        .cte("silent_run")
+    )
+    claim = claim_alert(silent_run)
+    raised = _write_alert(claim, silent_run)
+    values = {
+        **_failed_values(claim),
+        run_log.c.lost_at: func.now(),
+        run_log.c.created_alerts: func.coalesce(run_log.c.created_alerts, literal_column("0"))
+        + select(func.count()).select_from(claim.claimed).scalar_subquery(),
+        run_log.c.covered_by: func.coalesce(
+            select(raised.c.id).scalar_subquery(), select(claim.covering.c.id).scalar_subquery()
+        ),
+    }
+    ended = (
+        update(run_log)
+        .where(run_log.c.id == silent_run.c.id)
+        .values({column: value for column, value in values.items() if column not in _JOBS_COUNTS})
+        .returning(run_log.c.id)
+        .cte("ended")
+    )
+    freed = (
+        update(job_lock)
+        .where(
+            job_lock.c.job_name == _given(job_lock.c.job_name),
+            job_lock.c.locked_by == _given(job_lock.c.locked_by),
+            exists(select(_ONE).select_from(ended)),
+        )
+        .values({job_lock.c.lock_expires_at: func.clock_timestamp()})
+        .cte("freed")
+    )
+    return _verdict(claim, raised, ended).add_cte(freed)
 
 
 def _record_refused() -> Executable:
@@ -230,6 +311,7 @@ RECORD_REFUSED_QUIETLY: Final = (
     .returning(run_log.c.id)
 )
 FINISH_FAILED: Final = _finish_failed()
+CLOSE_LOST: Final = _close_lost()
 RECORD_REFUSED: Final = _record_refused()
 RAISE_ALERT: Final = _raise_alert()
 

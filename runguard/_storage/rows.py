@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from .._models import AlertDraft, AlertOutcome, AlertVerdict, NewRun, RunEnding
+
+FAILURE_COLUMNS: Final = (
+    "error_message",
+    "error_group",
+    "http_status_code",
+    "error_type",
+    "error_location",
+    "matched_by",
+    "cooldown_seconds",
+)
 
 
 def run_values(run: NewRun) -> dict[str, Any]:

@@ -8,12 +8,25 @@ file; this one is never the same.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Insert, Update, bindparam, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    Update,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
@@ -24,11 +37,12 @@ from .._models import (
     FinishedRun,
     Lease,
     LockHolder,
+    LostRun,
     NewRun,
     RunEnding,
 )
 from .engines import Attempt
-from .rows import counter_values, failure_values, run_values
+from .rows import FAILURE_COLUMNS, counter_values, failure_values, run_values
 from .sqlite_cooldown import raise_if_allowed
 from .tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, metadata, run_log
 from .types import db_now, db_now_plus
@@ -37,6 +51,16 @@ from .views import READ_TIMEOUT_SECONDS, Views, schema_version_of
 T = TypeVar("T")
 
 _QUIET_OUTCOMES: Final = {True: AlertOutcome.NONE, False: AlertOutcome.EXCLUDED}
+
+
+_LAST_HEARD_AT: Final = func.coalesce(
+    run_log.c.heartbeat_at, run_log.c.started_at, type_=run_log.c.started_at.type
+)
+# A run that was declared lost takes its real ending, once: that moves `finished_at` on.
+_STILL_OPEN: Final = (run_log.c.status == "RUNNING") | (
+    (run_log.c.status == "FAILED") & (run_log.c.lost_at == run_log.c.finished_at)
+)
+_NO_FAILURE: Final = dict.fromkeys(FAILURE_COLUMNS)
 
 
 class SqliteStore(Views):
@@ -67,12 +91,12 @@ class SqliteStore(Views):
         """End an open run and raise its alert if the cooldown allows."""
 
         def work(connection: Connection) -> FinishedRun:
-            row = connection.execute(
-                select(run_log.c.id, run_log.c.status).where(run_log.c.run_key == ending.key)
-            ).one_or_none()
-            if row is None or row.status != "RUNNING":
+            run_id = connection.execute(
+                select(run_log.c.id).where(run_log.c.run_key == ending.key, _STILL_OPEN)
+            ).scalar_one_or_none()
+            if run_id is None:
                 return FinishedRun(recorded=False)
-            return _end(connection, row.id, ending)
+            return _end(connection, run_id, ending)
 
         return self._write(work, timeout=timeout)
 
@@ -86,6 +110,62 @@ class SqliteStore(Views):
             if run_id is None:
                 return FinishedRun(recorded=False)
             return _end(connection, run_id, ending)
+
+        return self._write(work, timeout=timeout)
+
+    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+        """Note that these runs are alive."""
+        statement = (
+            update(run_log)
+            .where(run_log.c.run_key.in_(keys), run_log.c.status == "RUNNING")
+            .values(heartbeat_at=db_now())
+        )
+        self._write(lambda connection: connection.execute(statement), timeout=timeout)
+
+    def find_lost_runs(
+        self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
+    ) -> Sequence[LostRun]:
+        """List open runs that were silent for longer; other programs' rows are none of ours."""
+        query = (
+            select(
+                run_log.c.id,
+                run_log.c.run_key,
+                run_log.c.job_name,
+                run_log.c.host,
+                run_log.c.pid,
+                _LAST_HEARD_AT,
+            )
+            .where(run_log.c.run_key.is_not(None), _silent(silent_for))
+            .order_by(run_log.c.id)
+            .limit(limit)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == job_name)
+
+        def work(connection: Connection) -> Sequence[LostRun]:
+            return [LostRun(*row) for row in connection.execute(query)]
+
+        return self._write(work, timeout=timeout)
+
+    def close_lost_run(
+        self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
+    ) -> FinishedRun:
+        """End a silent run, free its lock, raise its alert."""
+
+        def work(connection: Connection) -> FinishedRun:
+            still_silent = select(run_log.c.total_records, run_log.c.changed_records).where(
+                run_log.c.run_key == lost.key, _silent(silent_for)
+            )
+            if connection.execute(still_silent).one_or_none() is None:
+                return FinishedRun(recorded=False)
+            finished = _end(connection, lost.run_id, ending, lost=True)
+            connection.execute(
+                update(job_lock)
+                .where(job_lock.c.job_name == lost.job_name)
+                .where(job_lock.c.locked_by == lost.lock_owner)
+                .values(lock_expires_at=db_now())
+            )
+            return finished
 
         return self._write(work, timeout=timeout)
 
@@ -211,13 +291,23 @@ def _create_tables(connection: Connection) -> None:
     )
 
 
-def _end(connection: Connection, run_id: int, ending: RunEnding) -> FinishedRun:
+def _silent(silent_for: timedelta) -> ColumnElement[bool]:
+    return (run_log.c.status == "RUNNING") & (_in(-silent_for) > _LAST_HEARD_AT)
+
+
+def _end(
+    connection: Connection, run_id: int, ending: RunEnding, *, lost: bool = False
+) -> FinishedRun:
     verdict = AlertVerdict(_QUIET_OUTCOMES[ending.failure is None])
     if ending.alert is not None:
         verdict = raise_if_allowed(connection, ending.alert, run_id=run_id)
     raised = verdict.outcome is AlertOutcome.RAISED
-    values = {**counter_values(ending), **failure_values(ending)}
-    values["created_alerts"] += raised
+    values = {**_NO_FAILURE, **failure_values(ending)}
+    if lost:
+        values |= {"created_alerts": run_log.c.created_alerts + raised, "lost_at": db_now()}
+    else:
+        values |= counter_values(ending)
+        values["created_alerts"] += raised
     connection.execute(
         update(run_log)
         .where(run_log.c.id == run_id)
@@ -227,7 +317,7 @@ def _end(connection: Connection, run_id: int, ending: RunEnding) -> FinishedRun:
             finished_at=db_now(),
             updated_at=db_now(),
             alert_outcome=verdict.outcome,
-            covered_by=None if raised else verdict.alert_id,
+            covered_by=verdict.alert_id if lost or not raised else None,
         )
     )
     return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)

@@ -66,6 +66,7 @@ run_log = Table(
     Column("lost_at", UtcDateTime),
     Column("host", Text),
     Column("pid", Integer),
+    Column("clock", Text),  # `host` where a record was replayed with its host's times
     CheckConstraint(
         "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
         name="error_group",

@@ -37,10 +37,14 @@ def test_the_conflict_is_a_failed_run_with_a_low_alert(url: str, sql: Sql) -> No
     @tracked_run("enrolment_sync", lock=True)
     def job() -> None: ...
 
-    with run_scope("enrolment_sync", lock=True), pytest.raises(JobLockActive):
+    with (
+        run_scope("enrolment_sync", lock=True),
+        pytest.raises(JobLockActive) as refused,
+    ):
         job()
 
     [row] = sql("select * from run_log where status = 'FAILED'")
+    assert refused.value.run_id == row["id"]
     assert (row["error_group"], row["http_status_code"]) == ("LOCK_CONFLICT", 409)
     assert row["finished_at"] is not None
     assert "job_lock active" in row["error_message"]
@@ -117,12 +121,11 @@ def test_a_holder_that_lost_its_lease_learns_it(
     assert sql("select locked_by from job_lock") == [{"locked_by": "another"}]
 
 
-def test_no_thread_is_left_when_no_lease_is_held(sqlite_url: str) -> None:
-    with run_scope("enrolment_sync", lock=True):
-        [keeper] = [t for t in threading.enumerate() if t.name == "runguard-lease-keeper"]
+def test_one_thread_keeps_all_leases(sqlite_url: str) -> None:
+    with run_scope("one", lock=True), run_scope("two", lock=True):
+        keepers = [t for t in threading.enumerate() if t.name == "runguard-keeper" and t.daemon]
 
-    keeper.join(10)
-    assert not keeper.is_alive()
+    assert len(keepers) == 1
 
 
 def test_two_jobs_do_not_hinder_each_other(sqlite_url: str, sql: Sql) -> None:

@@ -86,6 +86,7 @@ def test_fail_marks_a_clean_block_as_failed(url: str, sql: Sql) -> None:
         503,
     )
     assert row["error_message"] == "3 of 10 pages failed"
+    assert row["error_location"].endswith("in test_fail_marks_a_clean_block_as_failed")
     assert sql("select count(*) as n from alert") == [{"n": 1}]
 
 

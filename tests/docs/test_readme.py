@@ -225,9 +225,9 @@ def test_plain_runguard_is_never_installed() -> None:
 
 
 def _lease_of(job_name: str) -> Any:
-    [kept] = runguard._runtime.runtime.keeper._kept.values()
-    assert kept.lease.job_name == job_name
-    return kept.lease
+    [held] = runguard._runtime.runtime.keeper._leases.values()
+    assert held.lease.job_name == job_name
+    return held.lease
 
 
 def _fail(*_args: object, **_kwargs: object) -> None:
