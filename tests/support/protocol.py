@@ -48,7 +48,7 @@ class ProtocolProxy:
 
     def __init__(self, target_url: str) -> None:
         target = make_url(target_url)
-        self._target = (target.host or "127.0.0.1", target.port or 5432)
+        self._target = _address(target_url)
         self._lock = threading.RLock()
         self._traffic = Traffic()
         self._links: set[_Link] = set()
@@ -112,6 +112,10 @@ class ProtocolProxy:
             # Bound without listening: the port stays ours, and the kernel refuses.
             self._listener = _bound_socket(self.port)
         self.cut()
+
+    def retarget(self, target_url: str) -> None:
+        """Lead new connections to another server; those that are open stay where they are."""
+        self._target = _address(target_url)
 
     def resume(self) -> None:
         """End what `stall` or `refuse` began."""
@@ -325,6 +329,11 @@ class _Session:
                 portal, _ = body.split(b"\0", 1)
                 statement = self._portals.get(portal, "")
         return self._proxy._note(letter, trip=letter in "QS", statement=statement)
+
+
+def _address(url: str) -> tuple[str, int]:
+    parsed = make_url(url)
+    return parsed.host or "127.0.0.1", parsed.port or 5432
 
 
 def _bound_socket(port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -203,6 +204,20 @@ def test_a_stalled_statement_gets_its_answer_after_resume(
     assert answered_early == []
     assert (last_query == ("select 'late'",)) is reaches_the_server
     assert answers == [("late",)]
+
+
+def test_a_retargeted_proxy_leads_new_connections_to_another_server(proxy: ProtocolProxy) -> None:
+    with connect(proxy) as stays, socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(10)
+        proxy.retarget(f"postgresql://127.0.0.1:{other.getsockname()[1]}/any")
+        with socket.create_connection(("127.0.0.1", proxy.port)) as moved:
+            moved.sendall(b"hello, other")
+            accepted, _ = other.accept()
+            with accepted:
+                greeting = accepted.recv(64)
+
+        assert greeting == b"hello, other"
+        assert stays.execute("select 1").fetchone() == (1,)
 
 
 def test_no_thread_outlives_the_proxy(pg_url: str) -> None:
