@@ -54,7 +54,9 @@ def runguard_contends(url: str, wait: Callable[[], None], rounds: int) -> list[l
     configure(database_url=url, store_timeout=timedelta(minutes=2))
     with run_scope("warm-up"):
         pass
-    witness = create_engine(url, isolation_level="AUTOCOMMIT")
+    # Unprepared, for the pooler's sake.
+    connect_args = {"prepare_threshold": None}
+    witness = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=connect_args)
     inside = []
     for this_round in range(rounds):
         wait()

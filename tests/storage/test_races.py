@@ -50,14 +50,26 @@ def one_for_each_key() -> Counter[str]:
     return Counter(f"{job}-{number}:UNKNOWN" for job in JOBS for number in range(ROUNDS))
 
 
-@pytest.mark.parametrize("level", ISOLATION_LEVELS)
-def test_16_processes_that_fail_at_once_raise_one_alert_for_each_key(
-    migrated_pg_url: str, level: str
+@pytest.fixture
+def racers_url(request: pytest.FixtureRequest, migrated_pg_url: str) -> str:
+    """What the processes connect to: the server, or a transaction pooler in front of it."""
+    if request.param == "direct":
+        return migrated_pg_url
+    return str(request.getfixturevalue("pgbouncer").through(migrated_pg_url))
+
+
+@pytest.mark.parametrize(
+    ("racers_url", "count", "level"),
+    [*(("direct", 16, level) for level in ISOLATION_LEVELS), ("pooled", 8, "read committed")],
+    indirect=["racers_url"],
+)
+def test_processes_that_fail_at_once_raise_one_alert_for_each_key(
+    racers_url: str, migrated_pg_url: str, count: int, level: str
 ) -> None:
     set_isolation(migrated_pg_url, level)
-    outcomes = race(racing("runguard_fails", migrated_pg_url), count=16, rounds=ROUNDS)
+    outcomes = race(racing("runguard_fails", racers_url), count=count, rounds=ROUNDS)
 
-    assert [outcome.exit_code for outcome in outcomes] == [0] * 16, outcomes[0].stderr
+    assert [outcome.exit_code for outcome in outcomes] == [0] * count, outcomes[0].stderr
     assert alerts_by_key(migrated_pg_url) == one_for_each_key()
     with psycopg.connect(libpq(migrated_pg_url)) as connection:
         statuses = Counter(
@@ -73,8 +85,8 @@ def test_16_processes_that_fail_at_once_raise_one_alert_for_each_key(
             )
         )
     keys = len(JOBS) * ROUNDS
-    assert statuses == {"FAILED": 16 * keys}
-    assert outcomes_written == {"raised": keys, "suppressed": 15 * keys}
+    assert statuses == {"FAILED": count * keys}
+    assert outcomes_written == {"raised": keys, "suppressed": (count - 1) * keys}
 
 
 @pytest.mark.parametrize("wrong_way", ["check_then_insert", "where_not_exists"])
@@ -116,12 +128,17 @@ def test_the_race_catches_a_deferred_transaction_on_sqlite(tmp_path: Path) -> No
     assert refused > 0 or alerts != one_for_each_key()
 
 
-def test_never_two_of_16_processes_hold_the_lock(migrated_pg_url: str) -> None:
+@pytest.mark.parametrize(
+    ("racers_url", "count"), [("direct", 16), ("pooled", 8)], indirect=["racers_url"]
+)
+def test_never_two_processes_hold_the_lock(
+    racers_url: str, migrated_pg_url: str, count: int
+) -> None:
     with psycopg.connect(libpq(migrated_pg_url), autocommit=True) as connection:
         connection.execute("create table witness (one integer primary key)")
-    outcomes = race(racing("runguard_contends", migrated_pg_url), count=16, rounds=ROUNDS)
+    outcomes = race(racing("runguard_contends", racers_url), count=count, rounds=ROUNDS)
 
-    assert [outcome.exit_code for outcome in outcomes] == [0] * 16, outcomes[0].stderr
+    assert [outcome.exit_code for outcome in outcomes] == [0] * count, outcomes[0].stderr
     inside = [tuple(entry) for outcome in outcomes for entry in outcome.reports[0]]
     fences = [fence for _, fence in sorted(inside)]
     assert {number for number, _ in inside} == set(range(ROUNDS))  # somebody got in every time
@@ -131,5 +148,5 @@ def test_never_two_of_16_processes_hold_the_lock(migrated_pg_url: str) -> None:
             "select count(*), count(*) filter (where error_group = 'LOCK_CONFLICT')"
             " from run_log where job_name = 'contended' and status = 'FAILED'"
         ).fetchone()
-    refused = 16 * ROUNDS - len(inside)
+    refused = count * ROUNDS - len(inside)
     assert conflicts == (refused, refused)
