@@ -23,7 +23,7 @@ class FoundColumn:
     has_default: bool
     writable: bool
     comment: str | None
-    used_by: tuple[str, ...]
+    used_by: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ def _table(connection: Connection, relation: Any) -> FoundTable:
         kind=_KINDS.get(relation.kind, relation.kind),
         comment=relation.comment,
         columns={
-            name: FoundColumn(*facts, used_by=tuple(used_by))
-            for name, *facts, used_by in connection.execute(_COLUMNS, here)
+            name: FoundColumn(*facts)
+            for name, *facts in connection.execute(_COLUMNS, here)
         },
         indexes={
             name: FoundIndex(tuple(keys), *facts)
