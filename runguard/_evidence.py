@@ -75,7 +75,7 @@ STATUS_OF_TYPE: Final[Mapping[str, int]] = {
     "hvac.exceptions.VaultNotInitialized": 501,
 }
 # Their numbers are no answers of an HTTP server, neither in attributes nor in the text: statuses
-# of processes, replies of other protocols, statements with their parameters, made-up codes.
+# of processes, replies of other protocols, statements with their parameters.
 NOT_HTTP: Final = frozenset(
     {
         "MySQLdb._exceptions.MySQLError",
@@ -83,7 +83,6 @@ NOT_HTTP: Final = frozenset(
         "amqp.exceptions.AMQPError",
         "cx_Oracle.Error",
         "ftplib.Error",
-        "google.api_core.exceptions.DeadlineExceeded",  # gRPC's; HTTP's is GatewayTimeout
         "oracledb.exceptions.Error",
         "pika.exceptions.AMQPError",
         "pymysql.err.MySQLError",
@@ -92,8 +91,6 @@ NOT_HTTP: Final = frozenset(
         "sqlalchemy.exc.StatementError",
         "sqlite3.Error",
         "subprocess.SubprocessError",
-        "tornado.simple_httpclient.HTTPStreamClosedError",  # 599: nobody answered
-        "tornado.simple_httpclient.HTTPTimeoutError",
         "twisted.internet.error.ProcessTerminated",
     }
 )

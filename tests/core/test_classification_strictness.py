@@ -54,7 +54,6 @@ def statement_error() -> Exception:
         smtplib.SMTPSenderRefused(450, b"500 Internal Server Error", "a@b.test"),
         ftplib.error_temp("421 Service not available, status 421"),
         shape("twisted.internet.error.ProcessTerminated", "x", status=512),
-        shape("tornado.simple_httpclient.HTTPStreamClosedError", "closed", code=599),
         shape("amqp.exceptions.NotFound", "(404) x", base="amqp.exceptions.AMQPError", code=404),
         shape("pymysql.err.DataError", "status 409", base="pymysql.err.MySQLError"),
         shape("app.Failed", status="500 rows imported"),
@@ -75,10 +74,7 @@ def test_no_answer_of_an_upstream_and_no_timeout(exc: Exception) -> None:
 @pytest.mark.parametrize(
     "exc",
     [
-        shape("google.api_core.exceptions.DeadlineExceeded", "504 Deadline Exceeded", code=504,
-              base="google.api_core.exceptions.GoogleAPICallError"),
         shape("google.api_core.exceptions.RetryError", "gave up"),
-        shape("tornado.simple_httpclient.HTTPTimeoutError", "while connecting", code=599),
         shape("pycurl.error", 28, "Operation too slow"),
         shape("multiprocessing.context.TimeoutError"),
     ],
@@ -86,6 +82,21 @@ def test_no_answer_of_an_upstream_and_no_timeout(exc: Exception) -> None:
 )  # fmt: skip
 def test_a_timeout_though_a_number_stands_beside_it(exc: Exception) -> None:
     assert sort(exc).error_group is ErrorGroup.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("exc", "status"),
+    [
+        (shape("google.api_core.exceptions.DeadlineExceeded", "504 Deadline Exceeded", code=504,
+               base="google.api_core.exceptions.GoogleAPICallError"), 504),
+        (shape("tornado.simple_httpclient.HTTPTimeoutError", "while connecting", code=599), 599),
+    ],
+    ids=["google", "tornado"],
+)  # fmt: skip
+def test_a_status_that_is_carried_counts_before_the_type(exc: Exception, status: int) -> None:
+    failure = sort(exc)
+
+    assert (failure.error_group, failure.http_status_code) == (ErrorGroup.HTTP_5XX, status)
 
 
 @pytest.mark.parametrize(
