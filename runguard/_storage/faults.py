@@ -37,7 +37,7 @@ _BY_SQLSTATE: Final = {
     "53300": Fault.RECONNECT,  # too_many_connections
     "26000": Fault.UNPREPARE,  # prepared statement does not exist
     "42P05": Fault.UNPREPARE,  # prepared statement already exists
-    "08P01": Fault.UNPREPARE,  # another client's statement of that name takes other parameters
+    "08P01": Fault.UNPREPARE,  # another client's statement takes other parameters; but see below
     "42P01": Fault.SCHEMA,  # undefined_table
     "42703": Fault.SCHEMA,  # undefined_column
     "42P10": Fault.SCHEMA,  # no unique index for the ON CONFLICT target
@@ -69,6 +69,8 @@ def fault_of(error: SQLAlchemyError) -> Fault:
     if not isinstance(error, DBAPIError):
         return Fault.REFUSED
     if state := sqlstate_of(error):
+        if state == "08P01" and _ended_the_connection(error):
+            return Fault.RECONNECT  # what PgBouncer says when its server has gone away
         if state in _BY_SQLSTATE:
             return _BY_SQLSTATE[state]
         return Fault.RECONNECT if state.startswith("08") else Fault.REFUSED
@@ -79,6 +81,12 @@ def fault_of(error: SQLAlchemyError) -> Fault:
     if error.connection_invalidated or _is_about_the_connection(error):
         return Fault.RECONNECT
     return Fault.REFUSED
+
+
+def _ended_the_connection(error: DBAPIError) -> bool:
+    diag = getattr(error.orig, "diag", None)
+    severity = getattr(diag, "severity_nonlocalized", None) or getattr(diag, "severity", None)
+    return severity == "FATAL"
 
 
 def _is_about_the_connection(error: DBAPIError) -> bool:
