@@ -48,9 +48,9 @@ def test_a_statement_cut_off_behind_the_pooler_is_repeated_without_doubling(
     behind: ProtocolProxy,
     rows: Rows,
     events: Events,
+    *,
     statement: str,
     when: Literal["before", "after"],
-    *,
     fails: bool,
 ) -> None:
     run_once(fails=False)
