@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from os import PathLike
 from re import Pattern
 from typing import Any, Final, Literal, get_args
 
@@ -26,10 +27,11 @@ COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
 LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
 HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
 LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
+SPOOL_DIR: Final = "RUNGUARD_SPOOL_DIR"
 
 _OWN_PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
-_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS)
+_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR)
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 _LONGEST: Final = timedelta(days=3650)
@@ -52,6 +54,7 @@ class Settings:
         max_connections: to a PostgreSQL server, in each process.
         heartbeat_interval: between two signs of life of an open run.
         lost_after: silence after which a run counts as lost; at least three intervals.
+        spool_dir: where records wait for a store that is away; None for the state directory.
     """
 
     database_url: str | None = None
@@ -66,6 +69,7 @@ class Settings:
     max_connections: int = 5
     heartbeat_interval: timedelta = timedelta(seconds=30)
     lost_after: timedelta = timedelta(minutes=5)
+    spool_dir: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -112,6 +116,7 @@ def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     _take(chosen, "lock_ttl", environ, LOCK_TTL_SECONDS, _seconds)
     _take(chosen, "heartbeat_interval", environ, HEARTBEAT_SECONDS, _seconds)
     _take(chosen, "lost_after", environ, LOST_AFTER_SECONDS, _seconds)
+    _take(chosen, "spool_dir", environ, SPOOL_DIR, _text)
     _take(chosen, "trigger_type", environ, TRIGGER_TYPE, _text)
     if "trigger_type" in chosen:
         chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)

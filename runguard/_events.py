@@ -19,6 +19,9 @@ ALERT_CREATED: Final = "runguard.alert_created"
 ALERT_SUPPRESSED: Final = "runguard.alert_suppressed"
 LOCK_LOST: Final = "runguard.lock_lost"
 INTERNAL_ERROR: Final = "runguard.internal_error"
+SPOOLED: Final = "runguard.spooled"
+SPOOL_REPLAYED: Final = "runguard.spool_replayed"
+RECORD_LOST: Final = "runguard.record_lost"
 EMBEDDED_STORE: Final = "runguard.embedded_store"
 UNKNOWN_SETTING: Final = "runguard.unknown_setting"
 
@@ -29,6 +32,9 @@ _LEVELS: Final = {
     ALERT_SUPPRESSED: logging.INFO,
     LOCK_LOST: logging.ERROR,
     INTERNAL_ERROR: logging.ERROR,
+    SPOOLED: logging.WARNING,
+    SPOOL_REPLAYED: logging.INFO,
+    RECORD_LOST: logging.CRITICAL,
     EMBEDDED_STORE: logging.WARNING,
     UNKNOWN_SETTING: logging.WARNING,
 }

@@ -117,11 +117,8 @@ class Keeper:
         if self._next_beat > now:
             return []
         self._next_beat = now + self._interval if self._runs else inf
-        return [
-            run.key
-            for run, first_beat in self._runs.values()
-            if first_beat <= now and run.id is not None
-        ]
+        # Also those without an id: another process may have replayed their start meanwhile.
+        return [run.key for run, first_beat in self._runs.values() if first_beat <= now]
 
     def _beat(self, keys: list[UUID]) -> None:
         try:

@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from . import _events
+from . import _outage as outage
 from ._alerting import SEVERITY_OF, failure_alert
 from ._classification import classify
 from ._config import Settings
@@ -32,6 +34,7 @@ from ._models import (
     NewRun,
     RunEnding,
     RunStatus,
+    SpooledRun,
     lock_owner,
 )
 from ._options import RunOptions
@@ -71,9 +74,11 @@ class RunLife:
             cooldown=self._cooldown,
             outer=innermost_run.get(),
         )
+        self._started_at = datetime.now(UTC)  # kept only if the store's own clock is out of reach
         # The beginning may use up half, so that the ending always has the other.
         self._patience = settings.store_timeout.total_seconds() / 2
         self._refusal: tuple[RunEnding, FinishedRun | Exception] | None = None
+        self._trouble_is_told = False
         self._context: tuple[Token[Run | None], Any] | None = None
 
     def open(self) -> Exception | None:
@@ -84,10 +89,10 @@ class RunLife:
             if self._options.lock:
                 self._take_lock(store)
             self.run.id = self._patiently(store.start_run, self._new)
+        except JobLockActive as conflict:
+            return conflict
         except Exception as trouble:  # `enter` says what it means for the body
-            if self._settings.outage_policy == "refuse":
-                self._release_lock()
-            return trouble
+            return self._outlive(trouble)
         return None
 
     def enter(self, trouble: Exception | None) -> Run:
@@ -97,11 +102,8 @@ class RunLife:
                 self.tell(*self._refusal)
             raise trouble
         if trouble is not None:
-            _events.internal_error("start", trouble, **self._names())
-            if self._settings.outage_policy == "refuse" or (
-                self._options.lock and self._lease is None
-            ):
-                self.run.status = RunStatus.FAILED
+            self._tell_trouble("start", trouble)
+            if self._must_refuse():
                 raise _own_error(trouble)
         self._patience += self._settings.store_timeout.total_seconds() / 2
         self._context = (innermost_run.set(self.run), _events.bind_context(**self._names()))
@@ -139,19 +141,27 @@ class RunLife:
 
     def close(self, ending: RunEnding) -> FinishedRun | Exception:
         """Write the ending, then free the lock. Return what went wrong."""
+        finished_at = datetime.now(UTC)
         try:
-            if self.run.id is None:
-                return FinishedRun(recorded=False)
-            return self._patiently(runtime.store().finish_run, ending)
+            store = runtime.store()
+            if self.run.id is not None:
+                finished = self._patiently(store.finish_run, ending)
+            else:
+                finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
+                runtime.spool().forget(self._new.key)
+            outage.replay_waiting(store, seconds=self._patience)
         except Exception as trouble:  # the job's own result must go on
+            outage.keep(self._whole(ending, finished_at), **self._names())
             return trouble
+        else:
+            return finished
         finally:
             self._release_lock()
 
     def tell(self, ending: RunEnding, outcome: FinishedRun | Exception) -> None:
         """Log how the run ended, and what became of its alert."""
         if isinstance(outcome, Exception):
-            _events.internal_error("finish", outcome, **self._names())
+            self._tell_trouble("finish", outcome)
             return
         group = ending.failure and ending.failure.error_group.value
         _events.emit(
@@ -199,6 +209,32 @@ class RunLife:
         )
         return RunEnding(self._new.key, counters, failure, location, alert if alerts else None)
 
+    def _tell_trouble(self, stage: str, trouble: Exception) -> None:
+        """Tell it once: a store that is away at the start and at the end is one trouble."""
+        if not self._trouble_is_told:
+            self._trouble_is_told = True
+            _events.internal_error(stage, trouble, **self._names())
+
+    def _must_refuse(self) -> bool:
+        """Whether the body must not run although nothing is wrong with the job."""
+        lock_is_missing = self._options.lock and self._lease is None
+        return lock_is_missing or self._settings.outage_policy == "refuse"
+
+    def _outlive(self, trouble: Exception) -> Exception:
+        """Keep on this machine what the store could not be told at the start."""
+        if self._must_refuse():
+            self._release_lock()
+            ending = self.ending_of(_own_error(trouble))
+            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
+        else:
+            outage.keep(SpooledRun(self._new, self._started_at), **self._names())
+        return trouble
+
+    def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
+        """The run as one record, with this host's times."""
+        ending = outage.dated_ending(ending, finished_at)
+        return SpooledRun(self._new, self._started_at, finished_at, ending)
+
     def _look_for_lost_runs(self, store: RunRepository) -> None:
         """Close this job's runs whose process died; before the lock, which they may hold."""
         if not runtime.lost_runs.is_due(self._new.job_name, self._settings.lost_after):
@@ -227,6 +263,7 @@ class RunLife:
             outcome = self._patiently(store.record_refused_run, self._new, ending)
             self.run.id = conflict.run_id = outcome.run_id
         except Exception as trouble:  # the conflict must be told all the same
+            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
             outcome = trouble
         self._refusal = (ending, outcome)
 

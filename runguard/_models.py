@@ -177,6 +177,26 @@ class RunEnding:
 
 
 @dataclass(frozen=True, slots=True)
+class SpooledRun:
+    """A run that the store could not take, with its host's times (aware, in UTC).
+
+    `ending` and `finished_at` are None while it runs.
+    """
+
+    run: NewRun
+    started_at: datetime
+    finished_at: datetime | None = None
+    ending: RunEnding | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledAlert:
+    """A job's own alert that the store could not take; its detail says when it occurred."""
+
+    draft: AlertDraft
+
+
+@dataclass(frozen=True, slots=True)
 class LostRun:
     """An open run of which nothing was heard for too long. Times are aware, in UTC."""
 

@@ -25,6 +25,7 @@ from ._models import (
     RunEnding,
     RunRecord,
     RunWithAlert,
+    SpooledRun,
     StoreDiagnosis,
     StoreReport,
 )
@@ -46,6 +47,13 @@ class RunRepository(Protocol):
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that ended before its body began, FAILED from the first moment."""
+        ...
+
+    def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
+        """Write what is missing of a run that could not be written when it happened.
+
+        Its rows keep its host's times; its alert is judged and dated now.
+        """
         ...
 
     def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:

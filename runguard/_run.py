@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from . import _events
+from . import _outage as outage
 from ._classification import classify_text
 from ._errors import ConfigurationError, did_you_mean
 from ._models import (
@@ -22,6 +23,7 @@ from ._models import (
     RunStatus,
     Severity,
     SeverityName,
+    SpooledAlert,
     TriggerType,
 )
 from ._off_loop import off_loop
@@ -203,6 +205,8 @@ class Run:
             try:
                 return runtime.store().raise_alert(draft, timeout=timeout)
             except Exception as trouble:  # the job goes on: see SPEC 8
+                late = outage.dated(draft, datetime.now(UTC))
+                outage.keep(SpooledAlert(late), job_name=self.job_name, run_id=self.id)
                 return trouble
 
         return work

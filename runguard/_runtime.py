@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _config, _events
@@ -14,6 +15,7 @@ from ._errors import ConfigurationError, SchemaOutOfDate
 from ._keeper import Keeper
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._reaping import LostRunWatch
+from ._spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,7 @@ class Runtime:
         self._settings: Settings | None = None
         self._store: Store | None = None
         self._writers: ThreadPoolExecutor | None = None
+        self._spool: Spool | None = None
         self._told_embedded = False
         self.keeper = Keeper(self.store)
         self.lost_runs = LostRunWatch()
@@ -82,6 +85,14 @@ class Runtime:
                     self._store = self._open_store(self.settings())
         return self._store
 
+    def spool(self) -> Spool:
+        """Return the folder where records wait for this store."""
+        if self._spool is None:
+            with self._lock:
+                if self._spool is None:
+                    self._spool = Spool(self._spool_folder(self.settings()))
+        return self._spool
+
     def writers(self) -> ThreadPoolExecutor:
         """Return the threads that write for coroutines, so that no event loop waits."""
         with self._lock:
@@ -108,7 +119,7 @@ class Runtime:
             if self._store is not None:
                 self._store.close()
             self._explicit = {}
-            self._settings = self._store = self._writers = None
+            self._settings = self._store = self._writers = self._spool = None
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.keeper.close()
@@ -136,6 +147,12 @@ class Runtime:
             max_connections=settings.max_connections,
             patience=settings.store_timeout.total_seconds() / 2,
         )
+
+    def _spool_folder(self, settings: Settings) -> Path:
+        from ._storage.opening import identity_of
+
+        folder = settings.spool_dir or Path(embedded_file()).with_name("spool")
+        return Path(folder) / identity_of(settings.database_url, settings.engine)
 
     def _embedded_url(self) -> str:
         file = embedded_file()
@@ -171,6 +188,7 @@ def configure(
     max_connections: int | None = None,
     heartbeat_interval: timedelta | None = None,
     lost_after: timedelta | None = None,
+    spool_dir: str | os.PathLike[str] | None = None,
     check: bool = False,
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
@@ -190,6 +208,7 @@ def configure(
         max_connections: to PostgreSQL, in this process (default 5).
         heartbeat_interval: between two signs of life of an open run (default 30 seconds).
         lost_after: silence after which a run counts as lost (default 5 minutes).
+        spool_dir: where records wait for a store that is away.
         check: connect at once, and prove the schema.
 
     Raises:
@@ -210,6 +229,7 @@ def configure(
         "max_connections": max_connections,
         "heartbeat_interval": heartbeat_interval,
         "lost_after": lost_after,
+        "spool_dir": spool_dir,
     }
     runtime.configure(explicit, check=check)
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, playing, reading, reaping
+from . import database, doctor, playing, reading, reaping, spooling
 from .options import help_end
 from .output import say
 
@@ -75,6 +75,19 @@ app.command(
 app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
     reaping.reap
 )
+
+spool = typer.Typer(
+    help="Records that wait on this machine for a store that was away.",
+    epilog=help_end("runguard spool status", "runguard spool flush"),
+    no_args_is_help=True,
+)
+spool.command(epilog=help_end("runguard spool status", "runguard spool status --json"))(
+    spooling.status
+)
+spool.command(epilog=help_end("runguard spool flush", "runguard spool flush --seconds 60"))(
+    spooling.flush
+)
+app.add_typer(spool, name="spool")
 
 db = typer.Typer(
     help="The schema of the store.",

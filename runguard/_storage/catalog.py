@@ -131,10 +131,7 @@ def _table(connection: Connection, relation: Any) -> FoundTable:
     return FoundTable(
         kind=_KINDS.get(relation.kind, relation.kind),
         comment=relation.comment,
-        columns={
-            name: FoundColumn(*facts)
-            for name, *facts in connection.execute(_COLUMNS, here)
-        },
+        columns={name: FoundColumn(*facts) for name, *facts in connection.execute(_COLUMNS, here)},
         indexes={
             name: FoundIndex(tuple(keys), *facts)
             for name, keys, *facts in connection.execute(_INDEXES, here)

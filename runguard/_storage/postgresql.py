@@ -23,6 +23,7 @@ from .._models import (
     LostRun,
     NewRun,
     RunEnding,
+    SpooledRun,
 )
 from . import postgresql_statements as sql
 from .engines import Attempt
@@ -71,6 +72,28 @@ class PostgreSqlStore(Views):
             if row is not None and row[0] is not None:
                 return _finished(row, ending)
             return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
+        """Write what is missing of a run, with its host's times: its start, then its end."""
+        start = _parameters(run_values(record.run), {"started_at": record.started_at})
+
+        def work(attempt: Attempt) -> FinishedRun:
+            attempt.connection.execute(sql.REPLAY_START, start)
+            ending = record.ending
+            if ending is None:
+                return FinishedRun(recorded=True)
+            statement = sql.REPLAY_FAILED
+            if ending.failure is None:
+                statement = sql.REPLAY_SUCCESS
+            elif ending.alert is None:
+                statement = sql.REPLAY_FAILED_QUIETLY
+            end = {**_ending_parameters(ending), "in_finished_at": record.finished_at}
+            row = attempt.connection.execute(statement, end).one_or_none()
+            if row is None or row[0] is None:
+                return FinishedRun(recorded=False)
+            return _finished(row, ending)
 
         return self._attempts.run(work, timeout=timeout)
 

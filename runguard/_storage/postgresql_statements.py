@@ -6,6 +6,7 @@ no moment at which a killed client could leave one without the other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -89,6 +90,11 @@ _ENDED_NOW: Final[dict[Column[Any], Any]] = {
 }
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
 _DECLARED_LOST: Final = (run_log.c.status == _FAILED) & (run_log.c.lost_at == run_log.c.finished_at)
+_ENDED_THEN: Final[dict[Column[Any], Any]] = {
+    run_log.c.finished_at: _given(run_log.c.finished_at),
+    run_log.c.updated_at: func.now(),
+    run_log.c.clock: literal_column("'host'"),
+}
 _STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (
     (run_log.c.status == _RUNNING) | _DECLARED_LOST
 )
@@ -142,31 +148,22 @@ FIND_LOST: Final = (
 )
 FIND_LOST_OF_JOB: Final = FIND_LOST.where(run_log.c.job_name == _given(run_log.c.job_name))
 
-FINISH_SUCCESS: Final = (
-    update(run_log)
-    .where(_STILL_OPEN)
-    .values(
-        {
-            run_log.c.status: _SUCCESS,
-            run_log.c.alert_outcome: literal_column("'none'"),
-            **_ENDED_NOW,
-            **_COUNTERS,
-            **dict.fromkeys((*_FAILURE, run_log.c.covered_by), null()),
-        }
-    )
-    .returning(run_log.c.id)
-)
-
+_SUCCEEDED: Final[dict[Column[Any], Any]] = {
+    run_log.c.status: _SUCCESS,
+    run_log.c.alert_outcome: literal_column("'none'"),
+    **_COUNTERS,
+    **dict.fromkeys((*_FAILURE, run_log.c.covered_by), null()),
+}
 _EXCLUDED: Final[dict[Column[Any], Any]] = {
     run_log.c.status: _FAILED,
     run_log.c.alert_outcome: literal_column("'excluded'"),
-    **_ENDED_NOW,
     **_COUNTERS,
     **_FAILURE,
 }
-FINISH_FAILED_QUIETLY: Final = (
-    update(run_log).where(_STILL_OPEN).values(_EXCLUDED).returning(run_log.c.id)
-)
+
+
+def _finish(values: Mapping[Column[Any], Any]) -> Executable:
+    return update(run_log).where(_STILL_OPEN).values(values).returning(run_log.c.id)
 
 
 def _failed_values(claim: Claim) -> dict[Column[Any], Any]:
@@ -175,7 +172,6 @@ def _failed_values(claim: Claim) -> dict[Column[Any], Any]:
     covering = select(claim.covering.c.id).scalar_subquery()
     return {
         run_log.c.status: _FAILED,
-        **_ENDED_NOW,
         **_COUNTERS,
         **_FAILURE,
         run_log.c.created_alerts: _COUNTERS[run_log.c.created_alerts] + raised,
@@ -227,17 +223,17 @@ def _verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
     )
 
 
-def _finish_failed() -> Executable:
+def _finish_failed(ended: Mapping[Column[Any], Any]) -> Executable:
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
     claim = claim_alert(open_run)
-    ended = (
+    ended_run = (
         update(run_log)
         .where(run_log.c.id == open_run.c.id)
-        .values(_failed_values(claim))
+        .values({**_failed_values(claim), **ended})
         .returning(run_log.c.id)
         .cte("ended")
     )
-    return _verdict(claim, _write_alert(claim, ended), ended)
+    return _verdict(claim, _write_alert(claim, ended_run), ended_run)
 
 
 def _close_lost() -> Executable:
@@ -252,6 +248,7 @@ def _close_lost() -> Executable:
     raised = _write_alert(claim, silent_run)
     values = {
         **_failed_values(claim),
+        **_ENDED_NOW,
         run_log.c.lost_at: func.now(),
         run_log.c.created_alerts: func.coalesce(run_log.c.created_alerts, literal_column("0"))
         + select(func.count()).select_from(claim.claimed).scalar_subquery(),
@@ -287,6 +284,7 @@ def _record_refused() -> Executable:
         **_NEW_RUN,
         run_log.c.started_at: func.now(),
         **_failed_values(claim),
+        **_ENDED_NOW,
     }
     ended = (
         insert(run_log)
@@ -306,11 +304,33 @@ def _raise_alert() -> Executable:
 
 RECORD_REFUSED_QUIETLY: Final = (
     upsert(run_log)
-    .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED})
+    .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED, **_ENDED_NOW})
     .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
     .returning(run_log.c.id)
 )
-FINISH_FAILED: Final = _finish_failed()
+FINISH_SUCCESS: Final = _finish({**_SUCCEEDED, **_ENDED_NOW})
+FINISH_FAILED_QUIETLY: Final = _finish({**_EXCLUDED, **_ENDED_NOW})
+FINISH_FAILED: Final = _finish_failed(_ENDED_NOW)
+
+# The same for a record that comes late, with its host's times.
+REPLAY_START: Final = (
+    upsert(run_log)
+    .values(
+        {
+            **_NEW_RUN,
+            run_log.c.status: _RUNNING,
+            run_log.c.started_at: _given(run_log.c.started_at),
+            run_log.c.updated_at: func.now(),
+            run_log.c.clock: literal_column("'host'"),
+            **dict.fromkeys(_COUNTERS, literal_column("0")),
+        }
+    )
+    .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+)
+REPLAY_SUCCESS: Final = _finish({**_SUCCEEDED, **_ENDED_THEN})
+REPLAY_FAILED_QUIETLY: Final = _finish({**_EXCLUDED, **_ENDED_THEN})
+REPLAY_FAILED: Final = _finish_failed(_ENDED_THEN)
+
 CLOSE_LOST: Final = _close_lost()
 RECORD_REFUSED: Final = _record_refused()
 RAISE_ALERT: Final = _raise_alert()

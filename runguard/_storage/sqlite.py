@@ -40,6 +40,7 @@ from .._models import (
     LostRun,
     NewRun,
     RunEnding,
+    SpooledRun,
 )
 from .engines import Attempt
 from .rows import FAILURE_COLUMNS, counter_values, failure_values, run_values
@@ -110,6 +111,30 @@ class SqliteStore(Views):
             if run_id is None:
                 return FinishedRun(recorded=False)
             return _end(connection, run_id, ending)
+
+        return self._write(work, timeout=timeout)
+
+    def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
+        """Write what is missing of a run, with its host's times."""
+
+        def work(connection: Connection) -> FinishedRun:
+            start = upsert(run_log).values(
+                **run_values(record.run),
+                status="RUNNING",
+                started_at=record.started_at,
+                clock="host",
+            )
+            connection.execute(start.on_conflict_do_nothing())
+            if record.ending is None:
+                return FinishedRun(recorded=True)
+            open_run = select(run_log.c.id).where(run_log.c.run_key == record.run.key, _STILL_OPEN)
+            run_id = connection.execute(open_run).scalar_one_or_none()
+            if run_id is None:
+                return FinishedRun(recorded=False)
+            finished = _end(connection, run_id, record.ending)
+            then = {"finished_at": record.finished_at, "clock": "host"}
+            connection.execute(update(run_log).where(run_log.c.id == run_id).values(then))
+            return finished
 
         return self._write(work, timeout=timeout)
 

@@ -32,11 +32,13 @@ LAYERS = {
         "_life",
         "_off_loop",
         "_options",
+        "_outage",
         "_reaping",
         "_run",
         "_run_key",
         "_runtime",
         "_scope",
+        "_spool",
     },
     "edges": {"__init__", "__main__", "_cli", "_demo", "schema", "testing"},
 }

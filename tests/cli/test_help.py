@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check"),
     *("demo", "doctor", "runs", "alerts", "report", "reap"),
+    *("spool status", "spool flush"),
 }
 
 

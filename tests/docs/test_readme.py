@@ -202,7 +202,17 @@ def test_the_events_table_names_what_is_logged(
             raise ValueError("x")
     with run_scope("job", lock=True):
         runguard._runtime.runtime.store().release_lock(_lease_of("job"), timeout=5)
-    monkeypatch.setattr(type(runguard._runtime.runtime.store()), "start_run", _fail)
+    store = type(runguard._runtime.runtime.store())
+    with monkeypatch.context() as outage:
+        outage.setattr(store, "start_run", _fail)
+        outage.setattr(store, "replay_run", _fail)
+        with run_scope("job"):
+            pass
+        outage.setattr("runguard._spool.Spool.put", _fail)
+        with run_scope("job"):
+            pass
+    monkeypatch.setattr("runguard._spool.LOOK_EVERY_SECONDS", 0.0)
+    runguard._runtime.runtime.spool()._look_again_at = 0.0
     with run_scope("job"):
         pass
 

@@ -1,0 +1,66 @@
+"""`runguard spool status` and `flush`: the records that wait for the store on this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from .._runtime import runtime
+from .options import AsJson, DatabaseUrl
+from .output import say
+from .stores import opened_store, quiet_log
+
+FLUSH_SECONDS = 3600.0
+
+
+def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+    """Say how many records wait on this machine, since when, and where."""
+    with quiet_log(), opened_store(database_url):
+        spool = runtime.spool()
+        files = spool.waiting()
+        oldest = min((file.stat().st_mtime for file in files), default=None)
+        since = None if oldest is None else datetime.fromtimestamp(oldest, UTC).isoformat()
+        if as_json:
+            row = {"waiting": len(files), "since": since, "folder": str(spool.folder)}
+            sys.stdout.write(json.dumps([row], indent=2) + "\n")
+        elif files:
+            noun = "record waits" if len(files) == 1 else "records wait"
+            sys.stdout.write(f"{len(files)} {noun} since {since} in {spool.folder}\n")
+            say("`runguard spool flush` replays them; so does any later run.")
+        else:
+            sys.stdout.write(f"No record waits in {spool.folder}\n")
+
+
+def flush(
+    *,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up after that long.")
+    ] = FLUSH_SECONDS,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Replay what waits into the store. What cannot be replayed stays, and exits with 3."""
+    with opened_store(database_url) as store:
+        spool = runtime.spool()
+        total = len(spool.waiting())
+        if not total:
+            say("No record waits.")
+            return
+        done = 0
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("replaying", total=total)
+            for replayed in spool.replay(store, seconds=seconds):
+                progress.advance(task)
+                if replayed.trouble is None:
+                    done += 1
+                else:
+                    say(f"{replayed.path.name} stays: {replayed.trouble}")
+        left = len(spool.waiting())
+        say(f"{done} of {total} replayed, {left} wait in {spool.folder}.")
+        if left:
+            raise typer.Exit(3)
