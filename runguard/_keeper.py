@@ -90,8 +90,12 @@ class Keeper:
 
     def _wake(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="runguard-keeper", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="runguard-keeper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter shuts down, or the system has no thread left
+                return
+            self._thread = thread
         self._changed.notify()
 
     def _work(self) -> None:
