@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
@@ -29,7 +30,9 @@ MOST_ATTEMPTS: Final = {
     Fault.BUSY: 1_000,  # SQLite: the deadline ends it
     Fault.RECONNECT: 6,
     Fault.UNPREPARE: 2,
+    Fault.MOVED: 2,
 }
+_IDLE_SINCE: Final = "runguard_idle_since"
 
 T = TypeVar("T")
 
@@ -67,11 +70,16 @@ class Attempts:
     def _until(self, deadline: float, work: Callable[[Attempt], T]) -> T:
         answer_lost = False
         for attempt in count(1):
+            DEADLINE.set(deadline)
             try:
                 with self.engine.connect() as connection:
+                    if attempt == 1 and _IDLE_SINCE in connection.info:
+                        # It may be dead without a word: leave time for a new one.
+                        DEADLINE.set((time.monotonic() + deadline) / 2)
                     if not self._may_prepare:
                         _stop_preparing(connection)
-                    return work(Attempt(connection, answer_lost))
+                    with _leaving_the_demoted(connection):
+                        return work(Attempt(connection, answer_lost))
             except SQLAlchemyError as error:
                 fault = fault_of(error)
                 if attempt >= MOST_ATTEMPTS.get(fault, 1) or time.monotonic() >= deadline:
@@ -95,6 +103,17 @@ class Attempts:
         raise StoreUnavailable(
             f"the store could not be used: {reason_of(error)}; `runguard doctor` looks closer"
         ) from error
+
+
+@contextmanager
+def _leaving_the_demoted(connection: Connection) -> Iterator[None]:
+    # A server that became a standby keeps its sessions: only a new one leads to its successor.
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if fault_of(error) is Fault.MOVED:
+            connection.invalidate()
+        raise
 
 
 def _pause(fault: Fault, attempt: int, deadline: float) -> None:
@@ -174,13 +193,13 @@ def _distrust_idle(engine: Engine) -> None:
     # A firewall drops idle connections without a word: the one write that matters would wait for
     # an answer that never comes. A new connection costs less than a ping before every run.
     def note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info["idle_since"] = time.monotonic()
+        record.info[_IDLE_SINCE] = time.monotonic()
 
     def refuse_stale(
         _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
     ) -> None:
-        if time.monotonic() - record.info.get("idle_since", time.monotonic()) > IDLE_LIMIT_SECONDS:
-            del record.info["idle_since"]
+        if time.monotonic() - record.info.get(_IDLE_SINCE, time.monotonic()) > IDLE_LIMIT_SECONDS:
+            del record.info[_IDLE_SINCE]
             raise DisconnectionError("idle for too long to be trusted")
 
     event.listen(engine, "checkin", note_return)

@@ -18,6 +18,7 @@ class Fault(Enum):
 
     REPEAT = "serialization failure or deadlock: repeat at once"
     RECONNECT = "connection lost or refused: repeat on a new connection"
+    MOVED = "the server is read-only, perhaps a standby now: once more on a new connection"
     UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
     BUSY = "another process is writing: repeat after a moment"
     SCHEMA = "table or column missing: upgrade the schema"
@@ -35,6 +36,7 @@ _BY_SQLSTATE: Final = {
     "57P05": Fault.RECONNECT,  # idle_session_timeout
     "25P03": Fault.RECONNECT,  # idle_in_transaction_session_timeout
     "53300": Fault.RECONNECT,  # too_many_connections
+    "25006": Fault.MOVED,  # read_only_sql_transaction
     "26000": Fault.UNPREPARE,  # prepared statement does not exist
     "42P05": Fault.UNPREPARE,  # prepared statement already exists
     "08P01": Fault.UNPREPARE,  # another client's statement takes other parameters; but see below

@@ -105,6 +105,16 @@ class ProtocolProxy:
         for direction in directions or ("to_server", "to_client"):
             self._open[direction].clear()
 
+    def freeze(self, *directions: Direction) -> None:
+        """Stall for good the connections that are open now, as a firewall does that forgot them.
+
+        New ones work.
+        """
+        with self._lock:
+            links = list(self._links)
+        for link in links:
+            link.freeze(*directions or ("to_server", "to_client"))
+
     def refuse(self) -> None:
         """Cut every connection and refuse new ones, as a host does whose server is down."""
         with self._lock:
@@ -209,6 +219,8 @@ class _Link:
         self._client = client
         self._server = server
         self._session = _Session(proxy)
+        self._frozen: set[Direction] = set()
+        self._ended = threading.Event()
 
     def pump_to_server(self) -> None:
         with contextlib.suppress(OSError), self._ending():
@@ -230,8 +242,13 @@ class _Link:
                     trap.sprung.set()
                     break
 
+    def freeze(self, *directions: Direction) -> None:
+        """Let nothing through any more, until the link is cut."""
+        self._frozen.update(directions)
+
     def cut(self) -> None:
         """End both halves; a thread that reads one of them wakes up, and then they are closed."""
+        self._ended.set()
         for half in (self._client, self._server):
             with contextlib.suppress(OSError):
                 half.shutdown(socket.SHUT_RDWR)
@@ -240,6 +257,9 @@ class _Link:
         data = half.recv(65536)
         # An end travels no further through a stalled network than data does.
         self._proxy._let_through(direction)
+        if direction in self._frozen:
+            self._ended.wait()
+            return b""
         return data
 
     @contextlib.contextmanager

@@ -206,6 +206,31 @@ def test_a_stalled_statement_gets_its_answer_after_resume(
     assert answers == [("late",)]
 
 
+def test_a_frozen_connection_stays_silent_while_new_ones_work(proxy: ProtocolProxy) -> None:
+    answers: list[object] = []
+    frozen = connect(proxy)
+    proxy.freeze()
+    query = threading.Thread(target=lambda: answers.append(_result_or_error(frozen)))
+    query.start()
+    query.join(timeout=0.3)
+    with connect(proxy) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+    answered_early = list(answers)
+    proxy.cut()
+    query.join(timeout=5)
+
+    assert answered_early == []
+    assert isinstance(answers[0], psycopg.OperationalError)
+    frozen.close()
+
+
+def _result_or_error(connection: psycopg.Connection) -> object:
+    try:
+        return connection.execute("select 'late'").fetchone()
+    except psycopg.Error as error:
+        return error
+
+
 def test_a_retargeted_proxy_leads_new_connections_to_another_server(proxy: ProtocolProxy) -> None:
     with connect(proxy) as stays, socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(10)
