@@ -39,10 +39,10 @@ class SchemaOutOfDate(RunguardError):
         self.found = found
         self.needed = needed
         what = "no runguard schema" if found is None else f"runguard schema version {found}"
-        super().__init__(
-            f"found {what}, needed version {needed}: "
-            "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
-        )
+        remedy = "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
+        if found is not None and found > needed:
+            remedy = "this runguard is older than the schema: upgrade runguard here"
+        super().__init__(f"found {what}, needed version {needed}: {remedy}")
 
 
 class SchemaConflict(RunguardError):

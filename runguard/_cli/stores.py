@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .._errors import ConfigurationError, StoreUnavailable
+from .._errors import ConfigurationError
 from .._ports import Store
 from .._runtime import embedded_file, runtime
 
@@ -24,14 +24,6 @@ def opened_store(database_url: str | None, **settings: Any) -> Iterator[Store]:
     runtime.configure({"database_url": database_url, **settings}, check=False)
     try:
         yield runtime.store()
-    except ImportError as error:
-        # psycopg itself is there; what it wants is libpq, its own or the system's.
-        if error.name is not None and not error.name.startswith("psycopg"):
-            raise
-        raise StoreUnavailable(
-            "psycopg cannot be used here, since it finds no libpq:"
-            " pip install 'runguard-runlog[binary]'"
-        ) from error
     finally:
         runtime.close()
 

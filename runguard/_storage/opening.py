@@ -30,7 +30,7 @@ def open_store(
 
     Raises:
         ConfigurationError: the URL cannot be read, or the engine cannot be used.
-        StoreUnavailable: a SQLite file's folder cannot be made.
+        StoreUnavailable: a SQLite file's folder cannot be made, or psycopg finds no libpq.
     """
     if engine is not None:
         check_engine(engine)
@@ -40,9 +40,14 @@ def open_store(
     if parsed.get_backend_name() == "sqlite":
         _make_folder(Path(parsed.database or ""))
         return SqliteStore(make_sqlite_engine(parsed))
-    return PostgreSqlStore(
-        make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
-    )
+    try:
+        engine = make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
+    except ImportError as error:  # psycopg is there; what it wants is libpq
+        raise StoreUnavailable(
+            "psycopg cannot be used here, since it finds no libpq:"
+            " pip install 'runguard-runlog[binary]'"
+        ) from error
+    return PostgreSqlStore(engine)
 
 
 def parse_url(url: str, *, source: str = "database_url") -> URL:

@@ -381,3 +381,10 @@ def test_a_forked_child_tracks_its_own_runs_on_its_own_connection(url: str, sql:
         ("parent", "SUCCESS"),
         ("parent, meanwhile", "SUCCESS"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("found", "remedy"), [("0000", "db upgrade"), ("9999", "upgrade runguard")]
+)
+def test_an_outdated_and_a_newer_schema_have_different_remedies(found: str, remedy: str) -> None:
+    assert remedy in str(SchemaOutOfDate(found=found, needed="0001"))
