@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 ISOLATION_LEVELS = ["read committed", "repeatable read", "serializable"]
 JOBS = ["enrolments", "grades", "invoices"]
 ROUNDS = 4
+# A wrong way goes wrong by chance, which a busy machine makes smaller: it gets more of them.
+WRONG_ROUNDS = 16
+MOST_RACES = 5
 
 
 def libpq(url: str) -> str:
@@ -46,8 +50,8 @@ def alerts_by_key(url: str) -> Counter[str]:
         return Counter(key for (key,) in connection.execute("select source_id from alert"))
 
 
-def one_for_each_key() -> Counter[str]:
-    return Counter(f"{job}-{number}:UNKNOWN" for job in JOBS for number in range(ROUNDS))
+def one_for_each_key(rounds: int = ROUNDS) -> Counter[str]:
+    return Counter(f"{job}-{number}:UNKNOWN" for job in JOBS for number in range(rounds))
 
 
 @pytest.fixture
@@ -91,11 +95,16 @@ def test_processes_that_fail_at_once_raise_one_alert_for_each_key(
 
 @pytest.mark.parametrize("wrong_way", ["check_then_insert", "where_not_exists"])
 def test_the_race_catches_a_wrong_way_on_postgresql(migrated_pg_url: str, wrong_way: str) -> None:
-    race(racing(wrong_way, libpq(migrated_pg_url)), count=16, rounds=ROUNDS)
+    def goes_wrong() -> bool:
+        with psycopg.connect(libpq(migrated_pg_url), autocommit=True) as connection:
+            connection.execute("truncate alert")
+        code = racing(wrong_way, libpq(migrated_pg_url), WRONG_ROUNDS)
+        race(code, count=16, rounds=WRONG_ROUNDS)
+        alerts = alerts_by_key(migrated_pg_url)
+        assert set(alerts) == set(one_for_each_key(WRONG_ROUNDS))
+        return alerts.total() > len(JOBS) * WRONG_ROUNDS
 
-    alerts = alerts_by_key(migrated_pg_url)
-    assert set(alerts) == set(one_for_each_key())
-    assert alerts.total() > len(JOBS) * ROUNDS
+    assert any(goes_wrong() for _ in range(MOST_RACES))
 
 
 def test_8_processes_on_one_sqlite_file_raise_one_alert_for_each_key(tmp_path: Path) -> None:
@@ -103,7 +112,7 @@ def test_8_processes_on_one_sqlite_file_raise_one_alert_for_each_key(tmp_path: P
     outcomes = race(racing("runguard_fails", f"sqlite:///{file}"), count=8, rounds=ROUNDS)
 
     assert [outcome.exit_code for outcome in outcomes] == [0] * 8, outcomes[0].stderr
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         alerts = Counter(key for (key,) in connection.execute("select source_id from alert"))
         statuses = Counter(
             status
@@ -120,12 +129,18 @@ def test_the_race_catches_a_deferred_transaction_on_sqlite(tmp_path: Path) -> No
     store = open_store(url=f"sqlite:///{file}", engine=None)
     store.recent_runs(limit=1)  # makes the tables
     store.close()
-    outcomes = race(racing("deferred_transaction", str(file)), count=8, rounds=ROUNDS)
 
-    refused = sum(outcome.reports[0] for outcome in outcomes)
-    with sqlite3.connect(file) as connection:
-        alerts = Counter(key for (key,) in connection.execute("select source_id from alert"))
-    assert refused > 0 or alerts != one_for_each_key()
+    def goes_wrong() -> bool:
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("delete from alert")
+        code = racing("deferred_transaction", str(file), WRONG_ROUNDS)
+        outcomes = race(code, count=8, rounds=WRONG_ROUNDS)
+        refused = sum(outcome.reports[0] for outcome in outcomes)
+        with closing(sqlite3.connect(file)) as connection:
+            alerts = Counter(key for (key,) in connection.execute("select source_id from alert"))
+        return refused > 0 or alerts != one_for_each_key(WRONG_ROUNDS)
+
+    assert any(goes_wrong() for _ in range(MOST_RACES))
 
 
 @pytest.mark.parametrize(
