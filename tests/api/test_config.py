@@ -126,7 +126,7 @@ def test_option_beats_configure_beats_environment_beats_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/x.db"
-    engine = create_engine(url)
+    engine = create_engine(url, poolclass=NullPool)
 
     def cooldowns() -> list[int]:
         with engine.connect() as connection:
@@ -143,7 +143,6 @@ def test_option_beats_configure_beats_environment_beats_default(
     runguard.configure(database_url=url, cooldown=timedelta(minutes=2))
     fail()
     fail(cooldown=timedelta(minutes=3))
-    engine.dispose()
 
     assert cooldowns() == [1800, 30, 120, 180]
 
@@ -179,10 +178,13 @@ def test_configuring_after_the_first_run_is_an_error(sqlite_url: str) -> None:
         runguard.configure(cooldown=timedelta(0))
 
 
-def test_classifying_is_no_run(sqlite_url: str) -> None:
-    classify(ValueError("x"))
+def test_classifying_is_no_run_so_configure_may_follow(tmp_path: Path) -> None:
+    before = classify(ValueError("order 4711"))
+    runguard.configure(database_url=f"sqlite:///{tmp_path}/x.db", redact=["4711"])
+    after = classify(ValueError("order 4711"))
 
-    runguard.configure(database_url=sqlite_url)
+    assert (before.error_message, after.error_message) == ("order 4711", "order [redacted]")
+    assert not (tmp_path / "x.db").exists()
 
 
 def test_an_unknown_variable_is_one_warning_with_a_hint(
