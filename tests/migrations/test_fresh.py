@@ -57,6 +57,19 @@ def sqlite_schema(file: Path) -> dict[str, Any]:
         }
 
 
+def made_by_the_store(url: str) -> None:
+    """A SQLite file as a first run makes it."""
+    store = SqliteStore(make_sqlite_engine(make_url(url)))
+    store.make_schema()
+    store.close()
+
+
+def execute(url: str, statement: str) -> None:
+    """Run a statement on a SQLite file, and leave no connection behind."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement)
+
+
 def test_an_upgrade_makes_exactly_the_tables(database: Database, postgres: Any) -> None:
     migrations.upgrade(database.url)
 
@@ -222,7 +235,7 @@ def test_the_host_s_alembic_and_logging_are_left_alone(
 
 
 def test_sqlite_gets_what_the_store_makes_by_itself(tmp_path: Path) -> None:
-    SqliteStore(make_sqlite_engine(make_url(f"sqlite:///{tmp_path / 'own.db'}"))).make_schema()
+    made_by_the_store(f"sqlite:///{tmp_path / 'own.db'}")
 
     upgraded = tmp_path / "a folder" / "upgraded.db"
     migrations.upgrade(f"sqlite:///{upgraded}")
@@ -233,7 +246,7 @@ def test_sqlite_gets_what_the_store_makes_by_itself(tmp_path: Path) -> None:
 
 def test_what_the_sqlite_store_made_is_already_upgraded(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'own.db'}"
-    SqliteStore(make_sqlite_engine(make_url(url))).make_schema()
+    made_by_the_store(url)
     said: list[str] = []
 
     migrations.upgrade(url, progress=said.append)
@@ -252,8 +265,7 @@ def test_sqlite_is_downgraded_to_an_empty_file(tmp_path: Path) -> None:
 
 def test_somebody_else_s_sqlite_file_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'app.db'}"
-    with make_sqlite_engine(make_url(url)).connect() as connection:
-        connection.exec_driver_sql("create table alert (id integer primary key)")
+    execute(url, "create table alert (id integer primary key)")
 
     with pytest.raises(SchemaConflict, match="alert: found a table of that name"):
         migrations.upgrade(url)
@@ -264,7 +276,6 @@ def test_somebody_else_s_sqlite_file_is_refused(tmp_path: Path) -> None:
 def test_check_says_what_a_sqlite_file_lacks(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'own.db'}"
     migrations.upgrade(url)
-    with make_sqlite_engine(make_url(url)).connect() as connection:
-        connection.exec_driver_sql("drop index runguard_alert_created_at")
+    execute(url, "drop index runguard_alert_created_at")
 
     assert migrations.check(url) == ["alert: index runguard_alert_created_at is missing"]
