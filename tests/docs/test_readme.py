@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -100,6 +101,28 @@ def test_the_quick_check_leaves_what_it_says(tmp_path: Path) -> None:
     assert re.findall(r'"status": "(\w+)"', runs) == ["FAILED", "FAILED", "SUCCESS"]
     assert re.findall(r'"alert_outcome": "(\w+)"', runs) == ["suppressed", "raised", "none"]
     assert alerts.count('"source_id": "quick_check:HTTP_5XX"') == 1
+
+
+def test_the_two_lines_make_sigterm_end_a_run_properly(tmp_path: Path) -> None:
+    [handler] = [block for block in blocks("python") if "SIGTERM" in block.text]
+    script = tmp_path / "job.py"
+    script.write_text(
+        f"{handler.text}\n"
+        "from runguard import run_scope\n"
+        "with run_scope('long_job'):\n"
+        "    print('inside', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inside\n"
+        process.terminate()
+
+    assert process.returncode == 143
+    [run] = json.loads(run_command("runguard runs --json").stdout)
+    assert (run["status"], run["error_type"]) == ("FAILED", "SystemExit")
 
 
 def test_the_settings_block_can_be_run(tmp_path: Path) -> None:
