@@ -22,6 +22,7 @@ LAYERS = {
         "_exceptions",
         "_ports",
         "_redaction",
+        "_redaction_rules",
     },
     "adapters": {"_storage"},
     "machinery": {
