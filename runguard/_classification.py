@@ -69,7 +69,7 @@ def classify_text(
         verdict = _by_status(status, "the status given to fail()")
     else:
         verdict = _by_text([beginning], [beginning], "") or _unknown()
-    return _failure(verdict, DECLARED, clean(text if text.strip() else DECLARED))
+    return _failure(verdict, DECLARED, clean(DECLARED if text.isspace() or not text else text))
 
 
 def _tiers(levels: Levels, rules: Sequence[Rule]) -> Iterator[Verdict]:

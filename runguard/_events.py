@@ -11,7 +11,9 @@ import logging
 import sys
 from typing import Any, Final
 
+from ._exceptions import printable, text_of
 from ._models import AlertOutcome, AlertVerdict
+from ._redaction import Redactor
 
 RUN_STARTED: Final = "runguard.run_started"
 RUN_FINISHED: Final = "runguard.run_finished"
@@ -39,13 +41,20 @@ _LEVELS: Final = {
     UNKNOWN_SETTING: logging.WARNING,
 }
 
+_LONGEST_FIELD: Final = 4096
+
 _logger: Final = logging.getLogger("runguard")
+_clean: Final = Redactor().clean
 
 
 def emit(event: str, **fields: Any) -> None:
     """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
     level = _LEVELS[event]
     try:
+        fields = {
+            name: printable(value, _LONGEST_FIELD) if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
         structlog = configured_structlog()
         if structlog is not None:
             structlog.get_logger("runguard").log(level, event, **fields)
@@ -86,12 +95,12 @@ class _Line:
 
 def internal_error(stage: str, error: BaseException, **fields: Any) -> None:
     """Tell a fault of runguard's own: the store is away, the schema is missing, or a bug."""
-    emit(
-        INTERNAL_ERROR,
-        stage=stage,
-        error=f"{type(error).__name__}: {error}",
-        **fields,
-    )
+    emit(INTERNAL_ERROR, stage=stage, error=told(error), **fields)
+
+
+def told(error: BaseException) -> str:
+    """Say an error in one log field: drivers' texts may hold secrets, and end of line."""
+    return _clean(f"{type(error).__name__}: {text_of(error)}", limit=_LONGEST_FIELD)
 
 
 def alert(verdict: AlertVerdict, **fields: Any) -> None:

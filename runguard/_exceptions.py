@@ -32,8 +32,8 @@ def qualified_name(cls: type) -> str:
     name = str.__str__(type.__dict__["__qualname__"].__get__(cls))
     module = attribute(cls, "__module__")
     if not issubclass(type(module), str) or str.__str__(module) == "builtins":
-        return _storable(name)
-    return _storable(f"{str.__str__(module)}.{name}")
+        return printable(name)
+    return printable(f"{str.__str__(module)}.{name}")
 
 
 def bases_of(exc: BaseException) -> Iterator[type]:
@@ -70,10 +70,17 @@ def message_of(exc: BaseException) -> str:
     return f"{name}: {text}" if says_the_key_only else text
 
 
-def _whole_text(exc: BaseException) -> str:
+def text_from(value: object) -> str:
+    """Return the text of whatever was given for one; its type's name where it is unreadable."""
+    if isinstance(value, BaseException):
+        return message_of(value)
+    return _whole_text(value) or ("" if isinstance(value, str) else qualified_name(type(value)))
+
+
+def _whole_text(value: object) -> str:
     try:
         # A subclass of str may come back, with methods of its own: `str.__str__` makes it plain.
-        return str.__str__(str(exc))
+        return str.__str__(str(value))
     except BaseException:  # hostile code may raise anything
         return ""
 
@@ -138,13 +145,14 @@ def location_of(exc: BaseException) -> str | None:
         if _package(frame) == package:
             installed = (frame, line)
     found = users or installed
-    return None if found is None else _described(*found)
+    return None if found is None else place_of(*found)
 
 
-def _described(frame: FrameType, line: int | None) -> str:
+def place_of(frame: FrameType, line: int | None) -> str:
+    """Return `file:line in function`, fit for a database."""
     code = frame.f_code
     function = code.co_qualname.rpartition("<locals>.")[2]
-    return f"{_storable(code.co_filename, 1000)}:{line} in {_storable(function)}"
+    return f"{printable(code.co_filename, 1000)}:{line} in {printable(function)}"
 
 
 def _is_library(frame: FrameType) -> bool:
@@ -184,7 +192,10 @@ def _own_folder() -> str:
     return file[: max(file.rfind("/"), file.rfind("\\")) + 1]
 
 
-def _storable(name: str, longest: int = _LONGEST_NAME) -> str:
-    """Make a name fit for a database: no lone surrogate, no NUL, not endless."""
-    shown = name if len(name) <= longest else f"{name[:longest]}…"
-    return shown.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+def printable(text: str, longest: int = _LONGEST_NAME) -> str:
+    r"""Cut a name, and show what a database, terminal or log line chokes on: NUL as `\0`."""
+    shown = text if len(text) <= longest else f"{text[:longest]}…"
+    if shown.isprintable():
+        return shown
+    shown = shown.replace("\0", "\\0")
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)

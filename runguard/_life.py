@@ -23,7 +23,7 @@ from ._classification import classify
 from ._config import Settings
 from ._endings import Ending, judge
 from ._errors import JobLockActive, RunguardError, StoreUnavailable
-from ._exceptions import location_of
+from ._exceptions import location_of, printable
 from ._models import (
     Counters,
     ErrorGroup,
@@ -64,7 +64,7 @@ class RunLife:
             key=new_run_key(),
             job_name=options.job_name,
             trigger_type=options.trigger_type or settings.trigger_type,
-            host=socket.gethostname(),
+            host=printable(socket.gethostname()),
             pid=os.getpid(),
         )
         self.run = Run(

@@ -21,8 +21,7 @@ def keep(record: SpooledRun | SpooledAlert, **names: object) -> None:
     try:
         path = runtime.spool().put(record)
     except Exception as trouble:  # the job goes on: see SPEC 8
-        error = f"{type(trouble).__name__}: {trouble}"
-        _events.emit(_events.RECORD_LOST, error=error, **names)
+        _events.emit(_events.RECORD_LOST, error=_events.told(trouble), **names)
     else:
         _events.emit(_events.SPOOLED, file=str(path), **names)
 

@@ -14,6 +14,7 @@ from . import _events
 from . import _outage as outage
 from ._classification import classify_text
 from ._errors import ConfigurationError, did_you_mean
+from ._exceptions import place_of, text_from
 from ._models import (
     AlertDraft,
     AlertKey,
@@ -104,10 +105,11 @@ class Run:
         """
         self._must_be_open("fail")
         caller = sys._getframe(1)
-        code = caller.f_code
-        self._declared_at = f"{code.co_filename}:{caller.f_lineno} in {code.co_name}"
+        self._declared_at = place_of(caller, caller.f_lineno)
         self._declared_failure = classify_text(
-            str(reason), http_status_code=http_status_code, clean=runtime.settings().redactor.clean
+            text_from(reason),
+            http_status_code=http_status_code,
+            clean=runtime.settings().redactor.clean,
         )
 
     def emit_alert(
@@ -140,14 +142,9 @@ class Run:
             ConfigurationError: `severity` is none of the three.
             RuntimeError: the run is finished.
         """
-        work = self._alert_work(
-            AlertKey(source_type, source_id, alert_type),
-            severity=severity,
-            title=title,
-            message=message,
-            detail=detail,
-        )
-        return self._count_alert(work(), alert_type, source_id)
+        key = _key_of(source_type, source_id, alert_type)
+        work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
+        return self._count_alert(work(), key)
 
     async def aemit_alert(
         self,
@@ -161,15 +158,10 @@ class Run:
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
         """Do as `emit_alert`, off the event loop."""
-        work = self._alert_work(
-            AlertKey(source_type, source_id, alert_type),
-            severity=severity,
-            title=title,
-            message=message,
-            detail=detail,
-        )
+        key = _key_of(source_type, source_id, alert_type)
+        work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
         outcome, cancellation = await off_loop(runtime.writers, work)
-        raised = self._count_alert(outcome, alert_type, source_id)
+        raised = self._count_alert(outcome, key)
         if cancellation is not None:
             raise cancellation
         return raised
@@ -186,16 +178,13 @@ class Run:
         self._must_be_open("emit_alert")
         settings = runtime.settings()
         clean = settings.redactor.clean
-        key_part = partial(clean, limit=LONGEST_KEY_PART)
         cleaned_detail = settings.redactor.clean_json(dict(detail or {}))
         draft = AlertDraft(
             uuid=new_run_key(),
-            key=AlertKey(
-                key_part(key.source_type), key_part(key.source_id), key_part(key.alert_type)
-            ),
+            key=key,
             severity=_severity_of(severity),
-            title=clean(title),
-            message=clean(message),
+            title=clean(text_from(title)),
+            message=clean(text_from(message)),
             detail=cleaned_detail if isinstance(cleaned_detail, dict) else {},
             cooldown=self._cooldown,
         )
@@ -211,9 +200,7 @@ class Run:
 
         return work
 
-    def _count_alert(
-        self, outcome: AlertVerdict | Exception, alert_type: str, source_id: str
-    ) -> bool:
+    def _count_alert(self, outcome: AlertVerdict | Exception, key: AlertKey) -> bool:
         if isinstance(outcome, Exception):
             _events.internal_error("emit_alert", outcome, job_name=self.job_name, run_id=self.id)
             return False
@@ -223,8 +210,8 @@ class Run:
             outcome,
             job_name=self.job_name,
             run_id=self.id,
-            alert_type=alert_type,
-            source_id=source_id,
+            alert_type=key.alert_type,
+            source_id=key.source_id,
         )
         return raised
 
@@ -242,6 +229,13 @@ def current_run() -> Run | None:
     while run is not None and run.status is not RunStatus.RUNNING:
         run = run._outer
     return run
+
+
+def _key_of(*parts: object) -> AlertKey:
+    """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
+    clean = partial(runtime.settings().redactor.clean, limit=LONGEST_KEY_PART)
+    source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
+    return AlertKey(source_type, source_id, alert_type)
 
 
 def _severity_of(severity: Severity | str) -> Severity:
