@@ -38,7 +38,7 @@ def judge(
     """Say how a body ended that raised `exc`, or None."""
     if exc is None or isinstance(exc, GeneratorExit):
         return Ending.SUCCESS
-    if isinstance(exc, SystemExit) and exc.code in (None, 0):
+    if isinstance(exc, SystemExit) and _exits_cleanly(exc.code):
         return Ending.SUCCESS
     for base in type(exc).__mro__:
         if (ending := _BY_NAME.get(qualified_name(base))) is not None:
@@ -48,3 +48,8 @@ def judge(
     if isinstance(exc, KeyboardInterrupt) and trigger_type is TriggerType.MANUAL:
         return Ending.FAILED_QUIETLY
     return Ending.FAILED
+
+
+def _exits_cleanly(code: object) -> bool:
+    # As the interpreter does: what is no integer is printed, and the process ends with 1.
+    return code is None or (isinstance(code, int) and code == 0)
