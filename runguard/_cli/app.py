@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, playing, reading, reaping, spooling
+from . import database, doctor, executing, playing, reading, reaping, spooling
 from .options import help_end
 from .output import say
 
@@ -76,6 +76,8 @@ app.command(
 app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
     reaping.reap
 )
+
+app.command("exec", cls=executing.ExecCommand, epilog=executing.EPILOG)(executing.execute)
 
 spool = typer.Typer(
     help="Records that wait on this machine for a store that was away.",

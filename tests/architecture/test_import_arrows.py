@@ -41,7 +41,16 @@ LAYERS = {
         "_scope",
         "_spool",
     },
-    "edges": {"__init__", "__main__", "_cli", "_demo", "schema", "testing"},
+    "edges": {
+        "__init__",
+        "__main__",
+        "_cli",
+        "_demo",
+        "_exec",
+        "_exec_child",
+        "schema",
+        "testing",
+    },
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}
 HEIGHT = {layer: height for height, layer in enumerate(LAYERS)}

@@ -1,0 +1,170 @@
+"""`runguard exec`: a command line as a run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from .._config import trigger_type_of
+from .._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
+from .._models import TriggerType
+from .._runtime import runtime
+from .._scope import run_scope
+from .options import DatabaseUrl, read_duration
+from .output import say
+from .stores import check_url
+
+EX_UNAVAILABLE: Final = 69  # of sysexits.h, which cron's and systemd's readers know
+EX_TEMPFAIL: Final = 75
+_SEPARATOR: Final = "--"
+
+EPILOG: Final = (
+    "\b\nExamples:\n"
+    "  $ runguard exec hello -- echo hello\n"
+    "  $ runguard exec disk_report --trigger SCHEDULER -- df -h\n"
+    "  $ runguard exec invoices --lock --timeout 15m -- sh -c 'true | cat'\n"
+    "\n"
+    "\b\nExit codes:\n"
+    "  the command's own; 128+n where signal n ended it\n"
+    "    2  wrong usage, or a setting that cannot be used: it was not run\n"
+    f"   {EX_UNAVAILABLE}  --lock, and the store cannot be reached: it was not run\n"
+    f"   {EX_TEMPFAIL}  --lock, and another run holds the lock: it was not run\n"
+    "  124  --timeout ended it\n"
+    "  126  it cannot be executed\n"
+    "  127  it was not found"
+)
+
+
+class ExecCommand(TyperCommand):
+    """Insists on `--`, so that no option of the command is taken for one of runguard's."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - its signature
+        """Show the form that `parse_args` insists on."""
+        return ["[OPTIONS] JOB -- COMMAND [ARG]..."]
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what stands before `--`; all behind it is the command."""
+        if _SEPARATOR not in args and "--help" not in args:
+            ctx.fail("expected -- before the command: runguard exec JOB -- COMMAND [ARG]...")
+        command = args[args.index(_SEPARATOR) + 1 :] if _SEPARATOR in args else []
+        rest = super().parse_args(ctx, list(args))
+        if list(ctx.params["command"]) != command:
+            ctx.fail("expected one JOB before --: runguard exec JOB -- COMMAND [ARG]...")
+        return rest
+
+
+def read_cooldown(text: str) -> timedelta:
+    """Read `30m`, or 0 for an alert every time."""
+    return timedelta(0) if re.fullmatch(r"0+[smhdw]?", text.strip()) else read_duration(text)
+
+
+def read_trigger(text: str) -> TriggerType:
+    """Read what started the run, in any case."""
+    return trigger_type_of(text.strip().upper(), source="--trigger")
+
+
+def execute(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")],
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND", help="The command; no shell reads it."),
+    ],
+    *,
+    lock: Annotated[
+        bool, typer.Option("--lock", help="Let only one run of the job be inside.")
+    ] = False,
+    lock_ttl: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            help="Lease of that lock; renewed while the command runs.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            help="End the command's whole process group after 90s, 15m …",
+            show_default=False,
+        ),
+    ] = None,
+    kill_after: Annotated[
+        timedelta,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            help="From SIGTERM at the timeout until SIGKILL.",
+        ),
+    ] = "10s",  # type: ignore[assignment] # the parser reads it, and the help shows it
+    trigger: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="MANUAL, SCHEDULER or RETRY.", show_default=False),
+    ] = None,
+    cooldown: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=read_cooldown,
+            metavar="DURATION",
+            help="Silence after an alert; 0 alerts every time.",
+            show_default=False,
+        ),
+    ] = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Run any command as a run of JOB: recorded, and told once if it fails.
+
+    It has our stdin and stdout; its stderr is passed on as it comes, and a failure is sorted by
+    its last lines. HUP, INT, QUIT and TERM are passed on to its process group.
+    """
+    if not hasattr(os, "fork"):
+        raise ConfigurationError(
+            f"runguard exec: expected a POSIX system (fork, process groups), found {sys.platform}:"
+            " wrap the job with run_scope in Python there"
+        )
+    from .._exec import execute as execute_in
+
+    check_url(database_url)
+    runtime.configure({"database_url": database_url}, check=False)
+    try:
+        scope = run_scope(
+            job,
+            trigger_type=None if trigger is None else read_trigger(trigger),
+            lock=lock,
+            lock_ttl=lock_ttl,
+            cooldown=cooldown,
+        )
+        code = execute_in(command, scope, timeout=timeout, kill_after=kill_after)
+    except JobLockActive as conflict:
+        code = _refused(conflict, EX_TEMPFAIL)
+    except (StoreUnavailable, SchemaOutOfDate) as trouble:
+        code = _refused(trouble, EX_UNAVAILABLE)
+    finally:
+        runtime.close()
+    _drop_what_nobody_takes()
+    raise typer.Exit(code)
+
+
+def _refused(error: Exception, code: int) -> int:
+    with suppress(OSError):
+        say(f"runguard: {error}")
+    return code
+
+
+def _drop_what_nobody_takes() -> None:
+    """Keep an unwritable stdout or stderr from changing the exit code at the very end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
