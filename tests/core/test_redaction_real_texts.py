@@ -81,14 +81,19 @@ def psycopg_refused() -> object:
     return psycopg.connect(f"postgresql://app:hunter2@127.0.0.1:{closed_port()}/sales")
 
 
+def memory_database() -> sa.Connection:
+    """A connection that no pool keeps open."""
+    return sa.create_engine("sqlite://", poolclass=sa.NullPool).connect()
+
+
 def sqlalchemy_parameters() -> object:
-    with sa.create_engine("sqlite://").connect() as connection:
+    with memory_database() as connection:
         statement = sa.text("INSERT INTO orders VALUES (:customer, :card)")
         return connection.execute(statement, {"customer": "Kim]\n", "card": "hunter2"})
 
 
 def sqlalchemy_many_parameters() -> object:
-    with sa.create_engine("sqlite://").connect() as connection:
+    with memory_database() as connection:
         statement = sa.text("INSERT INTO orders VALUES (:card)")
         return connection.execute(statement, [{"card": f"hunter2 {n}"} for n in range(30)])
 
