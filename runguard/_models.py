@@ -231,6 +231,22 @@ class FinishedRun:
     verdict: AlertVerdict = NO_ALERT
 
 
+class Prunable(StrEnum):
+    """What `prune` deletes from, by the name of its table."""
+
+    RUNS = "run_log"
+    ALERTS = "alert"
+    GUARDS = "alert_cooldown"
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedBatch:
+    """How many rows one statement deleted, and where the next one goes on."""
+
+    rows: int
+    last: tuple[Any, ...] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A job lock that is held by us. `fence` grows with every holder of the job's lock."""
@@ -313,6 +329,14 @@ class RunWithAlert:
 
     run: RunRecord
     alert: AlertRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRuns:
+    """How many runs are open, and since when the oldest is (None: there is none)."""
+
+    count: int
+    oldest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from ._models import (
@@ -22,6 +22,9 @@ from ._models import (
     LockHolder,
     LostRun,
     NewRun,
+    OpenRuns,
+    Prunable,
+    PrunedBatch,
     RunEnding,
     RunRecord,
     RunWithAlert,
@@ -146,10 +149,40 @@ class OperatorViews(Protocol):
         """Say which store this is and which schema it has."""
         ...
 
+    def foreign_open_runs(self, *, older_than: timedelta) -> OpenRuns:
+        """Count the open runs of other programs that began longer ago; nobody reaps those."""
+        ...
+
     def diagnose(self) -> StoreDiagnosis:
         """Say what may stop this role from recording its runs."""
         ...
 
 
-class Store(RunRepository, OperatorViews, Protocol):
+class Housekeeping(Protocol):
+    """Deleting what is old. Open runs and the newest run of each job are never deleted."""
+
+    def longest_cooldown(self) -> timedelta:
+        """Return the longest cooldown that a recorded failure had; 0 where there is none."""
+        ...
+
+    def count_prunable(
+        self, what: Prunable, *, older_than: timedelta, include_foreign: bool
+    ) -> int:
+        """Count what `prune_batch` would delete, with rows of other programs or without."""
+        ...
+
+    def prune_batch(
+        self,
+        what: Prunable,
+        *,
+        older_than: timedelta,
+        include_foreign: bool,
+        limit: int,
+        after: tuple[Any, ...] | None,
+    ) -> PrunedBatch:
+        """Delete up to `limit` rows, the oldest first, going on after an earlier batch."""
+        ...
+
+
+class Store(RunRepository, OperatorViews, Housekeeping, Protocol):
     """A whole store."""

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, executing, playing, reading, reaping, spooling
+from . import database, doctor, executing, playing, pruning, reading, reaping, spooling
 from .options import help_end
 from .output import say
 
@@ -76,6 +76,13 @@ app.command(
 app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
     reaping.reap
 )
+app.command(
+    epilog=help_end(
+        "runguard prune --older-than 90d --dry-run",
+        "runguard prune --older-than 90d",
+        "runguard prune --older-than 52w --all --json",
+    )
+)(pruning.prune)
 
 app.command("exec", cls=executing.ExecCommand, epilog=executing.EPILOG)(executing.execute)
 

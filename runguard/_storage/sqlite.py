@@ -272,9 +272,9 @@ class SqliteStore(Views):
 
         return self._attempts.run(transaction, timeout=timeout)
 
-    def _rows(self, query: Any) -> Any:
+    def _rows(self, query: Any, *, timeout: float = READ_TIMEOUT_SECONDS) -> Any:
         self.make_schema()
-        return super()._rows(query)
+        return super()._rows(query, timeout=timeout)
 
     def make_schema(self) -> None:
         """Make the file and its tables, or bring them up to date."""

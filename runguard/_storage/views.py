@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import (
     Connection,
     Engine,
-    Select,
+    Executable,
     and_,
     bindparam,
     distinct,
@@ -29,22 +29,28 @@ from .._models import (
     AlertRecord,
     ErrorGroup,
     GroupCount,
+    OpenRuns,
+    Prunable,
+    PrunedBatch,
     RunRecord,
     RunWithAlert,
     StoreDiagnosis,
     StoreReport,
 )
+from . import pruning
 from .diagnosis import diagnose, location_of
 from .engines import Attempt, Attempts
 from .tables import SCHEMA_VERSION, VERSION_TABLE, alert, run_log
 from .types import db_now_plus
 
 READ_TIMEOUT_SECONDS: Final = 30.0
+COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
 _RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
 _ALERT_COLUMNS: Final = tuple(alert.c[name] for name in AlertRecord.__slots__)
 # Literals, not parameters: only so does the planner see that a partial index fits.
 _FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
+_OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
 
 
 class Views:
@@ -174,6 +180,45 @@ class Views:
         query = select(names.c.job_name).where(names.c.job_name.is_not(None))
         return [name for (name,) in self._rows(query)]
 
+    def foreign_open_runs(self, *, older_than: timedelta) -> OpenRuns:
+        """Count the open runs of other programs that began longer ago."""
+        started_at = run_log.c.started_at
+        query = select(func.count(), func.min(started_at, type_=started_at.type)).where(
+            _OPEN_RUN, run_log.c.run_key.is_(None), started_at < _ago(older_than)
+        )
+        [(count, oldest)] = self._rows(query)
+        return OpenRuns(count, oldest)
+
+    def longest_cooldown(self) -> timedelta:
+        """Return the longest cooldown that a recorded failure had."""
+        query = select(func.max(run_log.c.cooldown_seconds)).where(_FAILED_RUN)
+        [(seconds,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
+        return timedelta(seconds=seconds or 0)
+
+    def count_prunable(
+        self, what: Prunable, *, older_than: timedelta, include_foreign: bool
+    ) -> int:
+        """Count what `prune_batch` would delete."""
+        query = pruning.count(what, _ago(older_than), include_foreign=include_foreign)
+        [(count,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
+        return int(count)
+
+    def prune_batch(
+        self,
+        what: Prunable,
+        *,
+        older_than: timedelta,
+        include_foreign: bool,
+        limit: int,
+        after: tuple[Any, ...] | None,
+    ) -> PrunedBatch:
+        """Delete up to `limit` rows, the oldest first: one statement, its own transaction."""
+        statement = pruning.delete_batch(
+            what, _ago(older_than), include_foreign=include_foreign, limit=limit, after=after
+        )
+        deleted = [tuple(row) for row in self._rows(statement)]
+        return PrunedBatch(len(deleted), max(deleted, default=after))
+
     def inspect(self) -> StoreReport:
         """Say which store this is and which schema it has."""
 
@@ -204,9 +249,9 @@ class Views:
         """Close the pool."""
         self.engine.dispose()
 
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+    def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
         return self._attempts.run(
-            lambda attempt: attempt.connection.execute(query).all(), timeout=READ_TIMEOUT_SECONDS
+            lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
         )
 
     def _schema_error(self) -> SchemaOutOfDate:

@@ -34,6 +34,7 @@ LAYERS = {
         "_off_loop",
         "_options",
         "_outage",
+        "_pruning",
         "_reaping",
         "_run",
         "_run_key",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check"),
-    *("demo", "doctor", "runs", "alerts", "report", "reap", "exec"),
+    *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
     *("spool status", "spool flush"),
 }
 

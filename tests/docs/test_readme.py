@@ -77,7 +77,7 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
 
 def test_ten_lines_print_what_is_shown(tmp_path: Path) -> None:
     [code, *_] = blocks("python")
-    [shown] = blocks("text")
+    [shown, *_] = blocks("text")
     first = run_python(code.text, tmp_path)
     second = run_python(code.text, tmp_path)
 

@@ -1,0 +1,91 @@
+"""`runguard prune`: delete what is old."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from .._models import Prunable
+from .._ports import Store
+from .._pruning import PrunePlan, count_prunable, plan_pruning
+from .._pruning import prune as prune_old_rows
+from .._runtime import runtime
+from .options import AsJson, DatabaseUrl, read_duration
+from .output import duration, plain_table, say, write_json, write_table
+from .stores import opened_store
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What was deleted of a table, or would be."""
+
+    table: str
+    rows: int
+    older_than_seconds: int
+    dry_run: bool
+
+
+def prune(
+    *,
+    older_than: Annotated[
+        timedelta,
+        typer.Option(
+            "--older-than",
+            parser=read_duration,
+            metavar="DURATION",
+            help="What ended or was raised before that, such as 90d.",
+        ),
+    ],
+    include_foreign: Annotated[
+        bool,
+        typer.Option("--all", help="Also runs and alerts that other programs wrote."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
+    as_json: AsJson = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Delete old runs and alerts (resolved or not), and old state of the cooldown.
+
+    Never an open run, the newest run of a job, or what a cooldown still needs. Small batches, so
+    that jobs may run meanwhile; it can be stopped and started again at any time.
+    """
+    with opened_store(database_url) as store:
+        plan = plan_pruning(
+            store, runtime.settings(), older_than=older_than, include_foreign=include_foreign
+        )
+        if plan.alerts_older_than > older_than:
+            say(
+                f"A run had a cooldown of {duration(plan.alerts_older_than)}:"
+                " alerts stay that long."
+            )
+        counts = {what: count_prunable(store, plan, what) for what in Prunable}
+        if not dry_run:
+            counts = _delete(store, plan, counts)
+    pruned = [
+        Pruned(what.value, rows, int(plan.age_of(what).total_seconds()), dry_run)
+        for what, rows in counts.items()
+    ]
+    if as_json:
+        write_json(pruned)
+        return
+    table = plain_table("table", "would go" if dry_run else "deleted")
+    table.columns[1].justify = "right"
+    for one in pruned:
+        table.add_row(one.table, str(one.rows))
+    write_table(table)
+
+
+def _delete(store: Store, plan: PrunePlan, counts: dict[Prunable, int]) -> dict[Prunable, int]:
+    deleted = dict.fromkeys(counts, 0)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        for what, total in counts.items():
+            task = progress.add_task(what.value, total=total)
+            for rows in prune_old_rows(store, plan, what):
+                deleted[what] += rows
+                progress.advance(task, rows)
+    return deleted
