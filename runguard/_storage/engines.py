@@ -30,6 +30,7 @@ MOST_ATTEMPTS: Final = {
     Fault.BUSY: 1_000,  # SQLite: the deadline ends it
     Fault.RECONNECT: 6,
     Fault.UNPREPARE: 2,
+    Fault.TOO_SLOW: 2,
     Fault.MOVED: 2,
 }
 _IDLE_SINCE: Final = "runguard_idle_since"
@@ -147,21 +148,24 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
         if "application_name" not in url.query
         else {},
     )
-    event.listen(engine, "do_connect", _connect_bounded)
+    event.listen(engine, "do_connect", _bounded_connecting())
     event.listen(engine, "connect", _prepare_if_direct)
     _distrust_idle(engine)
     return engine
 
 
-def _connect_bounded(
-    _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
-) -> DBAPIConnection:
+def _bounded_connecting() -> Callable[..., DBAPIConnection]:
     from .bounded_connection import BoundedConnection
 
-    cparams.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
-    cparams.update(autocommit=True, prepare_threshold=None)
-    connection: Any = BoundedConnection.connect(*cargs, **cparams)
-    return cast("DBAPIConnection", connection)
+    def connect(
+        _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+    ) -> DBAPIConnection:
+        cparams.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        cparams.update(autocommit=True, prepare_threshold=None)
+        connection: Any = BoundedConnection.connect(*cargs, **cparams)
+        return cast("DBAPIConnection", connection)
+
+    return connect
 
 
 def _stop_preparing(connection: Connection) -> None:

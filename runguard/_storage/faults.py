@@ -18,6 +18,7 @@ class Fault(Enum):
 
     REPEAT = "serialization failure or deadlock: repeat at once"
     RECONNECT = "connection lost or refused: repeat on a new connection"
+    TOO_SLOW = "the role's statement timeout: once more, the next try may find no lock in its way"
     MOVED = "the server is read-only, perhaps a standby now: once more on a new connection"
     UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
     BUSY = "another process is writing: repeat after a moment"
@@ -28,8 +29,8 @@ class Fault(Enum):
 _BY_SQLSTATE: Final = {
     "40001": Fault.REPEAT,  # serialization_failure
     "40P01": Fault.REPEAT,  # deadlock_detected
-    "55P03": Fault.REPEAT,  # lock_not_available
-    "57014": Fault.REPEAT,  # query_canceled: a statement timeout
+    "55P03": Fault.REPEAT,  # lock_not_available: cheap to ask again until the deadline
+    "57014": Fault.TOO_SLOW,  # query_canceled
     "57P01": Fault.RECONNECT,  # admin_shutdown
     "57P02": Fault.RECONNECT,  # crash_shutdown
     "57P03": Fault.RECONNECT,  # cannot_connect_now
