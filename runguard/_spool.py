@@ -93,6 +93,14 @@ class Spool:
         except OSError:
             return []
 
+    def waiting_since(self) -> datetime | None:
+        """Return when the oldest waiting file was written; None where none waits."""
+        written = []
+        for path in self.waiting():
+            with contextlib.suppress(OSError):  # replayed meanwhile
+                written.append(path.stat().st_mtime)
+        return datetime.fromtimestamp(min(written), UTC) if written else None
+
     def replay(self, store: RunRepository, *, seconds: float) -> Iterator[Replayed]:
         """Give the store what waits, one record a transaction; yield what became of each.
 

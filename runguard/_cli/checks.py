@@ -15,10 +15,10 @@ from typing import Any, Final
 from .. import _config
 from .._config import Settings
 from .._errors import ConfigurationError, RunguardError
-from .._models import StoreDiagnosis, StoreReport
-from .._runtime import embedded_file
+from .._models import OpenRuns, StoreDiagnosis, StoreReport
+from .._runtime import embedded_file, runtime
 from .output import duration
-from .stores import opened_store, quiet_log
+from .stores import found_spool, opened_store, quiet_log
 
 OLDEST_POSTGRESQL: Final = 13
 LARGEST_CLOCK_DIFFERENCE: Final = timedelta(seconds=5)
@@ -60,10 +60,11 @@ class Finding:
 
 
 def examine(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Make every check, those of the store last but one. `database_url` is the option's."""
+    """Make every check; `database_url` is the option's."""
     yield from check_settings(environ)
     yield from check_unknown_names(environ)
     yield from check_store(database_url, environ)
+    yield from check_spool(database_url)
     yield from check_extras()
 
 
@@ -118,6 +119,25 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
     yield from _questioned(given or f"sqlite:///{file}")
 
 
+def check_spool(database_url: str | None) -> Iterator[Finding]:
+    """Tell whether records wait on this machine; the store may be away."""
+    try:
+        with quiet_log(), found_spool(database_url, **_default_settings()) as spool:
+            count, since, folder = len(spool.waiting()), spool.waiting_since(), spool.folder
+    except ConfigurationError:  # told above
+        return
+    if since is None:
+        yield Finding("spool", State.OK, "no record waits")
+        return
+    noun = "record waits" if count == 1 else "records wait"
+    yield Finding(
+        "spool",
+        State.WARNING,
+        f"{count} {noun} since {since:%Y-%m-%dT%H:%M:%SZ} in {folder}",
+        "once the store is well: `runguard spool flush`, or any later run",
+    )
+
+
 def check_extras() -> Iterator[Finding]:
     """Tell which optional dependencies are there."""
     for extra, modules in _EXTRAS.items():
@@ -154,15 +174,15 @@ def _missing_file(file: Path) -> Finding:
 
 
 def _questioned(url: str) -> Iterator[Finding]:
-    defaults: dict[str, Any] = {name: getattr(Settings(), name) for name in _SETTINGS}
     try:
-        # The defaults given, a bad variable (told above) does not keep us from looking.
-        with quiet_log(), opened_store(url, **defaults) as store:
+        with quiet_log(), opened_store(url, **_default_settings()) as store:
             began = time.monotonic()
             report = store.inspect()
             took = timedelta(seconds=time.monotonic() - began)
             diagnosis = store.diagnose()
             now = datetime.now(UTC)
+            limit = runtime.settings().lost_after
+            foreign = store.foreign_open_runs(older_than=limit) if report.is_current else None
     except RunguardError as error:
         found = str(error).partition("; `runguard doctor`")[0]  # which is us
         remedy = "is the server up, and is the URL right? Try it with psql"
@@ -178,6 +198,23 @@ def _questioned(url: str) -> Iterator[Finding]:
         yield _pooler(diagnosis)
     yield from _rights(report, diagnosis)
     yield check_clock(diagnosis.clock - now)
+    if foreign is not None and foreign.oldest is not None:
+        yield _foreign(foreign, foreign.oldest)
+
+
+def _default_settings() -> dict[str, Any]:
+    # These given, a bad variable, which is told elsewhere, does not keep us from looking.
+    return {name: getattr(Settings(), name) for name in _SETTINGS}
+
+
+def _foreign(open_runs: OpenRuns, oldest: datetime) -> Finding:
+    noun = "run of another program is" if open_runs.count == 1 else "runs of other programs are"
+    return Finding(
+        "foreign runs",
+        State.WARNING,
+        f"{open_runs.count} {noun} RUNNING, the oldest since {oldest:%Y-%m-%dT%H:%M:%SZ}",
+        "ask whoever writes them: they show no sign of life, so runguard never closes them",
+    )
 
 
 def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -24,8 +23,8 @@ def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None
     with quiet_log(), opened_store(database_url):
         spool = runtime.spool()
         files = spool.waiting()
-        oldest = min((file.stat().st_mtime for file in files), default=None)
-        since = None if oldest is None else datetime.fromtimestamp(oldest, UTC).isoformat()
+        oldest = spool.waiting_since()
+        since = oldest and oldest.isoformat()
         if as_json:
             row = {"waiting": len(files), "since": since, "folder": str(spool.folder)}
             sys.stdout.write(json.dumps([row], indent=2) + "\n")

@@ -10,6 +10,7 @@ from typing import Any
 from .._errors import ConfigurationError
 from .._ports import Store
 from .._runtime import embedded_file, runtime
+from .._spool import Spool
 
 
 @contextmanager
@@ -24,6 +25,16 @@ def opened_store(database_url: str | None, **settings: Any) -> Iterator[Store]:
     runtime.configure({"database_url": database_url, **settings}, check=False)
     try:
         yield runtime.store()
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def found_spool(database_url: str | None, **settings: Any) -> Iterator[Spool]:
+    """Give the folder of the records that wait for a store, without opening that."""
+    runtime.configure({"database_url": database_url, **settings}, check=False)
+    try:
+        yield runtime.spool()
     finally:
         runtime.close()
 

@@ -265,3 +265,85 @@ def test_a_pooler_in_between_is_told(
 
     assert answer.exit_code == 0
     assert "through a pooler" in found(answer, "connection")["found"]
+
+
+def test_open_runs_of_other_programs_are_a_warning_and_stay_open(
+    cli: Cli, migrated_pg_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    run_sql(
+        "insert into run_log (job_name, status, started_at) values"
+        " ('theirs', 'RUNNING', '2026-01-02T03:04:05Z'), ('theirs', 'RUNNING', '2026-01-03'),"
+        " ('theirs', 'RUNNING', now()), ('theirs', 'SUCCESS', '2026-01-01')"
+    )
+    run_sql(
+        "insert into run_log (job_name, status, started_at, run_key)"
+        " values ('ours', 'RUNNING', '2026-01-01', gen_random_uuid())"
+    )
+    answer = cli("doctor", "--json", "--database-url", migrated_pg_url)
+
+    assert answer.exit_code == 0
+    told = found(answer, "foreign runs")
+    assert told["state"] == "warning"
+    assert told["found"].startswith("2 runs of other programs are RUNNING")
+    assert told["found"].endswith("since 2026-01-02T03:04:05Z")
+    assert run_sql("select count(*) from run_log where status = 'RUNNING'").fetchone() == (4,)
+
+
+def test_the_limit_of_silence_decides_which_of_them_are_told(
+    cli: Cli, migrated_pg_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    run_sql(
+        "insert into run_log (job_name, status, started_at)"
+        " values ('theirs', 'RUNNING', now() - interval '1 hour')"
+    )
+    arguments = ("doctor", "--json", "--database-url", migrated_pg_url)
+    checks = [
+        {one["check"] for one in cli(*arguments, RUNGUARD_LOST_AFTER_SECONDS=seconds).json}
+        for seconds in ("3500", "3700")
+    ]
+
+    assert ["foreign runs" in names for names in checks] == [True, False]
+
+
+def test_a_spool_without_records_is_well(cli: Cli, filled_file: str) -> None:
+    told = found(cli("doctor", "--json", "--database-url", filled_file), "spool")
+
+    assert (told["state"], told["found"]) == ("ok", "no record waits")
+
+
+@pytest.mark.parametrize("as_option", [True, False])
+def test_records_that_wait_are_a_warning_though_the_store_is_away(
+    cli: Cli, *, as_option: bool
+) -> None:
+    import runguard
+    from runguard import testing
+
+    url = "postgresql://u:hunter2geheim@127.0.0.1:1/db"
+    runguard.configure(database_url=url, store_timeout=timedelta(seconds=0.2))
+    with runguard.run_scope("job"):
+        pass
+    testing.reset()
+    given = {} if as_option else {"RUNGUARD_DATABASE_URL": url}
+    answer = cli("doctor", "--json", *(["--database-url", url] if as_option else []), **given)
+
+    assert problems(answer) == ["reachable"]
+    told = found(answer, "spool")
+    assert told["state"] == "warning"
+    assert told["found"].startswith("2 records wait since 20")
+    assert "runguard spool flush" in told["remedy"]
+    assert "hunter2geheim" not in answer.stdout
+
+
+def test_records_that_wait_for_another_store_are_not_told(cli: Cli, filled_file: str) -> None:
+    import runguard
+    from runguard import testing
+
+    runguard.configure(
+        database_url="postgresql://u@127.0.0.1:1/db", store_timeout=timedelta(seconds=0.2)
+    )
+    with runguard.run_scope("job"):
+        pass
+    testing.reset()
+
+    told = found(cli("doctor", "--json", "--database-url", filled_file), "spool")
+    assert told["state"] == "ok"

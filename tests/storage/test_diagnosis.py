@@ -53,3 +53,18 @@ def test_a_table_that_is_gone_is_not_among_those_found(store: Store, back_door: 
 )
 def test_a_location_shows_no_option_and_no_password(url: str, location: str) -> None:
     assert location_of(make_url(url)) == location
+
+
+def test_open_runs_of_other_programs_are_counted_by_age(store: Store, back_door: BackDoor) -> None:
+    store.start_run(new_run(), timeout=TIMEOUT)
+    insert = "insert into run_log (job_name, status) values ('theirs', 'RUNNING')"
+    back_door.rows(insert)
+    back_door.age("run_log.started_at", 3600)
+    back_door.rows(insert)
+
+    found = store.foreign_open_runs(older_than=timedelta(minutes=5))
+    assert found.count == 1
+    assert found.oldest is not None
+    age = datetime.now(UTC) - found.oldest
+    assert timedelta(minutes=59) < age < timedelta(minutes=62)
+    assert store.foreign_open_runs(older_than=timedelta(hours=2)).oldest is None
