@@ -44,9 +44,10 @@ def plan_pruning(
     Raises:
         ConfigurationError: `older_than` is less than the cooldown.
     """
-    if older_than < settings.cooldown:
+    cooldown = settings.cooldown
+    if older_than < cooldown:
         raise ConfigurationError(
-            f"older_than: expected at least the cooldown, {settings.cooldown}, found {older_than}:"
+            f"--older-than: expected at least the cooldown, {cooldown}, found {older_than}:"
             " an alert inside its window must stay, or the next failure would alert again"
         )
     return PrunePlan(older_than, max(older_than, store.longest_cooldown()), include_foreign)

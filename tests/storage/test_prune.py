@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -260,3 +262,33 @@ def test_a_batch_looks_at_old_rows_only(
 
     assert index in plan
     assert "Seq Scan" not in plan, plan
+
+
+def test_pruning_beside_failing_jobs_loses_no_run_and_doubles_no_alert(
+    store: Store, back_door: BackDoor
+) -> None:
+    for round_number in range(1, 4):
+        running = [new_run() for _ in range(6)]
+        for run in running:
+            store.start_run(run, timeout=TIMEOUT)
+        at_once = threading.Barrier(len(running) + 2)
+
+        def end(run: NewRun, at_once: threading.Barrier = at_once) -> str:
+            at_once.wait()
+            return store.finish_run(failure(run), timeout=TIMEOUT).verdict.outcome
+
+        def tidy(at_once: threading.Barrier = at_once) -> None:
+            at_once.wait()
+            for what in reversed(Prunable):  # the guards first
+                sum(prune(store, plan_of(store), what, batch=2))
+
+        with ThreadPoolExecutor(len(running) + 2) as threads:
+            tidying = [threads.submit(tidy) for _ in range(2)]
+            outcomes = list(threads.map(end, running))
+            for one in tidying:
+                one.result()
+
+        assert sorted(outcomes) == ["raised", *["suppressed"] * 5], round_number
+        kept = {record.run_key for record in store.recent_runs(limit=len(running))}
+        assert kept == {run.key for run in running}
+        age_all(back_door, 91)  # the next round finds old runs, an old alert and an old guard
