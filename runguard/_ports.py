@@ -93,6 +93,14 @@ class RunRepository(Protocol):
         """Free our lease; False where it is no longer ours."""
         ...
 
+    def before_fork(self, *, timeout: float) -> bool:
+        """Keep other threads out of what a child could not go on with; False where that failed."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Let them in again, if `before_fork` has kept them out."""
+        ...
+
     def after_fork(self) -> None:
         """Forget every connection, without closing what the parent still uses."""
         ...

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _config, _events
 from ._classification import classify as classify_by
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from ._ports import Store
 
+FORK_PATIENCE_SECONDS: Final = 5.0
+
 
 class Runtime:
     """Settings, store and threads of this process. Everything is made under one lock, once."""
@@ -32,6 +35,7 @@ class Runtime:
     def __init__(self) -> None:
         """Hold nothing yet."""
         self._lock = threading.RLock()
+        self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
         self._settings: Settings | None = None
         self._store: Store | None = None
@@ -102,6 +106,25 @@ class Runtime:
                 )
             return self._writers
 
+    def before_fork(self) -> None:
+        """Let other threads finish what would hang the child for ever, within a bound."""
+        deadline = time.monotonic() + FORK_PATIENCE_SECONDS
+        # A first use imports, and what is being imported is locked: in the child, for ever.
+        locked = self._lock.acquire(timeout=FORK_PATIENCE_SECONDS)
+        store = self._store
+        if store is not None:
+            timeout = max(0.0, deadline - time.monotonic())
+            store = store if store.before_fork(timeout=timeout) else None
+        self._held_for_fork.all = (locked, store)
+
+    def after_fork_in_parent(self) -> None:
+        """Let the other threads go on."""
+        locked, store = self._held_for_fork.all
+        if store is not None:
+            store.after_fork_in_parent()
+        if locked:
+            self._lock.release()
+
     def after_fork(self) -> None:
         """Make anew, in a forked child, whatever another thread of the parent may have held."""
         self._lock = threading.RLock()
@@ -171,7 +194,11 @@ def embedded_file() -> str:
 
 runtime = Runtime()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=runtime.after_fork)
+    os.register_at_fork(
+        before=runtime.before_fork,
+        after_in_parent=runtime.after_fork_in_parent,
+        after_in_child=runtime.after_fork,
+    )
 
 
 def configure(

@@ -7,6 +7,7 @@ file; this one is never the same.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.pool import Pool
 from sqlalchemy.types import Float
 
+from .._errors import StoreUnavailable
 from .._models import (
     AlertDraft,
     AlertOutcome,
@@ -42,7 +45,7 @@ from .._models import (
     RunEnding,
     SpooledRun,
 )
-from .engines import Attempt
+from .engines import Attempt, Attempts
 from .rows import FAILURE_COLUMNS, counter_values, failure_values, run_values
 from .sqlite_cooldown import raise_if_allowed
 from .tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, metadata, run_log
@@ -70,7 +73,9 @@ class SqliteStore(Views):
     def __init__(self, engine: Engine) -> None:
         """Take an engine in autocommit; the file is opened when the first run needs it."""
         super().__init__(engine)
+        self._attempts: _OneAtATime = _OneAtATime(engine, self._schema_error)
         self._schema_is_checked = False
+        self._parents_pools: list[Pool] = []
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; a repeat finds its own."""
@@ -260,6 +265,20 @@ class SqliteStore(Views):
             lambda connection: connection.execute(statement).rowcount == 1, timeout=timeout
         )
 
+    def before_fork(self, *, timeout: float) -> bool:
+        """Wait until no thread is inside SQLite: a child would find its mutexes locked for ever."""
+        return self._attempts.turn.acquire(timeout=timeout)
+
+    def after_fork_in_parent(self) -> None:
+        """Let the others go on."""
+        self._attempts.turn.release()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone: SQLite forbids a child even to close them."""
+        self._attempts.turn = threading.RLock()
+        self._parents_pools.append(self.engine.pool)
+        super().after_fork()
+
     def _write(self, work: Callable[[Connection], T], *, timeout: float) -> T:
         deadline = time.monotonic() + timeout
 
@@ -298,6 +317,24 @@ class SqliteStore(Views):
 
             upgrade(self.engine)
         self._schema_is_checked = True
+
+
+class _OneAtATime(Attempts):
+    """One thread at a time, as SQLite writes anyway; so a fork can find none of them inside."""
+
+    def __init__(self, engine: Engine, schema_error: Callable[[], Exception]) -> None:
+        super().__init__(engine, schema_error)
+        self.turn = threading.RLock()
+
+    def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
+        """Do as `Attempts.run`, when it is this thread's turn."""
+        deadline = time.monotonic() + timeout
+        if not self.turn.acquire(timeout=timeout):
+            raise StoreUnavailable("the store could not be used: another thread is using it")
+        try:
+            return super().run(work, timeout=deadline - time.monotonic())
+        finally:
+            self.turn.release()
 
 
 def _create_tables(connection: Connection) -> None:

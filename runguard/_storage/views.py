@@ -241,6 +241,13 @@ class Views:
             lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
         )
 
+    def before_fork(self, *, timeout: float) -> bool:  # noqa: ARG002 - for stores that need it
+        """Hold up nobody: a child gets on without what a thread of its parent was doing."""
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+
     def after_fork(self) -> None:
         """Leave the parent's sockets alone; connect anew when asked."""
         self.engine.dispose(close=False)
