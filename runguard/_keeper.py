@@ -8,6 +8,7 @@ Code that holds the interpreter's lock for longer (one long call into C) starves
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -74,6 +75,8 @@ class Keeper:
 
     def forget(self, run: Run) -> None:
         """Beat for this run no more, and leave its lease alone."""
+        if sys.is_finalizing():
+            return  # the thread is dead by now, and may have died with the lock in its hands
         with self._changed:
             self._runs.pop(run.key, None)
             self._leases.pop(run.key, None)

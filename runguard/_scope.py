@@ -99,6 +99,9 @@ class RunScope:
         traceback: TracebackType | None,
     ) -> None:
         """Do as `__exit__`, off the event loop; a cancellation waits until the end is written."""
+        if isinstance(exc, GeneratorExit):
+            self.__exit__(exc_type, exc, traceback)  # a coroutine that is closed may not wait
+            return
         life = self._entered()
         if life.leave():
             ending = life.ending_of(exc)
