@@ -16,6 +16,8 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import run_scope
+from runguard._reaping import reap
+from runguard._runtime import runtime
 from tests.support.processes import race
 
 if TYPE_CHECKING:
@@ -65,6 +67,32 @@ def test_a_killed_run_is_found_at_the_next_start_of_its_job(url: str, sql: Sql) 
     assert (lost["status"], lost["error_group"]) == ("FAILED", "UNKNOWN")
     assert f"pid {pid}" in lost["error_message"]
     assert sql("select source_id from alert") == [{"source_id": "enrolment_sync:UNKNOWN"}]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="this platform pauses no process")
+def test_a_paused_process_gets_its_real_ending_when_it_comes_back(url: str, sql: Sql) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", JOB, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inside\n"
+        process.send_signal(signal.SIGSTOP)
+        try:
+            fall_silent(sql, url)
+            [lost] = reap(runtime.store(), runtime.settings())
+        finally:
+            process.send_signal(signal.SIGCONT)
+        process.communicate()
+
+    assert process.returncode == 0
+    assert lost.pid == process.pid
+    assert sql("select status, error_message, lost_at is not null as lost from run_log") == [
+        {"status": "SUCCESS", "error_message": None, "lost": True}
+    ]
+    assert sql("select count(*) as n from alert") == [{"n": 1}]
 
 
 def test_another_job_does_not_look(url: str, sql: Sql) -> None:
