@@ -143,18 +143,16 @@ class RunLife:
         """Write the ending, then free the lock. Return what went wrong."""
         finished_at = datetime.now(UTC)
         try:
-            store = runtime.store()
-            if self.run.id is not None:
-                finished = self._patiently(store.finish_run, ending)
-            else:
-                finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
-                runtime.spool().forget(self._new.key)
-            outage.replay_waiting(store, seconds=self._patience)
+            return self._write(ending, finished_at)
         except Exception as trouble:  # the job's own result must go on
             outage.keep(self._whole(ending, finished_at), **self._names())
             return trouble
-        else:
-            return finished
+        except BaseException:  # of a signal's handler; nobody else will write what it cut off
+            try:
+                self._write(ending, finished_at)
+            except BaseException:  # another signal: this one takes a millisecond
+                outage.keep(self._whole(ending, finished_at), **self._names())
+            raise
         finally:
             self._release_lock()
 
@@ -178,6 +176,19 @@ class RunLife:
                 alert_type=ending.alert.key.alert_type,
                 source_id=ending.alert.key.source_id,
             )
+
+    def _write(self, ending: RunEnding, finished_at: datetime) -> FinishedRun:
+        store = runtime.store()
+        if self.run.id is not None:
+            finished = self._patiently(store.finish_run, ending)
+        else:
+            finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
+            runtime.spool().forget(self._new.key)
+        try:
+            outage.replay_waiting(store, seconds=self._patience)
+        except Exception as trouble:  # this run is written, whatever becomes of the others
+            _events.internal_error("replay", trouble, **self._names())
+        return finished
 
     def _judge(self, exc: BaseException | None) -> RunEnding:
         verdict = judge(

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.processes.conftest import until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy import Engine
 
     from tests.processes.conftest import Program
 
@@ -222,3 +226,57 @@ def test_a_process_that_exits_at_once_leaves_its_run_for_reap(start: Start, rows
 
     assert ended.exit_code == 7
     assert rows(ENDED) == [("RUNNING", None, None)]
+
+
+WAITING = (
+    "select pid from pg_stat_activity"
+    " where wait_event_type = 'Lock' and datname = current_database()"
+)
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
+)
+@pytest.mark.parametrize(
+    ("when", "status"), [("first", "FAILED"), ("last", "SUCCESS")], ids=["first", "last"]
+)
+def test_a_signal_during_a_write_does_not_lose_the_run(
+    start: Start,
+    rows: Rows,
+    engine: Engine,
+    *,
+    signal_number: int,
+    exit_code: int,
+    when: str,
+    status: str,
+) -> None:
+    program = start(
+        f"""
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+def pause():
+    print("here", flush=True)
+    input()
+
+with run_scope("enrolment_sync"):
+    pass
+if {when == "first"}:
+    pause()
+with run_scope("enrolment_sync", lock=True):
+    if {when == "last"}:
+        pause()
+"""
+    )
+    program.await_word()
+    with engine.connect() as blocker:
+        blocker.exec_driver_sql("lock table run_log in exclusive mode")
+        program.go_on()
+        until(lambda: rows(WAITING) != [])
+        first_try = set(rows(WAITING))
+        program.process.send_signal(signal_number)
+        until(lambda: not set(rows(WAITING)) <= first_try)
+        blocker.rollback()
+
+    assert program.end().exit_code == exit_code
+    assert rows("select status from run_log order by id offset 1") == [(status,)]
+    assert rows("select count(*) from job_lock where lock_expires_at > now()") == [(0,)]
