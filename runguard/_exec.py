@@ -16,7 +16,7 @@ from typing import Final
 from ._alerting import SEVERITY_OF
 from ._classification import classify_text
 from ._exec_child import LONGEST_TAIL, PASSED_ON, Child, Signals, Stderr, Terminal
-from ._models import ErrorGroup, Failure, TriggerType
+from ._models import ErrorGroup, Failure
 from ._runtime import runtime
 from ._scope import RunScope
 
@@ -61,7 +61,6 @@ def execute(
         StoreUnavailable: a lock is wanted and the store is away; likewise.
         SchemaOutOfDate: likewise.
     """
-    _open_standard_streams()
     clean = runtime.settings().redactor.clean
     child = Child(command, clean=clean)
     stderr = Stderr(child.stderr)
@@ -77,8 +76,8 @@ def execute(
             exit_code = ending.exit_code
             if exit_code:
                 failure = failure_of(ending, stderr.tail, stderr.length, clean=clean)
-                if ending.interrupted and run.trigger_type is TriggerType.MANUAL:
-                    raise KeyboardInterrupt(failure.error_message)  # recorded without an alert
+                if ending.interrupted:
+                    raise KeyboardInterrupt(failure.error_message)  # by hand, it raises no alert
                 run._declared_failure = failure
     finally:
         terminal.close()
@@ -127,13 +126,12 @@ def _supervise(
         child.end(signals, terminal, grace=kill_after.total_seconds())
         return Ending(TIMED_OUT, f"timed out after {timeout}", "timeout", timed_out=True)
     if code >= 0:
-        return Ending(
-            code, f"exit code {code}", f"exit code {code}", interrupted=child.was_interrupted
-        )
+        words = f"exit code {code}"
+        # How a shell says that what it ran was interrupted.
+        return Ending(code, words, words, interrupted=code == SIGNALLED + signal.SIGINT)
     name = _name_of(-code)
-    is_interrupt = child.was_interrupted or -code == signal.SIGINT
     words = f"killed by {name} (signal {-code})"
-    return Ending(SIGNALLED - code, words, name, interrupted=is_interrupt)
+    return Ending(SIGNALLED - code, words, name, interrupted=-code == signal.SIGINT)
 
 
 def _by_timeout() -> Failure:
@@ -177,13 +175,13 @@ def _name_of(signum: int) -> str:
         return f"signal {signum}"
 
 
-def _open_standard_streams() -> None:
-    """Let /dev/null stand in for a closed stdin, stdout or stderr.
+def open_standard_streams() -> None:
+    """Let /dev/null stand in for a stdin, stdout or stderr that is closed. To be called first.
 
     Otherwise the next file that is opened gets that number: a pipe of ours, or the store's socket.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)  # noqa: FBT003 - positional only
     os.close(fd)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

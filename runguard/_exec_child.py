@@ -206,8 +206,8 @@ class Child:
         die_with_us = _death_wish()
         us = os.getpid()
         self.code: int | None = None
-        self.was_interrupted = False
         self._has_begun = False
+        self._is_put_away = False
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -245,7 +245,7 @@ class Child:
         while self._look(terminal) is None and (left := until - time.monotonic()) > 0:
             for signum in signals.wait(left):
                 if signum in signals.passed_on:
-                    self.was_interrupted |= signum == signal.SIGINT
+                    self._is_put_away |= signum == signal.SIGTSTP
                     self._send(signum)
         return self.code
 
@@ -284,7 +284,9 @@ class Child:
         asks = stop_signal in (signal.SIGTTIN, signal.SIGTTOU)
         if not terminal.exists or not (asks or stop_signal == signal.SIGTSTP):
             return  # whoever stopped it lets it go on
-        if not (asks and terminal.lend(self.pid)):
+        # It may ask when Ctrl-Z is under way, which SIGCONT would undo.
+        if self._is_put_away or not (asks and terminal.lend(self.pid)):
+            self._is_put_away = False
             terminal.take_back()
             os.kill(0, signal.SIGSTOP)  # our shell lets us go on, by `fg` or `bg`
         self._send(signal.SIGCONT)

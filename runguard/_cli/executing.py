@@ -131,8 +131,9 @@ def execute(
             f"runguard exec: expected a POSIX system (fork, process groups), found {sys.platform}:"
             " wrap the job with run_scope in Python there"
         )
-    from .._exec import execute as execute_in
+    from .. import _exec
 
+    _exec.open_standard_streams()
     check_url(database_url)
     runtime.configure({"database_url": database_url}, check=False)
     try:
@@ -143,7 +144,7 @@ def execute(
             lock_ttl=lock_ttl,
             cooldown=cooldown,
         )
-        code = execute_in(command, scope, timeout=timeout, kill_after=kill_after)
+        code = _exec.execute(command, scope, timeout=timeout, kill_after=kill_after)
     except JobLockActive as conflict:
         code = _refused(conflict, EX_TEMPFAIL)
     except (StoreUnavailable, SchemaOutOfDate) as trouble:
@@ -161,10 +162,10 @@ def _refused(error: Exception, code: int) -> int:
 
 
 def _drop_what_nobody_takes() -> None:
-    """Keep an unwritable stdout or stderr from changing the exit code at the very end."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
+    """Keep a stderr that cannot be written from changing the exit code at the very end."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)
