@@ -32,7 +32,11 @@ _SETTINGS: Final[Mapping[str, str | None]] = {
     "outage_policy": None,
     "store_timeout": None,
     "max_connections": None,
+    "heartbeat_interval": _config.HEARTBEAT_SECONDS,
+    "lost_after": _config.LOST_AFTER_SECONDS,
 }
+# The limit is judged with the interval; the interval alone is right with a limit that is long.
+_LONG_LIMIT: Final = {"lost_after": timedelta(days=3650)}
 # Of each extra: any of these modules shows that it is there.
 _EXTRAS: Final = {
     "binary": ("psycopg_binary", "psycopg_c"),
@@ -72,8 +76,12 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell each setting's value and where it comes from."""
     for setting, variable in _SETTINGS.items():
         given = variable is not None and environ.get(variable, "").strip()
+        names = [variable] + [_config.HEARTBEAT_SECONDS] * (setting == "lost_after")
+        explicit = _LONG_LIMIT if setting == "heartbeat_interval" else {}
         try:
-            settings = _config.settings_from({}, {variable: given} if variable and given else {})
+            settings = _config.settings_from(
+                explicit, {name: environ[name] for name in names if name and name in environ}
+            )
         except ConfigurationError as error:
             yield Finding(
                 setting,
@@ -122,7 +130,7 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
 def check_spool(database_url: str | None) -> Iterator[Finding]:
     """Tell whether records wait on this machine; the store may be away."""
     try:
-        with quiet_log(), found_spool(database_url, **_default_settings()) as spool:
+        with quiet_log(), found_spool(database_url, **_usable_settings()) as spool:
             count, since, folder = len(spool.waiting()), spool.waiting_since(), spool.folder
     except ConfigurationError:  # told above
         return
@@ -175,7 +183,7 @@ def _missing_file(file: Path) -> Finding:
 
 def _questioned(url: str) -> Iterator[Finding]:
     try:
-        with quiet_log(), opened_store(url, **_default_settings()) as store:
+        with quiet_log(), opened_store(url, **_usable_settings()) as store:
             began = time.monotonic()
             report = store.inspect()
             took = timedelta(seconds=time.monotonic() - began)
@@ -202,9 +210,13 @@ def _questioned(url: str) -> Iterator[Finding]:
         yield _foreign(foreign, foreign.oldest)
 
 
-def _default_settings() -> dict[str, Any]:
-    # These given, a bad variable, which is told elsewhere, does not keep us from looking.
-    return {name: getattr(Settings(), name) for name in _SETTINGS}
+def _usable_settings() -> dict[str, Any]:
+    """Nothing where the environment can be read; else the defaults, so that we can look at all."""
+    try:
+        _config.settings_from({}, os.environ)
+    except ConfigurationError:  # told elsewhere
+        return {name: getattr(Settings(), name) for name in _SETTINGS}
+    return {}
 
 
 def _foreign(open_runs: OpenRuns, oldest: datetime) -> Finding:

@@ -217,6 +217,8 @@ def test_each_setting_says_where_it_comes_from(cli: Cli, filled_file: str) -> No
         ("ALERT_COOLDOWN_MINUTES", "soon", "cooldown"),
         ("JOB_LOCK_TTL_SECONDS", "0", "lock_ttl"),
         ("RUNGUARD_TRIGGER_TYPE", "SHEDULER", "trigger_type"),
+        ("RUNGUARD_LOST_AFTER_SECONDS", "soon", "lost_after"),
+        ("RUNGUARD_LOST_AFTER_SECONDS", "60", "lost_after"),
         ("RUNGUARD_DATABASE_URL", "postgresql//u:hunter2geheim@h", "store"),
     ],
 )
