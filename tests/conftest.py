@@ -34,6 +34,11 @@ def pytest_configure_node(node: object) -> None:
     node.workerinput["postgres_url"] = stash[_shared_server].url()
 
 
+def pytest_report_header() -> str:
+    """Say at the top whether the pooler is there; the tests that need it are skipped if not."""
+    return f"pooler: {pooling.PROGRAM or pooling.MISSING}"
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if server := config.stash.get(_shared_server, None):
         server.close()

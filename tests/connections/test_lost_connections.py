@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Events = Callable[[], list[str]]
 
 # Half of it is for the connection that is dead, and half for the next.
-STORE_TIMEOUT = timedelta(seconds=6)
+STORE_TIMEOUT = timedelta(seconds=8)
 
 
 def terminate_sessions(url: str) -> None:

@@ -53,6 +53,7 @@ class Program:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
+            bufsize=0,  # `select` sees only what no buffer has taken
             start_new_session=True,
         )
 

@@ -87,18 +87,18 @@ main = threading.main_thread()
 
 def ends():
     with run_scope("ends", lock=True):
-        print("inside", flush=True)
+        os.write(1, b"inside\\n")
         main.join()
 
 def ends_async():
     async def job():
         async with run_scope("ends, asyncio", lock=True):
-            print("inside", flush=True)
+            os.write(1, b"inside\\n")
             main.join()
     asyncio.run(job())
 
 def begins():
-    print("inside", flush=True)
+    os.write(1, b"inside\\n")
     main.join()
     with run_scope("begins", lock=True):
         pass
@@ -107,7 +107,7 @@ def begins_async():
     async def job():
         async with run_scope("begins, asyncio", lock=True):
             pass
-    print("inside", flush=True)
+    os.write(1, b"inside\\n")
     main.join()
     asyncio.run(job())
 
