@@ -41,7 +41,7 @@ def race(
     rounds: int = 1,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    timeout: float = 60,
+    timeout: float = 150,
 ) -> list[Outcome]:
     """Run `code` in `count` interpreters and release them together, `rounds` times.
 
