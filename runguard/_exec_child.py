@@ -104,9 +104,12 @@ class Terminal:
 
     def lend(self, group: int) -> bool:
         """Put the group into the foreground, if we are there; return whether."""
-        if self._fd is None or os.tcgetpgrp(self._fd) != os.getpgrp():
+        try:
+            if self._fd is None or os.tcgetpgrp(self._fd) != os.getpgrp():
+                return False
+            os.tcsetpgrp(self._fd, group)
+        except OSError:  # it was hung up
             return False
-        os.tcsetpgrp(self._fd, group)
         self._is_lent = True
         return True
 
@@ -114,7 +117,7 @@ class Terminal:
         """Be in the foreground again, if we lent our place."""
         if self._fd is not None and self._is_lent:
             self._is_lent = False
-            with suppress(OSError):  # the terminal was hung up
+            with suppress(OSError):  # likewise
                 os.tcsetpgrp(self._fd, os.getpgrp())
 
     def close(self) -> None:
@@ -284,12 +287,22 @@ class Child:
         asks = stop_signal in (signal.SIGTTIN, signal.SIGTTOU)
         if not terminal.exists or not (asks or stop_signal == signal.SIGTSTP):
             return  # whoever stopped it lets it go on
+        may_stop = _a_shell_lets_us_go_on()
         # It may ask when Ctrl-Z is under way, which SIGCONT would undo.
-        if self._is_put_away or not (asks and terminal.lend(self.pid)):
-            self._is_put_away = False
+        is_put_away, self._is_put_away = self._is_put_away and may_stop, False
+        if not (asks and not is_put_away and terminal.lend(self.pid)):
             terminal.take_back()
-            os.kill(0, signal.SIGSTOP)  # our shell lets us go on, by `fg` or `bg`
+            if may_stop:
+                os.kill(0, signal.SIGSTOP)
+            elif asks:  # and never gets it: what the kernel sends to the stopped and abandoned
+                self._send(signal.SIGHUP)
         self._send(signal.SIGCONT)
+
+
+def _a_shell_lets_us_go_on() -> bool:
+    """Whether our parent may be a shell with job control: one of our session."""
+    parent = os.getppid()
+    return parent != 0 and os.getsid(parent) == os.getsid(0)
 
 
 def _gate_opens(gate: int) -> bool:

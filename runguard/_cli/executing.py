@@ -151,7 +151,6 @@ def execute(
         code = _refused(trouble, EX_UNAVAILABLE)
     finally:
         runtime.close()
-    _drop_what_nobody_takes()
     raise typer.Exit(code)
 
 
@@ -159,13 +158,3 @@ def _refused(error: Exception, code: int) -> int:
     with suppress(OSError):
         say(f"runguard: {error}")
     return code
-
-
-def _drop_what_nobody_takes() -> None:
-    """Keep a stderr that cannot be written from changing the exit code at the very end."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stderr.fileno())
-        os.close(nowhere)

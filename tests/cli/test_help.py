@@ -69,6 +69,8 @@ def test_every_option_says_what_it_does(path: str) -> None:
     assert [name for name, text in said.items() if not text] == []
 
 
+# `exec` forks before it has a thread; here pytest-xdist has some.
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_works_as_it_stands(cli: Cli, filled_file: str, example: str) -> None:
     program, *arguments = shlex.split(example)

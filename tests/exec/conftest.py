@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sqlite3
 import subprocess
 import sys
@@ -40,7 +41,9 @@ class Wrapper:
 
     def await_line(self) -> str:
         """The next line of the command's stdout; empty when all who could write it are gone."""
-        return self._stream("stdout").readline().decode().rstrip("\n")
+        stdout = self._stream("stdout")
+        assert select.select([stdout], [], [], LIMIT)[0], "the command said nothing in time"
+        return stdout.readline().decode().rstrip("\n")
 
     def await_stderr(self, count: int) -> bytes:
         return self._stream("stderr").read(count)
@@ -88,6 +91,7 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Wra
             [*before, *RUNGUARD, "exec", *arguments],
             env={**os.environ, **environ},
             cwd=tmp_path,
+            bufsize=0,
             **{**pipes, **options},
         )
         wrappers.append(Wrapper(process))

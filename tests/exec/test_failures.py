@@ -55,17 +55,17 @@ def test_a_timeout_is_one_whatever_stderr_says() -> None:
     )
 
 
-@pytest.mark.parametrize("padding", range(0, 40, 3))
+@pytest.mark.parametrize("padding", range(0, 33, 3))
 def test_no_half_of_a_secret_is_shown_wherever_the_tail_begins(padding: int) -> None:
     secret = b"Authorization: Bearer sesam-oeffne-dich-1234567890\n"
-    after = b"x" * 99 + b"\n"
+    after = b"\x1b[31m" * 19 + b"x\n"  # so that all of it fits into the message
     lines = (LONGEST_TAIL - 20 - padding) // len(after) * after
     filling = b"y" * (LONGEST_TAIL - 20 - padding - len(lines) - 1) + b"\n"
 
     message = failed(b"first\n" + secret + filling + lines).error_message
 
-    assert "1234567890" not in message
-    assert "oeffne" not in message
+    assert "x\nx" in message, "nothing was cut"
+    assert "67890" not in message
 
 
 def test_a_secret_just_before_what_is_shown_is_hidden() -> None:

@@ -69,15 +69,14 @@ def test_the_whole_group_gets_it(start: Start, run: Run, signum: signal.Signals)
 
 
 def test_a_signal_that_is_ignored_stays_so(start: Start) -> None:
-    wrapper = start(
-        "nightly", "--", sys.executable, "-c", "print('ready', flush=True); input()",
-        before=("nohup",),
-    )  # fmt: skip
-    assert wrapper.await_line() == "ready"
+    wrapper = start("nightly", "--", sys.executable, "-c", TELLS, before=("nohup",))
+    told = [wrapper.await_line()]
     wrapper.send(signal.SIGHUP)
-    wrapper.write(b"go on\n")
+    wrapper.send(signal.SIGTERM)
+    told.append(wrapper.await_line())
 
-    assert wrapper.end().exit_code == 0
+    assert told == ["ready", "SIGTERM"]
+    assert wrapper.end().stdout == b"1\n"
 
 
 @pytest.mark.parametrize(("trigger", "outcome"), [("MANUAL", "excluded"), ("SCHEDULER", "raised")])

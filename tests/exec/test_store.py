@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.exec.conftest import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +78,18 @@ def test_with_the_store_away_and_a_lock_wanted_it_is_69(
     assert ended.exit_code == 69
     assert b"\nrunguard: " in ended.stderr
     assert not (tmp_path / "begun").exists()
+
+
+def test_a_refusal_that_nobody_reads_has_its_exit_code(
+    start: Start, environ: dict[str, str]
+) -> None:
+    environ["RUNGUARD_DATABASE_URL"] = "sqlite:////dev/null/nowhere/runguard.db"
+    reading, writing = os.pipe()
+    os.close(reading)
+    wrapper = start("nightly", "--lock", "--", "true", stderr=writing)
+    os.close(writing)
+
+    assert wrapper.process.wait(LIMIT) == 69
 
 
 def test_a_schema_that_is_missing_and_a_lock_wanted_is_69_and_the_remedy(

@@ -39,6 +39,14 @@ while True:
 say("[ended]", os.waitstatus_to_exitcode(status), is_ours)
 """
 
+# The same without such a shell, as under `ssh -t`.
+ALONE = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 class Screen:
     """The other side of a terminal in which `runguard exec` runs."""
@@ -67,12 +75,12 @@ def screen(environ: dict[str, str]) -> Iterator[Callable[..., Screen]]:
     processes = []
     fds = []
 
-    def start(*command: str) -> Screen:
+    def start(*command: str, leader: str = LEADER) -> Screen:
         ours, theirs = pty.openpty()
         fds.append(ours)
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-c", LEADER, *RUNGUARD, "exec", "nightly", "--", *command],
+                [sys.executable, "-c", leader, *RUNGUARD, "exec", "nightly", "--", *command],
                 env={**os.environ, **environ},
                 stdin=theirs,
                 stdout=theirs,
@@ -131,3 +139,14 @@ def test_ctrl_z_stops_the_wrapper_too_and_both_go_on(
     terminal.type(b"on\n")
 
     assert "got on" in terminal.await_text("[ended] 0 True")
+
+
+def test_ctrl_z_changes_nothing_where_no_shell_could_let_us_go_on(
+    screen: Callable[..., Screen],
+) -> None:
+    terminal = screen("sh", "-c", "read x; echo first $x; read x; echo second $x", leader=ALONE)
+    terminal.type(b"\x1aone\n")
+    terminal.await_text("first one")
+    terminal.type(b"\x1atwo\n")
+
+    assert "second two" in terminal.await_text("second two")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Run = Callable[[], dict[str, Any]]
 
 # stdout is a pipe: that it ends proves that every process which held it is gone.
+CLEANS_UP = "sleep 0.3; echo cleaned up; exit 1"
 STUBBORN = 'trap "" TERM; sleep 600'
 
 
@@ -23,7 +24,6 @@ STUBBORN = 'trap "" TERM; sleep 600'
     [
         pytest.param(STUBBORN, id="a command that does not"),
         pytest.param(f"({STUBBORN}) & wait", id="one that it leaves behind does not"),
-        pytest.param("kill -STOP $$", id="a command that is stopped"),
         pytest.param(
             "trap 'exit 0' TERM; sleep 600 & wait", id="a command that calls it a success"
         ),
@@ -40,9 +40,15 @@ def test_the_whole_group_ends(execute: Execute, run: Run, script: str) -> None:
     assert run()["error_message"].startswith("timed out after 0:00:01: HTTP 503")
 
 
-def test_a_command_has_the_grace_to_end_properly(execute: Execute) -> None:
-    script = "trap 'echo cleaned up; exit 1' TERM; sleep 600 & wait"
-
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(f"trap '{CLEANS_UP}' TERM; sleep 600 & wait", id="itself"),
+        pytest.param(f"trap '{CLEANS_UP}' TERM; kill -STOP $$", id="itself though it is stopped"),
+        pytest.param(f"(trap '{CLEANS_UP}' TERM; sleep 600) & wait", id="what it leaves behind"),
+    ],
+)
+def test_a_command_has_the_grace_to_end_properly(execute: Execute, script: str) -> None:
     ended = execute("nightly", "--timeout", "1s", "--kill-after", "10m", "--", "sh", "-c", script)
 
     assert (ended.exit_code, ended.stdout) == (124, b"cleaned up\n")
