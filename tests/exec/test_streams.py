@@ -67,6 +67,8 @@ def test_a_reader_that_comes_late_gets_all_of_stderr(environ: dict[str, str], ru
     os.close(writing)
     while not is_over(run):
         assert wrapper.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        wrapper.wait(1)
     with os.fdopen(reading, "rb") as stderr:
         taken = stderr.read()
 
