@@ -23,8 +23,10 @@ from . import JobLockActive, current_run, run_scope, tracked_run
 from ._cli.output import plain_table, stdout_console, write_listing, write_table
 from ._cli.stores import quiet_log
 from ._cli.tables import alerts_listing, groups_listing, joined_listing, runs_listing
-from ._models import RunWithAlert
 from ._ports import OperatorViews
+from ._records import (
+    RunWithAlert,
+)
 
 COOLDOWN: Final = timedelta(minutes=30)
 SYNC: Final = "demo.enrolment_sync"

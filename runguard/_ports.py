@@ -7,31 +7,35 @@ known by their client-made key, leases by their owner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ._models import (
-    AlertDraft,
-    AlertRecord,
-    AlertVerdict,
-    FinishedRun,
-    GroupCount,
-    Lease,
-    LockHolder,
-    LostRun,
-    NewRun,
-    OpenRuns,
-    Prunable,
-    PrunedBatch,
-    RunEnding,
-    RunRecord,
-    RunWithAlert,
-    SpooledRun,
-    StoreDiagnosis,
-    StoreReport,
-)
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from uuid import UUID
+
+    from ._models import (
+        AlertDraft,
+        AlertVerdict,
+        FinishedRun,
+        Lease,
+        LockHolder,
+        LostRun,
+        NewRun,
+        RunEnding,
+        SpooledRun,
+    )
+    from ._records import (
+        AlertRecord,
+        GroupCount,
+        OpenRuns,
+        Prunable,
+        PrunedBatch,
+        RunRecord,
+        RunWithAlert,
+        StoreDiagnosis,
+        StoreReport,
+    )
 
 
 class RunRepository(Protocol):

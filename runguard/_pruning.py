@@ -9,8 +9,10 @@ from typing import Final
 
 from ._config import Settings
 from ._errors import ConfigurationError
-from ._models import Prunable
 from ._ports import Housekeeping
+from ._records import (
+    Prunable,
+)
 
 BATCH: Final = 1000
 

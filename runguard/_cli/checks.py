@@ -15,7 +15,11 @@ from typing import Any, Final
 from .. import _config
 from .._config import Settings
 from .._errors import ConfigurationError, RunguardError
-from .._models import OpenRuns, StoreDiagnosis, StoreReport
+from .._records import (
+    OpenRuns,
+    StoreDiagnosis,
+    StoreReport,
+)
 from .._runtime import embedded_file, runtime
 from .output import duration
 from .stores import found_spool, opened_store, quiet_log

@@ -10,10 +10,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .._models import Prunable
 from .._ports import Store
 from .._pruning import PrunePlan, count_prunable, plan_pruning
 from .._pruning import prune as prune_old_rows
+from .._records import (
+    Prunable,
+)
 from .._runtime import runtime
 from .options import AsJson, DatabaseUrl, read_duration
 from .output import duration, plain_table, say, write_json, write_table

@@ -8,7 +8,15 @@ from typing import Final
 
 from rich.text import Text
 
-from .._models import AlertRecord, GroupCount, LostRun, RunRecord, RunWithAlert
+from .._models import (
+    LostRun,
+)
+from .._records import (
+    AlertRecord,
+    GroupCount,
+    RunRecord,
+    RunWithAlert,
+)
 from .output import Listing, duration, moment
 
 _STYLES: Final = {

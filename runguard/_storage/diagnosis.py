@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, inspect, text
 
-from .._models import StoreDiagnosis
+from .._records import (
+    StoreDiagnosis,
+)
 from .tables import VERSION_TABLE, metadata
 
 # What recording a run and reading the views needs, and no more.

@@ -25,7 +25,9 @@ from sqlalchemy import (
     tuple_,
 )
 
-from .._models import Prunable
+from .._records import (
+    Prunable,
+)
 from .tables import alert, alert_cooldown, run_log
 from .types import db_now_plus
 

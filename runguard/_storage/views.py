@@ -26,8 +26,10 @@ from .._alerting import SEVERITY_OF
 from .._errors import SchemaOutOfDate
 from .._models import (
     AlertOutcome,
-    AlertRecord,
     ErrorGroup,
+)
+from .._records import (
+    AlertRecord,
     GroupCount,
     OpenRuns,
     Prunable,

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runguard._models import AlertRecord, GroupCount, RunRecord
+from runguard._records import (
+    AlertRecord,
+    GroupCount,
+    RunRecord,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

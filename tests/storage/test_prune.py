@@ -12,8 +12,13 @@ from sqlalchemy import event
 
 from runguard._config import Settings
 from runguard._errors import ConfigurationError
-from runguard._models import Prunable, SpooledRun
+from runguard._models import (
+    SpooledRun,
+)
 from runguard._pruning import PrunePlan, count_prunable, plan_pruning, prune
+from runguard._records import (
+    Prunable,
+)
 from runguard._storage import pruning
 from runguard._storage.types import db_now_plus
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
