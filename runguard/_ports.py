@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from uuid import UUID
 
     from ._models import (
@@ -26,11 +26,24 @@ if TYPE_CHECKING:
         SpooledRun,
     )
     from ._records import (
+        AlertDetails,
+        AlertFilter,
+        AlertOrder,
+        AlertPage,
         AlertRecord,
+        CooldownState,
+        Cursor,
+        FailureBucket,
         GroupCount,
+        JobOverview,
+        LockState,
         OpenRuns,
         Prunable,
         PrunedBatch,
+        RunCell,
+        RunDetails,
+        RunFilter,
+        RunPage,
         RunRecord,
         RunWithAlert,
         StoreDiagnosis,
@@ -170,6 +183,93 @@ class OperatorViews(Protocol):
         ...
 
 
+class OperatorInsight(Protocol):
+    """What a page, or `show` and `explain`, reads: answers in a bounded time at millions of rows.
+
+    Newest first; times are aware, in UTC.
+    """
+
+    def now(self) -> datetime:
+        """Return the database's clock."""
+        ...
+
+    def overview(self, *, strip: int, job_name: str | None = None) -> Sequence[JobOverview]:
+        """Describe every job, or one, by its last `strip` runs; in the order of the alphabet."""
+        ...
+
+    def failure_buckets(
+        self, *, since: datetime, bucket: timedelta, job_name: str | None = None
+    ) -> Sequence[FailureBucket]:
+        """Count failures by group in stretches of time, the oldest first; none where none failed.
+
+        A stretch starts at a whole multiple of `bucket` since the epoch.
+        """
+        ...
+
+    def run_page(
+        self,
+        wanted: RunFilter,
+        *,
+        limit: int,
+        older_than: Cursor | None = None,
+        newer_than: Cursor | None = None,
+    ) -> RunPage:
+        """List one page of runs, from the newest, or next to a cursor."""
+        ...
+
+    def alert_page(
+        self,
+        wanted: AlertFilter,
+        *,
+        limit: int,
+        order: AlertOrder = ...,
+        following: Cursor | None = None,
+        preceding: Cursor | None = None,
+    ) -> AlertPage:
+        """List one page of alerts, from the first in that order, or next to a cursor."""
+        ...
+
+    def run_details(self, run_id: int) -> RunDetails | None:
+        """Tell everything about one run; None where there is no such run."""
+        ...
+
+    def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
+        """Tell everything about one alert; None where there is no such alert."""
+        ...
+
+    def last_runs(self, job_name: str, *, limit: int) -> Sequence[RunCell]:
+        """List a job's last runs for a chart."""
+        ...
+
+    def cooldowns(self, job_name: str) -> Sequence[CooldownState]:
+        """Tell for each group of a job that ever alerted how its cooldown stands."""
+        ...
+
+    def lock_state(self, job_name: str) -> LockState | None:
+        """Tell who holds, or last held, the job's lock; None where it was never taken."""
+        ...
+
+
+class AlertDesk(Protocol):
+    """What an operator does about alerts.
+
+    Returns the alerts as they are now; unknown ids are left out, and what is so already stays as
+    it is, with its first `by` and time.
+    """
+
+    def resolve_alerts(
+        self, alert_ids: Sequence[int], *, by: str, resolved: bool = True
+    ) -> Sequence[AlertRecord]:
+        """Mark alerts resolved, or open again."""
+        ...
+
+    def review_alerts(
+        self, alert_ids: Sequence[int], *, by: str, review_status: str
+    ) -> Sequence[AlertRecord]:
+        """Set the review status of alerts."""
+        ...
+
+
 class Housekeeping(Protocol):
     """Deleting what is old. Open runs and the newest run of each job are never deleted."""
 
@@ -196,5 +296,5 @@ class Housekeeping(Protocol):
         ...
 
 
-class Store(RunRepository, OperatorViews, Housekeeping, Protocol):
+class Store(RunRepository, OperatorViews, OperatorInsight, AlertDesk, Housekeeping, Protocol):
     """A whole store."""

@@ -140,3 +140,184 @@ class StoreDiagnosis:
     lacking: tuple[str, ...] = ()
     row_security: tuple[str, ...] = ()
     pooled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCell:
+    """A run as small as a strip of many shows it. Times are aware, in UTC."""
+
+    id: int
+    status: str
+    error_group: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs, and where a time is missing."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverview:
+    """One job at a glance: how it stands now, and how its last runs went.
+
+    `strip` holds its last runs, the newest first. `finished`, `succeeded` and the durations, in
+    seconds, count over that strip; the durations are None where none of it has finished.
+    `failing_since` is the start of the oldest failure since the last success that the strip shows,
+    None while the newest finished run is a success. `open_alerts` counts unresolved failure
+    alerts, `severity` is the loudest of them.
+    """
+
+    job_name: str
+    strip: tuple[RunCell, ...]
+    finished: int
+    succeeded: int
+    median_seconds: float | None
+    p95_seconds: float | None
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    open_alerts: int
+    severity: str | None
+    running: int
+    running_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FailureBucket:
+    """How many runs of one group began, and failed, within one stretch of time."""
+
+    starts_at: datetime
+    error_group: str | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A row's place among others by time: where the next page goes on."""
+
+    instant: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilter:
+    """Which runs are asked for; None leaves a question open.
+
+    `since` and `until` bound the start, the first included, the second not.
+    """
+
+    job_name: str | None = None
+    status: str | None = None
+    error_group: str | None = None
+    trigger_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class AlertOrder(StrEnum):
+    """In which order alerts are listed."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFilter:
+    """Which alerts are asked for; None leaves a question open.
+
+    `job_name` and `error_group` find failure alerts of runs only.
+    """
+
+    job_name: str | None = None
+    error_group: str | None = None
+    alert_type: str | None = None
+    severity: str | None = None
+    review_status: str | None = None
+    resolved: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some runs, the newest first, and where the older and the newer ones go on (None: none)."""
+
+    runs: tuple[RunRecord, ...]
+    older: Cursor | None
+    newer: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPage:
+    """Some alerts in the asked order, and where the next and the previous ones go on."""
+
+    alerts: tuple[AlertRecord, ...]
+    following: Cursor | None
+    preceding: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownState:
+    """The cooldown of one group of a job's failures.
+
+    `quiet_until` is when it may alert again, None where it may now; `alert_id` is its newest
+    alert, `covered` how many failures that alert has covered so far.
+    """
+
+    error_group: str
+    alert_id: int
+    alerted_at: datetime
+    quiet_until: datetime | None
+    covered: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """A job's lock. `held` says whether its lease is still valid by the database's clock."""
+
+    job_name: str
+    locked_by: str
+    locked_at: datetime
+    lock_expires_at: datetime
+    fence: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetails:
+    """Everything about one run, for the one who asks why.
+
+    `alert` is the one that it raised, or that covers it; `cooldown` that of its group as it stands
+    now. `previous_success` is the job's last success before it; `recovered` its first success
+    after it; `before` and `after` are the job's runs next to it in time, and `around` runs of all
+    jobs that began at about that time, the newest first.
+    """
+
+    run: RunRecord
+    updated_at: datetime | None
+    heartbeat_at: datetime | None
+    lost_at: datetime | None
+    clock: str | None
+    alert: AlertRecord | None
+    cooldown: CooldownState | None
+    previous_success: RunCell | None
+    recovered: RunCell | None
+    before: RunCell | None
+    after: RunCell | None
+    around: tuple[RunRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDetails:
+    """One alert, the run that raised it, and the failures that it covers, the newest first.
+
+    `covered` counts those; `covered_runs` shows the newest of them.
+    """
+
+    alert: AlertRecord
+    raised_by: RunRecord | None
+    covered: int
+    covered_runs: tuple[RunRecord, ...]
