@@ -12,7 +12,6 @@ Every message says what was expected, what was found, and what to do; none holds
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -84,5 +83,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("SHEDULER", ["MANUAL", "SCHEDULER"])
     " (did you mean 'SCHEDULER'?)"
     """
+    import difflib
+
     near = difflib.get_close_matches(name, [str(one) for one in known], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -20,9 +20,9 @@ from uuid import UUID
 
 from . import _events
 from ._models import Lease
-from ._ports import RunRepository
 
 if TYPE_CHECKING:
+    from ._ports import RunRepository
     from ._run import Run
 
 RENEWALS_PER_TTL: Final = 3

@@ -8,13 +8,12 @@ runguard's own ever replaces what the body returns or raises.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from . import _events
 from . import _outage as outage
@@ -38,11 +37,13 @@ from ._models import (
     lock_owner,
 )
 from ._options import RunOptions
-from ._ports import RunRepository
 from ._reaping import reap
 from ._run import Run, innermost_run
 from ._run_key import new_run_key
 from ._runtime import runtime
+
+if TYPE_CHECKING:
+    from ._ports import RunRepository
 
 LARGEST_COUNT: Final = 2**63 - 1
 LEAST_PATIENCE_SECONDS: Final = 0.1
@@ -64,7 +65,7 @@ class RunLife:
             key=new_run_key(),
             job_name=options.job_name,
             trigger_type=options.trigger_type or settings.trigger_type,
-            host=printable(socket.gethostname()),
+            host=printable(os.uname().nodename),
             pid=os.getpid(),
         )
         self.run = Run(

@@ -1,16 +1,15 @@
 """The words of a run: enumerations and frozen records.
 
 Everything else may import this module; it imports the standard library only. What only an operator
-reads stands in `_records`, so that a job never loads it.
+reads stands in `_records`, so that a job never loads it. What every run makes is a named tuple:
+those are defined and made in a fraction of a frozen dataclass's time.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 
@@ -99,8 +98,7 @@ class Rule:
         object.__setattr__(self, "error_group", ErrorGroup(self.error_group))
 
 
-@dataclass(frozen=True, slots=True)
-class NewRun:
+class NewRun(NamedTuple):
     """A run that is about to begin."""
 
     key: UUID
@@ -110,8 +108,7 @@ class NewRun:
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(NamedTuple):
     """What a job counted, each 0 or more."""
 
     total_records: int = 0
@@ -120,8 +117,7 @@ class Counters:
     retry_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AlertKey:
+class AlertKey(NamedTuple):
     """What the cooldown is kept by."""
 
     source_type: str
@@ -129,8 +125,7 @@ class AlertKey:
     alert_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class AlertDraft:
+class AlertDraft(NamedTuple):
     """An alert that is written if its key's cooldown allows.
 
     `uuid` is made by the client, so that a repeat after a lost answer finds its own.
@@ -145,8 +140,7 @@ class AlertDraft:
     cooldown: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class AlertVerdict:
+class AlertVerdict(NamedTuple):
     """What became of an alert.
 
     `alert_id` is the alert that was raised, or the one that covers the suppressed one, or None
@@ -161,8 +155,7 @@ class AlertVerdict:
 NO_ALERT: Final = AlertVerdict(AlertOutcome.NONE)
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnding:
+class RunEnding(NamedTuple):
     """How a run ended. `failure` is None for SUCCESS; `alert` is None where none may be raised."""
 
     key: UUID
@@ -177,8 +170,7 @@ class RunEnding:
         return RunStatus.SUCCESS if self.failure is None else RunStatus.FAILED
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledRun:
+class SpooledRun(NamedTuple):
     """A run that the store could not take, with its host's times (aware, in UTC).
 
     `ending` and `finished_at` are None while it runs.
@@ -190,8 +182,7 @@ class SpooledRun:
     ending: RunEnding | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SpooledAlert:
+class SpooledAlert(NamedTuple):
     """A job's own alert that the store could not take; its detail says when it occurred."""
 
     draft: AlertDraft
@@ -219,8 +210,7 @@ def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
     return f"{host}:{pid}:{key}"
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
+class FinishedRun(NamedTuple):
     """What the store did with a run's ending.
 
     `run_id` is None and `recorded` False where no open run of that key was found (it was finished
@@ -232,8 +222,7 @@ class FinishedRun:
     verdict: AlertVerdict = NO_ALERT
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A job lock that is held by us. `fence` grows with every holder of the job's lock."""
 
     job_name: str
@@ -241,8 +230,7 @@ class Lease:
     fence: int
 
 
-@dataclass(frozen=True, slots=True)
-class LockHolder:
+class LockHolder(NamedTuple):
     """The other run that holds a job's lock; None where the store could not see it."""
 
     locked_by: str | None

@@ -5,13 +5,15 @@ Nothing here raises: a disk that is full or cannot be written is one loud event,
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from . import _events
 from ._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
-from ._ports import RunRepository
 from ._runtime import runtime
+
+if TYPE_CHECKING:
+    from ._ports import RunRepository
 
 MOST_SECONDS_OF_REPLAY = 2.0
 
@@ -43,11 +45,11 @@ def replay_waiting(store: RunRepository, *, seconds: float) -> None:
 
 def dated(draft: AlertDraft, occurred_at: datetime) -> AlertDraft:
     """Say in an alert's detail when it occurred: it will be dated when it is replayed."""
-    return replace(draft, detail={**draft.detail, "occurred_at": occurred_at.isoformat()})
+    return draft._replace(detail={**draft.detail, "occurred_at": occurred_at.isoformat()})
 
 
 def dated_ending(ending: RunEnding, finished_at: datetime) -> RunEnding:
     """The same for the alert of a run that failed."""
     if ending.alert is None:
         return ending
-    return replace(ending, alert=dated(ending.alert, finished_at))
+    return ending._replace(alert=dated(ending.alert, finished_at))

@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from . import _events
 from ._alerting import SEVERITY_OF, failure_alert
@@ -25,8 +24,10 @@ from ._models import (
     RunEnding,
     RunStatus,
 )
-from ._ports import RunRepository
 from ._run_key import new_run_key
+
+if TYPE_CHECKING:
+    from ._ports import RunRepository
 
 LOST: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 BATCH: Final = 500
@@ -93,7 +94,7 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
         cooldown=settings.cooldown,
     )
     # A key of its own: if the run comes back, its real ending may raise an alert too.
-    alert = replace(alert, uuid=new_run_key())
+    alert = alert._replace(uuid=new_run_key())
     return RunEnding(lost.key, Counters(), failure, None, alert)
 
 

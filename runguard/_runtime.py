@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _config, _events
@@ -16,15 +14,17 @@ from ._errors import ConfigurationError, SchemaOutOfDate
 from ._keeper import Keeper
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._reaping import LostRunWatch
-from ._spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import ThreadPoolExecutor
     from datetime import timedelta
+    from pathlib import Path
 
     from sqlalchemy import Engine
 
     from ._ports import Store
+    from ._spool import Spool
 
 FORK_PATIENCE_SECONDS: Final = 5.0
 
@@ -94,6 +94,8 @@ class Runtime:
         if self._spool is None:
             with self._lock:
                 if self._spool is None:
+                    from ._spool import Spool
+
                     self._spool = Spool(self._spool_folder(self.settings()))
         return self._spool
 
@@ -101,6 +103,8 @@ class Runtime:
         """Return the threads that write for coroutines, so that no event loop waits."""
         with self._lock:
             if self._writers is None:
+                from concurrent.futures import ThreadPoolExecutor
+
                 self._writers = ThreadPoolExecutor(
                     self.settings().max_connections, thread_name_prefix="runguard"
                 )
@@ -172,6 +176,8 @@ class Runtime:
         )
 
     def _spool_folder(self, settings: Settings) -> Path:
+        from pathlib import Path
+
         from ._storage.opening import identity_of
 
         folder = settings.spool_dir or Path(embedded_file()).with_name("spool")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from ._errors import RunguardError
@@ -33,7 +33,9 @@ from ._models import (
     SpooledRun,
     TriggerType,
 )
-from ._ports import RunRepository
+
+if TYPE_CHECKING:
+    from ._ports import RunRepository
 
 FORMAT: Final = 1
 LOOK_EVERY_SECONDS: Final = 10.0
@@ -165,10 +167,14 @@ def _name_of(record: Record) -> str:
 
 
 def _encoded(record: Record) -> dict[str, Any]:
-    return {"format": FORMAT, "kind": type(record).__name__, **_plain(asdict(record))}
+    return {"format": FORMAT, "kind": type(record).__name__, **_plain(record._asdict())}
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Failure):
+        return _plain(asdict(value))
+    if hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

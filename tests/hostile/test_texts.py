@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import socket
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +160,8 @@ def test_endless_names_are_cut(url: str, sql: Sql) -> None:
 def test_a_host_with_a_hostile_name_is_stored(
     url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "gethostname", lambda: "batch\udcff-1\x1b[2J")
+    hostile = os.uname_result(("Linux", "batch\udcff-1\x1b[2J", "6.1", "#1", "x86_64"))
+    monkeypatch.setattr(os, "uname", lambda: hostile)
     fail("bad input")
 
     assert sql("select host from run_log") == [{"host": r"batch\udcff-1\x1b[2J"}]
