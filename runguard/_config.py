@@ -28,10 +28,16 @@ LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
 HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
 LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
 SPOOL_DIR: Final = "RUNGUARD_SPOOL_DIR"
+WEB_TOKEN: Final = "RUNGUARD_WEB_TOKEN"  # noqa: S105 - the name of a variable
+WEB_USER: Final = "RUNGUARD_WEB_USER"
+WEB_PASSWORD: Final = "RUNGUARD_WEB_PASSWORD"  # noqa: S105 - the name of a variable
 
 _OWN_PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
-_OWN_NAMES: Final = (DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR)
+_OWN_NAMES: Final = (
+    *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
+    *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
+)
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 _LONGEST: Final = timedelta(days=3650)
@@ -125,6 +131,12 @@ def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Se
     if "redact" in chosen:
         chosen["redactor"] = Redactor(tuple(chosen.pop("redact")))
     return Settings(**chosen)
+
+
+def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what the environment says of who may see the pages; None for what it does not."""
+    names = {"token": WEB_TOKEN, "user": WEB_USER, "password": WEB_PASSWORD}
+    return {what: environ.get(name) or None for what, name in names.items()}
 
 
 def unknown_names(environ: Iterable[str]) -> list[tuple[str, str]]:

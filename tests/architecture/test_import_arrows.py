@@ -49,8 +49,10 @@ LAYERS = {
         "_demo",
         "_exec",
         "_exec_child",
+        "_web",
         "schema",
         "testing",
+        "web",
     },
 }
 LAYER_OF = {module: layer for layer, modules in LAYERS.items() for module in modules}

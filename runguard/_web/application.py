@@ -1,0 +1,133 @@
+"""The web application: its addresses, and what stands in front of them."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from .._ports import Store
+from . import api, pages
+from .gate import HEALTH, LOGIN, LOGOUT, Doors, Gate
+from .security import Access, Seal, Throttle
+from .site import Site, visitor_of
+
+STATIC_FOLDER: Final = Path(__file__).with_name("static")
+LONGEST_NAME: Final = 128
+
+ActorOf = Callable[[Request], str | None]
+
+
+def build_application(
+    store_of: Callable[[], Store],
+    *,
+    read_only: bool,
+    access: Access,
+    title: str = "runguard",
+    secret: str | None = None,
+    actor_of: ActorOf | None = None,
+) -> Starlette:
+    """Build the application; the store is opened by the first request that needs it.
+
+    `secret` signs sessions and forms, for applications of several processes; `actor_of` names who
+    sends a request, where the application around this one knows.
+    """
+    seal, throttle = Seal(access, secret), Throttle()
+    doors = Doors(access=access, seal=seal, throttle=throttle)
+    application = Starlette(
+        routes=[
+            Route("/", pages.overview),
+            Route("/jobs/{job_name:path}", pages.job),
+            Route("/runs", pages.runs),
+            Route("/runs/{run_id:int}", pages.run),
+            Route("/alerts", pages.alerts),
+            Route("/alerts/{alert_id:int}", pages.alert),
+            Route("/alerts/resolve", pages.resolve_alerts, methods=["POST"]),
+            Route("/alerts/review", pages.review_alerts, methods=["POST"]),
+            Route(LOGIN, doors.ask),
+            Route(LOGIN, doors.enter, methods=["POST"]),
+            Route(LOGOUT, doors.leave, methods=["POST"]),
+            Route(HEALTH, _health),
+            Mount("/api/v1", routes=api.routes()),
+            Mount("/static", _Static(directory=STATIC_FOLDER, check_dir=False)),
+        ],
+        middleware=[Middleware(Gate, access=access, seal=seal, throttle=throttle)],
+        exception_handlers={HTTPException: _pass_on},
+    )
+    application.state.runguard = Site(
+        store_of=store_of,
+        read_only=read_only,
+        actor_of=_actor_finder(access, actor_of),
+        title=title,
+    )
+    return application
+
+
+class _Static(StaticFiles):
+    """Our own files; their addresses change with their content."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        scope: Scope = next(one for one in (*args, *kwargs.values()) if isinstance(one, dict))
+        versioned = b"v=" in scope.get("query_string", b"")
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if versioned else "no-cache"
+        )
+        return response
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _pass_on(_request: Request, error: Exception) -> Response:
+    raise error  # the gate answers
+
+
+def _actor_finder(access: Access, given: ActorOf | None) -> Callable[[Request], str]:
+    def actor_of(request: Request) -> str:
+        name = visitor_of(request).user or (given(request) if given is not None else None)
+        if name is None and access.kind == "host":
+            name = _user_of_the_host(request)
+        if name is None:
+            name = _named_in_the_request(request)
+        if name is None and access.kind == "open":
+            name = _os_user()
+        return (name or "web")[:LONGEST_NAME]
+
+    return actor_of
+
+
+def _user_of_the_host(request: Request) -> str | None:
+    """Return the user that Starlette's authentication found, where the host uses it."""
+    user = request.scope.get("user")
+    if user is None or not getattr(user, "is_authenticated", False):
+        return None
+    return str(getattr(user, "display_name", "")) or None
+
+
+def _named_in_the_request(request: Request) -> str | None:
+    """Return what the form, or the JSON, says in `by`."""
+    for where in ("form", "json"):
+        sent = getattr(request.state, where, None)
+        by = sent.get("by") if isinstance(sent, Mapping) else None
+        if isinstance(by, str) and by.strip():
+            return by.strip()
+    return None
+
+
+def _os_user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a process of a user without a name
+        return None

@@ -1,0 +1,163 @@
+"""What goes wrong, as a page or as JSON: what was expected, what was found, what to do.
+
+Neither shows a traceback or a secret: a bug is told in the log only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from html import escape
+from http import HTTPStatus
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from .. import _events
+from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
+from .site import path_of
+
+_READ_ONLY_SQLSTATE: Final = "25006"
+_NOT_ALLOWED_SQLSTATE: Final = "42501"
+_READ_ONLY_SQLITE: Final = "attempt to write a readonly database"
+_OVERVIEW: Final = "Begin at the overview, or go back."
+
+
+class Problem(Exception):
+    """An answer that is not what was asked for."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        remedy: str = "",
+        title: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take the HTTP status, what is wrong, and what to do about it."""
+        super().__init__(detail)
+        self.status = status
+        self.title = title or HTTPStatus(status).phrase
+        self.detail = detail
+        self.remedy = remedy
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What is wrong: the HTTP status, what it means, what was found, and what to do."""
+
+    status: int
+    title: str
+    detail: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """The body of every answer of the JSON API that is not what was asked for."""
+
+    error: ErrorBody
+
+
+def problem_of(error: Exception, request: Request) -> Problem:
+    """Say what an exception means to the one who asked; log what its operator must know."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        return _of_the_framework(error, request)
+    if isinstance(error, ConfigurationError):
+        return Problem(422, str(error), remedy="Correct the value and try again.")
+    if isinstance(error, SchemaOutOfDate):
+        _events.internal_error("web", error)
+        return Problem(503, str(error), title="The store's schema does not fit")
+    if isinstance(error, StoreUnavailable):
+        return _of_the_store(error)
+    _events.internal_error("web", error)
+    return Problem(
+        500,
+        "This is a fault of runguard's own; your jobs are not touched by it.",
+        title="Something went wrong here",
+        remedy="The server's log says more, at the event runguard.internal_error.",
+    )
+
+
+def answer_problem(request: Request, problem: Problem) -> Response:
+    """Answer with a problem, as the asker can read it."""
+    response = _as_json(problem) if wants_json(request) else _as_page(request, problem)
+    response.status_code = problem.status
+    response.headers.update(problem.headers)
+    return response
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a program asks, not a person."""
+    if path_of(request).startswith("/api/"):
+        return True
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted
+
+
+def _of_the_framework(error: HTTPException, request: Request) -> Problem:
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return Problem(404, f"Nothing is at {path_of(request)!r}.", remedy=_OVERVIEW)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = (error.headers or {}).get("Allow", "GET")
+        return Problem(
+            405,
+            f"expected {allowed}, found {request.method}",
+            remedy=_OVERVIEW,
+            headers=error.headers,
+        )
+    return Problem(error.status_code, error.detail, remedy=_OVERVIEW, headers=error.headers)
+
+
+def _of_the_store(error: StoreUnavailable) -> Problem:
+    said = getattr(error.__cause__, "orig", None)
+    state = getattr(said, "sqlstate", None)
+    if state == _READ_ONLY_SQLSTATE or _READ_ONLY_SQLITE in str(said):
+        return Problem(
+            403,
+            "The database takes no writes: it is a standby, or its file is read-only.",
+            title="The store is read-only",
+            remedy="Nothing was changed. Open the page that looks at the primary.",
+        )
+    if state == _NOT_ALLOWED_SQLSTATE:
+        return Problem(
+            403,
+            "The role with which runguard reads the database may not do this.",
+            title="The database role may not do this",
+            remedy="Nothing was changed. The README's part on least privilege has the grants.",
+        )
+    _events.internal_error("web", error)
+    return Problem(
+        503,
+        str(error),
+        title="The store cannot be reached",
+        remedy="Your jobs go on: what they record waits on their machines. This page will work"
+        " as soon as the store answers again.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _as_json(problem: Problem) -> Response:
+    body = ErrorBody(problem.status, problem.title, problem.detail, problem.remedy)
+    return JSONResponse(asdict(ErrorAnswer(body)))
+
+
+def _as_page(request: Request, problem: Problem) -> Response:
+    from .rendering import render
+
+    try:
+        return render(request, "error.html", {"problem": problem})
+    except Exception as error:  # an error page must not fail
+        _events.internal_error("web", error)
+        texts = (problem.title, problem.detail, problem.remedy)
+        title, detail, remedy = (escape(text) for text in texts)
+        return HTMLResponse(
+            f"<!doctype html><html lang=en><title>{title}</title><h1>{title}</h1>"
+            f"<p>{detail}</p><p>{remedy}</p></html>"
+        )

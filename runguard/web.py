@@ -1,0 +1,122 @@
+"""The operator's pages inside your own application (extra `web`).
+
+With your own login in front of it:
+
+    from runguard.web import create_app
+
+    app.mount("/runguard", create_app(access="host"))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from . import _config
+from ._errors import ConfigurationError
+from ._runtime import Runtime, runtime
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+__all__ = ["create_app"]
+
+NEEDED: Final = {"starlette", "jinja2", "uvicorn", "markupsafe", "anyio"}
+MISSING_EXTRA: Final = (
+    "the pages need Starlette, Jinja2 and uvicorn, which come with the extra `web`:"
+    " pip install 'runguard-runlog[web]'      (in a checkout: pip install '.[web]')"
+)
+
+
+def create_app(
+    *,
+    access: Literal["host", "login"] = "login",
+    token: str | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    allow_hosts: Iterable[str] | None = None,
+    read_only: bool = False,
+    title: str = "runguard",
+    secret: str | None = None,
+    actor_of: Callable[[Request], str | None] | None = None,
+    database_url: str | None = None,
+    engine: Engine | None = None,
+) -> Starlette:
+    """Return the pages and the JSON API as an ASGI application, to serve or to mount.
+
+    It works under any prefix, and uses what `runguard.configure` was told unless it is given a
+    store of its own.
+
+    Args:
+        access: `login` asks for the token, or the user and the password; `host` asks nobody,
+            since your application has: everyone whom it lets through may read and resolve.
+        token: at least 16 characters; otherwise `RUNGUARD_WEB_TOKEN`.
+        user: with `password`; otherwise `RUNGUARD_WEB_USER` and `RUNGUARD_WEB_PASSWORD`.
+        password: at least 8 characters.
+        allow_hosts: the names by which it may be called; any, where None.
+        read_only: refuse every write.
+        title: what the pages call themselves.
+        secret: signs sessions and forms; give one where several processes serve the same pages.
+        actor_of: names who sends a request, to be kept beside what they resolve. Otherwise the
+            login's user, or the one that Starlette's authentication found.
+        database_url: another store than the process's own.
+        engine: the same, as a ready engine.
+
+    Raises:
+        ConfigurationError: nobody said who may come in, or a value cannot be used.
+    """
+    try:
+        from ._web.application import build_application
+    except ModuleNotFoundError as missing:
+        if missing.name not in NEEDED:
+            raise
+        raise ModuleNotFoundError(MISSING_EXTRA, name=missing.name) from missing
+    from ._web.security import Access, host_names
+
+    hosts = None if allow_hosts is None else host_names(allow_hosts)
+    if access == "host":
+        if token is not None or user is not None or password is not None:
+            raise ConfigurationError(
+                "access='host' asks nobody for a token or a password: leave them out, or take"
+                " access='login'"
+            )
+        who = Access("host", hosts=hosts)
+    elif access == "login":
+        who = Access.by_login(hosts=hosts, **credentials(token=token, user=user, password=password))
+    else:
+        raise ConfigurationError(f"access: expected 'host' or 'login', found {access!r}")
+    own = runtime
+    if database_url is not None or engine is not None:
+        own = Runtime()
+        own.configure({"database_url": database_url, "engine": engine}, check=False)
+    return build_application(
+        own.whole_store,
+        read_only=read_only,
+        access=who,
+        title=title,
+        secret=secret,
+        actor_of=actor_of,
+    )
+
+
+def credentials(
+    *, token: str | None = None, user: str | None = None, password: str | None = None
+) -> dict[str, Any]:
+    """Return what was given; where nothing was, what the environment says.
+
+    Raises:
+        ConfigurationError: neither says anything.
+    """
+    given = {"token": token, "user": user, "password": password}
+    if all(value is None for value in given.values()):
+        given = _config.web_credentials(os.environ)
+    if all(value is None for value in given.values()):
+        raise ConfigurationError(
+            "expected to be told who may come in, found nothing: set RUNGUARD_WEB_TOKEN, or"
+            " RUNGUARD_WEB_USER and RUNGUARD_WEB_PASSWORD, or, in an application that has asked"
+            " already, create_app(access='host')"
+        )
+    return given
