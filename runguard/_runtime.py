@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from ._ports import Store
+    from ._ports import RunRepository, Store
     from ._spool import Spool
 
 FORK_PATIENCE_SECONDS: Final = 5.0
@@ -38,7 +38,8 @@ class Runtime:
         self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
         self._settings: Settings | None = None
-        self._store: Store | None = None
+        self._store: RunRepository | None = None
+        self._whole_store: Store | None = None  # the same one, where it was asked for
         self._writers: ThreadPoolExecutor | None = None
         self._spool: Spool | None = None
         self._told_embedded = False
@@ -56,7 +57,7 @@ class Runtime:
             self._prove_readable(settings)
             self._explicit = explicit
         if check:
-            report = self.store().inspect()
+            report = self.whole_store().inspect()
             if not report.is_current and report.dialect != "sqlite":
                 raise SchemaOutOfDate(found=report.found, needed=report.needed)
 
@@ -81,13 +82,26 @@ class Runtime:
         except ConfigurationError:
             return Settings()
 
-    def store(self) -> Store:
-        """Return the store; it connects when the first statement needs it."""
+    def store(self) -> RunRepository:
+        """Return the store that runs write to; it connects when the first statement needs it."""
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    self._store = self._open_store(self.settings())
+                    from ._storage.opening import open_store
+
+                    self._store = open_store(**self._place())
         return self._store
+
+    def whole_store(self) -> Store:
+        """Return the store with all that operators ask of it, which a run never loads."""
+        with self._lock:
+            if self._whole_store is None:
+                from ._storage.opening import open_whole_store
+
+                if self._store is not None:
+                    self._store.close()
+                self._store = self._whole_store = open_whole_store(**self._place())
+            return self._whole_store
 
     def spool(self) -> Spool:
         """Return the folder where records wait for this store."""
@@ -146,7 +160,8 @@ class Runtime:
             if self._store is not None:
                 self._store.close()
             self._explicit = {}
-            self._settings = self._store = self._writers = self._spool = None
+            self._settings = self._store = self._whole_store = None
+            self._writers = self._spool = None
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.keeper.close()
@@ -162,18 +177,17 @@ class Runtime:
 
             parse_url(settings.database_url, source=_config.DATABASE_URL)
 
-    def _open_store(self, settings: Settings) -> Store:
-        from ._storage.opening import open_store
-
+    def _place(self) -> dict[str, Any]:
+        settings = self.settings()
         url = settings.database_url
         if url is None and settings.engine is None:
             url = self._embedded_url()
-        return open_store(
-            url=url,
-            engine=settings.engine,
-            max_connections=settings.max_connections,
-            patience=settings.store_timeout.total_seconds() / 2,
-        )
+        return {
+            "url": url,
+            "engine": settings.engine,
+            "max_connections": settings.max_connections,
+            "patience": settings.store_timeout.total_seconds() / 2,
+        }
 
     def _spool_folder(self, settings: Settings) -> Path:
         from pathlib import Path

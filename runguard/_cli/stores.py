@@ -24,7 +24,7 @@ def opened_store(database_url: str | None, **settings: Any) -> Iterator[Store]:
     check_url(database_url)
     runtime.configure({"database_url": database_url, **settings}, check=False)
     try:
-        yield runtime.store()
+        yield runtime.whole_store()
     finally:
         runtime.close()
 

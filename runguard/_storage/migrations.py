@@ -27,11 +27,11 @@ from sqlalchemy.pool import NullPool
 from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from . import adoption
 from .catalog import find_tables
+from .connected import schema_version_of
 from .engines import make_sqlite_engine
 from .faults import reason_of, sqlstate_of
 from .opening import check_engine, parse_url
 from .tables import SCHEMA_VERSION, VERSION_TABLE, metadata
-from .views import schema_version_of
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 SQLITE_WAIT_SECONDS: Final = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -12,8 +12,11 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .._errors import ConfigurationError, StoreUnavailable
 from .engines import autocommitting, make_postgresql_engine, make_sqlite_engine
-from .postgresql import PostgreSqlStore
-from .sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from .postgresql import PostgreSqlStore
+    from .sqlite import SqliteStore
+    from .whole import WholePostgreSqlStore, WholeSqliteStore
 
 _FORMS: Final = "postgresql://user@host/database or sqlite:///path/to/file.db"
 
@@ -26,28 +29,58 @@ def open_store(
     patience: float = 2.5,
     source: str = "database_url",
 ) -> PostgreSqlStore | SqliteStore:
-    """Return the store for a URL or a ready engine. `source` names the setting in an error.
+    """Return a store that records, for a URL or a ready engine.
+
+    `source` names the setting in an error.
 
     Raises:
         ConfigurationError: the URL cannot be read, or the engine cannot be used.
         StoreUnavailable: a SQLite file's folder cannot be made, or psycopg finds no libpq.
     """
+    engine = _engine(url, engine, max_connections, patience, source)
+    # Each dialect on its own: a job that uses one does not wait for the other to be imported.
+    if engine.dialect.name == "sqlite":
+        from .sqlite import SqliteStore
+
+        return SqliteStore(engine)
+    from .postgresql import PostgreSqlStore
+
+    return PostgreSqlStore(engine)
+
+
+def open_whole_store(
+    *,
+    url: str | None,
+    engine: Any,
+    max_connections: int = 5,
+    patience: float = 2.5,
+    source: str = "database_url",
+) -> WholePostgreSqlStore | WholeSqliteStore:
+    """Return a store with all that operators ask of it. See `open_store`."""
+    from .whole import WholePostgreSqlStore, WholeSqliteStore
+
+    engine = _engine(url, engine, max_connections, patience, source)
+    kind = WholeSqliteStore if engine.dialect.name == "sqlite" else WholePostgreSqlStore
+    return kind(engine)
+
+
+def _engine(
+    url: str | None, engine: Any, max_connections: int, patience: float, source: str
+) -> Engine:
     if engine is not None:
         check_engine(engine)
-        kind = SqliteStore if engine.dialect.name == "sqlite" else PostgreSqlStore
-        return kind(autocommitting(engine))
+        return autocommitting(engine)
     parsed = parse_url(url or "", source=source)
     if parsed.get_backend_name() == "sqlite":
         _make_folder(Path(parsed.database or ""))
-        return SqliteStore(make_sqlite_engine(parsed))
+        return make_sqlite_engine(parsed)
     try:
-        engine = make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
+        return make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
     except ImportError as error:  # psycopg is there; what it wants is libpq
         raise StoreUnavailable(
             "psycopg cannot be used here, since it finds no libpq:"
             " pip install 'runguard-runlog[binary]'"
         ) from error
-    return PostgreSqlStore(engine)
 
 
 def parse_url(url: str, *, source: str = "database_url") -> URL:

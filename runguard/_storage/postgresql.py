@@ -26,12 +26,12 @@ from .._models import (
     SpooledRun,
 )
 from . import postgresql_statements as sql
+from .connected import ConnectedStore
 from .engines import Attempt
 from .rows import alert_values, counter_values, failure_values, run_values, verdict_from
-from .views import Views
 
 
-class PostgreSqlStore(Views):
+class PostgreSqlStore(ConnectedStore):
     """Runs, alerts and locks on PostgreSQL 13 or newer. See `_ports` for what each method does."""
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:

@@ -45,12 +45,12 @@ from .._models import (
     RunEnding,
     SpooledRun,
 )
+from .connected import READ_TIMEOUT_SECONDS, ConnectedStore, schema_version_of
 from .engines import Attempt, Attempts
 from .rows import FAILURE_COLUMNS, counter_values, failure_values, run_values
 from .sqlite_cooldown import raise_if_allowed
 from .tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, metadata, run_log
 from .types import db_now, db_now_plus
-from .views import READ_TIMEOUT_SECONDS, Views, schema_version_of
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ _STILL_OPEN: Final = (run_log.c.status == "RUNNING") | (
 _NO_FAILURE: Final = dict.fromkeys(FAILURE_COLUMNS)
 
 
-class SqliteStore(Views):
+class SqliteStore(ConnectedStore):
     """Runs, alerts and locks in a SQLite file. See `_ports` for what each method does."""
 
     def __init__(self, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""The operator's views, read through Core from either database; and what both stores share."""
+"""The operator's views, read through Core from either database."""
 
 from __future__ import annotations
 
@@ -7,23 +7,17 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
-    Connection,
-    Engine,
-    Executable,
     and_,
     bindparam,
     distinct,
     func,
-    inspect,
     literal_column,
     or_,
     select,
-    text,
 )
 from sqlalchemy.types import Float
 
 from .._alerting import SEVERITY_OF
-from .._errors import SchemaOutOfDate
 from .._models import (
     AlertOutcome,
     ErrorGroup,
@@ -40,12 +34,12 @@ from .._records import (
     StoreReport,
 )
 from . import pruning
+from .connected import READ_TIMEOUT_SECONDS, ConnectedStore, schema_version_of
 from .diagnosis import diagnose, location_of
-from .engines import Attempt, Attempts
-from .tables import SCHEMA_VERSION, VERSION_TABLE, alert, run_log
+from .engines import Attempt
+from .tables import SCHEMA_VERSION, alert, run_log
 from .types import db_now_plus
 
-READ_TIMEOUT_SECONDS: Final = 30.0
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
 _RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
@@ -55,13 +49,8 @@ _FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
 _OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
 
 
-class Views:
-    """What an operator reads, newest first. The base of both stores."""
-
-    def __init__(self, engine: Engine) -> None:
-        """Take an engine in autocommit."""
-        self.engine = engine
-        self._attempts = Attempts(engine, self._schema_error)
+class Views(ConnectedStore):
+    """What an operator reads, newest first. Part of a whole store only: no run loads it."""
 
     def recent_runs(
         self,
@@ -242,40 +231,6 @@ class Views:
         return self._attempts.run(
             lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
         )
-
-    def before_fork(self, *, timeout: float) -> bool:  # noqa: ARG002 - for stores that need it
-        """Hold up nobody: a child gets on without what a thread of its parent was doing."""
-        return True
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-
-    def after_fork(self) -> None:
-        """Leave the parent's sockets alone; connect anew when asked."""
-        self.engine.dispose(close=False)
-
-    def close(self) -> None:
-        """Close the pool."""
-        self.engine.dispose()
-
-    def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
-        return self._attempts.run(
-            lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
-        )
-
-    def _schema_error(self) -> SchemaOutOfDate:
-        with self.engine.connect() as connection:
-            return SchemaOutOfDate(found=schema_version_of(connection), needed=SCHEMA_VERSION)
-
-
-def schema_version_of(connection: Connection) -> str | None:
-    """Read the schema's version, or None where there is no schema of ours."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    version: str | None = connection.execute(
-        text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
-    ).scalar_one_or_none()
-    return version
 
 
 def _ago(since: timedelta) -> db_now_plus:

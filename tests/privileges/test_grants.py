@@ -17,7 +17,7 @@ from runguard._reaping import reap
 from runguard._spool import Spool
 from runguard._storage.diagnosis import NEEDED_PRIVILEGES
 from runguard._storage.migrations import current, downgrade, upgrade
-from runguard._storage.opening import open_store
+from runguard._storage.opening import open_whole_store
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_a_job_can_do_all_that_runguard_does(world: World, events: Events) -> No
 
 
 def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
-    store = open_store(url=world.url("job"), engine=None)
+    store = open_whole_store(url=world.url("job"), engine=None)
     try:
         lost, waiting = new_run("lost"), new_run("late")
         store.start_run(lost, timeout=TIMEOUT)
@@ -114,7 +114,7 @@ def everything(store: Store) -> None:
 )
 def test_a_job_cannot_do_without_any_of_them(world: World, table: str, privilege: str) -> None:
     world.run(f"revoke {privilege} on {table} from runguard_job", "migrator")
-    store = open_store(url=world.url("job"), engine=None)
+    store = open_whole_store(url=world.url("job"), engine=None)
     try:
         with pytest.raises(RunguardError, match=r"permission denied .*\(SQLSTATE 42501\)"):
             everything(store)

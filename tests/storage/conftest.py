@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from runguard._storage.opening import open_store
+from runguard._storage.opening import open_whole_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def store_url(request: pytest.FixtureRequest, store_kind: str, direct_url: str) 
 
 @pytest.fixture
 def store(store_url: str) -> Iterator[Store]:
-    store = open_store(url=store_url, engine=None)
+    store = open_whole_store(url=store_url, engine=None)
     yield store
     store.close()
 
