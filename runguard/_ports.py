@@ -296,5 +296,5 @@ class Housekeeping(Protocol):
         ...
 
 
-class Store(RunRepository, OperatorViews, Housekeeping, Protocol):
+class Store(RunRepository, OperatorViews, OperatorInsight, AlertDesk, Housekeeping, Protocol):
     """A whole store."""

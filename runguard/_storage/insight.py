@@ -50,7 +50,15 @@ from .._records import (
 )
 from .tables import alert, alert_cooldown, job_lock, run_log
 from .types import db_now
-from .views import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, Views, storable
+from .views import (
+    ALERT_COLUMNS,
+    FAILED_RUN,
+    LARGEST_ID,
+    OPEN_RUN,
+    RUN_COLUMNS,
+    Views,
+    storable,
+)
 
 LOOKS_BACK: Final = 10_000  # runs of a job that are searched for a success
 AROUND: Final = 5  # runs on either side
@@ -58,7 +66,6 @@ AROUND_WITHIN: Final = timedelta(hours=1)
 # A run that an alert covers began at most so long before it, and so long after it or its window.
 COVERED_WITHIN: Final = timedelta(days=7)
 
-_LARGEST_ID: Final = 2**63 - 1
 _CELL_COLUMNS: Final = tuple(run_log.c[name] for name in RunCell.__slots__)
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,7 +110,9 @@ class Insight(Views):
         seconds = round(bucket.total_seconds())
         if seconds < 1 or timedelta(seconds=seconds) != bucket:
             raise ConfigurationError(f"bucket: expected whole seconds, found {bucket}")
-        stretch = (self._epoch_of(run_log.c.started_at) / literal_column(str(seconds))).label("n")
+        stretch = (
+            self._epoch_of(run_log.c.started_at) // literal_column(str(seconds), BigInteger())
+        ).label("n")
         query = (
             select(stretch, run_log.c.error_group, func.count())
             .where(FAILED_RUN, run_log.c.started_at >= since)
@@ -159,7 +168,7 @@ class Insight(Views):
 
     def run_details(self, run_id: int) -> RunDetails | None:
         """Tell everything about one run."""
-        if not 0 < run_id <= _LARGEST_ID:
+        if not 0 < run_id <= LARGEST_ID:
             return None
         life = (run_log.c.updated_at, run_log.c.heartbeat_at, run_log.c.lost_at, run_log.c.clock)
         its_alert = or_(
@@ -202,7 +211,7 @@ class Insight(Views):
 
     def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
         """Tell everything about one alert."""
-        if not 0 < alert_id <= _LARGEST_ID:
+        if not 0 < alert_id <= LARGEST_ID:
             return None
         query = select(*ALERT_COLUMNS, alert.c.alert_key).where(alert.c.id == alert_id)
         found = self._rows(query)
@@ -329,9 +338,7 @@ class Insight(Views):
         rows = rows[:limit]
         if back is not None:
             rows.reverse()
-        first, last = (
-            (Cursor(*rows[0][-2:]), Cursor(*rows[-1][-2:])) if rows else (cursor, cursor)
-        )
+        first, last = (Cursor(*rows[0][-2:]), Cursor(*rows[-1][-2:])) if rows else (cursor, cursor)
         shown = [row[:-2] for row in rows]
         if back is not None:
             return shown, last, first if more else None
@@ -369,9 +376,7 @@ class Insight(Views):
         if run.started_at is None:
             return {}
         place = tuple_(run_log.c.started_at, run_log.c.id)
-        own = tuple_(
-            run.started_at, run.id, types=[run_log.c.started_at.type, run_log.c.id.type]
-        )
+        own = tuple_(run.started_at, run.id, types=[run_log.c.started_at.type, run_log.c.id.type])
         earlier = and_(_of_job(run.job_name), place < own)
         later = and_(_of_job(run.job_name), place > own)
         wanted = {
@@ -380,9 +385,7 @@ class Insight(Views):
             "before": _runs_in_order(earlier, newest=True).limit(1),
             "after": _runs_in_order(later, newest=False).limit(1),
         }
-        parts = [
-            select(literal(what), *query.subquery(what).c) for what, query in wanted.items()
-        ]
+        parts = [select(literal(what), *query.subquery(what).c) for what, query in wanted.items()]
         return {what: RunCell(*cell) for what, *cell in self._rows(union_all(*parts))}
 
     def _around(self, run: RunRecord) -> tuple[RunRecord, ...]:
@@ -415,7 +418,7 @@ class Insight(Views):
         else:
             detail = record.detail if isinstance(record.detail, dict) else {}
             run_id = detail.get("run_id")
-            if not isinstance(run_id, int) or not 0 < run_id <= _LARGEST_ID:
+            if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
                 return None
             condition = run_log.c.id == run_id
         rows = self._rows(select(*RUN_COLUMNS).where(condition).limit(1))
@@ -426,8 +429,13 @@ class Insight(Views):
         newest = union_all(
             *(
                 select(
-                    select(literal(str(group)).label("error_group"), alert.c.id,
-                           alert.c.created_at, alert.c.alert_key, alert.c.source_id)
+                    select(
+                        literal(str(group)).label("error_group"),
+                        alert.c.id,
+                        alert.c.created_at,
+                        alert.c.alert_key,
+                        alert.c.source_id,
+                    )
                     .where(_FAILURE_ALERT, alert.c.source_id == key.source_id)
                     .where(alert.c.created_at.is_not(None))
                     .order_by(alert.c.created_at.desc(), alert.c.id.desc())

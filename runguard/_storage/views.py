@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -41,12 +42,14 @@ from .tables import SCHEMA_VERSION, alert, run_log
 from .types import db_now_plus
 
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
+LARGEST_ID: Final = 2**63 - 1
 
-_RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
-_ALERT_COLUMNS: Final = tuple(alert.c[name] for name in AlertRecord.__slots__)
+RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
+ALERT_COLUMNS: Final = tuple(alert.c[name] for name in AlertRecord.__slots__)
 # Literals, not parameters: only so does the planner see that a partial index fits.
-_FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
-_OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
+FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
+OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
+_NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Views(ConnectedStore):
@@ -62,13 +65,13 @@ class Views(ConnectedStore):
         since: timedelta | None = None,
     ) -> Sequence[RunRecord]:
         """List runs."""
-        query = select(*_RUN_COLUMNS).order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+        query = select(*RUN_COLUMNS).order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
         if job_name is not None:
             query = query.where(run_log.c.job_name == job_name)
         if error_group is not None:
-            query = query.where(_FAILED_RUN, run_log.c.error_group == error_group)
+            query = query.where(FAILED_RUN, run_log.c.error_group == error_group)
         if status == "FAILED":
-            query = query.where(_FAILED_RUN)
+            query = query.where(FAILED_RUN)
         elif status is not None:
             query = query.where(run_log.c.status == status)
         if since is not None:
@@ -85,7 +88,7 @@ class Views(ConnectedStore):
         since: timedelta | None = None,
     ) -> Sequence[AlertRecord]:
         """List alerts; `job_name` finds the failure alerts of one job."""
-        query = select(*_ALERT_COLUMNS).order_by(alert.c.created_at.desc(), alert.c.id.desc())
+        query = select(*ALERT_COLUMNS).order_by(alert.c.created_at.desc(), alert.c.id.desc())
         if job_name is not None:
             keys = [f"{job_name}:{group}" for group in ErrorGroup]
             query = query.where(alert.c.source_type == "run_log", alert.c.source_id.in_(keys))
@@ -111,7 +114,7 @@ class Views(ConnectedStore):
                 func.count(distinct(run_log.c.job_name)),
                 func.max(run_log.c.started_at, type_=run_log.c.started_at.type),
             )
-            .where(_FAILED_RUN, run_log.c.started_at >= _ago(since))
+            .where(FAILED_RUN, run_log.c.started_at >= _ago(since))
             .group_by(run_log.c.error_group)
             .order_by(failures.desc(), run_log.c.error_group)
         )
@@ -133,7 +136,7 @@ class Views(ConnectedStore):
         self, *, limit: int, job_name: str | None = None
     ) -> Sequence[RunWithAlert]:
         """List failed runs, each beside the alert that it raised or that covers it."""
-        failed = select(run_log).where(_FAILED_RUN)
+        failed = select(run_log).where(FAILED_RUN)
         if job_name is not None:
             failed = failed.where(run_log.c.job_name == job_name)
         newest = (
@@ -146,11 +149,11 @@ class Views(ConnectedStore):
             and_(newest.c.run_key.is_not(None), alert.c.alert_key == newest.c.run_key),
         )
         query = (
-            select(*(newest.c[name] for name in RunRecord.__slots__), *_ALERT_COLUMNS)
+            select(*(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
             .select_from(newest.outerjoin(alert, its_alert))
             .order_by(newest.c.started_at.desc(), newest.c.id.desc())
         )
-        width = len(_RUN_COLUMNS)
+        width = len(RUN_COLUMNS)
         return [
             RunWithAlert(
                 RunRecord(*row[:width]),
@@ -175,14 +178,14 @@ class Views(ConnectedStore):
         """Count the open runs of other programs that began longer ago."""
         started_at = run_log.c.started_at
         query = select(func.count(), func.min(started_at, type_=started_at.type)).where(
-            _OPEN_RUN, run_log.c.run_key.is_(None), started_at < _ago(older_than)
+            OPEN_RUN, run_log.c.run_key.is_(None), started_at < _ago(older_than)
         )
         [(count, oldest)] = self._rows(query)
         return OpenRuns(count, oldest)
 
     def longest_cooldown(self) -> timedelta:
         """Return the longest cooldown that a recorded failure had."""
-        query = select(func.max(run_log.c.cooldown_seconds)).where(_FAILED_RUN)
+        query = select(func.max(run_log.c.cooldown_seconds)).where(FAILED_RUN)
         [(seconds,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
         return timedelta(seconds=seconds or 0)
 
@@ -231,6 +234,11 @@ class Views(ConnectedStore):
         return self._attempts.run(
             lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
         )
+
+
+def storable(text: str) -> str:
+    """Return a text as it may be compared with stored ones: no database takes every character."""
+    return _NEVER_STORED.sub("\ufffd", text)
 
 
 def _ago(since: timedelta) -> db_now_plus:

@@ -5,14 +5,15 @@ Apart from the recording stores, so that a job loads none of it.
 
 from __future__ import annotations
 
+from .desk import Desk
+from .insight import Insight
 from .postgresql import PostgreSqlStore
 from .sqlite import SqliteStore
-from .views import Views
 
 
-class WholePostgreSqlStore(PostgreSqlStore, Views):
+class WholePostgreSqlStore(PostgreSqlStore, Insight, Desk):
     """All of `_ports.Store` on PostgreSQL."""
 
 
-class WholeSqliteStore(SqliteStore, Views):
+class WholeSqliteStore(SqliteStore, Insight, Desk):
     """All of `_ports.Store` in a SQLite file."""

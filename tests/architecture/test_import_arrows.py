@@ -20,6 +20,7 @@ LAYERS = {
         "_evidence",
         "_evidence_text",
         "_exceptions",
+        "_overview",
         "_ports",
         "_redaction",
         "_redaction_rules",
