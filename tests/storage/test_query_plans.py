@@ -1,0 +1,170 @@
+"""No statement reads a whole table: what runs send, and what operators ask."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+import pytest
+from sqlalchemy import event, make_url
+
+from runguard._models import RunEnding
+from runguard._run_key import new_run_key
+from runguard._storage.opening import open_whole_store
+from tests.benchmarks.dataset import fill
+from tests.docs.test_readme import blocks
+from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runguard._ports import Store
+    from tests.support.postgres import PostgresAddress
+
+BIG = {"run_log", "alert"}
+DAY = timedelta(hours=24)
+
+
+class Sent(NamedTuple):
+    """A statement as the store sent it, with its parameters."""
+
+    sql: str
+    parameters: Any
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: PostgresAddress, _migrated_template: str) -> Iterator[str]:
+    """40,000 runs and 20,000 alerts; one alert in 25 is of a failed run."""
+    with postgres.database(template=_migrated_template) as name:
+        with postgres.connect(name) as connection:
+            fill(connection, runs=40_000, alerts=20_000)
+        yield postgres.url(name)
+
+
+@pytest.fixture
+def store(filled: str) -> Iterator[Store]:
+    store = open_whole_store(url=filled, engine=None)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sent(store: Store) -> list[Sent]:
+    """What the store sends, in order."""
+    found: list[Sent] = []
+    event.listen(
+        store.engine,  # type: ignore[attr-defined]
+        "before_cursor_execute",
+        lambda _connection, _cursor, sql, parameters, *_: found.append(Sent(sql, parameters)),
+    )
+    return found
+
+
+def run(store: Store, ending_of: Callable[[Any], RunEnding]) -> None:
+    started = new_run("job_7")
+    store.start_run(started, timeout=TIMEOUT)
+    store.finish_run(ending_of(started), timeout=TIMEOUT)
+
+
+def lose(store: Store) -> None:
+    started = new_run("job_8")
+    store.start_run(started, timeout=TIMEOUT)
+    silent = timedelta(seconds=-1)
+    [lost] = [
+        lost
+        for job in ("job_8", None)
+        for lost in store.find_lost_runs(silent_for=silent, job_name=job, limit=9, timeout=TIMEOUT)
+        if lost.key == started.key
+    ][:1]
+    store.close_lost_run(lost, failure(started), silent_for=silent, timeout=TIMEOUT)
+
+
+RUNS: dict[str, Callable[[Store], object]] = {
+    "success": lambda store: run(store, success),
+    "failure, alerting": lambda store: run(
+        store, lambda started: failure(started, cooldown=timedelta())
+    ),
+    "failure, covered": lambda store: [run(store, failure) for _ in range(2)],
+    "failure without an alert": lambda store: run(
+        store, lambda started: failure(started, alerts=False)
+    ),
+    "refused": lambda store: store.record_refused_run(
+        one := new_run("job_9"), failure(one), timeout=TIMEOUT
+    ),
+    "heartbeat": lambda store: store.beat([new_run_key(), new_run_key()], timeout=TIMEOUT),
+    "lost": lose,
+    "alert of a job's own": lambda store: store.raise_alert(own_alert(), timeout=TIMEOUT),
+}
+VIEWS: dict[str, Callable[[Store], object]] = {
+    "runs": lambda store: store.recent_runs(limit=20),
+    "runs of a job": lambda store: store.recent_runs(limit=20, job_name="job_7"),
+    "failed runs": lambda store: store.recent_runs(limit=20, status="FAILED"),
+    "open runs": lambda store: store.recent_runs(limit=20, status="RUNNING"),
+    "good runs": lambda store: store.recent_runs(limit=20, status="SUCCESS"),
+    "runs of a group": lambda store: store.recent_runs(limit=20, error_group="TIMEOUT"),
+    "runs of a day": lambda store: store.recent_runs(limit=20, since=DAY),
+    "failed runs of a job": lambda store: store.recent_runs(
+        limit=20, job_name="job_7", status="FAILED", since=DAY
+    ),
+    "alerts": lambda store: store.recent_alerts(limit=20),
+    "alerts of a job": lambda store: store.recent_alerts(limit=20, job_name="job_7"),
+    "failure alerts": lambda store: store.recent_alerts(limit=20, alert_type="FAILED"),
+    "open alerts": lambda store: store.recent_alerts(limit=20, open_only=True),
+    "alerts of a day": lambda store: store.recent_alerts(limit=20, since=DAY),
+    "failures by group": lambda store: store.failures_by_group(since=DAY),
+    "failures of a job by group": lambda store: store.failures_by_group(
+        since=DAY, job_name="job_7"
+    ),
+    "failed runs with alerts": lambda store: store.failed_runs_with_alerts(limit=20),
+    "failed runs of a job with alerts": lambda store: store.failed_runs_with_alerts(
+        limit=20, job_name="job_7"
+    ),
+    "names of jobs": lambda store: store.job_names(),
+    "open runs of others": lambda store: store.foreign_open_runs(older_than=DAY),
+}
+
+
+@pytest.mark.parametrize("name", [*RUNS, *VIEWS])
+def test_what_the_store_sends_uses_an_index(
+    store: Store, sent: list[Sent], filled: str, name: str
+) -> None:
+    {**RUNS, **VIEWS}[name](store)
+
+    assert sent
+    for statement in sent:
+        assert_no_table_is_read_whole(filled, statement)
+
+
+@pytest.mark.parametrize("block", blocks("sql"), ids=["runs", "alerts", "groups", "join"])
+def test_what_operators_type_uses_an_index(filled: str, block: Any) -> None:
+    assert_no_table_is_read_whole(filled, Sent(block.text, None))
+
+
+def assert_no_table_is_read_whole(url: str, statement: Sent) -> None:
+    plan = explain(url, statement)
+    scans = [(node["Node Type"], node.get("Relation Name")) for node in nodes(plan)]
+    read_whole = [scan for scan in scans if scan[0] == "Seq Scan" and scan[1] in BIG]
+    assert not read_whole, f"{statement.sql}\n{json.dumps(plan, indent=1)}"
+
+
+def explain(url: str, statement: Sent) -> dict[str, Any]:
+    """The plan that the planner makes, the parameters known."""
+    with psycopg.connect(libpq(url), autocommit=True) as connection:
+        [[[found]]] = connection.execute(
+            f"explain (format json) {statement.sql}".encode(), statement.parameters
+        ).fetchall()
+    plan: dict[str, Any] = found["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from nodes(part)
+
+
+def libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
