@@ -94,7 +94,7 @@ def _site(server: PostgresAddress, *, runs: int, alerts: int) -> Iterator[Site]:
 
 
 def _side_by_side(empty: Site, filled: Site, *, rounds: int) -> list[dict[str, Any]]:
-    chance = random.Random(4)  # noqa: S311 - an order, no secret
+    chance = random.Random(4)
     batches = [_runs, *(_typed(*statement) for statement in _statements()), *map(_asked, VIEWS)]
     for site in (empty, filled):
         for batch in batches:
