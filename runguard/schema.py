@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._storage.tables import VERSION_TABLE, metadata
+from ._storage.indexes import metadata
+from ._storage.tables import VERSION_TABLE
 
 IncludeObject = Callable[[Any, "str | None", str, bool, Any], bool]
 

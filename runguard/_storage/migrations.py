@@ -30,8 +30,9 @@ from .catalog import find_tables
 from .connected import schema_version_of
 from .engines import make_sqlite_engine
 from .faults import reason_of, sqlstate_of
+from .indexes import metadata
 from .opening import check_engine, parse_url
-from .tables import SCHEMA_VERSION, VERSION_TABLE, metadata
+from .tables import SCHEMA_VERSION, VERSION_TABLE
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 SQLITE_WAIT_SECONDS: Final = 30

@@ -38,7 +38,7 @@ class PostgreSqlStore(ConnectedStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(attempt: Attempt) -> int:
-            row = attempt.connection.execute(sql.START, _parameters(run_values(run))).one()
+            row = attempt.connection.execute(sql.start(), _parameters(run_values(run))).one()
             self._attempts.note_backend(attempt.connection, row.backend_pid)
             run_id: int = row.id
             return run_id
@@ -48,11 +48,12 @@ class PostgreSqlStore(ConnectedStore):
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run: one statement, whether it raises an alert or not."""
         parameters = _ending_parameters(ending)
-        statement = sql.FINISH_FAILED
         if ending.failure is None:
-            statement = sql.FINISH_SUCCESS
+            statement = sql.finish_success()
         elif ending.alert is None:
-            statement = sql.FINISH_FAILED_QUIETLY
+            statement = sql.finish_failed_quietly()
+        else:
+            statement = sql.finish_failed()
 
         def work(attempt: Attempt) -> FinishedRun:
             row = attempt.connection.execute(statement, parameters).one_or_none()
@@ -64,7 +65,7 @@ class PostgreSqlStore(ConnectedStore):
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that never began: FAILED from the first moment, with its alert."""
-        statement = sql.RECORD_REFUSED_QUIETLY if ending.alert is None else sql.RECORD_REFUSED
+        statement = sql.record_refused_quietly() if ending.alert is None else sql.record_refused()
         parameters = {**_parameters(run_values(run)), **_ending_parameters(ending)}
 
         def work(attempt: Attempt) -> FinishedRun:
@@ -80,15 +81,16 @@ class PostgreSqlStore(ConnectedStore):
         start = _parameters(run_values(record.run), {"started_at": record.started_at})
 
         def work(attempt: Attempt) -> FinishedRun:
-            attempt.connection.execute(sql.REPLAY_START, start)
+            attempt.connection.execute(sql.replay_start(), start)
             ending = record.ending
             if ending is None:
                 return FinishedRun(recorded=True)
-            statement = sql.REPLAY_FAILED
             if ending.failure is None:
-                statement = sql.REPLAY_SUCCESS
+                statement = sql.replay_success()
             elif ending.alert is None:
-                statement = sql.REPLAY_FAILED_QUIETLY
+                statement = sql.replay_failed_quietly()
+            else:
+                statement = sql.replay_failed()
             end = {**_ending_parameters(ending), "in_finished_at": record.finished_at}
             row = attempt.connection.execute(statement, end).one_or_none()
             if row is None or row[0] is None:
@@ -101,7 +103,7 @@ class PostgreSqlStore(ConnectedStore):
         """Note that these runs are alive: one statement for all of them."""
         parameters = {"in_run_keys": list(keys)}
         self._attempts.run(
-            lambda attempt: attempt.connection.execute(sql.BEAT, parameters), timeout=timeout
+            lambda attempt: attempt.connection.execute(sql.beat(), parameters), timeout=timeout
         )
 
     def find_lost_runs(
@@ -109,9 +111,10 @@ class PostgreSqlStore(ConnectedStore):
     ) -> Sequence[LostRun]:
         """List open runs that were silent for longer; other programs' rows are none of ours."""
         parameters: dict[str, Any] = {"in_silent_for": silent_for, "in_limit": limit}
-        statement = sql.FIND_LOST
-        if job_name is not None:
-            statement = sql.FIND_LOST_OF_JOB
+        if job_name is None:
+            statement = sql.find_lost()
+        else:
+            statement = sql.find_lost_of_job()
             parameters["in_job_name"] = job_name
 
         def work(attempt: Attempt) -> Sequence[LostRun]:
@@ -131,7 +134,7 @@ class PostgreSqlStore(ConnectedStore):
         }
 
         def work(attempt: Attempt) -> FinishedRun:
-            row = attempt.connection.execute(sql.CLOSE_LOST, parameters).one()
+            row = attempt.connection.execute(sql.close_lost(), parameters).one()
             if row.run_id is None:
                 return FinishedRun(recorded=False)
             return _finished(row, ending)
@@ -143,10 +146,10 @@ class PostgreSqlStore(ConnectedStore):
         parameters = _alert_parameters(alert_draft)
 
         def work(attempt: Attempt) -> AlertVerdict:
-            row = attempt.connection.execute(sql.RAISE_ALERT, parameters).one()
+            row = attempt.connection.execute(sql.raise_alert(), parameters).one()
             if row.raised_id is None and attempt.answer_lost:
                 written = attempt.connection.execute(
-                    sql.READ_BACK_ALERT, parameters
+                    sql.read_back_alert(), parameters
                 ).scalar_one_or_none()
                 if written is not None:
                     return AlertVerdict(AlertOutcome.RAISED, written)
@@ -161,7 +164,7 @@ class PostgreSqlStore(ConnectedStore):
         parameters = {"in_job_name": job_name, "in_locked_by": owner, "in_ttl": ttl}
 
         def work(attempt: Attempt) -> Lease | LockHolder:
-            row = attempt.connection.execute(sql.ACQUIRE_LOCK, parameters).one_or_none()
+            row = attempt.connection.execute(sql.acquire_lock(), parameters).one_or_none()
             if row is None:  # inserted after our snapshot by one that we then waited for
                 return LockHolder(None, None)
             if row.fence is not None:
@@ -173,11 +176,11 @@ class PostgreSqlStore(ConnectedStore):
     def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
         """Extend the lease from now."""
         parameters = {**_lease_parameters(lease), "in_ttl": ttl}
-        return self._changes_a_row(sql.RENEW_LOCK, parameters, timeout=timeout)
+        return self._changes_a_row(sql.renew_lock(), parameters, timeout=timeout)
 
     def release_lock(self, lease: Lease, *, timeout: float) -> bool:
         """Let the lease expire now; the row stays, so the fence goes on from there."""
-        return self._changes_a_row(sql.RELEASE_LOCK, _lease_parameters(lease), timeout=timeout)
+        return self._changes_a_row(sql.release_lock(), _lease_parameters(lease), timeout=timeout)
 
     def _changes_a_row(
         self, statement: Executable, parameters: Mapping[str, Any], *, timeout: float
@@ -192,7 +195,7 @@ class PostgreSqlStore(ConnectedStore):
         if not attempt.answer_lost:
             return FinishedRun(recorded=False)
         parameters = {"in_run_key": ending.key}
-        row = attempt.connection.execute(sql.READ_BACK_RUN, parameters).one_or_none()
+        row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
         if row is None or row.status != ending.status:
             return FinishedRun(recorded=False)
         verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)

@@ -1,4 +1,4 @@
-"""The statements of the PostgreSQL store, built once: one for each intent.
+"""The statements of the PostgreSQL store: one for each intent, built once, when first needed.
 
 A failed run is closed, the cooldown asked and the alert written by the same statement, so there is
 no moment at which a killed client could leave one without the other.
@@ -7,6 +7,7 @@ no moment at which a killed client could leave one without the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -100,20 +101,26 @@ _STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (
 )
 
 # The base columns may belong to an installation without defaults, so each is given its value.
-START: Final = (
-    upsert(run_log)
-    .values(
-        {
-            **_NEW_RUN,
-            run_log.c.status: _RUNNING,
-            run_log.c.started_at: func.now(),
-            run_log.c.updated_at: func.now(),
-            **dict.fromkeys(_COUNTERS, literal_column("0")),
-        }
+
+
+@cache
+def start() -> Executable:
+    """Write the RUNNING row; a repeat finds its own."""
+    return (
+        upsert(run_log)
+        .values(
+            {
+                **_NEW_RUN,
+                run_log.c.status: _RUNNING,
+                run_log.c.started_at: func.now(),
+                run_log.c.updated_at: func.now(),
+                **dict.fromkeys(_COUNTERS, literal_column("0")),
+            }
+        )
+        .on_conflict_do_update(index_elements=[run_log.c.run_key], set_={"run_key": _RUN_KEY})
+        .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
     )
-    .on_conflict_do_update(index_elements=[run_log.c.run_key], set_={"run_key": _RUN_KEY})
-    .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
-)
+
 
 _SILENT: Final = (run_log.c.status == _RUNNING) & (
     func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at)
@@ -125,28 +132,43 @@ _JOBS_COUNTS: Final = (
     run_log.c.retry_count,
 )
 
-BEAT: Final = (
-    update(run_log)
-    .where(
-        run_log.c.run_key == any_(bindparam("in_run_keys", type_=ARRAY(Uuid()))),
-        run_log.c.status == _RUNNING,
+
+@cache
+def beat() -> Executable:
+    """Note that runs are alive."""
+    return (
+        update(run_log)
+        .where(
+            run_log.c.run_key == any_(bindparam("in_run_keys", type_=ARRAY(Uuid()))),
+            run_log.c.status == _RUNNING,
+        )
+        .values({run_log.c.heartbeat_at: func.now()})
     )
-    .values({run_log.c.heartbeat_at: func.now()})
-)
-FIND_LOST: Final = (
-    select(
-        run_log.c.id,
-        run_log.c.run_key,
-        run_log.c.job_name,
-        run_log.c.host,
-        run_log.c.pid,
-        func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at, type_=UtcDateTime()),
+
+
+@cache
+def find_lost() -> Select[Any]:
+    """List open runs of ours that were silent for too long."""
+    return (
+        select(
+            run_log.c.id,
+            run_log.c.run_key,
+            run_log.c.job_name,
+            run_log.c.host,
+            run_log.c.pid,
+            func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at, type_=UtcDateTime()),
+        )
+        .where(run_log.c.run_key.is_not(None), _SILENT)
+        .order_by(run_log.c.id)
+        .limit(bindparam("in_limit", type_=Integer()))
     )
-    .where(run_log.c.run_key.is_not(None), _SILENT)
-    .order_by(run_log.c.id)
-    .limit(bindparam("in_limit", type_=Integer()))
-)
-FIND_LOST_OF_JOB: Final = FIND_LOST.where(run_log.c.job_name == _given(run_log.c.job_name))
+
+
+@cache
+def find_lost_of_job() -> Select[Any]:
+    """The same for one job."""
+    return find_lost().where(run_log.c.job_name == _given(run_log.c.job_name))
+
 
 _SUCCEEDED: Final[dict[Column[Any], Any]] = {
     run_log.c.status: _SUCCESS,
@@ -236,7 +258,8 @@ def _finish_failed(ended: Mapping[Column[Any], Any]) -> Executable:
     return _verdict(claim, _write_alert(claim, ended_run), ended_run)
 
 
-def _close_lost() -> Executable:
+@cache
+def close_lost() -> Executable:
     """The end of a run that fell silent: as any failure, and its job's lock is freed with it."""
     silent_run = (
         select(run_log.c.id)
@@ -276,7 +299,9 @@ def _close_lost() -> Executable:
     return _verdict(claim, raised, ended).add_cte(freed)
 
 
-def _record_refused() -> Executable:
+@cache
+def record_refused() -> Executable:
+    """Write a run that never began: FAILED from the first moment, with its alert."""
     known = select(_ONE).select_from(run_log).where(run_log.c.run_key == _RUN_KEY)
     new_run = select(_ONE.label("one")).where(~exists(known)).cte("new_run")
     claim = claim_alert(new_run)
@@ -295,58 +320,102 @@ def _record_refused() -> Executable:
     return _verdict(claim, _write_alert(claim, ended), ended)
 
 
-def _raise_alert() -> Executable:
+@cache
+def raise_alert() -> Executable:
+    """Write an alert of a job's own if its cooldown allows."""
     known = select(_ONE).select_from(alert).where(alert.c.alert_key == _given(alert.c.alert_key))
     new_alert = select(_ONE.label("one")).where(~exists(known)).cte("new_alert")
     claim = claim_alert(new_alert)
     return _verdict(claim, _write_alert(claim, None), None)
 
 
-RECORD_REFUSED_QUIETLY: Final = (
-    upsert(run_log)
-    .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED, **_ENDED_NOW})
-    .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
-    .returning(run_log.c.id)
-)
-FINISH_SUCCESS: Final = _finish({**_SUCCEEDED, **_ENDED_NOW})
-FINISH_FAILED_QUIETLY: Final = _finish({**_EXCLUDED, **_ENDED_NOW})
-FINISH_FAILED: Final = _finish_failed(_ENDED_NOW)
-
-# The same for a record that comes late, with its host's times.
-REPLAY_START: Final = (
-    upsert(run_log)
-    .values(
-        {
-            **_NEW_RUN,
-            run_log.c.status: _RUNNING,
-            run_log.c.started_at: _given(run_log.c.started_at),
-            run_log.c.updated_at: func.now(),
-            run_log.c.clock: literal_column("'host'"),
-            **dict.fromkeys(_COUNTERS, literal_column("0")),
-        }
+@cache
+def record_refused_quietly() -> Executable:
+    """Write a run that never began, without an alert."""
+    return (
+        upsert(run_log)
+        .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED, **_ENDED_NOW})
+        .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+        .returning(run_log.c.id)
     )
-    .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
-)
-REPLAY_SUCCESS: Final = _finish({**_SUCCEEDED, **_ENDED_THEN})
-REPLAY_FAILED_QUIETLY: Final = _finish({**_EXCLUDED, **_ENDED_THEN})
-REPLAY_FAILED: Final = _finish_failed(_ENDED_THEN)
 
-CLOSE_LOST: Final = _close_lost()
-RECORD_REFUSED: Final = _record_refused()
-RAISE_ALERT: Final = _raise_alert()
 
-READ_BACK_RUN: Final = (
-    select(
-        run_log.c.id.label("run_id"),
-        run_log.c.status,
-        run_log.c.alert_outcome,
-        alert.c.id.label("raised_id"),
-        run_log.c.covered_by,
+@cache
+def finish_success() -> Executable:
+    """End a run that went well."""
+    return _finish({**_SUCCEEDED, **_ENDED_NOW})
+
+
+@cache
+def finish_failed_quietly() -> Executable:
+    """End a failed run that raises no alert."""
+    return _finish({**_EXCLUDED, **_ENDED_NOW})
+
+
+@cache
+def finish_failed() -> Executable:
+    """End a failed run, ask the cooldown, write the alert."""
+    return _finish_failed(_ENDED_NOW)
+
+
+@cache
+def replay_start() -> Executable:
+    """Write the RUNNING row of a record that comes late, with its host's times."""
+    return (
+        upsert(run_log)
+        .values(
+            {
+                **_NEW_RUN,
+                run_log.c.status: _RUNNING,
+                run_log.c.started_at: _given(run_log.c.started_at),
+                run_log.c.updated_at: func.now(),
+                run_log.c.clock: literal_column("'host'"),
+                **dict.fromkeys(_COUNTERS, literal_column("0")),
+            }
+        )
+        .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
     )
-    .select_from(run_log.outerjoin(alert, alert.c.alert_key == run_log.c.run_key))
-    .where(run_log.c.run_key == _RUN_KEY)
-)
-READ_BACK_ALERT: Final = select(alert.c.id).where(alert.c.alert_key == _given(alert.c.alert_key))
+
+
+@cache
+def replay_success() -> Executable:
+    """End such a run that went well."""
+    return _finish({**_SUCCEEDED, **_ENDED_THEN})
+
+
+@cache
+def replay_failed_quietly() -> Executable:
+    """End such a failed run that raises no alert."""
+    return _finish({**_EXCLUDED, **_ENDED_THEN})
+
+
+@cache
+def replay_failed() -> Executable:
+    """End such a failed run, and write its alert if the cooldown allows now."""
+    return _finish_failed(_ENDED_THEN)
+
+
+@cache
+def read_back_run() -> Executable:
+    """Read what became of a run whose answer was lost."""
+    return (
+        select(
+            run_log.c.id.label("run_id"),
+            run_log.c.status,
+            run_log.c.alert_outcome,
+            alert.c.id.label("raised_id"),
+            run_log.c.covered_by,
+        )
+        .select_from(run_log.outerjoin(alert, alert.c.alert_key == run_log.c.run_key))
+        .where(run_log.c.run_key == _RUN_KEY)
+    )
+
+
+@cache
+def read_back_alert() -> Executable:
+    """Find an alert whose answer was lost."""
+    return select(alert.c.id).where(alert.c.alert_key == _given(alert.c.alert_key))
+
 
 # A lease is judged by clock_timestamp(): now() is when the statement began, before it waited.
 _CLOCK: Final = func.clock_timestamp()
@@ -354,7 +423,9 @@ _OWNER: Final = _given(job_lock.c.locked_by)
 _LOCK_EXPIRES: Final = _CLOCK + bindparam("in_ttl", type_=Interval(native=True))
 
 
-def _acquire() -> Executable:
+@cache
+def acquire_lock() -> Executable:
+    """Take a lock that is free, expired or ours; else say who holds it."""
     job_name = _given(job_lock.c.job_name)
     taken = (
         upsert(job_lock)
@@ -402,16 +473,25 @@ _OUR_LEASE: Final = (
     & (job_lock.c.fence == _given(job_lock.c.fence))
     & (job_lock.c.lock_expires_at > _CLOCK)
 )
-ACQUIRE_LOCK: Final = _acquire()
-RENEW_LOCK: Final = (
-    update(job_lock)
-    .where(_OUR_LEASE)
-    .values({job_lock.c.lock_expires_at: _LOCK_EXPIRES})
-    .returning(job_lock.c.fence)
-)
-RELEASE_LOCK: Final = (
-    update(job_lock)
-    .where(_OUR_LEASE)
-    .values({job_lock.c.lock_expires_at: _CLOCK})
-    .returning(job_lock.c.fence)
-)
+
+
+@cache
+def renew_lock() -> Executable:
+    """Extend our lease from now."""
+    return (
+        update(job_lock)
+        .where(_OUR_LEASE)
+        .values({job_lock.c.lock_expires_at: _LOCK_EXPIRES})
+        .returning(job_lock.c.fence)
+    )
+
+
+@cache
+def release_lock() -> Executable:
+    """Let our lease expire now; the row stays, and its fence."""
+    return (
+        update(job_lock)
+        .where(_OUR_LEASE)
+        .values({job_lock.c.lock_expires_at: _CLOCK})
+        .returning(job_lock.c.fence)
+    )

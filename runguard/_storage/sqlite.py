@@ -47,9 +47,10 @@ from .._models import (
 )
 from .connected import READ_TIMEOUT_SECONDS, ConnectedStore, schema_version_of
 from .engines import Attempt, Attempts
+from .indexes import metadata
 from .rows import FAILURE_COLUMNS, counter_values, failure_values, run_values
 from .sqlite_cooldown import raise_if_allowed
-from .tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, metadata, run_log
+from .tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, run_log
 from .types import db_now, db_now_plus
 
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
 `alert` and `job_lock` may belong to an installation that was there before us, so every
-constraint here is on a column of ours.
+constraint here is on a column of ours. What only making or comparing a schema needs stands in
+`indexes`, so that no run loads it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Index,
     Integer,
     MetaData,
     Table,
     Text,
     Uuid,
-    cast,
     false,
-    text,
 )
 from sqlalchemy.sql.schema import Identity
 
@@ -76,7 +74,6 @@ run_log = Table(
         "alert_outcome in ('raised','suppressed','excluded','none')", name="alert_outcome"
     ),
     comment=MADE_BY_US,
-    sqlite_autoincrement=True,
 )
 
 alert = Table(
@@ -98,7 +95,6 @@ alert = Table(
     Column("resolved_at", UtcDateTime),
     Column("resolved_by", Text),
     comment=MADE_BY_US,
-    sqlite_autoincrement=True,
 )
 
 job_lock = Table(
@@ -122,41 +118,3 @@ alert_cooldown = Table(
     Column("last_alert_at", UtcDateTime, nullable=False),
     comment=MADE_BY_US,
 )
-
-# Our name stands in front, so that no index of an adopted table is taken for ours or ours for it.
-Index("runguard_run_log_run_key", run_log.c.run_key, unique=True)
-Index("runguard_run_log_started_at", run_log.c.started_at)
-Index("runguard_run_log_job_started_at", run_log.c.job_name, run_log.c.started_at)
-Index(
-    "runguard_run_log_failed_started_at",
-    run_log.c.started_at,
-    postgresql_where=run_log.c.status == text("'FAILED'"),
-    sqlite_where=run_log.c.status == text("'FAILED'"),
-)
-Index(
-    "runguard_run_log_running",
-    run_log.c.job_name,
-    postgresql_where=run_log.c.status == text("'RUNNING'"),
-    sqlite_where=run_log.c.status == text("'RUNNING'"),
-)
-Index("runguard_alert_alert_key", alert.c.alert_key, unique=True)
-Index("runguard_alert_created_at", alert.c.created_at)
-Index(
-    "runguard_alert_cooldown_key",
-    alert.c.source_type,
-    alert.c.source_id,
-    alert.c.alert_type,
-    alert.c.created_at,
-)
-# What operators join and filter by, by hand. SQLite spells the same expressions differently, and
-# an embedded file does not need them.
-Index("runguard_run_log_id_text", cast(run_log.c.id, Text)).ddl_if(dialect="postgresql")
-Index("runguard_alert_detail_run_id", text("(detail ->> 'run_id')"), _table=alert).ddl_if(
-    dialect="postgresql"
-)
-Index(
-    "runguard_alert_detail_error_group",
-    text("(detail ->> 'error_group')"),
-    alert.c.created_at,
-    _table=alert,
-).ddl_if(dialect="postgresql")

@@ -18,7 +18,8 @@ from runguard import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from runguard._errors import SchemaConflict
 from runguard._storage import migrations
 from runguard._storage.engines import make_sqlite_engine
-from runguard._storage.tables import SCHEMA_VERSION, VERSION_TABLE, metadata
+from runguard._storage.indexes import metadata
+from runguard._storage.tables import SCHEMA_VERSION, VERSION_TABLE
 from runguard._storage.whole import WholeSqliteStore as SqliteStore
 
 if TYPE_CHECKING:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = {
     "alembic",
@@ -22,18 +27,27 @@ HEAVY = {
 }
 
 
-def modules_after(statement: str) -> set[str]:
-    """The top-level modules that a fresh interpreter holds after the statement."""
-    code = f"import sys\n{statement}\nprint(*sys.modules)"
+def modules_after(statement: str, **environ: str) -> set[str]:
+    """The modules that a fresh interpreter holds after the statement."""
     done = subprocess.run(
         # Isolated, so that no .pth file or setting of this environment imports for us.
-        [sys.executable, "-I", "-c", code],
+        [sys.executable, "-I", "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **environ},
     )
     assert done.returncode == 0, done.stderr
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
+
+
+def modules_of_a_run(database_url: str, spool: Path) -> set[str]:
+    """The modules that are there after a run, be its store there or not."""
+    return modules_after(
+        "import runguard\nwith runguard.run_scope('job'): pass",
+        RUNGUARD_DATABASE_URL=database_url,
+        RUNGUARD_SPOOL_DIR=str(spool),
+    )
 
 
 def test_importing_runguard_loads_none_of_its_dependencies() -> None:
@@ -55,3 +69,19 @@ def test_decorating_a_function_loads_none_of_them_either() -> None:
 @pytest.mark.parametrize("module", sorted(HEAVY))
 def test_each_of_them_would_be_noticed(module: str) -> None:
     assert module in modules_after(f"import {module}")
+
+
+def test_a_run_on_one_database_loads_nothing_of_the_other(
+    migrated_pg_url: str, tmp_path: Path
+) -> None:
+    loaded = modules_of_a_run(migrated_pg_url, tmp_path)
+
+    assert "psycopg" in loaded
+    assert not {name for name in loaded if "sqlite" in name}
+
+
+def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
+    loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
+
+    assert "runguard._storage.sqlite" in loaded
+    assert loaded & {"runguard._records", "runguard._storage.views", "alembic", "psycopg"} == set()
