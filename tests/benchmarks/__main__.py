@@ -1,0 +1,69 @@
+"""Runs the benchmarks: `python -m tests.benchmarks`, or `make bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import machine, reporting
+from .effort import FULL, QUICK
+from .servers import server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .effort import Effort
+
+SCENARIOS = ("single",)
+FOLDER = Path("build/bench")
+
+
+def main(arguments: Sequence[str] | None = None, *, effort: Effort | None = None) -> int:
+    """Run the scenarios one after another; returns 0 whatever was found."""
+    options = _parser().parse_args(arguments)
+    effort = effort or (QUICK if options.quick else FULL)
+    folder: Path = options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = []
+    begun = time.monotonic()
+    with server() as started:
+        with started.connect() as connection:
+            server_version = connection.execute("show server_version").fetchone()[0]
+        shape, versions = machine.shape(), machine.versions(server_version)
+        if not options.json:
+            reporting.print_header(shape, versions, sys.stdout)
+        for scenario in options.only or SCENARIOS:
+            _say(f"{scenario} …", begun)
+            for section in import_module(f"{__package__}.{scenario}").measure(started, effort):
+                _say(section.title, begun)
+                sections.append(section)
+                if not options.json:
+                    reporting.print_section(section, sys.stdout)
+    found = reporting.as_json(shape, versions, effort.name, sections)
+    path = reporting.write_json(found, folder)
+    if options.json:
+        print(json.dumps(found))
+    _say(f"written: {path}", begun)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a first look, in about a minute")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=str(SCENARIOS))
+    parser.add_argument("--out", type=Path, default=FOLDER, help=f"default: {FOLDER}")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    return parser
+
+
+def _say(text: str, begun: float) -> None:
+    print(f"[{time.monotonic() - begun:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
