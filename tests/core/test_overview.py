@@ -1,0 +1,191 @@
+"""How a job stands, judged from its last runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runguard._overview import (
+    JobState,
+    describe,
+    is_flapping,
+    is_stuck,
+    loudness,
+    percentile,
+    state_of,
+    worst_first,
+)
+from runguard._records import JobOverview, RunCell
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def cells(statuses: str, seconds: float = 1) -> list[RunCell]:
+    """Runs a minute apart, the newest first: S and F ended, R runs, X is another program's word."""
+    words = {"S": "SUCCESS", "F": "FAILED", "R": "RUNNING", "X": "CANCELLED"}
+    return [
+        RunCell(
+            id=100 - number,
+            status=words[status],
+            error_group="TIMEOUT" if status == "F" else None,
+            started_at=NOON - number * timedelta(minutes=1),
+            finished_at=None
+            if status == "R"
+            else NOON - number * timedelta(minutes=1) + timedelta(seconds=seconds),
+        )
+        for number, status in enumerate(statuses)
+    ]
+
+
+def job(statuses: str = "S", name: str = "job", seconds: float = 1, **facts: Any) -> JobOverview:
+    return describe(name, cells(statuses, seconds), **facts)
+
+
+def ago(minutes: float) -> datetime:
+    return NOON - timedelta(minutes=minutes)
+
+
+def test_a_job_without_runs_has_nothing_to_tell() -> None:
+    nothing = job("")
+
+    assert (nothing.finished, nothing.median_seconds, nothing.p95_seconds) == (0, None, None)
+    assert (nothing.failing_since, nothing.last_success_at, nothing.severity) == (None, None, None)
+    assert state_of(nothing) is JobState.UNKNOWN
+
+
+def test_it_fails_since_the_oldest_failure_after_the_last_success() -> None:
+    failing = job("RFFSF")
+
+    assert failing.failing_since == ago(2)
+    assert failing.last_success_at == ago(3) + SECOND
+
+
+def test_it_fails_since_the_whole_strip_where_that_shows_no_success() -> None:
+    assert job("FFF").failing_since == ago(2)
+    assert job("FFF", last_success_at=ago(90)).last_success_at == ago(90)
+
+
+def test_it_does_not_fail_once_it_has_succeeded() -> None:
+    assert job("SFF").failing_since is None
+    assert job("RSFF").failing_since is None
+
+
+def test_what_another_program_calls_its_runs_is_neither_success_nor_failure() -> None:
+    strange = job("XFXS")
+
+    assert (strange.finished, strange.succeeded) == (2, 1)
+    assert strange.failing_since == ago(1)
+
+
+def test_durations_are_those_of_runs_that_ended() -> None:
+    runs = [
+        RunCell(1, "SUCCESS", None, NOON, NOON + timedelta(seconds=seconds))
+        for seconds in range(1, 21)
+    ]
+    told = describe("job", [*cells("R"), *runs])
+
+    assert (told.median_seconds, told.p95_seconds) == (10.5, 19)
+
+
+def test_a_clock_that_went_back_makes_no_negative_duration() -> None:
+    back = RunCell(1, "SUCCESS", None, NOON, NOON - SECOND)
+
+    assert describe("job", [back]).median_seconds == 0
+
+
+def test_the_loudest_open_alert_counts() -> None:
+    alerts = {"low": 2, "high": 1, "DEAFENING": 4}
+
+    assert (job("F", open_alerts=alerts).open_alerts, job(open_alerts=alerts).severity) == (
+        7,
+        "high",
+    )
+    assert loudness("DEAFENING") == loudness(None) == 0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ("F", JobState.FAILING),
+        ("RF", JobState.FAILING),
+        ("XF", JobState.FAILING),
+        ("S", JobState.OK),
+        ("SF", JobState.OK),
+        ("SFSFS", JobState.FLAPPING),
+        ("X", JobState.UNKNOWN),
+    ],
+)
+def test_the_state_is_one_word(statuses: str, state: JobState) -> None:
+    assert state_of(job(statuses)) is state
+
+
+def test_what_runs_and_did_well_is_running() -> None:
+    assert state_of(job("RS", running=1, running_since=NOON)) is JobState.RUNNING
+    assert state_of(job("R", running=1, running_since=NOON)) is JobState.RUNNING
+
+
+def test_going_to_and_fro_is_flapping() -> None:
+    assert is_flapping(job("SFSF"))
+    assert not is_flapping(job("SFFS"))
+
+
+def test_a_run_is_stuck_when_it_takes_three_times_what_is_usual() -> None:
+    usual = job("RSS", seconds=100, running=1, running_since=ago(5))
+
+    assert not is_stuck(usual, now=NOON)
+    assert is_stuck(usual, now=NOON + SECOND)
+    assert state_of(usual, now=NOON + SECOND) is JobState.STUCK
+    assert state_of(usual) is JobState.RUNNING
+
+
+def test_quick_jobs_get_a_minute_before_they_are_stuck() -> None:
+    quick = job("RSS", running=1, running_since=ago(1))
+
+    assert not is_stuck(quick, now=NOON)
+    assert is_stuck(quick, now=NOON + SECOND)
+
+
+def test_nobody_knows_whether_a_first_run_is_stuck() -> None:
+    assert not is_stuck(job("R", running=1, running_since=ago(9999)), now=NOON)
+
+
+def test_the_worst_comes_first() -> None:
+    jobs = [
+        job("S", "b fine"),
+        job("RS", "stuck", running=1, running_since=ago(60)),
+        job("F", "quiet"),
+        job("S", "a fine"),
+        job("F", "medium", open_alerts={"medium": 1}),
+        job("F", "loud", open_alerts={"high": 1}),
+        job("S", "mended", open_alerts={"high": 5}),
+    ]
+
+    assert [one.job_name for one in worst_first(jobs, now=NOON)] == [
+        *("loud", "medium", "quiet", "stuck"),
+        *("a fine", "b fine", "mended"),
+    ]
+    assert worst_first(jobs)[3].job_name == "a fine"
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted), st.integers(1, 100))
+def test_a_percentile_is_one_of_the_values_and_bounds_its_share(
+    values: list[float], percent: int
+) -> None:
+    found = percentile(values, percent)
+
+    assert found in values
+    assert sum(value <= found for value in values) * 100 >= percent * len(values)  # type: ignore[operator]
+
+
+@given(st.lists(st.text("SFRX", max_size=6), max_size=8))
+def test_no_job_is_lost_in_the_order(strips: list[str]) -> None:
+    jobs = [job(strip, name=str(number)) for number, strip in enumerate(strips)]
+
+    ordered = worst_first(jobs, now=NOON)
+
+    assert sorted(one.job_name for one in ordered) == sorted(one.job_name for one in jobs)
