@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, executing, playing, pruning, reading, reaping, spooling
+from . import database, doctor, executing, playing, pruning, reading, reaping, serving, spooling
 from .options import help_end
 from .output import say
 
@@ -84,6 +84,13 @@ app.command(
     )
 )(pruning.prune)
 
+app.command(
+    epilog=help_end(
+        "runguard web",
+        "runguard web --port 0 --read-only",
+        "runguard web --host 0.0.0.0 --token-file /etc/runguard/token",
+    )
+)(serving.web)
 app.command("exec", cls=executing.ExecCommand, epilog=executing.EPILOG)(executing.execute)
 
 spool = typer.Typer(
