@@ -131,7 +131,9 @@ def slow_changes(table: Table, found: FoundTable) -> list[str]:
 
 def removals(table: Table, found: FoundTable) -> list[str]:
     """Return the statements that take back what adoption added; its own columns stay."""
-    statements = [f"DROP INDEX {name}" for name in found.indexes if name.startswith("runguard_")]
+    statements = [
+        f"DROP INDEX IF EXISTS {name}" for name in found.indexes if name.startswith("runguard_")
+    ]
     actions = [
         f"DROP COLUMN {name}"
         for name, column in found.columns.items()

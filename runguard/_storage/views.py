@@ -72,6 +72,8 @@ class Views(ConnectedStore):
             query = query.where(FAILED_RUN, run_log.c.error_group == error_group)
         if status == "FAILED":
             query = query.where(FAILED_RUN)
+        elif status == "RUNNING":
+            query = query.where(OPEN_RUN)
         elif status is not None:
             query = query.where(run_log.c.status == status)
         if since is not None:

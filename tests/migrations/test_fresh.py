@@ -181,7 +181,8 @@ def test_the_database_that_is_not_there_is_unavailable() -> None:
 
 
 def test_check_asks_for_an_upgrade_where_there_is_no_schema(database: Database) -> None:
-    with pytest.raises(SchemaOutOfDate, match="found no runguard schema, needed version 0001"):
+    needed = f"found no runguard schema, needed version {SCHEMA_VERSION}"
+    with pytest.raises(SchemaOutOfDate, match=needed):
         migrations.check(database.url)
 
 
