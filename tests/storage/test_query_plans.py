@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,6 +141,40 @@ def test_what_the_store_sends_uses_an_index(
 @pytest.mark.parametrize("block", blocks("sql"), ids=["runs", "alerts", "groups", "join"])
 def test_what_operators_type_uses_an_index(filled: str, block: Any) -> None:
     assert_no_table_is_read_whole(filled, Sent(block.text, None))
+
+
+def test_no_statement_reads_a_table_whole_however_often_it_is_sent(
+    store: Store, filled: str
+) -> None:
+    """A statement that is prepared gets a plan for all parameters after five times."""
+    with psycopg.connect(libpq(filled), autocommit=True) as connection:
+        before = whole_reads(connection)
+        for work in (*RUNS.values(), *VIEWS.values()):
+            for _ in range(8):
+                work(store)
+        store.close()
+
+        await_no_other_session(connection)
+        assert whole_reads(connection) == before
+
+
+def whole_reads(connection: psycopg.Connection) -> list[tuple[Any, ...]]:
+    connection.execute("select pg_stat_clear_snapshot()")
+    return connection.execute(
+        "select relname, seq_scan from pg_stat_user_tables where relname = any(%s) order by 1",
+        [list(BIG)],
+    ).fetchall()
+
+
+def await_no_other_session(connection: psycopg.Connection) -> None:
+    """A session tells what it has read at its end."""
+    deadline = time.monotonic() + 60
+    while connection.execute(
+        "select from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    ).fetchall():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def assert_no_table_is_read_whole(url: str, statement: Sent) -> None:
