@@ -20,6 +20,7 @@ LAYERS = {
         "_evidence",
         "_evidence_text",
         "_exceptions",
+        "_explaining",
         "_overview",
         "_ports",
         "_redaction",

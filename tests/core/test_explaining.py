@@ -1,0 +1,399 @@
+"""Why a run ended as it did, in sentences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runguard import _reaping
+from runguard._errors import JobLockActive
+from runguard._explaining import (
+    LOST_TYPE,
+    Mention,
+    Standing,
+    Topic,
+    explain,
+    plain,
+    spoken,
+    standing_of,
+)
+from runguard._models import LockHolder, lock_owner
+from runguard._records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+KEY = UUID("0195533f-6c00-7000-8000-000000000001")
+ALERT = AlertRecord(
+    id=812,
+    source_type="run_log",
+    source_id="sync:TIMEOUT",
+    alert_type="FAILED",
+    severity="high",
+    title="sync failed: timed out",
+    message="timed out",
+    detail={},
+    review_status="AUTO",
+    resolved=False,
+    created_at=NOON - timedelta(minutes=10),
+)
+RUN = RunRecord(
+    id=7,
+    run_key=KEY,
+    job_name="sync",
+    trigger_type="SCHEDULER",
+    status="FAILED",
+    started_at=NOON - timedelta(minutes=5),
+    finished_at=NOON - timedelta(minutes=4),
+    total_records=0,
+    changed_records=0,
+    created_alerts=0,
+    retry_count=0,
+    error_group="TIMEOUT",
+    http_status_code=None,
+    error_type="TimeoutError",
+    error_message="timed out",
+    error_location="job.py:7 in pull",
+    matched_by="text: 'timed out'",
+    alert_outcome="suppressed",
+    covered_by=812,
+    cooldown_seconds=1800,
+    host="host-1",
+    pid=4711,
+)
+DETAILS = RunDetails(
+    run=RUN,
+    updated_at=NOON - timedelta(minutes=4),
+    heartbeat_at=None,
+    lost_at=None,
+    clock=None,
+    alert=ALERT,
+    cooldown=CooldownState("TIMEOUT", 812, ALERT.created_at, NOON + timedelta(minutes=20), 14),
+    previous_success=None,
+    recovered=None,
+    before=None,
+    after=None,
+    around=(),
+)
+
+
+def details(*, run: dict[str, Any] | None = None, **facts: Any) -> RunDetails:
+    return replace(DETAILS, run=replace(RUN, **(run or {})), **facts)
+
+
+def cell(minutes: float, status: str = "SUCCESS", number: int = 9) -> RunCell:
+    started_at = NOON + timedelta(minutes=minutes)
+    group = "TIMEOUT" if status == "FAILED" else None
+    ended_at = None if status == "RUNNING" else started_at + timedelta(seconds=1)
+    return RunCell(number, status, group, started_at, ended_at)
+
+
+def said(topic: Topic, told: RunDetails) -> str:
+    return " ".join(sentence.text() for sentence in explain(told, now=NOON).about(topic))
+
+
+def headline(told: RunDetails) -> str:
+    return explain(told, now=NOON).headline.text()
+
+
+@pytest.mark.parametrize(
+    ("matched_by", "words"),
+    [
+        ("text: 'timed out'", "because the text reads 'timed out'."),
+        ("no rule matched", "because neither the exception, what stands behind it"),
+        ("own rule 2", "because rule 2 of your own, in configure(rules=…), matched."),
+        (
+            "behind it (2): status_code = 503 of httpx.HTTPStatusError",
+            "status_code = 503 of httpx.HTTPStatusError, 2 steps behind the exception itself",
+        ),
+        ("behind it (1): own rule 1", "matched, 1 step behind"),
+        ("text: job_lock active", "the job's lock is held (job_lock active)"),
+        ("no heartbeat for 0:05:00", "nothing was heard of it for 0:05:00"),
+        ("--timeout", "longer than --timeout"),
+        ("type TimeoutError, a timeout", "because type TimeoutError, a timeout."),
+        (None, "the row says so"),
+    ],
+)
+def test_the_group_has_a_reason(matched_by: str | None, words: str) -> None:
+    text = said(Topic.GROUP, details(run={"matched_by": matched_by}))
+
+    assert text.startswith("TIMEOUT, because ")
+    assert words in text
+
+
+def test_a_suppressed_failure_names_the_alert_that_covers_it() -> None:
+    text = said(Topic.ALERT, DETAILS)
+
+    assert "It raised no alert: alert 812 of 2026-03-01 11:50:00 UTC stands for it too" in text
+    assert "within the cooldown of 30 minutes" in text
+    assert "Nobody has resolved it" in text
+
+
+def test_a_covering_alert_that_was_deleted_is_told_as_such() -> None:
+    assert "alert 812 stood for it too, and has been deleted since" in said(
+        Topic.ALERT, details(alert=None)
+    )
+
+
+def test_a_covering_alert_that_nobody_saw_is_told_as_such() -> None:
+    told = details(alert=None, run={"covered_by": None})
+
+    assert "TIMEOUT of sync had alerted already, within the cooldown" in said(Topic.ALERT, told)
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ({"alert_outcome": "raised"}, "It raised alert 812: there was none for TIMEOUT of sync"),
+        ({"alert_outcome": "raised", "cooldown_seconds": 0}, "the cooldown is switched off"),
+        ({"alert_outcome": "raised", "cooldown_seconds": None}, "It raised alert 812."),
+        ({"alert_outcome": "excluded"}, "on purpose"),
+        ({"alert_outcome": "none"}, "It is told of by alert 812."),
+    ],
+)
+def test_every_outcome_has_its_reason(run: dict[str, Any], words: str) -> None:
+    assert words in said(Topic.ALERT, details(run=run))
+
+
+def test_a_failure_without_any_alert_says_so() -> None:
+    told = details(alert=None, run={"alert_outcome": "none", "covered_by": None})
+
+    assert said(Topic.ALERT, told) == "It raised no alert."
+
+
+def test_who_resolved_the_alert_is_told() -> None:
+    resolved = replace(ALERT, resolved=True, resolved_by="Kim", resolved_at=NOON)
+
+    assert "resolved by Kim at 2026-03-01 12:00:00 UTC." in said(
+        Topic.ALERT, details(alert=resolved)
+    )
+
+
+def test_the_cooldown_says_until_when_and_for_how_many() -> None:
+    text = said(Topic.COOLDOWN, DETAILS)
+
+    assert "TIMEOUT of sync is quiet until 2026-03-01 12:20:00 UTC (for 20 minutes)" in text
+    assert "alert 812 covers 14 failures beside the one that raised it" in text
+
+
+def test_a_cooldown_that_is_over_says_that_the_next_one_alerts() -> None:
+    over = replace(DETAILS.cooldown, quiet_until=None, covered=0)  # type: ignore[type-var]
+    text = said(Topic.COOLDOWN, details(cooldown=over))
+
+    assert "the next TIMEOUT of sync alerts" in text
+    assert "covers no other failure" in text
+
+
+def test_the_cooldown_of_a_later_alert_is_told_apart() -> None:
+    later = replace(DETAILS.cooldown, alert_id=900)  # type: ignore[type-var]
+
+    assert "alert 900, the newest of this group, covers" in said(
+        Topic.COOLDOWN, details(cooldown=later)
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "standing", "words"),
+    [
+        ({}, Standing.STILL_FAILING, "it has not run again since"),
+        ({"after": cell(1, "FAILED")}, Standing.STILL_FAILING, "it is still failing"),
+        ({"after": cell(1, "RUNNING")}, Standing.STILL_FAILING, "a later run is under way"),
+        (
+            {"after": cell(1, "FAILED"), "recovered": cell(2)},
+            Standing.RECOVERED,
+            "it has succeeded since",
+        ),
+    ],
+)
+def test_the_headline_says_whether_it_is_still_broken(
+    facts: dict[str, Any], standing: Standing, words: str
+) -> None:
+    told = details(**facts)
+
+    assert standing_of(told) is standing
+    assert headline(told).startswith(
+        "sync failed at 2026-03-01 11:56:00 UTC, after 1 minute: TIMEOUT; "
+    )
+    assert words in headline(told)
+
+
+def test_the_previous_success_and_the_recovery_are_mentioned_with_their_times() -> None:
+    told = details(previous_success=cell(-65), recovered=cell(55, number=11))
+    text = said(Topic.HISTORY, told)
+
+    assert "The last success before it was run 9 of 2026-03-01 10:55:00 UTC, 1 hour earlier" in text
+    assert "It succeeded again with run 11 of 2026-03-01 12:55:00 UTC, 1 hour later" in text
+
+
+def test_a_job_that_never_succeeded_is_told_as_such() -> None:
+    assert "first run of its job" in said(Topic.HISTORY, DETAILS)
+    assert "No success is known before it" in said(
+        Topic.HISTORY, details(before=cell(-9, "FAILED"))
+    )
+
+
+def test_a_lock_conflict_names_the_holder_and_the_lease() -> None:
+    owner = lock_owner("worker-3", 99, KEY)
+    refusal = JobLockActive("sync", LockHolder(owner, NOON + timedelta(minutes=15)))
+    told = details(run={"error_group": "LOCK_CONFLICT", "error_message": str(refusal)})
+
+    assert said(Topic.LOCK, told) == (
+        "The job's lock was held by host worker-3, pid 99, its lease valid until"
+        " 2026-03-01 12:15:00 UTC; the body did not run."
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("job_lock active: sync is held by another run until unknown", "held by another run; the"),
+        ("job_lock active", "held by another run, so"),
+        (None, "held by another run, so"),
+    ],
+)
+def test_a_lock_conflict_without_a_holder_is_told_all_the_same(
+    message: str | None, words: str
+) -> None:
+    told = details(run={"error_group": "LOCK_CONFLICT", "error_message": message})
+
+    assert words in said(Topic.LOCK, told)
+
+
+def test_a_lost_run_is_told_with_its_process_and_its_silence() -> None:
+    told = details(
+        run={"error_type": LOST_TYPE, "error_group": "UNKNOWN"},
+        heartbeat_at=NOON - timedelta(minutes=9),
+        lost_at=NOON - timedelta(minutes=4),
+    )
+
+    assert said(Topic.LOST, told) == (
+        "It is lost: its process on host-1, pid 4711, died, or hangs, silent since"
+        " 2026-03-01 11:51:00 UTC. It was declared lost at 2026-03-01 11:56:00 UTC."
+    )
+
+
+def test_a_run_that_came_back_is_told_apart_from_a_lost_one() -> None:
+    told = details(run={"status": "SUCCESS", "error_type": None}, lost_at=NOON)
+
+    assert "its process came back" in said(Topic.LOST, told)
+    assert "the open alert 812" in said(Topic.ALERT, told)
+
+
+def test_a_lost_run_has_the_type_that_the_reaper_gives_it() -> None:
+    assert LOST_TYPE == _reaping.LOST
+
+
+def test_a_running_run_says_since_when_and_whether_it_lives() -> None:
+    told = details(
+        run={"status": "RUNNING", "finished_at": None, "error_group": None},
+        heartbeat_at=NOON - timedelta(seconds=12),
+        alert=None,
+    )
+
+    assert headline(told) == "sync is running, for 5 minutes now."
+    assert "11:59:48 UTC, 12 seconds ago" in said(Topic.RECORD, told)
+    assert explain(told, now=NOON).about(Topic.GROUP) == ()
+
+
+def test_a_row_of_another_program_is_explained_as_far_as_it_goes() -> None:
+    nothing = dict.fromkeys(
+        (
+            *("run_key", "error_group", "matched_by", "alert_outcome", "covered_by", "host", "pid"),
+            *("cooldown_seconds", "error_type", "error_location", "started_at", "finished_at"),
+        )
+    )
+    told = details(run=nothing, alert=None, cooldown=None)
+
+    assert headline(told) == "sync failed: of no known group; it has not run again since."
+    assert "another program wrote this row" in said(Topic.GROUP, told)
+    assert "Another program wrote this row" in said(Topic.RECORD, told)
+    assert "It has no start" in said(Topic.HISTORY, told)
+
+
+def test_a_status_of_another_program_is_not_judged() -> None:
+    told = details(run={"status": "CANCELLED", "run_key": None})
+
+    assert standing_of(told) is Standing.UNKNOWN
+    assert headline(told) == "sync is CANCELLED, a status of another program."
+
+
+def test_a_replayed_run_says_whose_times_it_has() -> None:
+    assert "with its host's own times" in said(Topic.RECORD, details(clock="host"))
+
+
+def test_times_and_mentions_are_parts_that_an_edge_may_show_in_its_own_manner() -> None:
+    [alert] = explain(DETAILS, now=NOON).about(Topic.ALERT)
+
+    assert Mention("alert", 812) in alert.parts
+    assert ALERT.created_at in alert.parts
+    assert "alert 812 of 11:50 stands" in alert.text(lambda instant: f"{instant:%H:%M}")
+
+
+def test_as_json_it_is_plain_text_in_utc() -> None:
+    told = plain(explain(DETAILS, now=NOON))
+
+    assert (told["run_id"], told["standing"]) == (7, "still failing")
+    assert told["reasons"][0] == {
+        "topic": "group",
+        "text": "TIMEOUT, because the text reads 'timed out'.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-5, "less than a second"),
+        (0.2, "less than a second"),
+        (1, "1 second"),
+        (61, "1 minute 1 second"),
+        (3600, "1 hour"),
+        (86_400 * 2 + 5, "2 days"),
+        (86_400 * 2 + 7200 + 60, "2 days 2 hours"),
+    ],
+)
+def test_a_length_of_time_is_spoken_in_two_units(seconds: float, words: str) -> None:
+    assert spoken(timedelta(seconds=seconds)) == words
+
+
+_TEXTS = st.none() | st.text(max_size=20) | st.sampled_from(["FAILED", "RUNNING", "SUCCESS"])
+_TIMES = st.none() | st.just(NOON)
+
+
+@given(
+    run=st.fixed_dictionaries(
+        {
+            "status": st.sampled_from(["FAILED", "RUNNING", "SUCCESS", "x"]),
+            "run_key": st.none() | st.just(KEY),
+            "error_group": st.none() | st.sampled_from(["TIMEOUT", "LOCK_CONFLICT", "x"]),
+            "matched_by": _TEXTS,
+            "error_message": _TEXTS,
+            "error_type": st.none() | st.just(LOST_TYPE),
+            "alert_outcome": st.none() | st.sampled_from(["raised", "suppressed", "none", "x"]),
+            "covered_by": st.none() | st.just(1),
+            "cooldown_seconds": st.none() | st.integers(0, 9999),
+            "started_at": _TIMES,
+            "finished_at": _TIMES,
+        }
+    ),
+    facts=st.fixed_dictionaries(
+        {
+            "heartbeat_at": _TIMES,
+            "lost_at": _TIMES,
+            "alert": st.none() | st.just(ALERT),
+            "cooldown": st.none() | st.just(DETAILS.cooldown),
+            "recovered": st.none() | st.just(cell(1)),
+            "after": st.none() | st.just(cell(1, "FAILED")),
+        }
+    ),
+)
+def test_whatever_a_row_holds_every_sentence_is_whole(
+    run: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    explanation = explain(details(run=run, **facts), now=NOON)
+
+    assert explanation.headline.text().endswith(".")
+    assert [s.text() for s in explanation.reasons if not s.text().endswith(".")] == []
