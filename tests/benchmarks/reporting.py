@@ -113,7 +113,7 @@ def times(spread: Spread) -> str:
 
 def _console(out: TextIO) -> Console:
     # Wide enough for every table, wherever it is written to.
-    return Console(file=out, width=120, highlight=False)
+    return Console(file=out, width=130, highlight=False)
 
 
 def _text(cell: Cell) -> str:

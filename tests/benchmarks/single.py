@@ -1,66 +1,46 @@
-"""One run at a time: what each way of recording it costs, side by side.
-
-Every group is one comparison with its own yardstick: a process has one runguard, so what is
-configured differently cannot take turns within one group.
-"""
+"""One run at a time: what each way of recording it costs, side by side."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import create_engine
 
-from tests.support.protocol import ProtocolProxy
-
-from .contenders import by_hand, core, with_runguard
-from .contenders.kinds import KINDS, Kind
-from .measuring import Comparison, Contender, compare, peak_kib
-from .reporting import Section, Target, milliseconds, times
+from . import side_by_side
+from .contenders import by_hand, by_hand_sqlite, core, peers, with_runguard
+from .contenders.kinds import KINDS
 from .servers import database, runguard_on
+from .side_by_side import Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import ExitStack
 
     from tests.support.postgres import PostgresAddress
 
+    from .contenders.kinds import Kind
     from .effort import Effort
-
-COLUMNS = (
-    *("", "wall ms (p10-p90)", "× by hand (p10-p90)", "CPU ms", "× CPU"),
-    *("peak KiB", "statements", "round trips"),
-)
-
-Build = Callable[[str, Kind, ExitStack], "Sequence[Contender]"]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What one run sends, counted at the protocol."""
-
-    statements: float
-    trips: float
+    from .measuring import Contender
+    from .reporting import Section
 
 
 def measure(server: PostgresAddress, effort: Effort) -> Iterator[Section]:
-    """The default configuration on a direct connection, then the same with preparing off."""
+    """The default configuration on a direct connection; preparing off; SQLite."""
+    for group in (DIRECT, PREPARING_OFF):
+        for kind in KINDS:
+            with database(server) as url:
+                yield side_by_side.measure(url, group, kind, effort)
     for kind in KINDS:
-        yield compared(
-            server, effort, kind, direct, scenario="single", where="PostgreSQL", bound=1.35
-        )
-    for kind in KINDS:
-        yield compared(
-            server, effort, kind, preparing_off,
-            scenario="single", where="PostgreSQL, preparing off", bound=1.6,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the disk that the server has
+            url = f"sqlite:///{Path(folder) / 'runguard.db'}"
+            yield side_by_side.measure(url, SQLITE, kind, effort)
 
 
-def direct(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
-    """Everything that can take turns on one server."""
+def everything(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
+    """All that can take turns on one server."""
     stack.enter_context(runguard_on(url))
     loop = asyncio.new_event_loop()
     stack.callback(loop.close)
@@ -72,103 +52,42 @@ def direct(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
         with_runguard.decorator(kind),
         with_runguard.block(kind),
         with_runguard.async_block(loop, kind),
+        *peers.cronwatch(url, kind, stack),
+        *peers.sentry(kind, stack),
     ]
 
 
-def preparing_off(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
-    """The default configuration as it is where a pooler forbids to prepare."""
+def unprepared(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
+    """runguard as it is where a pooler forbids to prepare, but on a direct connection."""
     stack.enter_context(runguard_on(url, prepares=False))
+    return [*hands(url, kind, stack), with_runguard.decorator(kind), with_runguard.block(kind)]
+
+
+def on_a_file(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
+    """SQLite: a file of runguard's, which the hand-written one shares, and one of the peer's."""
+    stack.enter_context(runguard_on(url))
+    ours = [with_runguard.decorator(kind), with_runguard.block(kind)]
+    ours[0].timed(1)  # makes the file and its tables
+    connection = by_hand_sqlite.connect(url)
+    stack.callback(connection.close)
     return [
-        *hands(url, kind, stack),
-        with_runguard.decorator(kind),
-        with_runguard.block(kind),
+        by_hand_sqlite.contender(connection, kind),
+        *ours,
+        *peers.cronwatch(url, kind, stack),
     ]
 
 
-def hands(url: str, kind: Kind, stack: ExitStack, *, may_prepare: bool = True) -> list[Contender]:
+def hands(url: str, kind: Kind, stack: ExitStack) -> list[Contender]:
     """The yardstick, and beside it the same with prepared statements."""
     ways = {by_hand.UNPREPARED: False, by_hand.PREPARED: True}
     return [
         by_hand.contender(stack.enter_context(by_hand.connect(url, prepared=prepared)), kind, name)
         for name, prepared in ways.items()
-        if may_prepare or not prepared
     ]
 
 
-def compared(
-    server: PostgresAddress,
-    effort: Effort,
-    kind: Kind,
-    build: Build,
-    *,
-    scenario: str,
-    where: str,
-    bound: float,
-) -> Section:
-    """Measure one group on a database of its own, then count what its runs send."""
-    with database(server) as url:
-        with contextlib.ExitStack() as stack:
-            contenders = build(url, kind, stack)
-            found = compare(contenders, rounds=effort.rounds, batch=effort.batch)
-            peaks = {contender.name: peak_kib(contender) for contender in contenders}
-        counts = _counted(url, kind, build, runs=effort.counted_runs)
-    section = Section(scenario, f"One {kind}, on {where}", COLUMNS)
-    _fill(section, found, peaks, counts, kind=kind, where=where)
-    section.targets += [
-        Target(
-            f"{kind}, {where}: {name} against {by_hand.UNPREPARED}",
-            found.ratio(name, by_hand.UNPREPARED).median,
-            bound,
-        )
-        for name in found.rounds
-        if name in (with_runguard.DECORATOR, with_runguard.BLOCK)
-    ]
-    return section
-
-
-def _counted(url: str, kind: Kind, build: Build, *, runs: int) -> dict[str, Counts]:
-    """Statements and round trips of one run, once everything is connected and prepared."""
-    counts = {}
-    with ProtocolProxy(url) as proxy, contextlib.ExitStack() as stack:
-        for contender in build(proxy.url, kind, stack):
-            contender.timed(10)
-            with proxy.counting() as traffic:
-                contender.timed(runs)
-            counts[contender.name] = Counts(len(traffic.statements) / runs, traffic.trips / runs)
-    return counts
-
-
-def _fill(
-    section: Section,
-    found: Comparison,
-    peaks: dict[str, float],
-    counts: dict[str, Counts],
-    *,
-    kind: Kind,
-    where: str,
-) -> None:
-    for name in found.rounds:
-        wall, cpu = found.wall_ms(name), found.cpu_ms(name)
-        ratio = found.ratio(name, by_hand.UNPREPARED)
-        cpu_ratio = found.cpu_ratio(name, by_hand.UNPREPARED)
-        section.rows.append(
-            (
-                *(name, milliseconds(wall), times(ratio), f"{cpu.median:.2f}"),
-                *(f"{cpu_ratio.median:.2f}", f"{peaks[name]:.1f}"),
-                *(counts[name].statements, counts[name].trips),
-            )
-        )
-        section.records.append(
-            {
-                "contender": name,
-                "kind": kind,
-                "where": where,
-                "wall_ms": wall._asdict(),
-                "ratio": ratio._asdict(),
-                "cpu_ms": cpu._asdict(),
-                "cpu_ratio": cpu_ratio._asdict(),
-                "peak_kib": peaks[name],
-                "statements": counts[name].statements,
-                "round_trips": counts[name].trips,
-            }
-        )
+DIRECT = Group("single", "PostgreSQL", everything, by_hand.UNPREPARED, bound=1.35, peer_bound=2.2)
+PREPARING_OFF = Group(
+    "single", "PostgreSQL, preparing off", unprepared, by_hand.UNPREPARED, bound=1.6
+)
+SQLITE = Group("single", "SQLite", on_a_file, by_hand_sqlite.NAME, peer_bound=1.0, counts=False)

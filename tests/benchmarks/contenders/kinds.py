@@ -14,7 +14,7 @@ _numbers = count(1)
 def job_name(kind: Kind, contender: str) -> str:
     """A job of its own for each alerting failure, so that its key is fresh; else the same one."""
     if kind == "failure that alerts":
-        return f"{contender} {next(_numbers)}"
+        return f"{contender}-{next(_numbers)}"
     return contender
 
 
