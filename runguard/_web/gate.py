@@ -31,6 +31,7 @@ LOGIN: Final = "/login"
 LOGOUT: Final = "/logout"
 HEALTH: Final = "/health"
 STATIC: Final = "/static/"
+SESSION: Final = "/api/v1/session"
 
 _SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 _BROWSER_HEADERS: Final = ("origin", "sec-fetch-site", "cookie")
@@ -90,6 +91,7 @@ class Gate:
         if path.startswith(STATIC):
             return None
         visitor = self._identify(request, sender)
+        sender.is_for_a_browser = path == SESSION or not path.startswith("/api/")
         if visitor is None:
             return await self._ask_who(request)
         if request.method not in _SAFE_METHODS:
@@ -342,6 +344,7 @@ class _Sender:
         self._send = send
         self.started = False
         self.visit_cookie: str | None = None
+        self.is_for_a_browser = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -349,8 +352,7 @@ class _Sender:
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
-            is_page = headers.get("content-type", "").startswith("text/html")
-            if self.visit_cookie is not None and is_page:
+            if self.visit_cookie is not None and self.is_for_a_browser:
                 headers.append("set-cookie", self.visit_cookie)
         await self._send(message)
 
