@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
     and_,
     bindparam,
     distinct,
@@ -165,14 +166,8 @@ class Views(ConnectedStore):
         ]
 
     def job_names(self) -> Sequence[str]:
-        """List every job that ever ran, one look into the index for each."""
-        first = select(func.min(run_log.c.job_name).label("job_name")).cte("name", recursive=True)
-        following = (
-            select(func.min(run_log.c.job_name))
-            .where(run_log.c.job_name > first.c.job_name)
-            .scalar_subquery()
-        )
-        names = first.union_all(select(following).where(first.c.job_name.is_not(None)))
+        """List every job that ever ran."""
+        names = every_job()
         query = select(names.c.job_name).where(names.c.job_name.is_not(None))
         return [name for (name,) in self._rows(query)]
 
@@ -236,6 +231,17 @@ class Views(ConnectedStore):
         return self._attempts.run(
             lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
         )
+
+
+def every_job() -> CTE:
+    """The names of all jobs, one look into the index for each, and one NULL after them."""
+    first = select(func.min(run_log.c.job_name).label("job_name")).cte("name", recursive=True)
+    following = (
+        select(func.min(run_log.c.job_name))
+        .where(run_log.c.job_name > first.c.job_name)
+        .scalar_subquery()
+    )
+    return first.union_all(select(following).where(first.c.job_name.is_not(None)))
 
 
 def storable(text: str) -> str:

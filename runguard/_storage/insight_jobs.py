@@ -1,0 +1,201 @@
+"""How jobs do: the overview, failures over time, durations, the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from .._errors import ConfigurationError
+from .._overview import describe, ended_at
+from .._records import FailureBucket, JobOverview, LockState, RunCell
+from .insight_terms import (
+    CELL_COLUMNS,
+    FAILURE_ALERT,
+    RUN_PLACE,
+    first_success,
+    in_order,
+    job_and_group,
+    keys_of,
+    of_job,
+    speaks_sqlite,
+)
+from .tables import alert, job_lock, run_log
+from .types import db_now
+from .views import FAILED_RUN, OPEN_RUN, Views, every_job, storable
+
+GLANCES_BACK: Final = 200  # runs of a job that are searched for a success, for the overview
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class JobInsight(Views):
+    """The answers about jobs."""
+
+    def overview(self, *, strip: int, job_name: str | None = None) -> Sequence[JobOverview]:
+        """Describe every job, or one, by its last `strip` runs."""
+        strips = self._strips(strip, job_name)
+        successes = self._last_successes(
+            name
+            for name, cells in strips.items()
+            if len(cells) == strip and all(cell.status != "SUCCESS" for cell in cells)
+        )
+        alerts = self._open_alerts(job_name)
+        running = self._running(job_name)
+        return [
+            describe(
+                name,
+                cells,
+                last_success_at=successes.get(name),
+                open_alerts=alerts.get(name),
+                running=running.get(name, (0, None))[0],
+                running_since=running.get(name, (0, None))[1],
+            )
+            for name, cells in strips.items()
+        ]
+
+    def failure_buckets(
+        self, *, since: datetime, bucket: timedelta, job_name: str | None = None
+    ) -> Sequence[FailureBucket]:
+        """Count failures by group in stretches of time; only stretches with failures appear."""
+        seconds = round(bucket.total_seconds())
+        if seconds < 1 or timedelta(seconds=seconds) != bucket:
+            raise ConfigurationError(f"bucket: expected whole seconds, found {bucket}")
+        number = self._epoch_of(run_log.c.started_at) // literal_column(str(seconds), BigInteger())
+        query = (
+            select(number.label("number"), run_log.c.error_group, func.count())
+            .where(FAILED_RUN, run_log.c.started_at >= since)
+            .group_by(literal_column("1"), run_log.c.error_group)
+            .order_by(literal_column("1"), run_log.c.error_group)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == storable(job_name))
+        return [
+            FailureBucket(_EPOCH + timedelta(seconds=number * seconds), group, failures)
+            for number, group, failures in self._rows(query)
+        ]
+
+    def last_runs(self, job_name: str, *, limit: int) -> Sequence[RunCell]:
+        """List a job's last runs for a chart."""
+        query = in_order(
+            select(*CELL_COLUMNS).where(of_job(job_name)), RUN_PLACE, ascending=False
+        ).limit(limit)
+        return [RunCell(*row) for row in self._rows(query)]
+
+    def lock_state(self, job_name: str) -> LockState | None:
+        """Tell who holds, or last held, the job's lock."""
+        held = job_lock.c.lock_expires_at > db_now()
+        columns = (job_lock.c[name] for name in LockState.__slots__ if name != "held")
+        query = select(*columns, held).where(job_lock.c.job_name == storable(job_name))
+        rows = self._rows(query)
+        return LockState(*rows[0]) if rows else None
+
+    def _strips(self, strip: int, job_name: str | None) -> dict[str, list[RunCell]]:
+        """Read the last runs of each job, in one statement."""
+        if job_name is not None:
+            cells = self.last_runs(job_name, limit=strip)
+            return {job_name: list(cells)} if cells else {}
+        strips: dict[str, list[RunCell]] = {}
+        for name, *cell in self._rows(self._last_of_each(strip)):
+            cells_of_job = strips.setdefault(name, [])
+            if cell[0] is not None:
+                cells_of_job.append(RunCell(*cell))
+        return strips
+
+    def _last_of_each(self, strip: int) -> Select[Any]:
+        names = every_job()
+        last = in_order(
+            select(*CELL_COLUMNS).where(
+                run_log.c.job_name == names.c.job_name, run_log.c.started_at.is_not(None)
+            ),
+            RUN_PLACE,
+            ascending=False,
+        ).limit(strip)
+        if speaks_sqlite(
+            self.engine
+        ):  # it has no LATERAL, and reads the list of ids anew for each name
+            ids = last.with_only_columns(run_log.c.id).correlate(names)
+            joined = names.outerjoin(run_log, run_log.c.id.in_(ids))
+            order = (names.c.job_name, *(place.desc() for place in RUN_PLACE))
+            query = select(names.c.job_name, *CELL_COLUMNS).order_by(*order)
+            return query.select_from(joined).where(names.c.job_name.is_not(None))
+        cells = last.lateral("cell")
+        return (
+            select(names.c.job_name, *cells.c)
+            .select_from(names.outerjoin(cells, true()))
+            .where(names.c.job_name.is_not(None))
+        )
+
+    def _last_successes(self, job_names: Iterable[str]) -> dict[str, datetime | None]:
+        """Look further back for those whose strip shows no success."""
+        names = list(job_names)
+        if not names:
+            return {}
+        if speaks_sqlite(self.engine):
+            queries = {
+                name: first_success(of_job(name), ascending=False, within=GLANCES_BACK)
+                for name in names
+            }
+            rows: Sequence[Any] = [
+                (name, *row) for name, query in queries.items() for row in self._rows(query)
+            ]
+        else:
+            given = bindparam("names", names, type_=ARRAY(Text()))
+            asked = func.unnest(given).table_valued("job_name", name="asked").render_derived()
+            of_asked = and_(
+                run_log.c.job_name == asked.c.job_name, run_log.c.started_at.is_not(None)
+            )
+            success = first_success(
+                of_asked, ascending=False, within=GLANCES_BACK, correlated=asked
+            ).lateral("success")
+            rows = self._rows(
+                select(asked.c.job_name, *success.c).select_from(asked.join(success, true()))
+            )
+        return {name: ended_at(RunCell(*cell)) for name, *cell in rows}
+
+    def _open_alerts(self, job_name: str | None) -> dict[str, dict[str, int]]:
+        """Count unresolved failure alerts by job and severity."""
+        query = (
+            select(alert.c.source_id, alert.c.severity, func.count())
+            .where(FAILURE_ALERT, alert.c.resolved.is_not(True))
+            .group_by(alert.c.source_id, alert.c.severity)
+        )
+        if job_name is not None:
+            query = query.where(alert.c.source_id.in_(keys_of(job_name)))
+        counts: dict[str, dict[str, int]] = {}
+        for source_id, severity, count in self._rows(query):
+            if (key := job_and_group(source_id)) is not None:
+                of_this_job = counts.setdefault(key[0], {})
+                of_this_job[severity] = of_this_job.get(severity, 0) + count
+        return counts
+
+    def _running(self, job_name: str | None) -> dict[str, tuple[int, datetime | None]]:
+        started_at = run_log.c.started_at
+        query = (
+            select(run_log.c.job_name, func.count(), func.min(started_at, type_=started_at.type))
+            .where(OPEN_RUN)
+            .group_by(run_log.c.job_name)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == storable(job_name))
+        return {name: (count, since) for name, count, since in self._rows(query)}
+
+    def _epoch_of(self, column: Column[Any]) -> ColumnElement[int]:
+        if speaks_sqlite(self.engine):
+            return cast(func.strftime("%s", column), BigInteger)
+        return cast(func.floor(func.date_part("epoch", column)), BigInteger)
