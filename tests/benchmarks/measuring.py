@@ -7,27 +7,42 @@ median over all rounds of (contender's median in the round / baseline's median i
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import statistics
 import time
 import tracemalloc
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 ALLOCATION_RUNS = 20
+NOTHING = contextlib.nullcontext()
+
+
+class Timed(Protocol):
+    """Does `count` runs and returns what each took, in nanoseconds.
+
+    What has to be prepared is done before `around` is entered.
+    """
+
+    def __call__(
+        self, count: int, around: AbstractContextManager[object] = NOTHING, /
+    ) -> list[int]:
+        """Do the runs."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to record a run. `timed(n)` does n runs and returns what each took, in ns."""
+    """One way to record a run."""
 
     name: str
-    timed: Callable[[int], list[int]]
+    timed: Timed
 
 
 class Spread(NamedTuple):
@@ -86,44 +101,60 @@ def compare(
         for _ in range(rounds):
             for contender in order.sample(contenders, len(contenders)):
                 gc.collect()
-                before = time.process_time_ns()
-                times = contender.timed(batch)
-                used = time.process_time_ns() - before
-                comparison.rounds[contender.name].append(times)
-                comparison.cpu[contender.name].append(used / batch)
+                clock = _CpuClock()
+                comparison.rounds[contender.name].append(contender.timed(batch, clock))
+                comparison.cpu[contender.name].append(clock.used / batch)
     finally:
         gc.unfreeze()
     return comparison
 
 
+class _CpuClock:
+    """The CPU time of the block, in nanoseconds, in all threads of this process."""
+
+    used = 0
+
+    def __enter__(self) -> None:
+        self.used = -time.process_time_ns()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.used += time.process_time_ns()
+
+
 def peak_kib(contender: Contender) -> float:
     """The most memory that Python objects of one run hold at a time, in KiB; the median of some."""
-    peaks = []
+    peaks: list[float] = []
+
+    @contextlib.contextmanager
+    def noting_the_peak() -> Iterator[None]:
+        gc.collect()
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        yield
+        peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1024)
+
     tracemalloc.start()
     try:
         contender.timed(2)
         for _ in range(ALLOCATION_RUNS):
-            gc.collect()
-            tracemalloc.reset_peak()
-            before, _ = tracemalloc.get_traced_memory()
-            contender.timed(1)
-            peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1024)
+            contender.timed(1, noting_the_peak())
     finally:
         tracemalloc.stop()
     return statistics.median(peaks)
 
 
-def repeated(prepare: Callable[[], Callable[[], object]]) -> Callable[[int], list[int]]:
+def repeated(prepare: Callable[[], Callable[[], object]]) -> Timed:
     """Time what `prepare` returns, run by run; preparing itself is not timed."""
 
-    def timed(count: int) -> list[int]:
+    def timed(count: int, around: AbstractContextManager[object] = NOTHING, /) -> list[int]:
         runs = [prepare() for _ in range(count)]
         clock = time.perf_counter_ns
         times = []
-        for run in runs:
-            begun = clock()
-            run()
-            times.append(clock() - begun)
+        with around:
+            for run in runs:
+                begun = clock()
+                run()
+                times.append(clock() - begun)
         return times
 
     return timed
@@ -131,20 +162,26 @@ def repeated(prepare: Callable[[], Callable[[], object]]) -> Callable[[int], lis
 
 def repeated_in_loop(
     loop: asyncio.AbstractEventLoop, prepare: Callable[[], Callable[[], Awaitable[object]]]
-) -> Callable[[int], list[int]]:
+) -> Timed:
     """The same for coroutines, inside a loop that is already running when the clock starts."""
 
-    async def one_by_one(count: int) -> list[int]:
-        runs = [prepare() for _ in range(count)]
+    async def one_by_one(
+        runs: list[Callable[[], Awaitable[object]]], around: AbstractContextManager[object]
+    ) -> list[int]:
         clock = time.perf_counter_ns
         times = []
-        for run in runs:
-            begun = clock()
-            await run()
-            times.append(clock() - begun)
+        with around:
+            for run in runs:
+                begun = clock()
+                await run()
+                times.append(clock() - begun)
         return times
 
-    return lambda count: loop.run_until_complete(one_by_one(count))
+    def timed(count: int, around: AbstractContextManager[object] = NOTHING, /) -> list[int]:
+        runs = [prepare() for _ in range(count)]
+        return loop.run_until_complete(one_by_one(runs, around))
+
+    return timed
 
 
 def ratios(contender: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Spread:

@@ -15,6 +15,10 @@ from .measuring import Comparison, Contender, compare, peak_kib
 from .reporting import Section, Target, milliseconds, times
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.protocol import Traffic
+
     from .contenders.kinds import Kind
     from .effort import Effort
 
@@ -93,13 +97,27 @@ def _counted(url: str, group: Group, kind: Kind, *, runs: int) -> dict[str, dict
     with ProtocolProxy(url) as proxy, contextlib.ExitStack() as stack:
         for contender in group.build(proxy.url, kind, stack):
             contender.timed(10)
-            with proxy.counting() as traffic:
-                contender.timed(runs)
+            traffic = _count(contender, proxy, runs)
             counts[contender.name] = {
                 "statements": len(traffic.statements) / runs,
                 "round_trips": traffic.trips / runs,
             }
     return counts
+
+
+def _count(contender: Contender, proxy: ProtocolProxy, runs: int) -> Traffic:
+    traffics = []
+
+    @contextlib.contextmanager
+    def counting() -> Iterator[None]:
+        with proxy.counting() as traffic:
+            traffics.append(traffic)
+            yield
+        with proxy.counting():  # what comes later belongs to another
+            pass
+
+    contender.timed(runs, counting())
+    return traffics[0]
 
 
 def _targets(found: Comparison, group: Group, kind: Kind) -> list[Target]:
