@@ -49,7 +49,8 @@ LONGEST_TEXT: Final = 1000
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION: Final = re.compile(r"([1-9]\d{0,6})([smhdw])")
-_CURSOR: Final = re.compile(r"(-?\d{1,17})\.(\d{1,19})")
+_LONGER: Final = re.compile(r"([1-9]\d{0,6})([mhdw])")
+_PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\d{1,19})")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -75,7 +76,7 @@ class JobAnswer:
 
 @dataclass(frozen=True, slots=True)
 class RunsAnswer:
-    """One page of runs. `older` and `newer` are cursors for the pages next to it, or null."""
+    """One page of runs. `older` and `newer` ask, as `page`, for those next to it, or are null."""
 
     runs: tuple[RunRecord, ...]
     older: str | None
@@ -84,7 +85,7 @@ class RunsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AlertsAnswer:
-    """One page of alerts. `following` and `preceding` are cursors, or null."""
+    """One page of alerts. `following` and `preceding` ask, as `page`, for those next to it."""
 
     alerts: tuple[AlertRecord, ...]
     following: str | None
@@ -158,19 +159,21 @@ def routes() -> list[BaseRoute]:
     ]
 
 
-def cursor_text(cursor: Cursor | None) -> str | None:
-    """Return a cursor as it stands in a URL: microseconds since the epoch, and the row's id."""
+def place_text(direction: str, cursor: Cursor | None) -> str | None:
+    """Return where a page goes on, as it stands in a URL; None where it does not."""
     if cursor is None:
         return None
-    return f"{(cursor.instant - _EPOCH) // timedelta(microseconds=1)}.{cursor.id}"
+    since_epoch = (cursor.instant - _EPOCH) // timedelta(microseconds=1)
+    return f"{direction}.{since_epoch}.{cursor.id}"
 
 
-def read_cursor(text: str) -> Cursor:
-    """Read what `cursor_text` wrote."""
-    found = _CURSOR.fullmatch(text)
-    if found is None or int(found[2]) > LARGEST_ID:
-        raise ValueError("a cursor of an earlier answer")
-    return Cursor(_within(_EPOCH + timedelta(microseconds=int(found[1]))), int(found[2]))
+def read_place(text: str, *directions: str) -> dict[str, Cursor]:
+    """Read what `place_text` wrote: the direction, and from where."""
+    found = _PLACE.fullmatch(text)
+    if found is None or found[1] not in directions or int(found[3]) > LARGEST_ID:
+        raise ValueError(f"the `{'` or `'.join(directions)}` of an earlier answer")
+    instant = _within(_EPOCH + timedelta(microseconds=int(found[2])))
+    return {found[1]: Cursor(instant, int(found[3]))}
 
 
 def plain(value: Any) -> Any:
@@ -212,7 +215,7 @@ def _describe(request: Request) -> Response:
 
 
 def _query_of(request: Request, parameters: Iterable[Parameter]) -> dict[str, Any]:
-    """Read the query; what is empty was not asked for.
+    """Read the query.
 
     Raises:
         Problem: a name is unknown or twice there, or a value cannot be read.
@@ -229,11 +232,9 @@ def _query_of(request: Request, parameters: Iterable[Parameter]) -> dict[str, An
             )
         if name in asked:
             raise Problem(422, f"{name}: expected one value, found more", remedy="Send one.")
-        if not text:
-            continue
         try:
             asked[name] = known[name].read(text)
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise Problem(
                 422, f"{name}: expected {error}, found {text!r}", remedy="Correct the value."
             ) from None
@@ -260,13 +261,13 @@ def _number(least: int, most: int) -> tuple[Callable[[str], int], dict[str, Any]
 
 
 def _text(text: str) -> str:
-    if "\0" in text or len(text) > LONGEST_TEXT or not _is_unicode(text):
-        raise ValueError(f"a text of at most {LONGEST_TEXT} characters, none of them NUL")
+    if not 1 <= len(text) <= LONGEST_TEXT or "\0" in text or not _is_unicode(text):
+        raise ValueError(f"a text of 1 to {LONGEST_TEXT} characters, none of them NUL")
     return text
 
 
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
+def _duration(text: str, form: re.Pattern[str] = _DURATION) -> timedelta:
+    found = form.fullmatch(text)
     if found is None:
         raise ValueError("a duration such as 90m, 24h or 7d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
@@ -286,9 +287,8 @@ def _moment(text: str) -> datetime | timedelta:
 
 
 def _within(instant: datetime) -> datetime:
-    if not _EARLIEST <= instant <= _LATEST:
-        raise ValueError("a time between the years 1900 and 2200")
-    return instant.astimezone(UTC)
+    """Keep a time where every database can go; no run is older."""
+    return min(max(instant, _EARLIEST), _LATEST).astimezone(UTC)
 
 
 def _is_unicode(text: str) -> bool:
@@ -299,8 +299,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-_SHORT_TEXT: Final[Mapping[str, Any]] = {"type": "string", "maxLength": LONGEST_TEXT}
-_CURSOR_SCHEMA: Final[Mapping[str, Any]] = {"type": "string", "pattern": f"^{_CURSOR.pattern}$"}
+_SHORT_TEXT: Final[Mapping[str, Any]] = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": LONGEST_TEXT,
+    "pattern": r"^[^\x00]*$",
+}
 _MOMENT_SCHEMA: Final[Mapping[str, Any]] = {
     "anyOf": [
         {"type": "string", "format": "date-time"},
@@ -316,16 +320,23 @@ _JOB: Final = Parameter("job", _text, _SHORT_TEXT, "Only this job.")
 _GROUP: Final = Parameter("group", *_word_of(*ErrorGroup), "Only failures of this group.")
 
 
+def _page_parameter(*directions: str) -> Parameter:
+    pattern = f"^({'|'.join(directions)})\\.-?\\d{{1,16}}\\.\\d{{1,18}}$"
+    return Parameter(
+        "page",
+        lambda text: read_place(text, *directions),
+        {"type": "string", "pattern": pattern},
+        f"The `{'` or the `'.join(directions)}` of an earlier answer; the filters must be its own.",
+    )
+
+
 def _moments(asked: dict[str, Any], now: Callable[[], datetime]) -> dict[str, Any]:
     """Put times in the place of durations."""
     lengths = {name for name in ("since", "until") if isinstance(asked.get(name), timedelta)}
     if lengths:
         clock = now()
         for name in lengths:
-            try:
-                asked[name] = _within(clock - asked[name])
-            except (ValueError, OverflowError) as error:
-                raise Problem(422, f"{name}: expected {error}", remedy="Ask for less.") from None
+            asked[name] = _within(clock - min(asked[name], clock - _EARLIEST))
     return asked
 
 
@@ -358,9 +369,9 @@ def no_such_job(store: Store, name: str) -> Problem:
 
 
 def _runs(request: Request, asked: dict[str, Any]) -> RunsAnswer:
-    _one_direction(asked, "older_than", "newer_than")
     store = _store_of(request)
     _moments(asked, store.now)
+    place: dict[str, Cursor] = asked.get("page", {})
     page = store.run_page(
         RunFilter(
             job_name=asked.get("job"),
@@ -371,10 +382,10 @@ def _runs(request: Request, asked: dict[str, Any]) -> RunsAnswer:
             until=asked.get("until"),
         ),
         limit=asked.get("limit", 50),
-        older_than=asked.get("older_than"),
-        newer_than=asked.get("newer_than"),
+        older_than=place.get("older"),
+        newer_than=place.get("newer"),
     )
-    return RunsAnswer(page.runs, cursor_text(page.older), cursor_text(page.newer))
+    return RunsAnswer(page.runs, place_text("older", page.older), place_text("newer", page.newer))
 
 
 def _run(request: Request, _asked: dict[str, Any]) -> RunDetails:
@@ -391,9 +402,9 @@ def _run(request: Request, _asked: dict[str, Any]) -> RunDetails:
 
 
 def _alerts(request: Request, asked: dict[str, Any]) -> AlertsAnswer:
-    _one_direction(asked, "following", "preceding")
     store = _store_of(request)
     _moments(asked, store.now)
+    place: dict[str, Cursor] = asked.get("page", {})
     page = store.alert_page(
         AlertFilter(
             job_name=asked.get("job"),
@@ -407,10 +418,14 @@ def _alerts(request: Request, asked: dict[str, Any]) -> AlertsAnswer:
         ),
         limit=asked.get("limit", 50),
         order=AlertOrder(asked.get("order", AlertOrder.NEWEST)),
-        following=asked.get("following"),
-        preceding=asked.get("preceding"),
+        following=place.get("following"),
+        preceding=place.get("preceding"),
     )
-    return AlertsAnswer(page.alerts, cursor_text(page.following), cursor_text(page.preceding))
+    return AlertsAnswer(
+        page.alerts,
+        place_text("following", page.following),
+        place_text("preceding", page.preceding),
+    )
 
 
 def _alert(request: Request, _asked: dict[str, Any]) -> AlertDetails:
@@ -431,14 +446,8 @@ def _failures(request: Request, asked: dict[str, Any]) -> FailuresAnswer:
     now = store.now()
     asked.setdefault("since", timedelta(hours=24))
     since = _moments(asked, lambda: now)["since"]
-    bucket = asked.get("bucket", timedelta(hours=1))
-    if bucket < timedelta(minutes=1) or (now - since) / bucket > MOST_BUCKETS:
-        raise Problem(
-            422,
-            f"bucket: expected at least 1m, and at most {MOST_BUCKETS} of them since"
-            f" {since.isoformat()}, found {bucket}",
-            remedy="Ask for longer buckets, or for a later time.",
-        )
+    bucket = min(asked.get("bucket", timedelta(hours=1)), timedelta(days=36_500))
+    since = max(since, now - min(bucket * MOST_BUCKETS, now - _EARLIEST))
     buckets = store.failure_buckets(since=since, bucket=bucket, job_name=asked.get("job"))
     return FailuresAnswer(since, round(bucket.total_seconds()), tuple(buckets))
 
@@ -497,19 +506,20 @@ def _ids_of(body: Mapping[str, Any]) -> list[int]:
     if (
         not isinstance(ids, list)
         or not 1 <= len(ids) <= MOST_IDS
-        or not all(type(one) is int and 1 <= one <= LARGEST_ID for one in ids)
+        or not all(_is_id(one) for one in ids)
     ):
         raise Problem(
             422,
             f"alert_ids: expected a list of 1 to {MOST_IDS} ids of alerts",
             remedy="Send the numbers that the alerts have as `id`.",
         )
-    return list(dict.fromkeys(ids))
+    return list(dict.fromkeys(int(one) for one in ids))
 
 
-def _one_direction(asked: Mapping[str, Any], one: str, other: str) -> None:
-    if one in asked and other in asked:
-        raise Problem(422, f"expected {one} or {other}, found both", remedy="Send one of them.")
+def _is_id(value: object) -> bool:
+    # JSON has one kind of number: 7.0 is 7.
+    is_whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+    return is_whole and 1 <= value <= LARGEST_ID  # type: ignore[operator]
 
 
 def _is_name(name: str) -> bool:
@@ -576,8 +586,7 @@ ENDPOINTS: Final = (
             _SINCE,
             _UNTIL,
             _LIMIT,
-            Parameter("older_than", read_cursor, _CURSOR_SCHEMA, "The page after this cursor."),
-            Parameter("newer_than", read_cursor, _CURSOR_SCHEMA, "The page before this cursor."),
+            _page_parameter("older", "newer"),
         ),
     ),
     Endpoint(
@@ -608,8 +617,7 @@ ENDPOINTS: Final = (
             _UNTIL,
             _LIMIT,
             Parameter("order", *_word_of(*AlertOrder), "newest (first), or oldest."),
-            Parameter("following", read_cursor, _CURSOR_SCHEMA, "The page after this cursor."),
-            Parameter("preceding", read_cursor, _CURSOR_SCHEMA, "The page before this cursor."),
+            _page_parameter("following", "preceding"),
         ),
     ),
     Endpoint(
@@ -634,9 +642,10 @@ ENDPOINTS: Final = (
             _SINCE,
             Parameter(
                 "bucket",
-                _duration,
-                {"type": "string", "pattern": f"^{_DURATION.pattern}$"},
-                "How long one stretch is; 1h otherwise.",
+                lambda text: _duration(text, _LONGER),
+                {"type": "string", "pattern": f"^{_LONGER.pattern}$"},
+                "How long one stretch is; 1h otherwise. At most 2000 of them are counted: then"
+                " `since` in the answer is later than what was asked for.",
             ),
         ),
     ),

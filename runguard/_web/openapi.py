@@ -48,8 +48,7 @@ def document(endpoints: Iterable[Endpoint], *, prefix: str) -> dict[str, Any]:
     schemas: dict[str, Any] = {}
     paths: dict[str, Any] = {}
     for one in endpoints:
-        address = _PLACEHOLDER.sub(r"{\1}", one.path)
-        paths.setdefault(address, {})[one.method] = _operation(one, schemas)
+        paths.setdefault(address_of(one), {})[one.method] = _operation(one, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -69,6 +68,11 @@ def document(endpoints: Iterable[Endpoint], *, prefix: str) -> dict[str, Any]:
             },
         },
     }
+
+
+def address_of(endpoint: Endpoint) -> str:
+    """Return the path as the description has it."""
+    return _PLACEHOLDER.sub(r"{\1}", endpoint.path)
 
 
 def schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:

@@ -105,12 +105,12 @@ def _of_the_framework(error: HTTPException, request: Request) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return Problem(404, f"Nothing is at {path_of(request)!r}.", remedy=_OVERVIEW)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = (error.headers or {}).get("Allow", "GET")
+        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))
         return Problem(
             405,
             f"expected {allowed}, found {request.method}",
             remedy=_OVERVIEW,
-            headers=error.headers,
+            headers={"Allow": allowed},
         )
     return Problem(error.status_code, error.detail, remedy=_OVERVIEW, headers=error.headers)
 
