@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .effort import Effort
 
-SCENARIOS = ("single",)
+SCENARIOS = ("single", "pooler", "startup", "storm")
 FOLDER = Path("build/bench")
 
 

@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import make_url
+
 import runguard
 from runguard._storage.migrations import upgrade
 from runguard.testing import reset
@@ -35,6 +37,11 @@ def database(server: PostgresAddress) -> Iterator[str]:
     with server.database() as name:
         upgrade(server.url(name))
         yield server.url(name)
+
+
+def libpq(url: str) -> str:
+    """The same address as psycopg takes it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 @contextlib.contextmanager

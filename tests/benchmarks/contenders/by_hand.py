@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
-from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._storage import postgresql_statements as statements
 
 from ..measuring import Contender, repeated
+from ..servers import libpq
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contende
 
 def connect(url: str, *, prepared: bool) -> psycopg.Connection:
     """An open connection in autocommit; prepared means from the first execution on."""
-    dsn = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(dsn, autocommit=True, prepare_threshold=0 if prepared else None)
+    return psycopg.connect(libpq(url), autocommit=True, prepare_threshold=0 if prepared else None)
 
 
 def _text(statement: Executable) -> str:
