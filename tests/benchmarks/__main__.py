@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .effort import Effort
 
-SCENARIOS = ("single", "pooler", "startup", "storm")
+SCENARIOS = ("single", "pooler", "startup", "storm", "throughput")
 FOLDER = Path("build/bench")
 
 
