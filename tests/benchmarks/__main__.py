@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from .effort import Effort
 
-SCENARIOS = ("single", "pooler", "startup", "storm", "throughput")
+SCENARIOS = {
+    "single": "single",
+    "pooler": "pooler",
+    "startup": "startup",
+    "storm": "storm",
+    "throughput": "throughput",
+    "growth": "growing",
+}
+"""The module of each, in the order in which they run."""
 FOLDER = Path("build/bench")
 
 
@@ -27,8 +35,6 @@ def main(arguments: Sequence[str] | None = None, *, effort: Effort | None = None
     """Run the scenarios one after another; returns 0 whatever was found."""
     options = _parser().parse_args(arguments)
     effort = effort or (QUICK if options.quick else FULL)
-    folder: Path = options.out
-    folder.mkdir(parents=True, exist_ok=True)
     sections = []
     begun = time.monotonic()
     with server() as started:
@@ -39,23 +45,27 @@ def main(arguments: Sequence[str] | None = None, *, effort: Effort | None = None
             reporting.print_header(shape, versions, sys.stdout)
         for scenario in options.only or SCENARIOS:
             _say(f"{scenario} …", begun)
-            for section in import_module(f"{__package__}.{scenario}").measure(started, effort):
+            for section in import_module(f"{__package__}.{SCENARIOS[scenario]}").measure(
+                started, effort
+            ):
                 _say(section.title, begun)
                 sections.append(section)
                 if not options.json:
                     reporting.print_section(section, sys.stdout)
     found = reporting.as_json(shape, versions, effort.name, sections)
-    path = reporting.write_json(found, folder)
+    paths = reporting.write(found, sections, options.out)
     if options.json:
         print(json.dumps(found))
-    _say(f"written: {path}", begun)
+    _say(f"written: {' '.join(map(str, paths))}", begun)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a first look, in about a minute")
-    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=str(SCENARIOS))
+    parser.add_argument(
+        "--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help=f"default: {FOLDER}")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser

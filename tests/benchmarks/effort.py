@@ -19,8 +19,6 @@ class Effort:
     bursts: int
     """Rounds of the storm and of the throughput."""
     burst_seconds: float
-    grows: bool
-    """Whether the tables are filled too, which takes minutes."""
 
     @property
     def is_quick(self) -> bool:
@@ -28,5 +26,5 @@ class Effort:
         return self.name != "full"
 
 
-FULL = Effort("full", 150, 10, 20, 40, 8, 4.0, grows=True)
-QUICK = Effort("quick", 15, 8, 10, 6, 2, 1.0, grows=False)
+FULL = Effort("full", 150, 10, 20, 40, 8, 4.0)
+QUICK = Effort("quick", 15, 8, 10, 6, 2, 1.0)

@@ -52,6 +52,8 @@ class Section:
     notes: list[str] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     """The same as numbers with names, and what the table has no room for."""
+    plots: dict[str, str] = field(default_factory=dict)
+    """SVG by file name."""
 
 
 def print_header(machine: dict[str, Any], versions: dict[str, str], out: TextIO) -> None:
@@ -87,6 +89,7 @@ def as_json(
         "sections": [
             {
                 **asdict(section),
+                "plots": sorted(section.plots),
                 "targets": [{**asdict(target), "met": target.met} for target in section.targets],
             }
             for section in sections
@@ -94,11 +97,15 @@ def as_json(
     }
 
 
-def write_json(found: dict[str, Any], folder: Path) -> Path:
-    """Write `results.json`; returns where."""
-    path = folder / "results.json"
-    path.write_text(json.dumps(found, indent=1) + "\n")
-    return path
+def write(found: dict[str, Any], sections: Sequence[Section], folder: Path) -> list[Path]:
+    """Write `results.json` and every plot; returns where."""
+    texts = {"results.json": json.dumps(found, indent=1) + "\n"}
+    for section in sections:
+        texts |= section.plots
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [folder / name for name in texts]
 
 
 def milliseconds(spread: Spread) -> str:
