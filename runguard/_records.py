@@ -74,6 +74,8 @@ class AlertRecord:
     created_at: datetime
     resolved_at: datetime | None = None
     resolved_by: str | None = None
+    reviewed_at: datetime | None = None
+    reviewed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,11 +131,13 @@ def slow_changes(table: Table, found: FoundTable) -> list[str]:
 
 def removals(table: Table, found: FoundTable) -> list[str]:
     """Return the statements that take back what adoption added; its own columns stay."""
+    # Those of the table too: the downgrade of a later version, in the same script, makes them anew.
+    indexes = {*found.indexes, *(str(index.name) for index in table.indexes)}
     statements = [
-        f"DROP INDEX IF EXISTS {name}" for name in found.indexes if name.startswith("runguard_")
+        f"DROP INDEX IF EXISTS {name}" for name in sorted(indexes) if name.startswith("runguard_")
     ]
     actions = [
-        f"DROP COLUMN {name}"
+        f"DROP COLUMN IF EXISTS {name}"
         for name, column in found.columns.items()
         if column.comment == ADDED_BY_US
     ]

@@ -41,8 +41,11 @@ class Desk(Views):
                 "review_status: expected 1 to 32 characters of A to Z and _,"
                 f" found {review_status!r}"
             )
-        _who(by)
-        values = {"review_status": review_status}
+        values = {
+            "review_status": review_status,
+            "reviewed_at": db_now(),
+            "reviewed_by": _who(by),
+        }
         return self._change(
             alert_ids, alert.c.review_status.is_distinct_from(review_status), values
         )

@@ -6,7 +6,7 @@ Apart from `tables`: SQLAlchemy imports the whole SQLite dialect for one option 
 
 from __future__ import annotations
 
-from sqlalchemy import Index, Text, cast, text
+from sqlalchemy import Index, Text, and_, cast, text
 
 from .tables import alert, metadata, run_log
 
@@ -20,9 +20,12 @@ for _table in (run_log, alert):
 Index("runguard_run_log_run_key", run_log.c.run_key, unique=True)
 Index("runguard_run_log_started_at", run_log.c.started_at)
 Index("runguard_run_log_job_started_at", run_log.c.job_name, run_log.c.started_at)
+# The job and the group let failures be found and counted by either without a look at the rows.
 Index(
-    "runguard_run_log_failed_started_at",
+    "runguard_run_log_failed",
     run_log.c.started_at,
+    run_log.c.job_name,
+    run_log.c.error_group,
     postgresql_where=run_log.c.status == text("'FAILED'"),
     sqlite_where=run_log.c.status == text("'FAILED'"),
 )
@@ -40,6 +43,33 @@ Index(
     alert.c.source_id,
     alert.c.alert_type,
     alert.c.created_at,
+)
+# What operators look for may be rare: a type, what nobody has resolved, what somebody reviewed.
+_OPEN = alert.c.resolved.is_not(True)
+_OPEN_FAILURE = and_(
+    alert.c.source_type == text("'run_log'"), alert.c.alert_type == text("'FAILED'"), _OPEN
+)
+_REVIEWED = alert.c.review_status != text("'AUTO'")
+Index("runguard_alert_type_created_at", alert.c.alert_type, alert.c.created_at)
+Index(
+    "runguard_alert_open_created_at",
+    alert.c.created_at,
+    postgresql_where=_OPEN,
+    sqlite_where=_OPEN,
+)
+Index(
+    "runguard_alert_open_failures",
+    alert.c.source_id,
+    alert.c.severity,
+    postgresql_where=_OPEN_FAILURE,
+    sqlite_where=_OPEN_FAILURE,
+)
+Index(
+    "runguard_alert_reviewed",
+    alert.c.review_status,
+    alert.c.created_at,
+    postgresql_where=_REVIEWED,
+    sqlite_where=_REVIEWED,
 )
 # What operators join and filter by, by hand. SQLite spells the same expressions differently, and
 # an embedded file does not need them.

@@ -24,7 +24,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
+from .._errors import ConfigurationError, SchemaConflict, SchemaOutOfDate, StoreUnavailable
 from . import adoption
 from .catalog import find_tables
 from .connected import schema_version_of
@@ -242,15 +242,34 @@ def _write_ahead(connection: Connection) -> None:
 
 def _run(connection: Connection, direction: Direction, revision: str, say: Progress) -> None:
     found = schema_version_of(connection)
+    if direction == "upgrade" and found != SCHEMA_VERSION:
+        _refuse_conflicts(connection)
     if connection.dialect.name != "sqlite":
         connection.rollback()  # a transaction of ours would keep Alembic from making its own
     _alembic(_config(connection=connection, progress=say), direction, revision, found)
+
+
+def _refuse_conflicts(connection: Connection) -> None:
+    """Refuse what any of the migrations could not adopt, before the first of them begins."""
+    if connection.dialect.name == "sqlite":
+        return
+    found = find_tables(connection, list(metadata.tables))
+    conflicts = [
+        conflict
+        for name, table in metadata.tables.items()
+        if name in found
+        for conflict in adoption.conflicts(connection, table, found[name])
+    ]
+    if conflicts:
+        raise SchemaConflict(conflicts)
 
 
 def _script(
     dialect_name: str, connection: Connection | None, revision: str, direction: Direction
 ) -> str:
     found = None if connection is None else schema_version_of(connection)
+    if connection is not None and direction == "upgrade" and found != SCHEMA_VERSION:
+        _refuse_conflicts(connection)
     script = io.StringIO()
     config = _config(
         script, connection=connection, dialect_name=dialect_name, progress=lambda _line: None

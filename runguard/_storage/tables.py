@@ -24,7 +24,7 @@ from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 VERSION_TABLE = "runguard_version"
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
@@ -94,6 +94,8 @@ alert = Table(
     Column("alert_key", Uuid),
     Column("resolved_at", UtcDateTime),
     Column("resolved_by", Text),
+    Column("reviewed_at", UtcDateTime),
+    Column("reviewed_by", Text),
     comment=MADE_BY_US,
 )
 

@@ -51,7 +51,7 @@ def sqlite_schema(file: Path) -> dict[str, Any]:
             name: (
                 sorted(row[1:] for row in connection.execute(f"pragma index_list('{name}')")),
                 [row[1] for row in connection.execute(f"pragma table_info('{name}')")],
-                re.findall(r"[^\s()]+", definition),
+                re.findall(r"[^\s(),]+", definition),
             )
             for name, definition in written.items()
             if not name.startswith("sqlite_")
