@@ -233,6 +233,10 @@ class OperatorInsight(Protocol):
         """Tell everything about one run; None where there is no such run."""
         ...
 
+    def run_id_of(self, run_key: UUID) -> int | None:
+        """Find a run by the key that its client made; None where there is no such run."""
+        ...
+
     def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
         """Tell everything about one alert; None where there is no such alert."""
         ...

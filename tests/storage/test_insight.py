@@ -89,6 +89,14 @@ def test_an_empty_store_has_nothing_to_tell(store: Store) -> None:
     assert store.lock_state("nobody") is None
 
 
+def test_a_run_is_found_by_its_key(store: Store) -> None:
+    run = new_run()
+    run_id = store.start_run(run, timeout=TIMEOUT)
+
+    assert store.run_id_of(run.key) == run_id
+    assert store.run_id_of(new_run().key) is None
+
+
 def test_a_job_is_described_by_its_last_runs(store: Store, back_door: BackDoor) -> None:
     ids = play(store, "sync", GOOD, BAD, GOOD, BAD, BAD)
     spread(back_door)
