@@ -71,7 +71,7 @@ def create_app(
     try:
         from ._web.application import build_application
     except ModuleNotFoundError as missing:
-        if missing.name not in NEEDED:
+        if (missing.name or "").partition(".")[0] not in NEEDED:
             raise
         raise ModuleNotFoundError(MISSING_EXTRA, name=missing.name) from missing
     from ._web.security import Access, host_names

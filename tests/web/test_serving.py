@@ -1,0 +1,388 @@
+"""`runguard web` as a process: a real server on a real port, started and stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from runguard import ConfigurationError
+from runguard._storage.migrations import upgrade
+from runguard._web.application import build_application
+from runguard._web.serving import access_for, bind, url_of
+from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.web.conftest import Client
+
+PROGRAM = Path(sys.executable).with_name("runguard")
+GREETING = re.compile(r"runguard web: (http://\S+/)( \(read-only\))?")
+WITHOUT = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+{code}
+"""
+
+
+@contextmanager
+def served(*arguments: str, **environ: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `runguard web`; gives the process and the line that it greets with."""
+    process = subprocess.Popen(
+        [PROGRAM, "web", *arguments],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stderr is not None
+            yield process, process.stderr.readline()
+        finally:
+            process.kill()
+
+
+def refused(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "web", "--port", "0", *arguments],
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def address_in(line: str) -> str:
+    found = GREETING.match(line)
+    assert found is not None, line
+    return found[1]
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_is_serves_and_ends_cleanly(filled_file: str, end: int) -> None:
+    with served("--port", "0", "--database-url", filled_file) as (process, greeting):
+        address = address_in(greeting)
+        overview = httpx.get(f"{address}api/v1/overview").json()
+        process.send_signal(end)
+        stdout, stderr = process.communicate(timeout=30)
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+    assert len(overview["jobs"]) == 4
+    assert (process.returncode, stdout, stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "0", "--read-only"],
+        ["--port", "0", "--host", "0.0.0.0", "--token-file", "TOKEN"],
+        ["--port", "0", "--host", "localhost", "--allow-host", "ops.example"],
+    ],
+    ids=" ".join,
+)
+def test_the_ways_to_start_it_work(filled_file: str, tmp_path: Path, arguments: list[str]) -> None:
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    given = [str(file) if one == "TOKEN" else one for one in arguments]
+
+    with served(*given, RUNGUARD_DATABASE_URL=filled_file) as (process, greeting):
+        port = address_in(greeting).rpartition(":")[2]
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}api/v1/session",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+
+    assert answer.json()["read_only"] is ("--read-only" in arguments)
+    assert process.returncode == 0
+
+
+def test_nothing_of_a_request_is_written_anywhere(filled_file: str) -> None:
+    secret = "a-secret-in-an-address"
+    with served("--port", "0", RUNGUARD_DATABASE_URL=filled_file) as (process, greeting):
+        httpx.get(f"{address_in(greeting)}?token={secret}")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+
+    assert secret not in stdout + stderr
+
+
+def test_a_proxy_may_take_a_prefix_away(filled_file: str) -> None:
+    arguments = ("--port", "0", "--root-path", "/ops/", "--database-url", filled_file)
+    with served(*arguments) as (_, greeting):
+        address = address_in(greeting)
+        document = httpx.get(f"{address.removesuffix('ops/')}api/v1/openapi.json").json()
+
+    assert address.endswith("/ops/")
+    assert document["servers"] == [{"url": "/ops/api/v1"}]
+
+
+def test_a_taken_port_is_said_with_the_remedy(filled_file: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = refused("--port", port, "--database-url", filled_file)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"found {port} in use" in done.stderr
+    assert "--port 0" in done.stderr
+
+
+def test_other_machines_are_let_in_only_with_a_login(filled_file: str) -> None:
+    done = refused("--host", "0.0.0.0", "--database-url", filled_file)
+
+    assert done.returncode == 2
+    assert "expected a token, or a user and a password, found neither" in done.stderr
+    assert "RUNGUARD_WEB_TOKEN" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "said"),
+    [
+        (["--host", "no such name"], {}, "--host: expected an address of this machine"),
+        (["--host", "192.0.2.1"], {}, "--host: expected an address of this machine"),
+        (["--token-file", "/nothing/there"], {}, "--token-file: expected a file with a token"),
+        (["--root-path", "x"], {}, "--root-path: expected a path such as /x"),
+        ([], {"RUNGUARD_WEB_TOKEN": "short"}, "the token: expected at least 16 characters"),
+        ([], {"RUNGUARD_WEB_USER": "jiwon"}, "expected a user and a password"),
+        (["--database-url", "mysql://x/y"], {}, "--database-url: expected a URL"),
+    ],
+)
+def test_what_cannot_be_used_is_code_2_and_one_line(
+    filled_file: str, arguments: list[str], environ: dict[str, str], said: str
+) -> None:
+    done = refused(*arguments, **{"RUNGUARD_DATABASE_URL": filled_file, **environ})
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("runguard: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_missing_schema_is_code_4(pg_url: str) -> None:
+    done = refused("--database-url", pg_url)
+
+    assert done.returncode == 4
+    assert "runguard db upgrade" in done.stderr
+
+
+def test_a_store_that_is_away_is_code_3() -> None:
+    done = refused("--database-url", f"postgresql://u:{PASSWORD}@127.0.0.1:1/nothing")
+
+    assert done.returncode == 3
+    assert PASSWORD not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra_the_command_says_how_to_get_it(missing: str) -> None:
+    code = "sys.argv = ['runguard', 'web']\nfrom runguard.__main__ import main\nsys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(name=missing, code=code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'runguard-runlog[web]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_the_extra_create_app_says_how_to_get_it() -> None:
+    code = (
+        "from runguard.web import create_app\n"
+        "try:\n    create_app(access='host')\n"
+        "except ModuleNotFoundError as missing:\n    print(missing)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(name="starlette", code=code)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "pip install 'runguard-runlog[web]'" in done.stdout
+
+
+def read_only_url(url: str) -> str:
+    """The same database for a role whose transactions may not write, as on a standby."""
+    parsed = make_url(url)
+    with psycopg.connect(
+        parsed.set(drivername="postgresql").render_as_string(hide_password=False),
+        autocommit=True,
+    ) as connection:
+        connection.execute(
+            f'alter database "{parsed.database}" set default_transaction_read_only = on'
+        )
+    return url
+
+
+def test_a_standby_is_found_out_at_the_start(migrated_pg_url: str) -> None:
+    fill(migrated_pg_url)
+    with served("--port", "0", "--database-url", read_only_url(migrated_pg_url)) as (_, greeting):
+        address = address_in(greeting)
+        session = httpx.get(f"{address}api/v1/session").json()
+        overview = httpx.get(f"{address}api/v1/overview").json()
+
+    assert "(read-only)" in greeting
+    assert session["read_only"] is True
+    assert len(overview["jobs"]) == 4
+
+
+def test_a_store_that_became_read_only_says_so(
+    migrated_pg_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    fill(migrated_pg_url)
+    client = client_of(application_at(read_only_url(migrated_pg_url)))
+    answer = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
+
+    assert answer.status_code == 403
+    assert answer.json()["error"]["title"] == "The store is read-only"
+    assert client.get("/api/v1/runs").status_code == 200
+
+
+def test_a_role_that_may_only_read_sees_everything_and_is_told(
+    migrated_pg_url: str,
+    postgres: Any,
+    application_at: Callable[..., Any],
+    client_of: Callable[..., Client],
+) -> None:
+    fill(migrated_pg_url)
+    parsed = make_url(migrated_pg_url)
+    role = f"reader_of_{parsed.database}"
+    with postgres.connect(parsed.database) as connection:
+        connection.execute(f'create role "{role}" login')
+        connection.execute(f'grant select on all tables in schema public to "{role}"')
+    try:
+        client = client_of(application_at(parsed.set(username=role).render_as_string(False)))
+        reads = [
+            client.get(f"/api/v1/{path}").status_code
+            for path in ("overview", "runs", "runs/1", "alerts", "alerts/1", "failures")
+        ]
+        write = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
+    finally:
+        with postgres.connect(parsed.database) as connection:
+            connection.execute(f'drop owned by "{role}"')
+            connection.execute(f'drop role "{role}"')
+
+    assert reads == [200] * 6
+    assert write.status_code == 403
+    assert write.json()["error"]["title"] == "The database role may not do this"
+
+
+def test_a_store_that_is_away_is_503_and_comes_back(
+    private_postgres: Callable[..., Any],
+    application_at: Callable[..., Any],
+    client_of: Callable[..., Client],
+) -> None:
+    server = private_postgres()
+    upgrade(server.url())
+    client = client_of(application_at(server.url()))
+    before = client.get("/api/v1/overview").status_code
+    server.stop()
+    page, api = client.get("/alerts/1"), client.get("/api/v1/overview")
+    server.start()
+
+    assert before == 200
+    assert (api.status_code, api.headers["retry-after"]) == (503, "5")
+    assert api.json()["error"]["title"] == "The store cannot be reached"
+    assert page.status_code in (200, 503)
+    assert client.get("/api/v1/overview").status_code == 200
+
+
+def test_a_fault_of_our_own_shows_no_traceback(
+    client_of: Callable[..., Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "hunter2geheim"
+
+    def broken() -> Any:
+        raise ZeroDivisionError(f"a bug, and postgresql://u:{secret}@h/d")
+
+    application = build_application(broken, read_only=False, access=OPEN)
+    answer = client_of(application).get("/api/v1/overview")
+
+    assert answer.status_code == 500
+    assert "ZeroDivisionError" not in answer.text
+    assert secret not in answer.text + caplog.text
+    assert "runguard.internal_error" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.fixture
+def socket_at() -> Iterator[Callable[[str], socket.socket]]:
+    made = []
+
+    def make(host: str) -> socket.socket:
+        made.append(bind(host, 0))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_on_loopback_only_its_names_and_the_allowed_ones_are_known(
+    socket_at: Callable[[str], socket.socket],
+) -> None:
+    nothing = {"token": None, "user": None, "password": None}
+    access = access_for(socket_at("127.0.0.1"), **nothing, allow_hosts=["Ops.Example:443"])
+
+    assert access.kind == "open"
+    assert access.allows_host("ops.example")
+    assert access.allows_host("127.0.0.1:8722")
+    assert not access.allows_host("example")
+
+
+def test_elsewhere_every_name_is_known_unless_some_are_given(
+    socket_at: Callable[[str], socket.socket],
+) -> None:
+    login = {"token": None, "user": USER, "password": PASSWORD}
+    everywhere = socket_at("0.0.0.0")
+
+    assert access_for(everywhere, **login).allows_host("any.example")
+    named = access_for(everywhere, **login, allow_hosts=["ops.example"])
+    assert not named.allows_host("any.example")
+    with pytest.raises(ConfigurationError, match="other machines can reach it"):
+        access_for(everywhere, token=None, user=None, password=None)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:"),
+        ("0.0.0.0", "http://127.0.0.1:"),
+        ("::1", "http://[::1]:"),
+    ],
+)
+def test_the_address_can_be_typed_into_a_browser(
+    socket_at: Callable[[str], socket.socket], host: str, shown: str
+) -> None:
+    try:
+        bound = socket_at(host)
+    except ConfigurationError:
+        pytest.skip(f"this machine has no {host}")
+
+    assert url_of(bound, "/ops") == f"{shown}{bound.getsockname()[1]}/ops/"
