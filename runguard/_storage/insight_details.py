@@ -94,6 +94,11 @@ class DetailInsight(Views):
             around=self._around(run),
         )
 
+    def run_id_of(self, run_key: UUID) -> int | None:
+        """Find a run by its key."""
+        rows = self._rows(select(run_log.c.id).where(run_log.c.run_key == run_key))
+        return int(rows[0][0]) if rows else None
+
     def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
         """Tell everything about one alert."""
         if not 0 < alert_id <= LARGEST_ID:
