@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from ._ports import RunRepository, Store
     from ._spool import Spool
+    from ._storage.postgresql import PostgreSqlStore
+    from ._storage.sqlite import SqliteStore
 
 FORK_PATIENCE_SECONDS: Final = 5.0
 
@@ -38,7 +40,7 @@ class Runtime:
         self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
         self._settings: Settings | None = None
-        self._store: RunRepository | None = None
+        self._store: PostgreSqlStore | SqliteStore | None = None
         self._whole_store: Store | None = None  # the same one, where it was asked for
         self._writers: ThreadPoolExecutor | None = None
         self._spool: Spool | None = None
@@ -84,23 +86,16 @@ class Runtime:
 
     def store(self) -> RunRepository:
         """Return the store that runs write to; it connects when the first statement needs it."""
-        if self._store is None:
-            with self._lock:
-                if self._store is None:
-                    from ._storage.opening import open_store
-
-                    self._store = open_store(**self._place())
-        return self._store
+        return self._recording_store()
 
     def whole_store(self) -> Store:
         """Return the store with all that operators ask of it, which a run never loads."""
         with self._lock:
             if self._whole_store is None:
-                from ._storage.opening import open_whole_store
+                store = self._recording_store()
+                from ._storage.whole import completed
 
-                if self._store is not None:
-                    self._store.close()
-                self._store = self._whole_store = open_whole_store(**self._place())
+                self._store = self._whole_store = completed(store)
             return self._whole_store
 
     def spool(self) -> Spool:
@@ -176,6 +171,17 @@ class Runtime:
             from ._storage.opening import parse_url
 
             parse_url(settings.database_url, source=_config.DATABASE_URL)
+
+    def _recording_store(self) -> PostgreSqlStore | SqliteStore:
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    # When a record must go to the spool, it may be too late to import it.
+                    from . import _spool  # noqa: F401
+                    from ._storage.opening import open_store
+
+                    self._store = open_store(**self._place())
+        return self._store
 
     def _place(self) -> dict[str, Any]:
         settings = self.settings()

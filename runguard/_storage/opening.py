@@ -48,20 +48,11 @@ def open_store(
     return PostgreSqlStore(engine)
 
 
-def open_whole_store(
-    *,
-    url: str | None,
-    engine: Any,
-    max_connections: int = 5,
-    patience: float = 2.5,
-    source: str = "database_url",
-) -> WholePostgreSqlStore | WholeSqliteStore:
+def open_whole_store(*, url: str | None, engine: Any) -> WholePostgreSqlStore | WholeSqliteStore:
     """Return a store with all that operators ask of it. See `open_store`."""
-    from .whole import WholePostgreSqlStore, WholeSqliteStore
+    from .whole import completed
 
-    engine = _engine(url, engine, max_connections, patience, source)
-    kind = WholeSqliteStore if engine.dialect.name == "sqlite" else WholePostgreSqlStore
-    return kind(engine)
+    return completed(open_store(url=url, engine=engine))
 
 
 def _engine(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, Row
+from sqlalchemy import Engine, Executable, Row
 
 from .._models import (
     AlertDraft,
@@ -33,6 +33,12 @@ from .rows import alert_values, counter_values, failure_values, run_values, verd
 
 class PostgreSqlStore(ConnectedStore):
     """Runs, alerts and locks on PostgreSQL 13 or newer. See `_ports` for what each method does."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine in autocommit; build what must not wait until a run has failed."""
+        super().__init__(engine)
+        for ending in sql.ENDINGS:
+            ending()
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; a repeat finds its own."""

@@ -495,3 +495,7 @@ def release_lock() -> Executable:
         .values({job_lock.c.lock_expires_at: _CLOCK})
         .returning(job_lock.c.fence)
     )
+
+
+# What ends a run is built before the first one begins: a process may end short of memory.
+ENDINGS: Final = (finish_success, finish_failed, finish_failed_quietly)

@@ -17,3 +17,9 @@ class WholePostgreSqlStore(PostgreSqlStore, Insight, Desk):
 
 class WholeSqliteStore(SqliteStore, Insight, Desk):
     """All of `_ports.Store` in a SQLite file."""
+
+
+def completed(store: PostgreSqlStore | SqliteStore) -> WholePostgreSqlStore | WholeSqliteStore:
+    """Return a whole store on the connections of one that records."""
+    kind = WholeSqliteStore if isinstance(store, SqliteStore) else WholePostgreSqlStore
+    return kind(store.engine)

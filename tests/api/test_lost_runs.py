@@ -155,7 +155,7 @@ from runguard import configure
 from runguard._reaping import reap
 from runguard._runtime import runtime
 configure(database_url={migrated_pg_url!r})
-store, settings = runtime.store(), runtime.settings()
+store, settings = runtime.whole_store(), runtime.settings()
 store.recent_runs(limit=1)
 wait()
 report(len(list(reap(store, settings))))
