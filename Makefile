@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WORKERS ?= logical
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 # A checkout that was moved or copied, or whose interpreter is gone, gets a new .venv:
 # the installed scripts and the editable install hold absolute paths.
@@ -16,12 +17,13 @@ VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 # the environment is most likely another program's.
 ON_SERVER := $(filter command line,$(origin DATABASE_URL))
 
-.PHONY: help demo test lint types format constraints clean
+.PHONY: help demo test bench lint types format constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server)"
 	@echo "make test         the whole gate: format, lint, types, tests"
+	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
 	@echo "make lint         ruff alone;  make types: mypy and basedpyright alone"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make constraints  pin the newest versions that fit together in constraints.txt"
@@ -32,6 +34,12 @@ demo: $(VENV)/.demo
 
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+# The peers are compared where they install; without them the rest is measured all the same.
+bench: $(VENV)/.dev
+	@$(PIP) install --quiet --constraint constraints.txt --group bench \
+	  || echo "The peers of the group 'bench' do not install here; going on without them." >&2
+	@$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -77,7 +85,8 @@ constraints:
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'; \
-	"$$folder/bin/python" -m pip install --quiet --editable '.[all]' --group dev; \
+	"$$folder/bin/python" -m pip install --quiet --editable '.[all]' \
+	  --group dev --group bench; \
 	{ echo "# The versions the gate runs with; \`make constraints\` makes this file anew."; \
 	  "$$folder/bin/python" -m pip freeze --exclude-editable; } > "$$folder/constraints.txt"; \
 	cp "$$folder/constraints.txt" constraints.txt

@@ -12,6 +12,10 @@ class Effort:
     name: str
     rounds: int
     batch: int
+    warm_up: int
+    """Runs of each contender before the first round."""
+    traced_runs: int
+    """Runs whose memory is traced."""
     counted_runs: int
     """Runs through the proxy that counts."""
     processes_started: int
@@ -26,5 +30,25 @@ class Effort:
         return self.name != "full"
 
 
-FULL = Effort("full", 150, 10, 20, 40, 8, 4.0)
-QUICK = Effort("quick", 15, 8, 10, 6, 2, 1.0)
+FULL = Effort(
+    "full",
+    rounds=150,
+    batch=10,
+    warm_up=50,
+    traced_runs=30,
+    counted_runs=20,
+    processes_started=40,
+    bursts=8,
+    burst_seconds=3.0,
+)
+QUICK = Effort(
+    "quick",
+    rounds=15,
+    batch=6,
+    warm_up=15,
+    traced_runs=5,
+    counted_runs=10,
+    processes_started=6,
+    bursts=2,
+    burst_seconds=1.0,
+)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-ALLOCATION_RUNS = 20
 NOTHING = contextlib.nullcontext()
 
 
@@ -84,7 +83,7 @@ def compare(
     *,
     rounds: int,
     batch: int,
-    warm_up: int = 20,
+    warm_up: int,
     order: random.Random | None = None,
 ) -> Comparison:
     """Let the contenders run side by side. `warm_up` runs of each come first, unmeasured."""
@@ -95,18 +94,25 @@ def compare(
     )
     for contender in contenders:
         contender.timed(warm_up)
-    gc.collect()
-    gc.freeze()  # so that the collection before each batch is short, and the same for all
-    try:
+    with _short_collections():
         for _ in range(rounds):
             for contender in order.sample(contenders, len(contenders)):
                 gc.collect()
                 clock = _CpuClock()
                 comparison.rounds[contender.name].append(contender.timed(batch, clock))
                 comparison.cpu[contender.name].append(clock.used / batch)
+    return comparison
+
+
+@contextlib.contextmanager
+def _short_collections() -> Iterator[None]:
+    """Keep what is there out of the collections before each batch: short, and alike for all."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
     finally:
         gc.unfreeze()
-    return comparison
 
 
 class _CpuClock:
@@ -121,8 +127,8 @@ class _CpuClock:
         self.used += time.process_time_ns()
 
 
-def peak_kib(contender: Contender) -> float:
-    """The most memory that Python objects of one run hold at a time, in KiB; the median of some."""
+def peak_kib(contender: Contender, *, runs: int) -> float:
+    """The most memory that Python objects of one run hold at a time, in KiB; the median."""
     peaks: list[float] = []
 
     @contextlib.contextmanager
@@ -133,13 +139,15 @@ def peak_kib(contender: Contender) -> float:
         yield
         peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1024)
 
-    tracemalloc.start()
-    try:
-        contender.timed(2)
-        for _ in range(ALLOCATION_RUNS):
-            contender.timed(1, noting_the_peak())
-    finally:
-        tracemalloc.stop()
+    contender.timed(2)
+    with _short_collections():
+        tracemalloc.start()
+        try:
+            contender.timed(2)
+            for _ in range(runs):
+                contender.timed(1, noting_the_peak())
+        finally:
+            tracemalloc.stop()
     return statistics.median(peaks)
 
 

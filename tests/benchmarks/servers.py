@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,16 @@ def server() -> Iterator[PostgresServer]:
 @contextlib.contextmanager
 def database(server: PostgresAddress) -> Iterator[str]:
     """The URL of an empty store on the server, gone after the block."""
-    with server.database() as name:
-        upgrade(server.url(name))
+    with server.database(template=_migrated(server)) as name:
         yield server.url(name)
+
+
+@cache
+def _migrated(server: PostgresAddress) -> str:
+    """A database to copy; it goes with its server."""
+    name = server.create_database()
+    upgrade(server.url(name))
+    return name
 
 
 def libpq(url: str) -> str:

@@ -55,8 +55,12 @@ def measure(url: str, group: Group, kind: Kind, effort: Effort) -> Section:
     """Measure one group on an empty store, then count what its runs send."""
     with contextlib.ExitStack() as stack:
         contenders = group.build(url, kind, stack)
-        found = compare(contenders, rounds=effort.rounds, batch=effort.batch)
-        peaks = {contender.name: peak_kib(contender) for contender in contenders}
+        found = compare(
+            contenders, rounds=effort.rounds, batch=effort.batch, warm_up=effort.warm_up
+        )
+        peaks = {
+            contender.name: peak_kib(contender, runs=effort.traced_runs) for contender in contenders
+        }
     counts = _counted(url, group, kind, runs=effort.counted_runs) if group.counts else {}
     section = Section(
         group.scenario,
