@@ -17,11 +17,32 @@ if TYPE_CHECKING:
 JOBS: Final = 200
 DAYS: Final = 90
 
+# The alert of a failed run has the number of the run, so that later runs can say what covers them.
 _RUNS: Final = """
+with run as materialized (
+    select
+        number,
+        floor(power(random(), 2) * %(jobs)s)::int as job,
+        random() < 0.04 as failed,
+        random() < 0.5 as raised,
+        1 + floor(random() * 6)::int as kind,
+        random() as took_part,
+        random() * interval '1 minute' as took,
+        now() - (%(runs)s - number) * (%(days)s * interval '1 day' / %(runs)s) as started_at
+    from generate_series(1, %(runs)s) as number
+),
+covering as (
+    select
+        number,
+        max(case when raised then number end)
+            over (partition by job, kind order by number) as alert_id
+    from run
+    where failed
+)
 insert into run_log (
     job_name, trigger_type, status, started_at, finished_at, updated_at, total_records,
     changed_records, created_alerts, error_message, run_key, error_group, http_status_code,
-    error_type, error_location, matched_by, alert_outcome, cooldown_seconds, host, pid
+    error_type, error_location, matched_by, alert_outcome, covered_by, cooldown_seconds, host, pid
 )
 select
     'job_' || job,
@@ -46,34 +67,27 @@ select
     case when failed then 'jobs/job_' || job || '.py:42 in pull' end,
     case when failed then 'status of the response' end,
     case when not failed then 'none' when raised then 'raised' else 'suppressed' end,
+    case when not raised then alert_id end,
     case when failed then 1800 end,
     'worker-' || number %% 20,
     1000 + number %% 30000
-from (
-    select
-        number,
-        floor(power(random(), 2) * %(jobs)s)::int as job,
-        random() < 0.04 as failed,
-        random() < 0.5 as raised,
-        1 + floor(random() * 6)::int as kind,
-        random() as took_part,
-        random() * interval '1 minute' as took,
-        now() - (%(runs)s - number) * (%(days)s * interval '1 day' / %(runs)s) as started_at
-    from generate_series(1, %(runs)s) as number
-) as run,
-(values (
-    array['HTTP_5XX', 'TIMEOUT', 'UNKNOWN', 'HTTP_4XX', 'HTTP_409', 'LOCK_CONFLICT'],
-    array[503, null, null, 404, 409, 409]
-)) as choice (groups, statuses)
+from run left join covering using (number),
+    (values (
+        array['HTTP_5XX', 'TIMEOUT', 'UNKNOWN', 'HTTP_4XX', 'HTTP_409', 'LOCK_CONFLICT'],
+        array[503, null, null, 404, 409, 409]
+    )) as choice (groups, statuses)
+order by number
 """
 
 _ALERTS: Final = """
 insert into alert (
-    source_type, source_id, alert_type, severity, title, message, detail, created_at, alert_key
+    id, source_type, source_id, alert_type, severity, title, message, detail, created_at, alert_key
 )
-select source_type, source_id, alert_type, severity, title, message, detail, created_at, alert_key
+select
+    id, source_type, source_id, alert_type, severity, title, message, detail, created_at, alert_key
 from (
     select
+        id,
         'run_log' as source_type,
         job_name || ':' || error_group as source_id,
         'FAILED' as alert_type,
@@ -91,6 +105,7 @@ from (
     where alert_outcome = 'raised'
     union all
     select
+        %(runs)s + number,
         'student',
         'student-' || number %% 50000,
         case when number %% 3 = 0 then 'NEW' else 'CHANGED' end,
@@ -103,19 +118,6 @@ from (
     from generate_series(1, %(others)s) as number
 ) as raised
 order by created_at
-"""
-
-_COVERED: Final = """
-update run_log
-set covered_by = covering.id
-from (
-    select run_log.id as run_id, max(alert.id) over (
-        partition by run_log.job_name, run_log.error_group order by run_log.id
-    ) as id
-    from run_log left join alert on alert.alert_key = run_log.run_key
-    where run_log.status = 'FAILED'
-) as covering
-where run_log.id = covering.run_id and run_log.alert_outcome = 'suppressed'
 """
 
 _GUARDS: Final = """
@@ -139,8 +141,9 @@ def fill(connection: psycopg.Connection, *, runs: int, alerts: int) -> None:
         [raised] = connection.execute(
             "select count(*) from run_log where alert_outcome = 'raised'"
         ).fetchone() or [0]
-        connection.execute(_ALERTS, {"others": max(alerts - raised, 0), "days": DAYS})
-        connection.execute(_COVERED)
+        others = max(alerts - raised, 0)
+        connection.execute(_ALERTS, {"runs": runs, "others": others, "days": DAYS})
+        connection.execute(f"alter table alert alter id restart with {runs + others + 1}")
         connection.execute(_GUARDS)
     for table in ("run_log", "alert", "alert_cooldown"):
         connection.execute(f"vacuum (analyze) {table}")
