@@ -44,7 +44,7 @@ def describe(
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
     finished = [cell for cell in strip if cell.status in _FINISHED]
-    durations = sorted(cell.seconds for cell in finished if cell.seconds is not None)
+    durations = sorted(took for cell in finished if (took := cell.seconds) is not None)
     failing_since = None
     for cell in finished:
         if cell.status == RunStatus.SUCCESS:

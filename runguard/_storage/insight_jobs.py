@@ -10,10 +10,10 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Select,
     Text,
     and_,
     bindparam,
+    case,
     cast,
     func,
     literal_column,
@@ -111,13 +111,13 @@ class JobInsight(Views):
             cells = self.last_runs(job_name, limit=strip)
             return {job_name: list(cells)} if cells else {}
         strips: dict[str, list[RunCell]] = {}
-        for name, *cell in self._rows(self._last_of_each(strip)):
+        for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip):
             cells_of_job = strips.setdefault(name, [])
-            if cell[0] is not None:
-                cells_of_job.append(RunCell(*cell))
+            if run_id is not None:
+                cells_of_job.append(RunCell(run_id, status, group, started_at, finished_at))
         return strips
 
-    def _last_of_each(self, strip: int) -> Select[Any]:
+    def _last_of_each(self, strip: int) -> Iterable[Sequence[Any]]:
         names = every_job()
         last = in_order(
             select(*CELL_COLUMNS).where(
@@ -126,20 +126,27 @@ class JobInsight(Views):
             RUN_PLACE,
             ascending=False,
         ).limit(strip)
-        if speaks_sqlite(
-            self.engine
-        ):  # it has no LATERAL, and reads the list of ids anew for each name
+        if speaks_sqlite(self.engine):  # it has no LATERAL, and reads the ids anew for each name
             ids = last.with_only_columns(run_log.c.id).correlate(names)
-            joined = names.outerjoin(run_log, run_log.c.id.in_(ids))
-            order = (names.c.job_name, *(place.desc() for place in RUN_PLACE))
-            query = select(names.c.job_name, *CELL_COLUMNS).order_by(*order)
-            return query.select_from(joined).where(names.c.job_name.is_not(None))
+            query = (
+                select(names.c.job_name, *CELL_COLUMNS)
+                .outerjoin_from(names, run_log, run_log.c.id.in_(ids))
+                .where(names.c.job_name.is_not(None))
+                .order_by(names.c.job_name, *(column.desc() for column in RUN_PLACE))
+            )
+            return self._rows(query)
         cells = last.lateral("cell")
-        return (
-            select(names.c.job_name, *cells.c)
-            .select_from(names.outerjoin(cells, true()))
+        times = (cells.c.started_at, cells.c.finished_at)
+        query = (
+            select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
+            .add_columns(*(_microseconds(time) for time in times))
+            .outerjoin_from(names, cells, true())
             .where(names.c.job_name.is_not(None))
         )
+        return [
+            (name, run_id, status, group, _instant(started_at), _instant(finished_at))
+            for name, run_id, status, group, started_at, finished_at in self._rows(query)
+        ]
 
     def _last_successes(self, job_names: Iterable[str]) -> dict[str, datetime | None]:
         """Look further back for those whose strip shows no success."""
@@ -199,3 +206,13 @@ class JobInsight(Views):
         if speaks_sqlite(self.engine):
             return cast(func.strftime("%s", column), BigInteger)
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
+
+
+def _microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
+    """Since the epoch: thousands of times are read several times faster as numbers."""
+    microseconds = func.date_part("epoch", time) * literal_column("1000000")
+    return cast(case((func.isfinite(time), microseconds)), BigInteger)
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC)

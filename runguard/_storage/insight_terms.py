@@ -22,7 +22,7 @@ from .._alerting import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
 from .._models import ErrorGroup
 from .._records import RunCell
 from .tables import alert, run_log
-from .views import storable
+from .views import LARGEST_ID, storable
 
 RUN_PLACE: Final = (run_log.c.started_at, run_log.c.id)
 ALERT_PLACE: Final = (alert.c.created_at, alert.c.id)
@@ -63,7 +63,8 @@ def beyond(
 ) -> ColumnElement[bool]:
     """What comes after a row, in that order."""
     here = tuple_(*place)
-    there = tuple_(instant, row_id, types=[column.type for column in place])
+    possible_id = max(-LARGEST_ID, min(row_id, LARGEST_ID))
+    there = tuple_(instant, possible_id, types=[column.type for column in place])
     return here > there if ascending else here < there
 
 
