@@ -81,6 +81,11 @@ def web(
         access = serving.access_for(bound, **credentials, allow_hosts=allow_host or ())
         read_only = _prove_usable(store) or read_only
         application = build_application(lambda: store, read_only=read_only, access=access)
+        if access.kind == "open" and allow_host:
+            say(
+                f"Nobody is asked for a token: whoever reaches this as {', '.join(allow_host)}"
+                " may read everything and resolve alerts."
+            )
         url = serving.url_of(bound, root_path)
         serving.serve(
             application,

@@ -300,6 +300,8 @@ class Doors:
 
     async def leave(self, request: Request) -> Response:
         """End the session in this browser."""
+        if request.state.visitor.logged_in:
+            self._seal.end(request.state.nonce)
         response = _redirect(request, "/")
         gone = _set_cookie(request, "session", "", same_site="Strict") + "; Max-Age=0"
         response.headers.append("set-cookie", gone)

@@ -188,6 +188,7 @@ class Seal:
     def __init__(self, access: Access, secret: str | None = None) -> None:
         """Take a secret that several processes share; without one, each has its own."""
         root = secrets.token_bytes(32) if secret is None else secret.encode()
+        self._left: OrderedDict[str, Any] = OrderedDict()
         self._key = hmac.digest(root, b"runguard web|" + access.fingerprint(), "sha256")
 
     def new_session(self, user: str | None) -> str:
@@ -209,7 +210,13 @@ class Seal:
         except (ValueError, binascii.Error):
             return None
         session = Session(*json.loads(signed))
-        return session if session.ends_at > time.time() else None
+        is_over = session.ends_at <= time.time() or session.nonce in self._left
+        return None if is_over else session
+
+    def end(self, nonce: str) -> None:
+        """Let a session be none from now on, in this process; a copy of its cookie too."""
+        self._left[nonce] = None
+        _forget_the_oldest(self._left)
 
     def csrf_token(self, nonce: str) -> str:
         """Return the token that only forms of this visit hold."""

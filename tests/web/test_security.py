@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runguard import ConfigurationError
+from runguard._web.application import build_application
 from runguard._web.security import (
     FREE_TRIES,
     LOCAL_NAMES,
@@ -238,9 +241,12 @@ def test_a_login_from_another_site_is_refused(guarded: Client) -> None:
 
 def test_logging_out_ends_it(guarded: Client) -> None:
     guarded.log_in(token=TOKEN)
+    copied = dict(guarded.cookies)
     answer = guarded.send_form("/logout", {})
 
     assert answer.status_code == 303
+    assert guarded.get("/api/v1/overview").status_code == 401
+    guarded.cookies.update(copied)
     assert guarded.get("/api/v1/overview").status_code == 401
 
 
@@ -436,6 +442,26 @@ def test_a_bearer_token_is_enough_for_a_write(guarded: Client) -> None:
     answer = guarded.post("/api/v1/alerts/resolve", json={"alert_ids": [1]}, headers=headers)
 
     assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/api/v1/overview", "/api/v1/runs/1"])
+def test_the_store_is_never_asked_on_the_event_loop(
+    open_store_at: Callable[[str], Any],
+    client_of: Callable[..., Client],
+    filled_file: str,
+    path: str,
+) -> None:
+    store, on_a_loop = open_store_at(filled_file), []
+
+    def store_of() -> Any:
+        with contextlib.suppress(RuntimeError):
+            on_a_loop.append(asyncio.get_running_loop())
+        return store
+
+    application = build_application(store_of, read_only=False, access=Access("open"))
+    answer = client_of(application).get(path)
+
+    assert (answer.status_code, on_a_loop) == (200, [])
 
 
 def test_nothing_is_read_of_a_body_before_the_login(guarded: Client) -> None:

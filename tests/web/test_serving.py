@@ -98,7 +98,7 @@ def test_it_says_where_it_is_serves_and_ends_cleanly(filled_file: str, end: int)
     [
         ["--port", "0", "--read-only"],
         ["--port", "0", "--host", "0.0.0.0", "--token-file", "TOKEN"],
-        ["--port", "0", "--host", "localhost", "--allow-host", "ops.example"],
+        ["--port", "0", "--host", "localhost"],
     ],
     ids=" ".join,
 )
@@ -118,6 +118,17 @@ def test_the_ways_to_start_it_work(filled_file: str, tmp_path: Path, arguments: 
 
     assert answer.json()["read_only"] is ("--read-only" in arguments)
     assert process.returncode == 0
+
+
+def test_an_allowed_name_without_a_login_is_a_warning(filled_file: str) -> None:
+    arguments = ("--port", "0", "--allow-host", "ops.example", "--database-url", filled_file)
+    with served(*arguments) as (process, warning):
+        assert process.stderr is not None
+        address = address_in(process.stderr.readline())
+        answer = httpx.get(f"{address}api/v1/session", headers={"Host": "ops.example"})
+
+    assert "Nobody is asked for a token" in warning
+    assert answer.status_code == 200
 
 
 def test_nothing_of_a_request_is_written_anywhere(filled_file: str) -> None:
