@@ -1,0 +1,263 @@
+"""Stores that jobs have filled: `python -m tests.browser.stories URL STORY`.
+
+Every row is written by runguard itself, from a run that really ended so. Nobody can wait thirty
+days, so each run is then moved to the time at which the story has it happen, and its alert with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from typing import TYPE_CHECKING, Any, Final
+from urllib.error import HTTPError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+COOLDOWN: Final = timedelta(minutes=30)
+UPSTREAM: Final = "https://upstream.example/v2/enrolments"
+
+SCRIPT: Final = "<script>document.title = 'broken in'</script>"
+IMAGE: Final = "<img src=x onerror=\"document.title = 'broken in'\">"
+RIGHT_TO_LEFT: Final = "\u202egnirts desrever\u202c"
+ANSI: Final = "\x1b[31mred\x1b[0m"
+LONG_WORD: Final = "x" * 400
+HOSTILE: Final = f"{SCRIPT} {IMAGE} {RIGHT_TO_LEFT} {ANSI} </title></textarea> ' \" & &amp; 한국어"
+HOSTILE_JOB: Final = f"job/{SCRIPT}?a=b&c=d#e %2F 한국어"
+LONG_JOB: Final = f"long_{'name_' * 40}end"
+
+Ending = Exception | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One run: when it starts, how long ago, and how it ends.
+
+    `ending` makes what it raises, or None for a success; with `locked` it finds its lock taken.
+    """
+
+    job_name: str
+    ago: timedelta
+    took: timedelta
+    ending: Callable[[], Ending] = lambda: None
+    trigger: str = "SCHEDULER"
+    records: int = 0
+    locked: bool = False
+
+
+def answered(status: int, phrase: str) -> Callable[[], Ending]:
+    return lambda: HTTPError(f"{UPSTREAM}?page=3", status, phrase, Message(), None)
+
+
+def repeated(
+    job_name: str,
+    *,
+    every: timedelta,
+    times: int,
+    took: float,
+    first_ago: timedelta = timedelta(minutes=4),
+    endings: dict[int, Callable[[], Ending]] | None = None,
+    records: int = 0,
+) -> Iterator[Event]:
+    """Yield a job's runs; `endings` says which did not succeed, the newest being 0."""
+    for number in range(times):
+        # Durations go up and down and are the same each time.
+        wave = 1 + 0.35 * ((number * 7919) % 13 - 6) / 6
+        yield Event(
+            job_name,
+            first_ago + number * every,
+            timedelta(seconds=took * wave),
+            (endings or {}).get(number, lambda: None),
+            records=records * (number % 5),
+        )
+
+
+def nightly() -> list[Event]:
+    """Twelve jobs over a month: two fail now, some had their troubles, the rest is well."""
+    minutes, hours, days = (timedelta(**{unit: 1}) for unit in ("minutes", "hours", "days"))
+    unavailable = answered(503, "Service Unavailable")
+    stalled = lambda: TimeoutError("the upstream did not answer within 30 s")  # noqa: E731
+    amount = lambda: ValueError("could not convert string to float: '12,50 EUR'")  # noqa: E731
+    korean = lambda: TimeoutError("재고 서버가 30초 안에 응답하지 않았습니다 (timeout)")  # noqa: E731
+    events = [
+        *repeated(
+            "enrolment_sync",
+            every=10 * minutes,
+            times=48,
+            took=21,
+            records=512,
+            endings={**dict.fromkeys(range(6), unavailable), 31: stalled, 40: unavailable},
+        ),
+        *repeated(
+            "invoice_import",
+            every=days,
+            times=30,
+            took=95,
+            first_ago=3 * hours,
+            endings={0: amount, 1: amount, 9: amount, 17: answered(404, "Not Found")},
+            records=2300,
+        ),
+        *repeated(
+            "주문_동기화",
+            every=30 * minutes,
+            times=40,
+            took=12,
+            first_ago=11 * minutes,
+            endings={5: korean, 6: korean, 22: answered(409, "Conflict")},
+            records=84,
+        ),
+        *repeated(
+            "payments",
+            every=hours,
+            times=36,
+            took=6,
+            first_ago=24 * minutes,
+            endings={
+                3: answered(409, "Conflict"),
+                4: answered(409, "Conflict"),
+                19: answered(429, "Too Many Requests"),
+            },
+            records=40,
+        ),
+        *repeated(
+            "nightly_report",
+            every=days,
+            times=29,
+            took=340,
+            first_ago=6 * hours,
+            endings={12: stalled},
+        ),
+        Event("nightly_report", 5.9 * hours, timedelta(0), locked=True, trigger="MANUAL"),
+        *repeated("search_index", every=6 * hours, times=24, took=1500, first_ago=5 * hours),
+        *repeated("mail_digest", every=days, times=30, took=44, first_ago=9 * hours),
+        *repeated("warehouse/stock", every=2 * hours, times=30, took=75, first_ago=50 * minutes),
+        *repeated(
+            "price_feed",
+            every=3 * hours,
+            times=30,
+            took=8,
+            first_ago=70 * minutes,
+            endings={6: answered(502, "Bad Gateway"), 25: stalled},
+        ),
+        *repeated("backup_check", every=days, times=14, took=260, first_ago=4 * hours),
+        *repeated("cleanup", every=7 * days, times=4, took=30, first_ago=2 * days),
+        Event("one_off_repair", 8 * days, timedelta(seconds=3), trigger="MANUAL"),
+    ]
+    return sorted(events, key=lambda event: event.ago, reverse=True)
+
+
+def hostile() -> list[Event]:
+    """Jobs whose names and messages mean harm, or are merely long."""
+    second = timedelta(seconds=1)
+    return [
+        Event("calm", 90 * second, second),
+        Event(LONG_JOB, 80 * second, second, lambda: ValueError(LONG_WORD)),
+        Event("long", 70 * second, second, lambda: ValueError("a line of a dump\n" * 1200)),
+        Event("word", 60 * second, second, lambda: ValueError("y" * 40_000)),
+        Event(HOSTILE_JOB, 50 * second, second, lambda: ValueError(HOSTILE)),
+        Event(HOSTILE_JOB, 40 * second, second, lambda: ValueError(HOSTILE)),
+    ]
+
+
+# Raises as a job's own code would: a run keeps the place, and a picture is to show a job's.
+_job: dict[str, Any] = {}
+exec(compile("\n" * 41 + "def pull(error): raise error", "jobs/enrolments.py", "exec"), _job)
+_pull: Final = _job["pull"]
+
+STORIES: Final = {"nightly": nightly, "hostile": hostile, "empty": list}
+
+
+def play(url: str, story: str) -> None:
+    """Let the jobs of a story run on a store, the oldest first."""
+    import runguard
+
+    runguard.configure(database_url=url, cooldown=COOLDOWN, check=True)
+    logging.getLogger("runguard").setLevel(logging.CRITICAL)  # its failures are meant
+    now = datetime.now(UTC)
+    last_alerts: dict[tuple[str, str], datetime] = {}
+    places: list[tuple[datetime, datetime | None]] = []
+    for event in STORIES[story]():
+        started = now - event.ago
+        if event.locked:  # the run that holds the lock leaves a row before it
+            places.append((started - timedelta(minutes=1), started + timedelta(minutes=5)))
+        places.append((started, started + event.took))
+        _run(event, started, last_alerts)
+    if story == "nightly":
+        places.append((now - timedelta(minutes=12), None))
+        runguard.run_scope("search_index", trigger_type="SCHEDULER").__enter__()
+    _move(url, places)
+
+
+def _run(event: Event, started: datetime, last_alerts: dict[tuple[str, str], datetime]) -> None:
+    import runguard
+
+    ending = event.ending()
+    is_quiet = False
+    if ending is not None:
+        key = (event.job_name, runguard.classify(ending).error_group)
+        is_quiet = key in last_alerts and started - last_alerts[key] < COOLDOWN
+        if not is_quiet:
+            last_alerts[key] = started
+    with contextlib.ExitStack() as stack:
+        if event.locked:
+            stack.enter_context(runguard.run_scope(event.job_name, lock=True))
+        stack.enter_context(contextlib.suppress(type(ending) if ending else runguard.JobLockActive))
+        run = stack.enter_context(
+            runguard.run_scope(
+                event.job_name,
+                trigger_type=event.trigger,
+                lock=event.locked,
+                # Its last alert was a moment ago; in the story it was long ago.
+                cooldown=COOLDOWN if is_quiet else timedelta(0),
+            )
+        )
+        run.total_records = event.records
+        run.changed_records = event.records // 12
+        if ending is not None:
+            _pull(ending)
+
+
+def _move(url: str, places: Sequence[tuple[datetime, datetime | None]]) -> None:
+    """Move each run, its alert, and the guard of the cooldown to their places in time."""
+    from sqlalchemy import create_engine, func, select, update
+
+    from runguard._storage.tables import alert, alert_cooldown, run_log
+
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        run_ids = connection.scalars(select(run_log.c.id).order_by(run_log.c.id)).all()
+        ended = {}
+        for run_id, (started, finished) in zip(run_ids, places, strict=True):
+            ended[run_id] = finished
+            connection.execute(
+                update(run_log)
+                .where(run_log.c.id == run_id)
+                .values(started_at=started, finished_at=finished)
+            )
+        connection.execute(
+            update(run_log)
+            .where(run_log.c.cooldown_seconds == 0)
+            .values(cooldown_seconds=int(COOLDOWN.total_seconds()))
+        )
+        for alert_id, detail in connection.execute(select(alert.c.id, alert.c.detail)).all():
+            connection.execute(
+                update(alert)
+                .where(alert.c.id == alert_id)
+                .values(created_at=ended[detail["run_id"]])
+            )
+        newest = select(func.max(alert.c.created_at)).where(
+            alert.c.source_id == alert_cooldown.c.source_id
+        )
+        connection.execute(update(alert_cooldown).values(last_alert_at=newest.scalar_subquery()))
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    play(sys.argv[1], sys.argv[2])
+    # Without the library's ending: what is open stays open, as with a process that was killed.
+    os._exit(0)
