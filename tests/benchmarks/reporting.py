@@ -98,14 +98,25 @@ def as_json(
 
 
 def write(found: dict[str, Any], sections: Sequence[Section], folder: Path) -> list[Path]:
-    """Write `results.json` and every plot; returns where."""
-    texts = {"results.json": json.dumps(found, indent=1) + "\n"}
+    """Write everything as JSON, the tables as Markdown, and every plot; returns where."""
+    texts = {
+        "results.json": json.dumps(found, indent=1) + "\n",
+        "results.md": "\n".join(_markdown(section) for section in sections),
+    }
     for section in sections:
         texts |= section.plots
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text)
     return [folder / name for name in texts]
+
+
+def _markdown(section: Section) -> str:
+    rule = "".join("|---:" if index else "|---" for index, _ in enumerate(section.columns))
+    rows = [section.columns, *section.rows]
+    lines = ["| " + " | ".join(map(_text, row)) + " |" for row in rows]
+    told = [f"- {line}" for line in (*map(str, section.targets), *section.notes)]
+    return "\n".join([f"### {section.title}", "", lines[0], f"{rule}|", *lines[1:], "", *told, ""])
 
 
 def milliseconds(spread: Spread) -> str:

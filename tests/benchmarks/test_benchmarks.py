@@ -49,6 +49,7 @@ def test_the_suite_prints_tables_and_writes_what_it_found(
     assert "results.json" in printed.err
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["effort"] == "tiny"
+    assert "| psycopg by hand | " in (tmp_path / "results.md").read_text()
     assert {section["scenario"] for section in found["sections"]} == {"single"}
     records = [record for section in found["sections"] for record in section["records"]]
     counted = {

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
@@ -35,8 +35,19 @@ CONNECTIONS = Settings().max_connections
 THREADS, TASKS, PROCESSES = 32, 200, 8
 SAMPLE_SECONDS = 0.02
 
-Burst = Callable[[str, float], tuple[int, float]]
-"""Takes a URL and seconds; returns how many runs it ended in how many seconds."""
+WARM_UP = 100  # runs of a process, for connections and prepared statements
+
+
+class Ended(NamedTuple):
+    """What a burst did: so many runs in so many seconds, and those before the clock began."""
+
+    runs: int
+    seconds: float
+    warm_up: int
+
+
+Burst = Callable[[str, float], Ended]
+"""Takes a URL, and for how many seconds it shall go on."""
 
 
 @dataclass
@@ -49,7 +60,7 @@ class Way:
     """What it may open at most; pgbench gets as many clients."""
     rates: list[float] = field(default_factory=list)
     ceilings: list[float] = field(default_factory=list)
-    runs: int = 0
+    expected_rows: int = 0
     most_connections: int = 0
     rows: int = 0
 
@@ -65,10 +76,10 @@ def measure(server: PostgresServer, effort: Effort) -> Iterator[Section]:
         with database(server) as url, database(server) as pgbench_url:
             for _ in range(effort.bursts):
                 with _most_connections(url) as seen:
-                    runs, seconds = way.burst(url, effort.burst_seconds)
+                    ended = way.burst(url, effort.burst_seconds)
                 way.most_connections = max(way.most_connections, *seen)
-                way.runs += runs
-                way.rates.append(runs / seconds)
+                way.expected_rows += ended.runs + ended.warm_up
+                way.rates.append(ended.runs / ended.seconds)
                 way.ceilings.append(
                     pgbench(
                         server,
@@ -81,35 +92,39 @@ def measure(server: PostgresServer, effort: Effort) -> Iterator[Section]:
     yield _section(ways)
 
 
-def in_threads(url: str, seconds: float) -> tuple[int, float]:
+def in_threads(url: str, seconds: float) -> Ended:
     """A pool of threads in this process."""
     with runguard_on(url), ThreadPoolExecutor(THREADS) as pool:
-        return _ended(
-            list(pool.map(_run_until, [time.perf_counter() + seconds] * THREADS)), seconds
-        )
+        list(pool.map(lambda _: _run(), range(WARM_UP)))
+        each = list(pool.map(_run_until, [time.perf_counter() + seconds] * THREADS))
+    return _all_of(each, seconds)
 
 
-def in_tasks(url: str, seconds: float) -> tuple[int, float]:
+def in_tasks(url: str, seconds: float) -> Ended:
     """Tasks of one event loop."""
+
+    async def run() -> None:
+        async with run_scope("task"):
+            pass
 
     async def until(deadline: float) -> tuple[int, float]:
         runs = 0
         while time.perf_counter() < deadline:
-            async with run_scope("task"):
-                pass
+            await run()
             runs += 1
         return runs, time.perf_counter() - deadline
 
     async def together() -> list[tuple[int, float]]:
+        await asyncio.gather(*(run() for _ in range(WARM_UP)))
         deadline = time.perf_counter() + seconds
         return await asyncio.gather(*(until(deadline) for _ in range(TASKS)))
 
     with runguard_on(url):
-        return _ended(asyncio.run(together()), seconds)
+        return _all_of(asyncio.run(together()), seconds)
 
 
-def in_processes(url: str, seconds: float) -> tuple[int, float]:
-    """Processes with one thread each; two more runs of each, to warm up, are counted as rows."""
+def in_processes(url: str, seconds: float) -> Ended:
+    """Processes with one thread each."""
     outcomes = race(
         PROCESS, count=PROCESSES, rounds=1, arguments=[url, str(seconds), "process"], timeout=300
     )
@@ -118,20 +133,26 @@ def in_processes(url: str, seconds: float) -> tuple[int, float]:
             raise RuntimeError(f"a process failed: {outcome.stderr}")
     ended = [outcome.reports[0] for outcome in outcomes]
     runs = sum(runs for _, runs, _ in ended)
-    return runs, max(passed for _, _, passed in ended)
+    longest = max(passed for _, _, passed in ended)
+    return Ended(runs, longest, WARM_UP_RUNS * PROCESSES)
+
+
+def _run() -> None:
+    with run_scope("thread"):
+        pass
 
 
 def _run_until(deadline: float) -> tuple[int, float]:
     runs = 0
     while time.perf_counter() < deadline:
-        with run_scope("thread"):
-            pass
+        _run()
         runs += 1
     return runs, time.perf_counter() - deadline
 
 
-def _ended(each: list[tuple[int, float]], seconds: float) -> tuple[int, float]:
-    return sum(runs for runs, _ in each), seconds + max(late for _, late in each)
+def _all_of(each: list[tuple[int, float]], seconds: float) -> Ended:
+    """Each says how many runs it ended, and by how much the last one outlived the deadline."""
+    return Ended(sum(runs for runs, _ in each), seconds + max(late for _, late in each), WARM_UP)
 
 
 @contextmanager
@@ -173,10 +194,7 @@ def _section(ways: list[Way]) -> Section:
     for way in ways:
         rate, ceiling = spread(way.rates), spread(way.ceilings)
         share = spread([a / b for a, b in zip(way.rates, way.ceilings, strict=True)])
-        expected = way.runs
-        if way.burst is in_processes:
-            expected += PROCESSES * WARM_UP_RUNS * len(way.rates)
-        lost = expected - way.rows
+        lost = way.expected_rows - way.rows
         section.rows.append(
             (
                 *(way.name, f"{rate.median:,.0f} ({rate.p10:,.0f}-{rate.p90:,.0f})"),
@@ -192,7 +210,7 @@ def _section(ways: list[Way]) -> Section:
                 "share": share._asdict(),
                 "connections": way.most_connections,
                 "connections_allowed": way.connections,
-                "runs": way.runs,
+                "runs": way.expected_rows,
                 "lost": lost,
             }
         )
