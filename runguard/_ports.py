@@ -186,7 +186,9 @@ class OperatorViews(Protocol):
 class OperatorInsight(Protocol):
     """What a page, or `show` and `explain`, reads: answers in a bounded time at millions of rows.
 
-    Newest first; times are aware, in UTC.
+    Newest first; times are aware, in UTC. A row without a start, as another program may write it,
+    has no place in time and is found by its id alone. What is not as it must be (two cursors, a
+    `bucket` that is no whole number of seconds) is a `ConfigurationError`.
     """
 
     def now(self) -> datetime:
@@ -214,7 +216,11 @@ class OperatorInsight(Protocol):
         older_than: Cursor | None = None,
         newer_than: Cursor | None = None,
     ) -> RunPage:
-        """List one page of runs, from the newest, or next to a cursor."""
+        """List one page of runs, from the newest, or next to a cursor.
+
+        Looking for what is rare has an end: a page may hold fewer runs than asked for, even none,
+        and still say where older ones go on.
+        """
         ...
 
     def alert_page(
@@ -226,7 +232,10 @@ class OperatorInsight(Protocol):
         following: Cursor | None = None,
         preceding: Cursor | None = None,
     ) -> AlertPage:
-        """List one page of alerts, from the first in that order, or next to a cursor."""
+        """List one page of alerts, from the first in that order, or next to a cursor.
+
+        It may be short, as a page of runs.
+        """
         ...
 
     def run_details(self, run_id: int) -> RunDetails | None:
@@ -257,8 +266,9 @@ class OperatorInsight(Protocol):
 class AlertDesk(Protocol):
     """What an operator does about alerts.
 
-    Returns the alerts as they are now; unknown ids are left out, and what is so already stays as
-    it is, with its first `by` and time.
+    Returns the alerts as they are now, in the order of the ids; unknown ids are left out, and what
+    is so already stays as it is, with its first `by` and time. Raises `ConfigurationError` where
+    nobody is named in `by`.
     """
 
     def resolve_alerts(
@@ -270,7 +280,10 @@ class AlertDesk(Protocol):
     def review_alerts(
         self, alert_ids: Sequence[int], *, by: str, review_status: str
     ) -> Sequence[AlertRecord]:
-        """Set the review status of alerts."""
+        """Set the review status of alerts: 1 to 32 characters of A to Z and `_`.
+
+        Usual words are AUTO, ACKNOWLEDGED, IN_PROGRESS, FALSE_ALARM and DONE.
+        """
         ...
 
 

@@ -169,8 +169,9 @@ class JobOverview:
     `strip` holds its last runs, the newest first. `finished`, `succeeded` and the durations, in
     seconds, count over that strip; the durations are None where none of it has finished.
     `failing_since` is the start of the oldest failure since the last success that the strip shows,
-    None while the newest finished run is a success. `open_alerts` counts unresolved failure
-    alerts, `severity` is the loudest of them.
+    None while the newest finished run is a success. `last_success_at` is when its last success
+    ended, None where the strip and a few hundred runs before it show none. `open_alerts` counts
+    unresolved failure alerts, `severity` is the loudest of them.
     """
 
     job_name: str
@@ -265,8 +266,9 @@ class AlertPage:
 class CooldownState:
     """The cooldown of one group of a job's failures.
 
-    `quiet_until` is when it may alert again, None where it may now; `alert_id` is its newest
-    alert, `covered` how many failures that alert has covered so far.
+    `quiet_until` is when it may alert again, None where it may now, and where the alert is another
+    program's, whose cooldown nobody knows; `alert_id` is its newest alert, `covered` how many
+    failures that alert has covered so far (of runs that began at most 7 days before it).
     """
 
     error_group: str
@@ -294,8 +296,9 @@ class RunDetails:
 
     `alert` is the one that it raised, or that covers it; `cooldown` that of its group as it stands
     now. `previous_success` is the job's last success before it; `recovered` its first success
-    after it; `before` and `after` are the job's runs next to it in time, and `around` runs of all
-    jobs that began at about that time, the newest first.
+    after it; both are searched for among some thousand runs. `before` and `after` are the job's
+    runs next to it in time, and `around` other runs of all jobs that began within an hour of it, a
+    few on either side, the newest first.
     """
 
     run: RunRecord
