@@ -16,12 +16,14 @@ VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 # Named on the command line only: the demo writes rows, and a DATABASE_URL that happens to be in
 # the environment is most likely another program's.
 ON_SERVER := $(filter command line,$(origin DATABASE_URL))
+IN_BROWSER := $(filter command line,$(origin WEB))
 
 .PHONY: help demo test bench lint types format constraints clean
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server)"
+	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server,"
+	@echo "                  WEB=1 to see it in the browser at the end)"
 	@echo "make test         the whole gate: format, lint, types, tests"
 	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
 	@echo "make lint         ruff alone;  make types: mypy and basedpyright alone"
@@ -30,7 +32,7 @@ help:
 	@echo "make clean        remove .venv and every cache"
 
 demo: $(VENV)/.demo
-	@$(BIN)/runguard demo $(if $(ON_SERVER),--database-url "$$DATABASE_URL")
+	@$(BIN)/runguard demo $(if $(ON_SERVER),--database-url "$$DATABASE_URL") $(if $(IN_BROWSER),--web)
 
 test: lint types
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
@@ -69,7 +71,7 @@ $(VENV)/.made:
 	@echo "$(CURDIR)" > $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[binary,cli]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt

@@ -86,10 +86,11 @@ def acts(upstream: str) -> Sequence[Act]:
     )
 
 
-def play(store: OperatorViews, *, where: str, option: str) -> None:
+def play(store: OperatorViews, *, where: str, option: str, program: str = "runguard") -> None:
     """Play the quick check on a store, and tell what happened.
 
-    `where` names the store; `option` is what makes other commands look at it.
+    `where` names the store; `option` is what makes other commands look at it; `program` is how
+    the reader would call those.
     """
     _print(f"runguard demo on {where}", "bold")
     _print("Three small jobs run for real, against a small HTTP server in this process.")
@@ -105,8 +106,8 @@ def play(store: OperatorViews, *, where: str, option: str) -> None:
         _title("3. The same six again")
         again = [_fail(store, act) for act in acts(upstream)]
         _tell_repeats(acts(upstream), again)
-    _show_views(store, option)
-    _tell_what_next(option)
+    _show_views(store, program, option)
+    _tell_what_next(program, option)
 
 
 def _fail(store: OperatorViews, act: Act) -> RunWithAlert:
@@ -164,27 +165,29 @@ def _until(failed: Sequence[RunWithAlert]) -> str:
     return f", until {max(ends).astimezone():%H:%M}" if ends else ""
 
 
-def _show_views(store: OperatorViews, option: str) -> None:
+def _show_views(store: OperatorViews, program: str, option: str) -> None:
     _title("4. What an operator sees in the morning")
-    _print("Recent failed runs", "bold", f"runguard runs --status failed {option}")
+    _print("Recent failed runs", "bold", f"{program} runs --status failed {option}")
     write_listing(runs_listing(store.recent_runs(limit=ROWS_SHOWN, status="FAILED")))
-    _print("\nFailure alerts", "bold", f"runguard alerts --type FAILED {option}")
+    _print("\nFailure alerts", "bold", f"{program} alerts --type FAILED {option}")
     write_listing(alerts_listing(store.recent_alerts(limit=ROWS_SHOWN, alert_type="FAILED")))
-    _print("\nFailures by group, over 24 hours", "bold", f"runguard report {option}")
+    _print("\nFailures by group, over 24 hours", "bold", f"{program} report {option}")
     write_listing(groups_listing(store.failures_by_group(since=timedelta(hours=24))))
     _print("\nFailed runs and their alerts", "bold", "join on detail->>'run_id' = run_log.id::text")
     write_listing(joined_listing(store.failed_runs_with_alerts(limit=ROWS_SHOWN)))
 
 
-def _tell_what_next(option: str) -> None:
+def _tell_what_next(program: str, option: str) -> None:
     _title("What next")
+    _print("See all of it in the browser, and resolve the alerts there:\n")
+    _print(f"    {program} web {option}\n", "bold")
     _print(
         "The demo's rows stay where they are; the commands above read them again.\n"
         "Your own job needs two lines, and RUNGUARD_DATABASE_URL for a server:\n\n"
         "    from runguard import tracked_run\n\n"
         '    @tracked_run("enrolment_sync")\n'
         "    def enrolment_sync(): ...\n\n"
-        f"`runguard doctor {option}` says what would stop it."
+        f"`{program} doctor {option}` says what would stop it."
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +28,10 @@ def demo(
         bool,
         typer.Option("--upgrade", help="Upgrade a schema that is there but outdated, too."),
     ] = False,
+    web: Annotated[
+        bool,
+        typer.Option("--web", help="Then show it in the browser, as `runguard web` does."),
+    ] = False,
 ) -> None:
     """Play a good run, six kinds of failure and their repeats, and show what is recorded.
 
@@ -45,8 +52,29 @@ def demo(
     with opened_store(url, **settings) as store:
         _make_ready(store, url, upgrade=upgrade)
         report = store.inspect()
-        option = f"--database-url {url}" if report.dialect == "sqlite" else "--database-url …"
-        _demo.play(store, where=f"{report.dialect} {report.location}", option=option)
+        option = (
+            f"--database-url {shlex.quote(url)}"
+            if report.dialect == "sqlite"
+            else "--database-url …"
+        )
+        _demo.play(
+            store,
+            where=f"{report.dialect} {report.location}",
+            option=option,
+            program=_program(),
+        )
+    if web:
+        from .serving import web as show
+
+        show(port=0, database_url=url)
+
+
+def _program() -> str:
+    """Return how to call us again: `make demo` calls us by a path, and so must its reader."""
+    called = sys.argv[0]
+    if Path(called).name != "runguard" or shutil.which("runguard") == shutil.which(called):
+        return "runguard"
+    return called
 
 
 def _fresh_file() -> str:

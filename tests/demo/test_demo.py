@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from sqlalchemy import make_url
 
@@ -139,3 +142,49 @@ def test_the_program_alone_tells_the_story_without_log_lines_and_quickly() -> No
     assert "6 alerts raised" in done.stdout
     assert "runguard.alert" not in done.stdout
     assert time.monotonic() - began < 15  # one on an idle machine
+
+
+def test_it_ends_by_offering_the_pages_of_its_store(cli: Cli, tmp_path: Path) -> None:
+    done = cli("demo", "--database-url", f"sqlite:///{tmp_path / 'a folder' / 'demo.db'}")
+
+    offered = next(line for line in done.stdout.splitlines() if " web " in line)
+    assert shlex.split(offered) == [
+        *("runguard", "web", "--database-url"),
+        f"sqlite:///{tmp_path / 'a folder' / 'demo.db'}",
+    ]
+
+
+def test_called_by_a_path_it_offers_commands_that_can_be_called() -> None:
+    program = Path(sys.executable).with_name("runguard")
+    done = subprocess.run(
+        [program, "demo"],
+        env={**os.environ, "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"    {program} web --database-url sqlite:///" in done.stdout
+
+
+def test_with_web_it_then_serves_what_it_played_until_ctrl_c() -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).with_name("runguard"), "demo", "--web"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as playing:
+        try:
+            assert playing.stderr is not None
+            said = playing.stderr.readline()
+            address = next(word for word in said.split() if word.startswith("http://"))
+            jobs = httpx.get(f"{address}api/v1/overview").json()["jobs"]
+        finally:
+            playing.send_signal(signal.SIGINT)
+        assert playing.wait(timeout=30) == 0
+
+    assert {job["job_name"] for job in jobs} == {
+        *("demo.enrolment_sync", "demo.invoice_import", "demo.nightly_report")
+    }
