@@ -43,9 +43,9 @@ FULL = Effort(
 )
 QUICK = Effort(
     "quick",
-    rounds=15,
-    batch=6,
-    warm_up=15,
+    rounds=10,
+    batch=5,
+    warm_up=10,
     traced_runs=5,
     counted_runs=10,
     processes_started=6,
