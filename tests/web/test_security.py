@@ -84,6 +84,24 @@ def test_every_answer_has_the_headers_that_keep_a_browser_in_check(
     assert "camera=()" in headers["permissions-policy"]
 
 
+def test_only_what_the_gate_looks_at_changes_something(file_client: Client) -> None:
+    application = build_application(list, read_only=False, access=Access("open"))  # type: ignore[arg-type]
+    routes = [
+        *application.routes,
+        *(one for mount in application.routes for one in getattr(mount, "routes", None) or ()),
+    ]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+
+    assert methods == {"GET", "HEAD", "POST"}
+    for method in ("PUT", "PATCH", "DELETE", "TRACE", "FOO"):
+        assert file_client.request(method, "/alerts/resolve").status_code == 405
+
+
+@pytest.mark.parametrize("host", ["localhost:abc", "localhost:99999999", "localhost:"])
+def test_a_port_that_is_none_is_no_error(file_client: Client, host: str) -> None:
+    assert file_client.get("/", headers={"Host": host}).status_code == 200
+
+
 def test_pages_are_not_kept_by_any_cache(file_client: Client) -> None:
     assert file_client.get("/").headers["cache-control"] == "no-store"
     assert file_client.get("/api/v1/overview").headers["cache-control"] == "no-store"
@@ -226,7 +244,16 @@ def test_a_wrong_login_is_asked_again(guarded: Client, fields: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["//evil.example/x", "https://evil.example", "/\\evil.example", "javascript:x", ""]
+    "elsewhere",
+    [
+        "//evil.example/x",
+        "https://evil.example",
+        "/\\evil.example",
+        "javascript:x",
+        "",
+        "//[",
+        "/\t/x",
+    ],
 )
 def test_a_login_never_leads_elsewhere(guarded: Client, elsewhere: str) -> None:
     assert guarded.log_in(token=TOKEN, next=elsewhere).headers["location"] == "/"
@@ -397,6 +424,7 @@ def test_the_token_before_a_login_does_not_fit_after_it(guarded: Client) -> None
         ({"Origin": "http://localhost:8722.evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": ""}, 403),
+        ({"Origin": "http://[::1"}, 403),
     ],
 )
 def test_what_changes_something_must_come_from_a_page_of_ours(
