@@ -127,6 +127,19 @@ def test_the_wheel_holds_the_package_with_its_types_and_migrations(built: Built)
     }
 
 
+def test_the_wheel_holds_the_files_of_the_pages(built: Built) -> None:
+    folder = ROOT / "runguard" / "_web"
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for part in ("static", "templates")
+        for path in (folder / part).rglob("*")
+        if path.is_file()
+    }
+
+    assert files
+    assert files - built.names() == set()
+
+
 def test_the_metadata_names_the_core_dependencies_and_the_extras(built: Built) -> None:
     metadata = HeaderParser().parsestr(built.read("METADATA"))
     required = metadata.get_all("Requires-Dist", [])
