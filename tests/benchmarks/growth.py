@@ -3,13 +3,10 @@
 Each size is a database of its own, and every batch on it is followed or led by the same batch on an
 empty store of the same server: a ratio of two neighbours says what the rows cost, whatever the
 machine was doing at that moment.
-
-    python -m tests.benchmarks.growth [--quick]
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import random
 import re
@@ -25,7 +22,7 @@ from runguard._storage.migrations import upgrade
 from runguard._storage.opening import open_whole_store
 from tests.benchmarks.dataset import fill
 from tests.storage.drafts import failure, new_run, success
-from tests.support.postgres import PostgresAddress, PostgresServer
+from tests.support.postgres import PostgresAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,22 +190,3 @@ def _timed(times: Times, operation: str) -> Iterator[None]:
 def say(line: str) -> None:
     """Tell the person who waits, apart from what is measured."""
     print(line, file=sys.stderr, flush=True)
-
-
-def main() -> None:
-    """Measure on a durable server of our own and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    with PostgresServer(durable=True, settings=SETTINGS) as server:
-        records = measure(server.url(), quick=quick)
-    print(f"{'runs':>9} {'operation':<32} {'empty':>8} {'filled':>8} {'p90':>8} {'ratio':>6}")
-    for record in records:
-        print(
-            f"{record['runs']:>9,} {record['operation']:<32} {record['baseline_ms']:>8.3f}"
-            f" {record['median_ms']:>8.3f} {record['p90_ms']:>8.3f} {record['ratio']:>6.2f}"
-        )
-
-
-if __name__ == "__main__":
-    main()

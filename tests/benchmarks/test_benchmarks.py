@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
+import psycopg
 import pytest
 
-from tests.benchmarks import growth, single
+from tests.benchmarks import growth, single, startup
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.bursts import pgbench
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.measuring import Contender, compare, ratios, repeated, spread
 from tests.benchmarks.plot import Point, svg
 from tests.benchmarks.reporting import Target
+from tests.benchmarks.servers import libpq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +58,12 @@ def test_the_suite_prints_tables_and_writes_what_it_found(
     assert "| psycopg by hand | " in (tmp_path / "results.md").read_text()
     assert {section["scenario"] for section in found["sections"]} == {"single"}
     records = [record for section in found["sections"] for record in section["records"]]
-    counted = {
-        (record["contender"], record["statements"], record["round_trips"])
+    counts = {
+        (record["statements"], record["round_trips"])
         for record in records
         if record["contender"].startswith(("runguard", "psycopg")) and "statements" in record
     }
-    assert {counts for _, *counts in map(tuple, counted) for counts in [tuple(counts)]} == {(2, 2)}
+    assert counts == {(2, 2)}
     assert all(record["wall_ms"]["median"] > 0 for record in records)
 
 
@@ -69,6 +75,30 @@ def test_growth_is_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("growth-of-runs.svg", "growth-of-views.svg"):
         drawn = ElementTree.parse(tmp_path / name)
         assert "2 k" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def rows(url: str) -> list[tuple[str, int]]:
+    with psycopg.connect(libpq(url)) as connection:
+        return connection.execute("select status, count(*) from run_log group by 1").fetchall()
+
+
+@pytest.mark.parametrize("name", [startup.TRACKED, startup.BY_HAND])
+def test_both_scripts_record_one_run(migrated_pg_url: str, name: str) -> None:
+    command = [sys.executable, "-c", startup.PROGRAMS[name]]
+    environment = {**os.environ, "RUNGUARD_DATABASE_URL": migrated_pg_url}
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert rows(migrated_pg_url) == [("SUCCESS", 1)]
+
+
+def test_the_ceiling_is_measured_with_whole_runs(migrated_pg_url: str) -> None:
+    a_second = pgbench(migrated_pg_url, clients=2, seconds=1)
+
+    ((status, count),) = rows(migrated_pg_url)
+    assert a_second > 0
+    assert status == "SUCCESS"
+    assert count > 0
 
 
 def given(name: str, batches: list[list[int]]) -> Contender:

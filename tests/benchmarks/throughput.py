@@ -27,7 +27,7 @@ from .reporting import Section, Target, times
 from .servers import database, libpq, runguard_on
 
 if TYPE_CHECKING:
-    from tests.support.postgres import PostgresServer
+    from tests.support.postgres import PostgresAddress
 
     from .effort import Effort
 
@@ -65,7 +65,7 @@ class Way:
     rows: int = 0
 
 
-def measure(server: PostgresServer, effort: Effort) -> Iterator[Section]:
+def measure(server: PostgresAddress, effort: Effort) -> Iterator[Section]:
     """Each way and its ceiling in turn, several times."""
     ways = [
         Way(f"one process, {THREADS} threads", in_threads, CONNECTIONS),
@@ -82,8 +82,7 @@ def measure(server: PostgresServer, effort: Effort) -> Iterator[Section]:
                 way.rates.append(ended.runs / ended.seconds)
                 way.ceilings.append(
                     pgbench(
-                        server,
-                        pgbench_url.rpartition("/")[2],
+                        pgbench_url,
                         clients=way.connections,
                         seconds=max(1, round(effort.burst_seconds)),
                     )
