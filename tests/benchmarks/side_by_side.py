@@ -39,6 +39,7 @@ class Group:
         yardstick: the name of the contender that the others are divided by.
         bound: runguard's decorator and with-block aim at most at so many times the yardstick.
         peer_bound: cronwatch-sdk is to take at least so many times as long as the decorator.
+        peers: the names of those that take part where they are installed.
         counts: whether statements can be counted: PostgreSQL, without a pooler in between.
     """
 
@@ -48,6 +49,7 @@ class Group:
     yardstick: str
     bound: float | None = None
     peer_bound: float | None = None
+    peers: Sequence[str] = ()
     counts: bool = True
 
 
@@ -91,6 +93,11 @@ def measure(url: str, group: Group, kind: Kind, effort: Effort) -> Section:
                 **counts.get(name, {}),
             }
         )
+    section.notes += [
+        f"{name}: not installed here, so not compared"
+        for name in group.peers
+        if name not in found.rounds
+    ]
     section.targets += _targets(found, group, kind)
     return section
 

@@ -86,8 +86,24 @@ def hands(url: str, kind: Kind, stack: ExitStack) -> list[Contender]:
     ]
 
 
-DIRECT = Group("single", "PostgreSQL", everything, by_hand.UNPREPARED, bound=1.35, peer_bound=2.2)
+DIRECT = Group(
+    "single",
+    "PostgreSQL",
+    everything,
+    by_hand.UNPREPARED,
+    bound=1.35,
+    peer_bound=2.2,
+    peers=(peers.CRONWATCH, peers.SENTRY),
+)
 PREPARING_OFF = Group(
     "single", "PostgreSQL, preparing off", unprepared, by_hand.UNPREPARED, bound=1.6
 )
-SQLITE = Group("single", "SQLite", on_a_file, by_hand_sqlite.NAME, peer_bound=1.0, counts=False)
+SQLITE = Group(
+    "single",
+    "SQLite",
+    on_a_file,
+    by_hand_sqlite.NAME,
+    peer_bound=1.0,
+    peers=(peers.CRONWATCH,),
+    counts=False,
+)

@@ -44,6 +44,8 @@ def test_the_suite_prints_tables_and_writes_what_it_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(single, "KINDS", ("failure that alerts",))
+    # A peer that is not installed is left out.
+    monkeypatch.setitem(sys.modules, "cronwatch", None)
 
     assert main(["--only", "single", "--out", str(tmp_path)], effort=TINY) == 0
 
@@ -52,6 +54,7 @@ def test_the_suite_prints_tables_and_writes_what_it_found(
     assert "psycopg by hand, prepared" in printed.out
     assert "at most 1.35" in printed.out
     assert "PostgreSQL 1" in printed.out  # the server's version
+    assert "cronwatch-sdk: not installed here" in printed.out
     assert "results.json" in printed.err
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["effort"] == "tiny"
