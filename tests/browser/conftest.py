@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.browser.stories import tell
 from tests.support.browser import MISSING, PROGRAM, Reader, Website, running_browser
 from tests.support.processes import ROOT
 
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser
-
-
-def tell(url: str, story: str) -> None:
-    """Let the jobs of a story run on a store."""
-    subprocess.run(
-        [sys.executable, "-m", "tests.browser.stories", url, story],
-        cwd=ROOT,
-        check=True,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 @pytest.fixture(scope="package")
@@ -143,3 +134,53 @@ def reader_of(browser: Browser) -> Iterator[Callable[..., Reader]]:
 def reader(reader_of: Callable[..., Reader], site: str) -> Reader:
     """A reader before the story of a night, on a wide screen, in light colours."""
     return reader_of(site)
+
+
+class Job:
+    """A job in a process of its own, in the middle of a run until it is told how to end."""
+
+    def __init__(self, url: str, job_name: str) -> None:
+        """Start it, and return when its run is recorded."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _JOB, url, job_name],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        self.run_id = int(self._process.stdout.readline())
+
+    def end(self, reason: str = "") -> None:
+        """Let it fail for a reason; without one it succeeds."""
+        self._process.communicate(f"{reason}\n", timeout=30)
+
+    def close(self) -> None:
+        """See that it is gone."""
+        self._process.kill()
+        self._process.communicate()
+
+
+_JOB = """
+import sys
+import runguard
+runguard.configure(database_url=sys.argv[1], check=True)
+with runguard.run_scope(sys.argv[2]) as run:
+    print(run.id, flush=True)
+    if reason := sys.stdin.readline().strip():
+        raise RuntimeError(reason)
+"""
+
+
+@pytest.fixture
+def start_job() -> Iterator[Callable[[str, str], Job]]:
+    """Starts jobs on a store; each of them goes on until it is told to end."""
+    with contextlib.ExitStack() as jobs:
+
+        def start(url: str, job_name: str) -> Job:
+            job = Job(url, job_name)
+            jobs.callback(job.close)
+            return job
+
+        yield start

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from typing import TYPE_CHECKING, Any, Final
 from urllib.error import HTTPError
+
+from tests.support.processes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -170,6 +173,16 @@ exec(compile("\n" * 41 + "def pull(error): raise error", "jobs/enrolments.py", "
 _pull: Final = _job["pull"]
 
 STORIES: Final = {"nightly": nightly, "hostile": hostile, "empty": list}
+
+
+def tell(url: str, story: str) -> None:
+    """Let the jobs of a story run on a store, in a process of their own."""
+    subprocess.run(
+        [sys.executable, "-m", "tests.browser.stories", url, story],
+        cwd=ROOT,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def play(url: str, story: str) -> None:

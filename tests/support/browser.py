@@ -14,6 +14,7 @@ import time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Playwright, sync_playwright
 
@@ -197,3 +198,42 @@ def luminance(colour: Sequence[float]) -> float:
         for part in (channel / 255 for channel in colour[:3])
     ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds on a page, with the elements."""
+    found: list[dict[str, Any]] = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']} ({rule['impact']}): {rule['help']}: {node['html'][:200]}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
+
+
+def wider_than_the_screen(page: Page) -> list[str]:
+    """Which elements stick out to the right, where the page as a whole can be scrolled there."""
+    found: list[str] = page.evaluate(
+        """() => {
+          const width = document.documentElement.clientWidth;
+          if (document.documentElement.scrollWidth <= width) return [];
+          return [...document.body.querySelectorAll("*")]
+            .filter((element) => element.getBoundingClientRect().right > width + 1)
+            .map((element) => element.outerHTML.slice(0, 120))
+            .concat(`${document.documentElement.scrollWidth} > ${width}`);
+        }"""
+    )
+    return found
+
+
+def colour_of(page: Page, name: str) -> list[float]:
+    """A colour of the body as red, green and blue, whatever notation the sheet has it in."""
+    found: list[float] = page.evaluate(
+        """(name) => {
+          const brush = document.createElement("canvas").getContext("2d");
+          brush.fillStyle = getComputedStyle(document.body)[name];
+          brush.fillRect(0, 0, 1, 1);
+          return [...brush.getImageData(0, 0, 1, 1).data];
+        }""",
+        name,
+    )
+    return found
