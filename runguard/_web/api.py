@@ -20,7 +20,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from .._errors import did_you_mean
+from .._explaining import Standing, Topic, explain
 from .._models import ErrorGroup, RunStatus, Severity, TriggerType
+from .._overview import JobState, state_of, worst_first
 from .._ports import Store
 from .._records import (
     AlertDetails,
@@ -57,11 +59,19 @@ _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
+class StatedJob:
+    """A job, and in one word how it stands."""
+
+    state: JobState
+    job: JobOverview
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewAnswer:
-    """Every job at a glance, in the order of the alphabet. `now` is the database's clock."""
+    """Every job at a glance, the worst first. `now` is the database's clock."""
 
     now: datetime
-    jobs: tuple[JobOverview, ...]
+    jobs: tuple[StatedJob, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,7 @@ class JobAnswer:
     """One job: how it stands, and how its cooldowns and its lock do."""
 
     now: datetime
+    state: JobState
     job: JobOverview
     cooldowns: tuple[CooldownState, ...]
     lock: LockState | None
@@ -81,6 +92,24 @@ class RunsAnswer:
     runs: tuple[RunRecord, ...]
     older: str | None
     newer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One sentence, and what it is about."""
+
+    topic: Topic
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationAnswer:
+    """Why a run ended as it did, and what became of it: the answer, then the reasons."""
+
+    run_id: int
+    standing: Standing
+    headline: str
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +375,9 @@ def _store_of(request: Request) -> Store:
 
 def _overview(request: Request, asked: dict[str, Any]) -> OverviewAnswer:
     store = _store_of(request)
-    return OverviewAnswer(store.now(), tuple(store.overview(strip=asked.get("strip", 30))))
+    now, jobs = store.now(), store.overview(strip=asked.get("strip", 30))
+    worst = worst_first(jobs, now=now)
+    return OverviewAnswer(now, tuple(StatedJob(state_of(job, now=now), job) for job in worst))
 
 
 def _job(request: Request, asked: dict[str, Any]) -> JobAnswer:
@@ -355,7 +386,14 @@ def _job(request: Request, asked: dict[str, Any]) -> JobAnswer:
     found = store.overview(strip=asked.get("strip", 30), job_name=name) if _is_name(name) else ()
     if not found:
         raise no_such_job(store, name)
-    return JobAnswer(store.now(), found[0], tuple(store.cooldowns(name)), store.lock_state(name))
+    now = store.now()
+    return JobAnswer(
+        now,
+        state_of(found[0], now=now),
+        found[0],
+        tuple(store.cooldowns(name)),
+        store.lock_state(name),
+    )
 
 
 def no_such_job(store: Store, name: str) -> Problem:
@@ -386,6 +424,16 @@ def _runs(request: Request, asked: dict[str, Any]) -> RunsAnswer:
         newer_than=place.get("newer"),
     )
     return RunsAnswer(page.runs, place_text("older", page.older), place_text("newer", page.newer))
+
+
+def _explanation(request: Request, asked: dict[str, Any]) -> ExplanationAnswer:
+    said = explain(_run(request, asked), now=_store_of(request).now())
+    return ExplanationAnswer(
+        said.run_id,
+        said.standing,
+        said.headline.text(),
+        tuple(Reason(sentence.topic, sentence.text()) for sentence in said.reasons),
+    )
 
 
 def _run(request: Request, _asked: dict[str, Any]) -> RunDetails:
@@ -541,6 +589,7 @@ _ID_SCHEMA: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0, "maximu
 _BY: Final[Mapping[str, Any]] = {
     "type": "string",
     "maxLength": LONGEST_NAME,
+    "pattern": r"^[^\x00]*$",
     "description": "Who does it, where no login says so.",
 }
 _IDS: Final[Mapping[str, Any]] = {
@@ -596,6 +645,16 @@ ENDPOINTS: Final = (
         "Everything about one run",
         RunDetails,
         _run,
+        path_schema=_ID_SCHEMA,
+        problems=(404,),
+    ),
+    Endpoint(
+        "get",
+        "/runs/{run_id:int}/explanation",
+        "explanation",
+        "Why a run ended so, why it was told or not, and whether it is over",
+        ExplanationAnswer,
+        _explanation,
         path_schema=_ID_SCHEMA,
         problems=(404,),
     ),

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -81,6 +82,8 @@ def schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
         return dict(_PLAIN[kind])
     if dataclasses.is_dataclass(kind):
         return _reference(kind, schemas)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return {"type": "string", "enum": [str(one) for one in kind]}
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         inner = [schema_of(one, schemas) for one in arguments]

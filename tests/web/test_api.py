@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ READS = [
     "/runs?since=0001-01-01T00:00:00%2B14:00&page=older.9999999999999999.1",
     "/runs/1",
     "/runs/2",
+    "/runs/2/explanation",
+    "/runs/3/explanation",
     "/alerts",
     "/alerts?type=FAILED&severity=high&resolved=false&order=oldest&since=7d&limit=1",
     "/alerts/1",
@@ -59,11 +62,13 @@ def schema_problems(document: dict[str, Any], path: str, method: str, answer: An
 
 def described_path(document: dict[str, Any], path: str) -> str:
     path = path.partition("?")[0]
-    if path in document["paths"]:
-        return path
-    [found] = [
-        one for one in document["paths"] if "{" in one and path.startswith(one.partition("{")[0])
-    ]
+    forms = {
+        one: one.replace("{job_name}", ".+")
+        .replace("{run_id}", r"\d+")
+        .replace("{alert_id}", r"\d+")
+        for one in document["paths"]
+    }
+    [found] = [one for one, form in forms.items() if re.fullmatch(form, path)]
     return found
 
 
@@ -150,6 +155,21 @@ def test_filters_choose(client: Client) -> None:
     assert [run["job_name"] for run in runs] == ["invoices/monthly"]
     assert [run["alert_outcome"] for run in failed] == ["suppressed", "suppressed", "raised"]
     assert [alert["title"] for alert in open_alerts] == [HOSTILE]
+
+
+def test_the_overview_begins_with_what_is_broken(client: Client) -> None:
+    jobs = client.get("/api/v1/overview").json()["jobs"]
+
+    assert [one["job"]["job_name"] for one in jobs][-1] == "nightly"
+    assert [one["state"] for one in jobs] == ["failing", "failing", "failing", "ok"]
+
+
+def test_a_run_is_explained_in_sentences(client: Client) -> None:
+    raised, covered = (client.get(f"/api/v1/runs/{run_id}/explanation").json() for run_id in (2, 3))
+
+    assert raised["standing"] == "still failing"
+    assert raised["headline"].startswith("payments failed")
+    assert any("alert 1" in reason["text"] for reason in covered["reasons"])
 
 
 def test_times_are_utc_and_texts_are_whole(client: Client) -> None:

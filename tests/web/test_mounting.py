@@ -154,8 +154,8 @@ def test_it_uses_the_store_of_the_process(
     with runguard.run_scope("in_this_process"):
         pass
 
-    [job] = client.get("/api/v1/overview").json()["jobs"]
-    assert job["job_name"] == "in_this_process"
+    [one] = client.get("/api/v1/overview").json()["jobs"]
+    assert one["job"]["job_name"] == "in_this_process"
 
 
 def test_it_takes_another_store_by_its_engine(
