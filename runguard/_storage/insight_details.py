@@ -152,16 +152,22 @@ class DetailInsight(Views):
         """List what else began at about the time of a run, the newest first."""
         if run.started_at is None:
             return ()
-        runs: list[RunRecord] = []
-        for ascending, edge in (
-            (True, run_log.c.started_at <= run.started_at + AROUND_WITHIN),
-            (False, run_log.c.started_at >= run.started_at - AROUND_WITHIN),
-        ):
-            next_to_it = beyond(RUN_PLACE, run.started_at, run.id, ascending=ascending)
-            query = select(*RUN_COLUMNS).where(next_to_it, edge)
-            rows = self._rows(in_order(query, RUN_PLACE, ascending=ascending).limit(AROUND))
-            runs += [RunRecord(*row) for row in (reversed(rows) if ascending else rows)]
-        return tuple(runs)
+        later, earlier = (
+            select(*RUN_COLUMNS).where(
+                beyond(RUN_PLACE, run.started_at, run.id, ascending=ascending),
+                run_log.c.started_at.between(
+                    run.started_at - AROUND_WITHIN, run.started_at + AROUND_WITHIN
+                ),
+            )
+            for ascending in (True, False)
+        )
+        either = union_all(
+            select(in_order(later, RUN_PLACE, ascending=True).limit(AROUND).subquery()),
+            select(in_order(earlier, RUN_PLACE, ascending=False).limit(AROUND).subquery()),
+        ).subquery()
+        place = [either.c[column.name] for column in RUN_PLACE]
+        rows = self._rows(in_order(select(either), place, ascending=False))
+        return tuple(RunRecord(*row) for row in rows)
 
     def _raiser(self, record: AlertRecord, alert_key: UUID | None) -> RunRecord | None:
         """Find the run that raised an alert; other programs name it in the detail, if at all."""

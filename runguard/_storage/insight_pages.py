@@ -36,7 +36,7 @@ from .insight_terms import (
 from .tables import alert, run_log
 from .views import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, Views, storable
 
-LOOKS_THROUGH: Final = 50_000  # rows for one page, where no index knows the answer
+LOOKS_THROUGH: Final = 20_000  # rows for one page, where no index knows the answer
 
 Conditions = list[ColumnElement[bool]]
 Sifted = dict[str, Any]  # what a column must hold, by its name
@@ -114,7 +114,11 @@ class PageInsight(Views):
             query = query.where(beyond(place, cursor.instant, cursor.id, ascending=upwards))
         query = in_order(query, place, ascending=upwards)
         # One more than asked for tells whether the page is the last.
-        found = list(self._rows(_sift(query, sifted, place, ascending=upwards).limit(limit + 1)))
+        page = query.limit(limit + 1)
+        if sifted:
+            ids = _sift(query, sifted, place, ascending=upwards).limit(limit + 1)
+            page = in_order(select(*columns).where(place[1].in_(ids)), place, ascending=upwards)
+        found = list(self._rows(page))
         rows = found[:limit]
         onward = _place_of(rows[-1], place) if len(found) > limit else None
         if sifted and onward is None:
@@ -193,16 +197,17 @@ def _between(column: Column[Any], since: datetime | None, until: datetime | None
 
 
 def _sift(query: Select[Any], sifted: Sifted, place: Place, *, ascending: bool) -> Select[Any]:
-    """Take from the first rows of a query those that hold these values."""
-    if not sifted:
-        return query
-    seen = query.limit(LOOKS_THROUGH).subquery("seen")
+    """Take from the first rows of a query those that hold these values, by their ids."""
+    table = place[0].table
+    looked_at = (*place, *(table.c[name] for name in sifted))
+    # Only what is looked at: texts and documents would be carried along for every row.
+    seen = query.with_only_columns(*looked_at).limit(LOOKS_THROUGH).subquery("seen")
     meets = [
         seen.c[name].is_(value) if value is True else seen.c[name] == value
         for name, value in sifted.items()
     ]
     order = [seen.c[column.name] for column in place]
-    return in_order(select(*seen.c).where(*meets), order, ascending=ascending)
+    return in_order(select(seen.c.id).where(*meets), order, ascending=ascending)
 
 
 def _place_of(row: Any, place: Place) -> Cursor:
