@@ -250,7 +250,8 @@ def _finish_failed(ended: Mapping[Column[Any], Any]) -> Executable:
     claim = claim_alert(open_run)
     ended_run = (
         update(run_log)
-        .where(run_log.c.id == open_run.c.id)
+        # The id names the row, the key its partition where the table has any.
+        .where(run_log.c.id == open_run.c.id, run_log.c.run_key == _RUN_KEY)
         .values({**_failed_values(claim), **ended})
         .returning(run_log.c.id)
         .cte("ended")
@@ -281,7 +282,7 @@ def close_lost() -> Executable:
     }
     ended = (
         update(run_log)
-        .where(run_log.c.id == silent_run.c.id)
+        .where(run_log.c.id == silent_run.c.id, run_log.c.run_key == _RUN_KEY)
         .values({column: value for column, value in values.items() if column not in _JOBS_COUNTS})
         .returning(run_log.c.id)
         .cte("ended")

@@ -76,6 +76,11 @@ def store(url: str, connection: psycopg.Connection) -> Iterator[Store]:
     store.close()
 
 
+def partitions_of(url: str) -> list[str]:
+    with psycopg.connect(libpq(url)) as connection:
+        return partitions(connection)
+
+
 def partitions(connection: psycopg.Connection) -> list[str]:
     return [
         name
@@ -132,24 +137,39 @@ def test_what_operators_type_finds_what_it_found_before(before: psycopg.Connecti
     assert [before.execute(statement).fetchall() for statement in statements] == found
 
 
-def test_everything_that_the_store_does_works_and_reads_no_table_whole(
-    store: Store, url: str, connection: psycopg.Connection
-) -> None:
-    sent: list[Sent] = []
+@pytest.fixture
+def sent(store: Store) -> list[Sent]:
+    found: list[Sent] = []
     event.listen(
         store.engine,  # type: ignore[attr-defined]
         "before_cursor_execute",
-        lambda _connection, _cursor, sql, parameters, *_: sent.append(Sent(sql, parameters)),
+        lambda _connection, _cursor, sql, parameters, *_: found.append(Sent(sql, parameters)),
     )
+    return found
+
+
+def test_everything_that_the_store_does_works_and_reads_no_table_whole(
+    store: Store, sent: list[Sent], url: str
+) -> None:
     for work in (*RUNS.values(), *VIEWS.values()):
         work(store)
     sent += [Sent(block.text, None) for block in blocks("sql")]
 
     for statement in sent:
-        plan = explain(url, statement)
-        for node in nodes(plan):
+        for node in nodes(explain(url, statement)):
             whole = (node["Node Type"], node.get("Relation Name"))
             assert whole not in {("Seq Scan", FIRST), ("Seq Scan", "alert")}, statement.sql
+
+
+@pytest.mark.parametrize("name", ["success", "failure, covered", "failure, alerting"])
+def test_a_run_looks_into_its_own_partition_only(
+    store: Store, sent: list[Sent], url: str, name: str
+) -> None:
+    RUNS[name](store)
+
+    _start, ending, *_ = sent
+    looked_into = {node.get("Relation Name") for node in nodes(explain(url, ending))}
+    assert looked_into & {FIRST, *partitions_of(url)} == {FIRST}
 
 
 def test_a_run_lies_in_the_partition_of_its_day(
@@ -224,9 +244,7 @@ def test_a_record_that_comes_after_its_partition_is_gone_finds_a_place(
     assert record.job_name == run.job_name
 
 
-def test_one_alert_for_each_key_among_8_processes(
-    url: str, connection: psycopg.Connection
-) -> None:
+def test_one_alert_for_each_key_among_8_processes(url: str, connection: psycopg.Connection) -> None:
     [(failed,)] = connection.execute(
         "select count(*) from run_log where status = 'FAILED'"
     ).fetchall()
