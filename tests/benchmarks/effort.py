@@ -32,13 +32,13 @@ class Effort:
 
 FULL = Effort(
     "full",
-    rounds=150,
+    rounds=100,
     batch=10,
     warm_up=50,
     traced_runs=30,
     counted_runs=20,
-    processes_started=40,
-    bursts=8,
+    processes_started=30,
+    bursts=6,
     burst_seconds=3.0,
 )
 QUICK = Effort(
