@@ -170,7 +170,7 @@ class JobOverview:
     seconds, count over that strip; the durations are None where none of it has finished.
     `failing_since` is the start of the oldest failure since the last success that the strip shows,
     None while the newest finished run is a success. `last_success_at` is when its last success
-    ended, None where the strip and a few hundred runs before it show none. `open_alerts` counts
+    ended, None where neither the strip nor its last hundred runs show one. `open_alerts` counts
     unresolved failure alerts, `severity` is the loudest of them.
     """
 

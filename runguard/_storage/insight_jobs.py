@@ -40,7 +40,7 @@ from .tables import alert, job_lock, run_log
 from .types import db_now
 from .views import FAILED_RUN, OPEN_RUN, Views, every_job, storable
 
-GLANCES_BACK: Final = 200  # runs of a job that are searched for a success, for the overview
+GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
