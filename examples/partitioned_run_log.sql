@@ -12,10 +12,10 @@
 -- it is. The rows so far become the first partition where they lie: nothing is copied. Rows of other
 -- programs, which have no run_key, and keys outside of all ranges go to the default partition.
 --
--- What changes: `id` is numbered as before, yet no longer declared unique. `runguard db check` and
--- doctor say that they found a partitioned table. An index that a later version of runguard wants on
--- run_log is to be made by hand: `runguard db upgrade --sql` shows it, and CONCURRENTLY has to go.
--- Views on run_log go on showing the first partition only: make them again.
+-- What changes: `id` is numbered as before, yet no longer declared unique. `runguard db check` says
+-- that it found a partitioned table; an index that a later version of runguard wants on run_log is
+-- to be made by hand: `runguard db upgrade --sql` shows it, and CONCURRENTLY has to go. Views on
+-- run_log go on showing the first partition only: make them again.
 
 set local lock_timeout = '2s';  -- whoever waits for a lock makes all jobs queue behind
 
