@@ -1,18 +1,147 @@
-"""Templates to pages."""
+"""Templates to pages. Every text is escaped; only what `charts` draws is markup already."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from html import escape
-from typing import Any
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from . import charts, presenting
+from .site import site_of, visitor_of
 
-def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:  # noqa: ARG001
-    """Return a page."""
-    token = escape(request.state.csrf_token)
-    return HTMLResponse(
-        f'<!doctype html><title>{escape(name)}</title><input name="csrf_token" value="{token}">'
+HERE: Final = Path(__file__).parent
+_DOT_SEGMENTS: Final = frozenset({".", ".."})
+
+
+def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
+    """Return a page, or, where htmx asks for it, only the live part of it.
+
+    The live part of `overview.html` is `overview_live.html`, which the page includes.
+    """
+    site, visitor = site_of(request), visitor_of(request)
+    url = url_of(request)
+    now: datetime | None = context.get("now")
+    here = url(request_path(request), **dict(request.query_params.multi_items()))
+    everywhere = {
+        "url": url,
+        "job_url": lambda job_name: job_url(url, job_name),
+        "static": lambda file: url(f"/static/{file}", v=_version_of(file)),
+        "here": here,
+        "section": request_path(request).split("/")[1],
+        "site_title": site.title,
+        "read_only": site.read_only,
+        "csrf_token": visitor.csrf_token,
+        "user": visitor.user,
+        "logged_in": visitor.logged_in,
+        "live": False,
+        "now": now,
+        "ago": lambda instant: ago(instant, now),
+    }
+    live = request.headers.get("hx-request") == "true" and context.get("live")
+    template = name.replace(".html", "_live.html") if live else name
+    text = _environment().get_template(template).render({**everywhere, **context})
+    # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
+    return HTMLResponse(text.encode(errors="replace"))
+
+
+def url_of(request: Request) -> Callable[..., str]:
+    """Return what makes an address of a path: below our prefix, with what is asked for."""
+    prefix = request.scope.get("root_path", "").rstrip("/")
+
+    def url(path: str, **asked: Any) -> str:
+        given = {name: value for name, value in asked.items() if value not in (None, "")}
+        query = f"?{urlencode(given, errors='replace')}" if given else ""
+        return f"{prefix}{quote(path, errors='replace')}{query}"
+
+    return url
+
+
+def job_url(url: Callable[..., str], job_name: str) -> str:
+    """Return the page of a job; a list of its runs where no path can hold its name."""
+    segments = job_name.split("/")
+    if not job_name or "" in segments or _DOT_SEGMENTS.intersection(segments):
+        return url("/runs", job=job_name)
+    return url(f"/jobs/{job_name}")
+
+
+def request_path(request: Request) -> str:
+    """Return the path below the prefix under which the application is mounted."""
+    path: str = request.scope["path"]
+    prefix = request.scope.get("root_path", "").rstrip("/")
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        path = path[len(prefix) :]
+    return path or "/"
+
+
+def moment(instant: datetime | None, *, exactly: bool = False) -> Markup:
+    """Return a time: in UTC for whoever reads the page as it is, for a script to put it locally."""
+    if instant is None:
+        return Markup(presenting.NOTHING)  # noqa: S704 - a constant
+    said = presenting.utc_exactly(instant) if exactly else presenting.utc(instant)
+    form = "exact" if exactly else "short"
+    return Markup('<time datetime="{}" title="{}" data-form="{}">{}</time>').format(
+        presenting.iso(instant), presenting.utc_exactly(instant), form, said
     )
+
+
+def ago(instant: datetime | None, now: datetime | None) -> Markup:
+    """Return how long ago a time was, which a script keeps right."""
+    if instant is None or now is None:
+        return Markup(presenting.NOTHING)  # noqa: S704 - a constant
+    return Markup('<time datetime="{}" title="{}" data-form="age">{}</time>').format(
+        presenting.iso(instant), presenting.utc_exactly(instant), presenting.age(instant, now)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        counted=presenting.counted,
+        status_mark=presenting.status_mark,
+        state_mark=presenting.state_mark,
+        groups=charts.GROUPS,
+        markup=Markup,
+    )
+    environment.filters.update(
+        moment=moment,
+        exactly=lambda instant: moment(instant, exactly=True),
+        length=presenting.length,
+        group_class=presenting.group_class,
+        severity_tone=presenting.severity_tone,
+        iso=presenting.iso,
+        number=_number,
+        part=_part,
+    )
+    return environment
+
+
+def _number(value: float | None) -> str:
+    return presenting.NOTHING if value is None else f"{value:,}"
+
+
+def _part(value: object) -> Markup:
+    """Return a part of an explanation that leads nowhere: a time, or a text."""
+    return moment(value) if isinstance(value, datetime) else escape(str(value))
+
+
+@cache
+def _version_of(file: str) -> str:
+    """Return what changes with a file's content, so that browsers may keep it for good."""
+    return hashlib.sha256((HERE / "static" / file).read_bytes()).hexdigest()[:12]

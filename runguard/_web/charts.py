@@ -1,0 +1,295 @@
+"""Charts as SVG, drawn on the server: they need no script, no style attribute and no network.
+
+Colours come from classes, which `static/charts.css` defines. A picture is stretched to the width
+that there is, so that it holds no text: what stands beside its axes is returned next to it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
+from math import sqrt
+from typing import Final
+
+from .._models import ErrorGroup, RunStatus
+from .._records import FailureBucket, RunCell
+from .presenting import cell_class, counted, group_class, length, utc, utc_exactly
+
+STRIP_CELLS: Final = 30
+CELL_WIDTH: Final = 8
+CELL_HEIGHT: Final = 28
+FOOT: Final = 5  # below the line: the mark of a failure, for who sees no colour
+PLOT_WIDTH: Final = 1000
+PLOT_HEIGHT: Final = 200
+
+NO_GROUP: Final = "no group"  # a failure that another program wrote
+# From the ground up in a bar; and the order of every legend.
+GROUPS: Final = (
+    *map(str, (ErrorGroup.HTTP_5XX, ErrorGroup.TIMEOUT, ErrorGroup.UNKNOWN)),
+    *map(str, (ErrorGroup.HTTP_4XX, ErrorGroup.HTTP_409, ErrorGroup.LOCK_CONFLICT)),
+)
+_DAY: Final = 86_400.0
+_ROUND_SECONDS: Final = (
+    *(one * 10.0**power for power in (-3, -2, -1, 0) for one in (1, 2, 5)),
+    *(10.0, 20.0, 30.0),
+    *(one * 60.0 for one in (1, 2, 5, 10, 20, 30, 60, 120, 240, 360, 720, 1440)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture, and what stands beside its axes.
+
+    `top` and `middle` are what those heights mean, `instants` the times below, evenly spaced;
+    `summary` says all of it in a sentence.
+    """
+
+    svg: str
+    top: str
+    middle: str
+    instants: tuple[datetime, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """The failures of one stretch of time."""
+
+    starts_at: datetime
+    ends_at: datetime
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many failures it holds."""
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class FailureSeries:
+    """Failures by group in stretches of time without a gap, the oldest first."""
+
+    bars: tuple[Bar, ...]
+    totals: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many failures there are."""
+        return sum(self.totals.values())
+
+
+def strip(
+    cells: Sequence[RunCell],
+    *,
+    href_of: Callable[[RunCell], str] | None = None,
+    places: int = STRIP_CELLS,
+) -> str:
+    """Draw a job's last runs, given the newest first, as cells with the newest at the right.
+
+    The height is the duration, by its square root: a run of a minute beside runs of a second
+    leaves these visible. A failure stands on a foot; a run that is not over is hollow.
+    """
+    cells = cells[:places]
+    longest = max((cell.seconds or 0.0 for cell in cells), default=0.0) or 1.0
+    width = places * CELL_WIDTH
+    parts = [
+        f'<svg class="strip" viewBox="0 0 {width} {CELL_HEIGHT + FOOT}" width="{width}"'
+        f' height="{CELL_HEIGHT + FOOT}" aria-hidden="true" focusable="false">'
+        f'<path class="line" d="M0 {CELL_HEIGHT + 0.5}H{width}"/>'
+    ]
+    for place, cell in enumerate(cells):
+        x = width - (place + 1) * CELL_WIDTH
+        seconds = cell.seconds
+        height = 4 + (CELL_HEIGHT - 4) * sqrt((seconds or 0.0) / longest)
+        if seconds is None and cell.status == RunStatus.RUNNING:
+            height = CELL_HEIGHT - 1
+        drawn = (
+            f"<title>{escape(cell_title(cell))}</title>"
+            f'<rect class="hit" x="{x}" width="{CELL_WIDTH}" height="{CELL_HEIGHT + FOOT}"/>'
+            f'<rect class="{cell_class(cell.status, cell.error_group)}" x="{x + 1}"'
+            f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"'
+            ' rx="1"/>'
+        )
+        if cell.status == RunStatus.FAILED:
+            drawn += (
+                f'<path class="foot {group_class(cell.error_group)}"'
+                f' d="M{x + 1} {CELL_HEIGHT + FOOT}h{CELL_WIDTH - 2}l-3 -3z"/>'
+            )
+        parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def strip_summary(cells: Sequence[RunCell]) -> str:
+    """Say what a strip shows, for who does not see it."""
+    if not cells:
+        return "No run yet."
+    failed: dict[str, int] = defaultdict(int)
+    for cell in cells:
+        if cell.status == RunStatus.FAILED:
+            failed[cell.error_group or NO_GROUP] += 1
+    said = f"Last {counted(len(cells), 'run')}: {sum(failed.values())} failed"
+    groups = ", ".join(f"{count} {group}" for group, count in failed.items())
+    return f"{said} ({groups})." if groups else f"{said}."
+
+
+def cell_title(cell: RunCell) -> str:
+    """Say of one run what a pointer's user wants to know."""
+    said = [f"run {cell.id}", cell.status.lower()]
+    if cell.error_group:
+        said.append(cell.error_group)
+    if cell.seconds is not None:
+        said.append(length(cell.seconds))
+    if cell.started_at is not None:
+        said.append(utc_exactly(cell.started_at))
+    return " · ".join(said)
+
+
+def series_of(
+    buckets: Iterable[FailureBucket], *, since: datetime, until: datetime, bucket: timedelta
+) -> FailureSeries:
+    """Put failures into stretches without a gap, in the order of `GROUPS`."""
+    counts: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    found: set[str] = set()
+    for one in buckets:
+        group = one.error_group or NO_GROUP
+        counts[one.starts_at.astimezone(UTC)][group] += one.failures
+        found.add(group)
+    order = [
+        *(group for group in GROUPS if group in found),
+        *sorted(found.difference(GROUPS)),
+    ]
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    starts_at = epoch + (since - epoch) // bucket * bucket
+    bars = []
+    while starts_at <= until:
+        here = counts.get(starts_at, {})
+        ordered = {group: here[group] for group in order if group in here}
+        bars.append(Bar(starts_at, starts_at + bucket, ordered))
+        starts_at += bucket
+    totals = {group: sum(bar.counts.get(group, 0) for bar in bars) for group in order}
+    return FailureSeries(tuple(bars), totals)
+
+
+def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None = None) -> Chart:
+    """Draw failures as bars of stacked groups."""
+    most = max((bar.total for bar in series.bars), default=0)
+    top = round_count(most)
+    width = PLOT_WIDTH / max(1, len(series.bars))
+    parts = [_plot_head("failures")]
+    for place, bar in enumerate(series.bars):
+        y = float(PLOT_HEIGHT)
+        for group, count in bar.counts.items():
+            height = PLOT_HEIGHT * count / top
+            y -= height
+            when = f"{utc(bar.starts_at)} to {bar.ends_at.astimezone(UTC):%H:%M}"
+            drawn = (
+                f"<title>{escape(f'{count:,} × {group} · {when}')}</title>"
+                f'<rect class="{group_class(group)}" x="{(place + 0.12) * width:.1f}"'
+                f' y="{y:.1f}" width="{0.76 * width:.1f}" height="{max(height - 0.8, 0.8):.1f}"/>'
+            )
+            parts.append(_linked(drawn, None if href_of is None else href_of(bar, group)))
+    parts.append("</svg>")
+    said = ", ".join(f"{count:,} {group}" for group, count in series.totals.items())
+    return Chart(
+        svg="".join(parts),
+        top=f"{top:,}",
+        middle=f"{top // 2:,}" if top % 2 == 0 else "",
+        instants=_marks([bar.starts_at for bar in series.bars]),
+        summary=f"{counted(series.total, 'failure')}: {said}." if said else "No failure.",
+    )
+
+
+def durations(
+    cells: Sequence[RunCell],
+    *,
+    href_of: Callable[[RunCell], str] | None = None,
+    usual: float | None = None,
+) -> Chart:
+    """Draw how long runs took, given the newest first, as bars with the newest at the right.
+
+    `usual` draws a line at that many seconds.
+    """
+    shown = [cell for cell in reversed(cells) if cell.seconds is not None]
+    longest = max((cell.seconds or 0.0 for cell in shown), default=0.0)
+    top = round_seconds(longest)
+    places = max(len(shown), STRIP_CELLS)
+    width = PLOT_WIDTH / places
+    first = places - len(shown)
+    parts = [_plot_head("durations")]
+    for place, cell in enumerate(shown, start=first):
+        height = max(1.5, PLOT_HEIGHT * (cell.seconds or 0.0) / top)
+        x, y = place * width, PLOT_HEIGHT - height
+        drawn = (
+            f"<title>{escape(cell_title(cell))}</title>"
+            f'<rect class="hit" x="{x:.1f}" width="{width:.1f}" height="{PLOT_HEIGHT}"/>'
+            f'<rect class="{cell_class(cell.status, cell.error_group)}"'
+            f' x="{x + 0.12 * width:.1f}" y="{y:.1f}" width="{0.76 * width:.1f}"'
+            f' height="{height:.1f}"/>'
+        )
+        parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
+    if usual is not None and usual <= top:
+        y = PLOT_HEIGHT * (1 - usual / top)
+        parts.append(f'<path class="usual" d="M0 {y:.1f}H{PLOT_WIDTH}"/>')
+    parts.append("</svg>")
+    said = f"The last {counted(len(shown), 'finished run')} took up to {length(longest)}."
+    times = [cell.started_at for cell in shown if cell.started_at is not None]
+    return Chart(
+        svg="".join(parts),
+        top=length(top),
+        middle=length(top / 2),
+        instants=_marks(times) if not first else (),
+        summary=said if shown else "No run has finished yet.",
+    )
+
+
+def round_count(most: int) -> int:
+    """Return the top of an axis of counts.
+
+    >>> [round_count(one) for one in (0, 1, 2, 3, 7, 11, 430)]
+    [2, 2, 2, 4, 8, 20, 500]
+    """
+    for step in (2, 4, 6, 8, 10):
+        if most <= step:
+            return step
+    power = 10 ** (len(str(most)) - 1)
+    return next(one * power for one in (2, 4, 5, 10) if most <= one * power and most > 10)
+
+
+def round_seconds(longest: float) -> float:
+    """Return the top of an axis of durations, in seconds.
+
+    >>> [round_seconds(one) for one in (0, 0.03, 3.2, 41, 200, 4000)]
+    [0.001, 0.05, 5.0, 60.0, 300.0, 7200.0]
+    """
+    for top in _ROUND_SECONDS:
+        if longest <= top:
+            return top
+    return _DAY * (longest // _DAY + 1)
+
+
+def _plot_head(name: str) -> str:
+    half = PLOT_HEIGHT / 2
+    return (
+        f'<svg class="plot {name}" viewBox="0 0 {PLOT_WIDTH} {PLOT_HEIGHT}"'
+        ' preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        f'<path class="grid" d="M0 0.5H{PLOT_WIDTH}M0 {half}H{PLOT_WIDTH}"/>'
+        f'<path class="line" d="M0 {PLOT_HEIGHT - 0.5}H{PLOT_WIDTH}"/>'
+    )
+
+
+def _linked(drawn: str, href: str | None) -> str:
+    if href is None:
+        return f"<g>{drawn}</g>"
+    # Beside each chart stand the same links as text: a keyboard need not pass every cell.
+    return f'<a href="{escape(href)}" tabindex="-1">{drawn}</a>'
+
+
+def _marks(instants: Sequence[datetime]) -> tuple[datetime, ...]:
+    """Return the first, the middle and the last."""
+    if len(instants) < 3:
+        return tuple(instants)
+    return (instants[0], instants[len(instants) // 2], instants[-1])

@@ -1,0 +1,259 @@
+// What the pages do with a script: the reader's own times, live parts, charts to point at.
+// Without it everything can be read, and every form works.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  const find = (selector, from = document) => [...from.querySelectorAll(selector)];
+  const kept = {
+    get(name) { try { return localStorage.getItem(`runguard.${name}`); } catch { return null; } },
+    set(name, value) { try { localStorage.setItem(`runguard.${name}`, value); } catch { /* full */ } },
+  };
+
+  // Times: in the reader's zone, with UTC in the title.
+  const sameDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const sameYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  const anyDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  let ahead = 0; // how far the database's clock is ahead of ours, in milliseconds
+
+  const now = () => new Date(Date.now() + ahead);
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+
+  function age(instant) {
+    const seconds = (now() - instant) / 1000;
+    const size = Math.abs(seconds);
+    if (size < 10) return "just now";
+    const [unit, many] = units.find(([, many]) => size >= many);
+    const count = `${Math.floor(size / many)} ${unit}`;
+    return seconds > 0 ? `${count} ago` : `in ${count}`;
+  }
+
+  function spell(instant, form) {
+    if (form === "age") return age(instant);
+    if (form === "exact") return exactly.format(instant);
+    const today = now();
+    if (instant.toDateString() === today.toDateString()) return sameDay.format(instant);
+    const near = instant.getFullYear() === today.getFullYear();
+    return (near ? sameYear : anyDay).format(instant);
+  }
+
+  function localise(from = document) {
+    for (const element of find("time[data-form]", from)) {
+      const instant = new Date(element.dateTime);
+      if (Number.isNaN(instant.valueOf())) continue;
+      const said = spell(instant, element.dataset.form);
+      if (element.textContent !== said) element.textContent = said;
+    }
+  }
+
+  function readClock() {
+    const clock = document.getElementById("clock");
+    if (clock) ahead = new Date(clock.value) - Date.now();
+  }
+
+  // Light, dark, or as the system is.
+  const schemes = { "": "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+  const theme = document.getElementById("theme");
+
+  function showTheme() { theme.textContent = schemes[root.dataset.theme ?? ""]; }
+
+  theme.hidden = false;
+  theme.addEventListener("click", () => {
+    const names = Object.keys(schemes);
+    const next = names[(names.indexOf(root.dataset.theme ?? "") + 1) % names.length];
+    if (next) root.dataset.theme = next; else delete root.dataset.theme;
+    kept.set("theme", next);
+    showTheme();
+    drawAll(true);
+  });
+
+  // Alerts: choose many, and say how many.
+  function countChosen() {
+    const acts = document.querySelector("[data-acts]");
+    if (!acts) return;
+    const boxes = find('input[name="alert_id"]');
+    const chosen = boxes.filter((box) => box.checked).length;
+    document.getElementById("count").textContent = chosen ? `${chosen} chosen` : "";
+    const all = document.getElementById("all");
+    all.closest("label").hidden = !boxes.length;
+    all.checked = boxes.length > 0 && chosen === boxes.length;
+    all.indeterminate = chosen > 0 && chosen < boxes.length;
+    for (const button of find("button", acts)) button.disabled = !chosen;
+  }
+
+  document.addEventListener("change", (event) => {
+    if (event.target.id === "all") {
+      for (const box of find('input[name="alert_id"]')) box.checked = event.target.checked;
+    }
+    if (event.target.id === "all" || event.target.name === "alert_id") countChosen();
+    if (event.target.dataset.kept) kept.set(event.target.dataset.kept, event.target.value);
+  });
+  for (const input of find("input[data-kept]")) input.value ||= kept.get(input.dataset.kept) ?? "";
+
+  // A form's empty fields make an address long and say nothing.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "get") return;
+    const empty = find("input, select", event.target).filter((field) => field.value === "");
+    for (const field of empty) field.disabled = true;
+    setTimeout(() => { for (const field of empty) field.disabled = false; });
+  });
+  window.addEventListener("pageshow", countChosen);
+
+  // Durations as a chart to point at, in the place of the picture from the server.
+  const plots = new Map();
+  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+  const fills = { "c-ok": "--ok", "c-run": "--run", "g-HTTP_5XX": "--g-5xx", "g-TIMEOUT": "--g-timeout",
+    "g-UNKNOWN": "--g-unknown", "g-HTTP_4XX": "--g-4xx", "g-HTTP_409": "--g-409", "g-LOCK_CONFLICT": "--g-lock" };
+
+  function resolved(name) {
+    // A canvas knows no `light-dark()`: let an element work it out.
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  }
+
+  function length(seconds) {
+    if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
+    if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+    const words = [];
+    let left = Math.round(seconds);
+    for (const [unit, size] of units) {
+      const count = Math.floor(left / size);
+      left %= size;
+      if (count) words.push(`${count} ${unit}`); else if (words.length) break;
+    }
+    return words.slice(0, 2).join(" ");
+  }
+
+  function draw(figure) {
+    const { href, runs } = JSON.parse(figure.dataset.points);
+    const before = plots.get(figure.id);
+    before?.plot.destroy();
+    before?.host.remove();
+    plots.delete(figure.id);
+    if (runs.length < 2 || runs[0][0] === runs[runs.length - 1][0]) return;
+    const host = document.createElement("div");
+    const tip = document.createElement("p");
+    tip.className = "plot-tip";
+    host.className = "plot-host";
+    figure.append(host);
+    const paints = Object.fromEntries(Object.entries(fills).map(([name, variable]) => [name, resolved(variable)]));
+    const other = resolved("--g-other");
+    const dim = resolved("--dim");
+    const edge = resolved("--chart-grid");
+    const small = figure.clientWidth < 500;
+
+    function points(plot, series) {
+      const { ctx } = plot;
+      const ratio = devicePixelRatio;
+      ctx.save();
+      runs.forEach(([at, took, , kind], place) => {
+        const x = plot.valToPos(at, "x", true);
+        const y = plot.valToPos(took, "y", true);
+        const chosen = plot.cursor.idx === place;
+        ctx.fillStyle = ctx.strokeStyle = paints[kind] ?? other;
+        ctx.lineWidth = 2 * ratio;
+        ctx.beginPath();
+        if (kind === "c-ok") {
+          ctx.arc(x, y, (chosen ? 5 : 3) * ratio, 0, 2 * Math.PI);
+          ctx.fill();
+        } else {
+          const arm = (chosen ? 6 : 4) * ratio;
+          ctx.moveTo(x - arm, y - arm); ctx.lineTo(x + arm, y + arm);
+          ctx.moveTo(x - arm, y + arm); ctx.lineTo(x + arm, y - arm);
+          ctx.stroke();
+        }
+      });
+      ctx.restore();
+      return series.show && false;
+    }
+
+    const axis = { stroke: dim, font: "12px system-ui, sans-serif", grid: { stroke: edge, width: 1 }, ticks: { show: false } };
+    const plot = new uPlot({
+      width: figure.clientWidth,
+      height: small ? 200 : 250,
+      legend: { show: false },
+      cursor: { drag: { x: true, y: false }, points: { show: false }, y: false },
+      scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
+      axes: [{ ...axis, space: small ? 70 : 90 }, { ...axis, size: small ? 52 : 64, values: (_, ticks) => ticks.map((one) => (one === 0 ? "0" : length(one))) }],
+      series: [{}, { stroke: "transparent", points: { show: points } }],
+      hooks: {
+        setCursor: [(plot) => {
+          const run = runs[plot.cursor.idx ?? -1];
+          host.classList.toggle("on-run", Boolean(run));
+          tip.textContent = run ? `run ${run[2]} · ${run[4]} · ${length(run[1])} · ${exactly.format(new Date(run[0] * 1000))}` : "● success   ✕ failed · point at a run; drag to zoom, double-click to see all";
+          plot.redraw(false);
+        }],
+      },
+    }, [runs.map((run) => run[0]), runs.map((run) => run[1])], host);
+    let pressed = 0;
+    plot.over.addEventListener("mousedown", (event) => { pressed = event.clientX; });
+    plot.over.addEventListener("click", (event) => {
+      const run = runs[plot.cursor.idx ?? -1];
+      if (run && Math.abs(event.clientX - pressed) < 4) location.href = href + run[2];
+    });
+    tip.textContent = "● success   ✕ failed · point at a run; drag to zoom, double-click to see all";
+    host.append(tip);
+    figure.classList.add("plotted");
+    plots.set(figure.id, { plot, host, drawn: figure.dataset.points });
+  }
+
+  function drawAll(again = false) {
+    if (typeof uPlot === "undefined") return;
+    for (const figure of find("figure[data-plot]")) {
+      if (again || plots.get(figure.id)?.drawn !== figure.dataset.points) draw(figure);
+    }
+  }
+  let resizing;
+  window.addEventListener("resize", () => {
+    clearTimeout(resizing);
+    resizing = setTimeout(() => drawAll(true), 150);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(true));
+
+  // Live: what the reader has opened, ticked or pointed at stays as it is.
+  if (typeof Idiomorph !== "undefined") {
+    Object.assign(Idiomorph.defaults.callbacks, {
+      beforeAttributeUpdated: (name, node) =>
+        !(name === "open" && node.localName === "details") &&
+        !(name === "checked") && !(name === "class" && node.classList?.contains("plotted")),
+      beforeNodeRemoved: (node) => !node.classList?.contains("plot-host"),
+      beforeNodeMorphed: (before, after) => {
+        // A time that says the same moment needs no new text; its age is kept right here.
+        if (before.localName === "time" && before.dateTime === after.dateTime) return false;
+        return true;
+      },
+    });
+  }
+  const away = document.getElementById("away");
+
+  function refreshed() {
+    readClock();
+    localise();
+    countChosen();
+    drawAll();
+  }
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden || getSelection()?.type === "Range") event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && typeof htmx !== "undefined") htmx.trigger(document.body, "refresh");
+  });
+  document.addEventListener("htmx:afterSwap", () => { away.hidden = true; refreshed(); });
+  for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(trouble, () => {
+      away.hidden = false;
+      away.textContent = `no answer; as of ${sameDay.format(now())}`;
+    });
+  }
+  setInterval(() => { if (!document.hidden) localise(); }, 10000);
+
+  showTheme();
+  refreshed();
+  root.dataset.ready = "true";
+})();
