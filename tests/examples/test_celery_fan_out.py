@@ -12,7 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
+from runguard import run_scope
 from tests.examples.conftest import asker
 from tests.support.processes import ROOT
 
@@ -60,12 +62,12 @@ class Worker:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stderr
 
-    def until(self, happened: Callable[[], bool], limit: float = 120) -> None:
+    def until(self, happened: Callable[[], bool], limit: float = 240) -> None:
         deadline = time.monotonic() + limit
         while not happened():
             assert self.process.poll() is None, self.printed()
@@ -143,3 +145,23 @@ def test_only_the_last_attempt_of_a_task_alerts(worker: Worker, ask: Ask) -> Non
         ("FAILED", "excluded", 1),
         ("FAILED", "raised", 2),
     ]
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (Retry("in 30 s"), ("FAILED", "excluded", "UNKNOWN")),
+        (Ignore(), ("SUCCESS", "none", None)),
+        (Reject("malformed"), ("SUCCESS", "none", None)),
+        (SoftTimeLimitExceeded(), ("FAILED", "raised", "TIMEOUT")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_celery_itself_raises_is_told_from_failure(
+    sqlite_url: str, raised: Exception, expected: tuple[str | None, ...]
+) -> None:
+    with pytest.raises(type(raised)), run_scope("sync_course"):
+        raise raised
+
+    [found] = asker(sqlite_url)("select status, alert_outcome, error_group from run_log")
+    assert found == expected
