@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack
+import os
+import shutil
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 import runguard
-from runguard import testing
+from runguard import _config, testing
 from runguard._storage.opening import open_whole_store
 from runguard._web.application import build_application
 from runguard._web.security import LOCAL_NAMES, Access
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from starlette.applications import Starlette
 
     from runguard._ports import Store
+    from tests.support.postgres import PostgresAddress
 
 TOKEN = "a-token-that-is-long-enough"
 USER, PASSWORD = "jiwon", "correct horse battery"
@@ -83,22 +86,67 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["postgresql", "sqlite"])
 def store_url(request: pytest.FixtureRequest) -> str:
+    """An empty store of each kind."""
     name = "sqlite_url" if request.param == "sqlite" else "migrated_pg_url"
     url: str = request.getfixturevalue(name)
     return url
 
 
-@pytest.fixture
-def filled_url(store_url: str) -> str:
-    fill(store_url)
-    return store_url
+@pytest.fixture(scope="session")
+def _filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that jobs have filled, to be copied: filling it takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("filled")
+    with _world_in(folder):
+        fill(f"sqlite:///{folder / 'runguard.db'}")
+    return folder / "runguard.db"
+
+
+@pytest.fixture(scope="session")
+def _filled_database(
+    postgres: PostgresAddress, _migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with (
+        postgres.database(template=_migrated_template) as name,
+        _world_in(tmp_path_factory.mktemp("filled")),
+    ):
+        fill(postgres.url(name))
+        yield name
+
+
+@contextmanager
+def _world_in(folder: Path) -> Iterator[None]:
+    """What every test has around it, for what happens before the first."""
+    with pytest.MonkeyPatch.context() as world:
+        for name in os.environ:
+            if name.startswith("RUNGUARD_") or name in _config.__dict__.values():
+                world.delenv(name)
+        world.setenv("XDG_STATE_HOME", str(folder / "state"))
+        world.setattr(logging.getLogger("runguard"), "level", logging.ERROR)
+        yield
 
 
 @pytest.fixture
-def filled_file(sqlite_url: str) -> str:
-    """The same on SQLite alone, where the store makes no difference."""
-    fill(sqlite_url)
+def filled_file(sqlite_url: str, _filled_once: Path) -> str:
+    """A SQLite file that jobs have filled, where the kind of store makes no difference."""
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    file.parent.mkdir()
+    shutil.copy(_filled_once, file)
     return sqlite_url
+
+
+@pytest.fixture
+def filled_pg_url(postgres: PostgresAddress, _filled_database: str) -> Iterator[str]:
+    """A PostgreSQL database that jobs have filled."""
+    with postgres.database(template=_filled_database) as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def filled_url(request: pytest.FixtureRequest) -> str:
+    """The one, then the other."""
+    name = "filled_file" if request.param == "sqlite" else "filled_pg_url"
+    url: str = request.getfixturevalue(name)
+    return url
 
 
 def fill(url: str) -> None:

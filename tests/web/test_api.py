@@ -290,9 +290,9 @@ def test_the_description_says_where_it_is_mounted(
 
 
 def test_an_empty_store_answers_with_nothing(
-    sqlite_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
 ) -> None:
-    client = client_of(application_at(sqlite_url))
+    client = client_of(application_at(store_url))
     overview, runs = (client.get(f"/api/v1/{path}").json() for path in ("overview", "runs"))
 
     assert overview["jobs"] == []

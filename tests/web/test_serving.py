@@ -21,7 +21,7 @@ from runguard import ConfigurationError
 from runguard._storage.migrations import upgrade
 from runguard._web.application import build_application
 from runguard._web.serving import access_for, bind, url_of
-from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER, fill
+from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -251,9 +251,8 @@ def read_only_url(url: str) -> str:
     return url
 
 
-def test_a_standby_is_found_out_at_the_start(migrated_pg_url: str) -> None:
-    fill(migrated_pg_url)
-    with served("--port", "0", "--database-url", read_only_url(migrated_pg_url)) as (_, greeting):
+def test_a_standby_is_found_out_at_the_start(filled_pg_url: str) -> None:
+    with served("--port", "0", "--database-url", read_only_url(filled_pg_url)) as (_, greeting):
         address = address_in(greeting)
         session = httpx.get(f"{address}api/v1/session").json()
         overview = httpx.get(f"{address}api/v1/overview").json()
@@ -264,10 +263,9 @@ def test_a_standby_is_found_out_at_the_start(migrated_pg_url: str) -> None:
 
 
 def test_a_store_that_became_read_only_says_so(
-    migrated_pg_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+    filled_pg_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
 ) -> None:
-    fill(migrated_pg_url)
-    client = client_of(application_at(read_only_url(migrated_pg_url)))
+    client = client_of(application_at(read_only_url(filled_pg_url)))
     answer = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
 
     assert answer.status_code == 403
@@ -276,13 +274,12 @@ def test_a_store_that_became_read_only_says_so(
 
 
 def test_a_role_that_may_only_read_sees_everything_and_is_told(
-    migrated_pg_url: str,
+    filled_pg_url: str,
     postgres: Any,
     application_at: Callable[..., Any],
     client_of: Callable[..., Client],
 ) -> None:
-    fill(migrated_pg_url)
-    parsed = make_url(migrated_pg_url)
+    parsed = make_url(filled_pg_url)
     role = f"reader_of_{parsed.database}"
     with postgres.connect(parsed.database) as connection:
         connection.execute(f'create role "{role}" login')
