@@ -16,9 +16,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from .. import _events
+from .._errors import ConfigurationError
 from .._ports import Store
 from . import api, pages
 from .gate import HEALTH, LOGIN, LOGOUT, Doors, Gate
+from .problems import Problem
 from .security import Access, Seal, Throttle
 from .site import Site, visitor_of
 
@@ -65,12 +68,28 @@ def build_application(
         exception_handlers={HTTPException: _pass_on},
     )
     application.state.runguard = Site(
-        store_of=store_of,
+        store_of=_telling_what_is_not_set(store_of),
         read_only=read_only,
         actor_of=_actor_finder(access, actor_of),
         title=title,
     )
     return application
+
+
+def _telling_what_is_not_set(store_of: Callable[[], Store]) -> Callable[[], Store]:
+    def opened() -> Store:
+        try:
+            return store_of()
+        except ConfigurationError as error:  # of our own settings, not of what was asked
+            _events.internal_error("web", error)
+            raise Problem(
+                500,
+                str(error),
+                title="runguard is not set up here",
+                remedy="Correct the setting, and start the program again.",
+            ) from error
+
+    return opened
 
 
 class _Static(StaticFiles):

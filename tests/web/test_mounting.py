@@ -172,6 +172,18 @@ def test_nothing_is_connected_before_the_first_request() -> None:
     create_app(access="host", database_url="postgresql://nobody@127.0.0.1:1/nothing")
 
 
+def test_a_setting_that_cannot_be_used_is_told(
+    monkeypatch: pytest.MonkeyPatch, client_of: Callable[..., Client]
+) -> None:
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", f"postgresql//u:{PASSWORD}@h/d")
+    monkeypatch.setattr(logging.getLogger("runguard"), "level", logging.CRITICAL)
+    answer = client_of(create_app(access="host")).get("/api/v1/overview")
+
+    assert answer.status_code == 500
+    assert "RUNGUARD_DATABASE_URL: expected a URL" in answer.json()["error"]["detail"]
+    assert PASSWORD not in answer.text
+
+
 def test_several_processes_share_a_secret(
     filled_file: str, client_of: Callable[..., Client]
 ) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy import make_url
 
 from runguard import ConfigurationError
 from runguard._storage.migrations import upgrade
-from runguard._web.application import build_application
+from runguard._web.application import STATIC_FOLDER, build_application
 from runguard._web.serving import access_for, bind, url_of
 from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER
 
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from tests.web.conftest import Client
 
 PROGRAM = Path(sys.executable).with_name("runguard")
+FILES = sorted(
+    path.relative_to(STATIC_FOLDER).as_posix()
+    for path in STATIC_FOLDER.rglob("*")
+    if path.is_file()
+)
 GREETING = re.compile(r"runguard web: (http://\S+/)( \(read-only\))?")
 WITHOUT = """
 import sys
@@ -236,6 +241,29 @@ def test_without_the_extra_create_app_says_how_to_get_it() -> None:
     )
 
     assert "pip install 'runguard-runlog[web]'" in done.stdout
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_of_ours_is_sent_with_its_kind_and_kept_as_long_as_its_address(
+    client_of: Callable[..., Client], file: str
+) -> None:
+    client = client_of(build_application(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
+    kept, asked_again = client.get(f"/static/{file}?v=1"), client.get(f"/static/{file}")
+
+    kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+    assert kept.status_code == 200
+    assert kept.headers["content-type"].startswith(kinds.get(Path(file).suffix, "text/"))
+    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert asked_again.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path", ["../pages.py", "%2e%2e/pages.py", "..%2fpages.py", "%00", "vendor", "/etc/passwd"]
+)
+def test_no_other_file_is_sent(client_of: Callable[..., Client], path: str) -> None:
+    client = client_of(build_application(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
+
+    assert client.get(f"/static/{path}").status_code == 404
 
 
 def read_only_url(url: str) -> str:
