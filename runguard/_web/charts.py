@@ -252,11 +252,10 @@ def round_count(most: int) -> int:
     >>> [round_count(one) for one in (0, 1, 2, 3, 7, 11, 430)]
     [2, 2, 2, 4, 8, 20, 500]
     """
-    for step in (2, 4, 6, 8, 10):
-        if most <= step:
-            return step
-    power = 10 ** (len(str(most)) - 1)
-    return next(one * power for one in (2, 4, 5, 10) if most <= one * power and most > 10)
+    if most <= 10:
+        return max(2, most + most % 2)
+    power: int = 10 ** (len(str(most)) - 1)
+    return next(one * power for one in (1, 2, 4, 5, 10) if most <= one * power)
 
 
 def round_seconds(longest: float) -> float:

@@ -62,8 +62,14 @@ CHOICES: Final = {
     "statuses": tuple(map(str, RunStatus)),
     "triggers": tuple(map(str, TriggerType)),
     "severities": tuple(map(str, Severity)),
-    "times": (("1h", "last hour"), ("24h", "last 24 hours"), ("7d", "last 7 days"))
-    + (("30d", "last 30 days"),),
+    "times": tuple(
+        {
+            "1h": "last hour",
+            "24h": "last 24 hours",
+            "7d": "last 7 days",
+            "30d": "last 30 days",
+        }.items()
+    ),
 }
 
 TOPICS: Final = {
@@ -142,7 +148,7 @@ def job(request: Request) -> Response:
         "durations": charts.durations(
             cells, href_of=_run_links(request), usual=found[0].p95_seconds
         ),
-        "points": _points(request, cells),
+        "points": _points(request, cells, usual=found[0].p95_seconds),
         "lock": store.lock_state(name),
         "cooldowns": store.cooldowns(name),
         **_failures(request, store, span, now, job_name=name),
@@ -362,7 +368,7 @@ def _by_topic(sentences: Iterable[Sentence]) -> list[tuple[str, list[Sentence]]]
     return [(TOPICS[topic], said) for topic, said in found.items()]
 
 
-def _points(request: Request, cells: Iterable[RunCell]) -> str:
+def _points(request: Request, cells: Iterable[RunCell], *, usual: float | None) -> str:
     """Return a job's runs for the chart that a script draws, the oldest first."""
     points = [
         [
@@ -376,7 +382,8 @@ def _points(request: Request, cells: Iterable[RunCell]) -> str:
         if cell.started_at is not None and cell.seconds is not None
     ]
     points.sort()
-    return json.dumps({"href": url_of(request)("/runs/"), "runs": points}, ensure_ascii=False)
+    drawn = {"href": url_of(request)("/runs/"), "usual": usual, "runs": points}
+    return json.dumps(drawn, ensure_ascii=False)
 
 
 def _drawn(svg: str) -> Markup:

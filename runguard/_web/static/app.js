@@ -15,6 +15,7 @@
   const sameYear = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
   const anyDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
   const exactly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+  const dayOnly = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" });
   let ahead = 0; // how far the database's clock is ahead of ours, in milliseconds
 
   const now = () => new Date(Date.now() + ahead);
@@ -100,9 +101,30 @@
   });
   window.addEventListener("pageshow", countChosen);
 
+  // On a phone the filters stand in the way of what they filter, until they are asked for.
+  const isNarrow = matchMedia("(max-width: 760px)");
+  for (const form of find("form.filters")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet unfold";
+    const set = find("input, select", form).filter((field) => field.value && field.name !== "order").length;
+    button.textContent = set ? `Filters (${set})` : "Filters";
+    button.addEventListener("click", () => {
+      form.classList.toggle("folded");
+      button.setAttribute("aria-expanded", String(!form.classList.contains("folded")));
+    });
+    const fit = () => {
+      button.hidden = !isNarrow.matches;
+      form.classList.toggle("folded", isNarrow.matches);
+      button.setAttribute("aria-expanded", String(!isNarrow.matches));
+    };
+    form.before(button);
+    isNarrow.addEventListener("change", fit);
+    fit();
+  }
+
   // Durations as a chart to point at, in the place of the picture from the server.
   const plots = new Map();
-  const colour = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const fills = { "c-ok": "--ok", "c-run": "--run", "g-HTTP_5XX": "--g-5xx", "g-TIMEOUT": "--g-timeout",
     "g-UNKNOWN": "--g-unknown", "g-HTTP_4XX": "--g-4xx", "g-HTTP_409": "--g-409", "g-LOCK_CONFLICT": "--g-lock" };
 
@@ -130,7 +152,7 @@
   }
 
   function draw(figure) {
-    const { href, runs } = JSON.parse(figure.dataset.points);
+    const { href, usual, runs } = JSON.parse(figure.dataset.points);
     const before = plots.get(figure.id);
     before?.plot.destroy();
     before?.host.remove();
@@ -172,6 +194,36 @@
       return series.show && false;
     }
 
+    // Round steps of an axis of time: seconds as powers of ten, then minutes, hours and days.
+    const steps = [.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800,
+      3600, 7200, 14400, 21600, 43200, 86400, 172800, 604800];
+
+    function instants(_, ticks) {
+      let day = "";
+      return ticks.map((tick) => {
+        const instant = new Date(tick * 1000);
+        const time = sameDay.format(instant);
+        if (instant.toDateString() === day) return time;
+        day = instant.toDateString();
+        return `${time}\n${dayOnly.format(instant)}`;
+      });
+    }
+
+    function dashed(plot) {
+      if (usual === null) return;
+      const { ctx, bbox } = plot;
+      const y = plot.valToPos(usual, "y", true);
+      if (y < bbox.top) return;
+      ctx.save();
+      ctx.strokeStyle = dim;
+      ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.restore();
+    }
+
     const axis = { stroke: dim, font: "12px system-ui, sans-serif", grid: { stroke: edge, width: 1 }, ticks: { show: false } };
     const plot = new uPlot({
       width: figure.clientWidth,
@@ -179,9 +231,10 @@
       legend: { show: false },
       cursor: { drag: { x: true, y: false }, points: { show: false }, y: false },
       scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
-      axes: [{ ...axis, space: small ? 70 : 90 }, { ...axis, size: small ? 52 : 64, values: (_, ticks) => ticks.map((one) => (one === 0 ? "0" : length(one))) }],
+      axes: [{ ...axis, space: small ? 70 : 90, size: 46, values: instants }, { ...axis, incrs: steps, size: 84, values: (_, ticks) => ticks.map((one) => (one === 0 ? "0" : length(one))) }],
       series: [{}, { stroke: "transparent", points: { show: points } }],
       hooks: {
+        draw: [dashed],
         setCursor: [(plot) => {
           const run = runs[plot.cursor.idx ?? -1];
           host.classList.toggle("on-run", Boolean(run));
