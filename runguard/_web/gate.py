@@ -124,12 +124,14 @@ class Gate:
         request.state.visitor = visitor
         request.state.csrf_token = visitor.csrf_token
         request.state.nonce = nonce
+        request.state.came_by_token = False
         if self._access.kind != "login" or visitor.logged_in:
             return visitor
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "basic"):
             visitor = self._visitor(self._authorized(request, scheme.lower(), credentials), nonce)
             request.state.visitor = visitor
+            request.state.came_by_token = scheme.lower() == "bearer"
             return visitor
         return visitor if path_of(request) == LOGIN else None
 
@@ -238,8 +240,7 @@ class Gate:
             ) from None
 
     def _prove_it_is_wanted(self, request: Request) -> None:
-        scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
-        if scheme == "bearer" and self._access.kind == "login":
+        if request.state.came_by_token:
             return  # no browser sends it by itself
         form: FormData | None = getattr(request.state, "form", None)
         if form is None and not any(name in request.headers for name in _BROWSER_HEADERS):

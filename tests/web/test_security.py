@@ -465,6 +465,15 @@ def test_what_a_browser_remembers_of_basic_is_not_enough_for_a_write(guarded: Cl
     assert answer.status_code == 403
 
 
+def test_a_header_that_let_nobody_in_is_no_proof(guarded: Client) -> None:
+    guarded.log_in(token=TOKEN)
+    answer = guarded.post(
+        "/api/v1/alerts/resolve", json={"alert_ids": [1]}, headers=bearer("anything")
+    )
+
+    assert answer.status_code == 403
+
+
 def test_a_bearer_token_is_enough_for_a_write(guarded: Client) -> None:
     headers = {**bearer(TOKEN), "Origin": "http://localhost:8722"}
     answer = guarded.post("/api/v1/alerts/resolve", json={"alert_ids": [1]}, headers=headers)
