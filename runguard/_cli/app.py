@@ -11,8 +11,23 @@ import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import database, doctor, executing, playing, pruning, reading, reaping, serving, spooling
-from .options import help_end
+from . import (
+    database,
+    doctor,
+    executing,
+    jobs,
+    playing,
+    pruning,
+    reading,
+    reaping,
+    reporting,
+    resolving,
+    serving,
+    showing,
+    spooling,
+    strips,
+)
+from .options import WatchableCommand, help_end
 from .output import say
 
 EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
@@ -37,7 +52,7 @@ app = typer.Typer(
     name="runguard",
     cls=_Commands,
     help="Every run of a job leaves a trace; every kind of failure raises exactly one alert.",
-    epilog=help_end("runguard demo", "runguard runs --status failed --since 24h").strip(),
+    epilog=help_end("runguard jobs", "runguard explain failed").strip(),
     no_args_is_help=True,
     rich_markup_mode=None,  # help is plain text: quick, and the same in a pipe
     pretty_exceptions_enable=False,
@@ -52,26 +67,55 @@ app.command(
     )
 )(doctor.doctor)
 app.command(
+    cls=WatchableCommand,
+    epilog=help_end(
+        "runguard jobs",
+        "runguard jobs --failing --watch",
+        "runguard jobs --json | jq '.[] | select(.state == \"failing\") | .job_name'",
+        notes=strips.LEGEND,
+    ),
+)(jobs.jobs)
+app.command(
+    cls=WatchableCommand,
     epilog=help_end(
         "runguard runs",
-        "runguard runs --job enrolment_sync --status failed --since 24h",
-        "runguard runs --group timeout --limit 100 --json",
-    )
+        "runguard runs --job payments --status failed --since 24h",
+        "runguard runs --group timeout --trigger scheduler --limit 100 --csv",
+        "runguard runs --since 2026-03-01T02:00 --until 1h --json",
+    ),
 )(reading.runs)
 app.command(
+    cls=WatchableCommand,
     epilog=help_end(
         "runguard alerts --open",
-        "runguard alerts --job enrolment_sync --since 7d",
-        "runguard alerts --type FAILED --json",
-    )
+        "runguard alerts --job payments --since 7d",
+        "runguard alerts --type FAILED --severity high --csv",
+    ),
 )(reading.alerts)
 app.command(
+    epilog=help_end("runguard show 1", "runguard show failed:payments", "runguard show last --json")
+)(showing.show)
+app.command(
+    epilog=help_end(
+        "runguard explain 2", "runguard explain failed", "runguard explain failed:payments --json"
+    )
+)(showing.explain)
+app.command(
+    epilog=help_end(
+        "runguard resolve 1",
+        "runguard resolve 1 2 --review confirmed --by night-shift",
+        "runguard resolve 1 --reopen",
+    )
+)(resolving.resolve)
+app.command(
+    cls=WatchableCommand,
     epilog=help_end(
         "runguard report",
-        "runguard report --hours 168 --job enrolment_sync",
-        "runguard report --json",
-    )
-)(reading.report)
+        "runguard report --since 7d --job payments",
+        "runguard report --format html -o report.html",
+        "runguard report --csv",
+    ),
+)(reporting.report)
 
 app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
     reaping.reap

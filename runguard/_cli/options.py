@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from datetime import timedelta
-from typing import Annotated, Final
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from .._errors import did_you_mean
-from .._models import ErrorGroup, RunStatus
+from .._models import ErrorGroup, RunStatus, TriggerType
+from . import completion
+from .output import Form
 
 EXIT_CODES: Final = (
     "\b\nExit codes:\n"
-    "  0  done\n"
-    "  1  something was found that stops runguard, or you said no\n"
+    "  0  done; Ctrl-C is the end that --watch has\n"
+    "  1  what you named is not there, something stops runguard, or you said no\n"
     "  2  wrong usage, or a setting that cannot be used\n"
     "  3  the store cannot be reached, or refuses\n"
     "  4  its schema is missing or out of date"
@@ -23,15 +26,37 @@ EXIT_CODES: Final = (
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION: Final = re.compile(r"(\d{1,7})([smhdw])", re.IGNORECASE)
 _LONGEST: Final = timedelta(days=36_500)
+_WATCH: Final = "--watch"
+_WATCH_SECONDS: Final = "2"
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
+
+# What `--since` and `--until` give: so long ago, or a time.
+When = timedelta | datetime
 
 
-def help_end(*examples: str) -> str:
-    r"""Return the end of a command's help: examples, then the exit codes.
+class WatchableCommand(TyperCommand):
+    """Lets `--watch` stand without its seconds."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the seconds behind a bare `--watch`."""
+        full = list(args)
+        for place, word in enumerate(args):
+            following = args[place + 1 : place + 2]
+            if word == "--":
+                break
+            if word == _WATCH and not (following and _NUMBER.fullmatch(following[0])):
+                full[place] = f"{_WATCH}={_WATCH_SECONDS}"
+        return super().parse_args(ctx, full)
+
+
+def help_end(*examples: str, notes: Sequence[str] = ()) -> str:
+    r"""Return the end of a command's help: examples, notes, then the exit codes.
 
     The `\b` keeps the lines as they are.
     """
     lines = "\n".join(f"  $ {example}" for example in examples)
-    return f"\b\nExamples:\n{lines}\n\n{EXIT_CODES}"
+    said = "\b\n" + "\n".join(notes) + "\n\n" if notes else ""
+    return f"\b\nExamples:\n{lines}\n\n{said}{EXIT_CODES}"
 
 
 def read_duration(text: str) -> timedelta:
@@ -49,6 +74,45 @@ def read_duration(text: str) -> timedelta:
     return length
 
 
+def read_when(text: str) -> When:
+    """Read `24h`, which is so long ago, or a time; a time without a zone is one of here.
+
+    >>> read_when("2026-03-01T02:30Z")
+    datetime.datetime(2026, 3, 1, 2, 30, tzinfo=datetime.timezone.utc)
+    """
+    try:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    try:
+        return read_duration(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            "expected a duration such as 90m, 24h or 7d, or a time such as 2026-03-01T02:30,"
+            f" found {text!r}"
+        ) from None
+
+
+def instant_of(when: When | None, *, now: datetime) -> datetime | None:
+    """Return the time that was meant; `now` is the database's clock."""
+    if not isinstance(when, timedelta):
+        return when
+    try:
+        return now - when
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def read_format(text: str) -> Form:
+    """Read the form of a report, in any case."""
+    return Form(_one_of(text.lower(), Form, "a format", upper=False))
+
+
+def read_trigger(text: str) -> str:
+    """Read what started a run, in any case."""
+    return _one_of(text, TriggerType, "a trigger")
+
+
 def read_status(text: str) -> str:
     """Read the status of a run, in any case."""
     return _one_of(text, RunStatus, "a status")
@@ -59,9 +123,9 @@ def read_group(text: str) -> str:
     return _one_of(text, ErrorGroup, "a group")
 
 
-def _one_of(text: str, known: Iterable[str], what: str) -> str:
+def _one_of(text: str, known: Iterable[str], what: str, *, upper: bool = True) -> str:
     names = [str(name) for name in known]
-    name = text.strip().upper()
+    name = text.strip().upper() if upper else text.strip()
     if name not in names:
         raise typer.BadParameter(
             f"expected {what} ({', '.join(names)}), found {text!r}{did_you_mean(name, names)}"
@@ -83,17 +147,125 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON array, with
 Limit = Annotated[
     int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most N rows.")
 ]
-Job = Annotated[
-    str | None,
-    typer.Option("--job", metavar="NAME", help="Only this job.", show_default=False),
-]
-Since = Annotated[
-    timedelta | None,
+AsCsv = Annotated[
+    bool,
     typer.Option(
-        "--since",
-        parser=read_duration,
-        metavar="DURATION",
-        help="Only the last 90m, 24h, 7d …",
+        "--csv",
+        help="Print CSV with a header, for spreadsheets: a text that one would take for a formula"
+        " gets an apostrophe in front.",
+    ),
+]
+Watch = Annotated[
+    float | None,
+    typer.Option(
+        _WATCH,
+        min=0.1,
+        max=86_400,
+        metavar="[SECONDS]",
+        help=f"Look again every so often ({_WATCH_SECONDS} s), until Ctrl-C. A pipe gets one table"
+        " after the other.",
         show_default=False,
     ),
 ]
+Job = Annotated[
+    str | None,
+    typer.Option(
+        "--job",
+        metavar="NAME",
+        help="Only this job.",
+        show_default=False,
+        autocompletion=completion.job_names,
+    ),
+]
+Status = Annotated[
+    str | None,
+    typer.Option(
+        "--status",
+        parser=read_status,
+        metavar="STATUS",
+        help="Only RUNNING, SUCCESS or FAILED.",
+        show_default=False,
+        autocompletion=completion.statuses,
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        parser=read_group,
+        metavar="GROUP",
+        help="Only failures of this group: LOCK_CONFLICT, HTTP_409, HTTP_5XX, HTTP_4XX, TIMEOUT or"
+        " UNKNOWN.",
+        show_default=False,
+        autocompletion=completion.groups,
+    ),
+]
+Trigger = Annotated[
+    str | None,
+    typer.Option(
+        "--trigger",
+        parser=read_trigger,
+        metavar="TRIGGER",
+        help="Only runs started by MANUAL, SCHEDULER or RETRY.",
+        show_default=False,
+        autocompletion=completion.triggers,
+    ),
+]
+Since = Annotated[
+    Any,  # a When; typer knows no unions
+    typer.Option(
+        "--since",
+        parser=read_when,
+        metavar="WHEN",
+        help="Only the last 90m, 24h, 7d …, or from a time on: 2026-03-01T02:30.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    Any,
+    typer.Option(
+        "--until",
+        parser=read_when,
+        metavar="WHEN",
+        help="Only what is older than 90m, 24h, 7d …, or than a time.",
+        show_default=False,
+    ),
+]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its id or its run key; last or last:JOB for the newest run, failed or failed:JOB for"
+        " the newest failure.",
+        autocompletion=completion.runs,
+    ),
+]
+AlertIds = Annotated[
+    list[int],
+    typer.Argument(
+        metavar="ALERT...",
+        help="Ids of alerts, as `runguard alerts` shows them.",
+        autocompletion=completion.open_alerts,
+    ),
+]
+
+
+def form_of(*, as_json: bool, as_csv: bool) -> Form:
+    """Return the form that `--json` and `--csv` ask for.
+
+    Raises:
+        typer.BadParameter: both were given.
+    """
+    refuse_together(json=as_json, csv=as_csv)
+    return Form.JSON if as_json else Form.CSV if as_csv else Form.TABLE
+
+
+def refuse_together(**chosen: object) -> None:
+    """See that of these options one was given at most.
+
+    Raises:
+        typer.BadParameter: more were given.
+    """
+    given = [f"--{name.replace('_', '-')}" for name, value in chosen.items() if value]
+    if len(given) > 1:
+        raise typer.BadParameter(f"expected one of {' and '.join(given)}, found both")

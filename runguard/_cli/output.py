@@ -7,30 +7,48 @@ hold markup or escape sequences of whoever made the job fail.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final, Literal
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
+LEAST_ELASTIC_WIDTH: Final = 16
 LEAST_NOTE_WIDTH: Final = 40  # with less room than that, a note goes under its row
 # What moves a cursor, rewrites a line or turns the direction of text. JSON lets some of it stand.
 _MARKS: Final = r"\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
 _OBEYED: Final = re.compile(rf"[\x00-\x1f{_MARKS}]")
 _OBEYED_IN_JSON: Final = re.compile(rf"[{_MARKS}]")
 
+# In a cell of CSV these stay: a spreadsheet shows them as they are.
+_LINE_BREAKS: Final = re.compile(r"\r\n|\r")
+_OBEYED_IN_CSV: Final = re.compile(rf"[\x00-\x08\x0b-\x1f{_MARKS}]")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+
 _ELASTIC: Final = ("job", "source")
 
 Cell = str | Text
+
+
+class Form(StrEnum):
+    """In which form records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,6 +60,7 @@ class Listing:
     note_title: str
     notes: Sequence[str]
     numbers: Sequence[str] = ("id",)  # the columns that are set right
+    optional: Sequence[str] = ()  # what a narrow window goes without, the least needed first
 
 
 def say(text: str) -> None:
@@ -51,38 +70,109 @@ def say(text: str) -> None:
 
 def write_json(records: Iterable[Any]) -> None:
     """Write records as one JSON array; times in ISO 8601, in UTC."""
-    rows = [dataclasses.asdict(record) for record in records]
+    sys.stdout.write(json_text(records))
+
+
+def json_text(records: Iterable[Any]) -> str:
+    """Return records as one JSON array; each is a dataclass, or a mapping already."""
+    rows = [_mapping_of(record) for record in records]
     text = json.dumps(rows, default=_json_value, ensure_ascii=False, indent=2)
-    sys.stdout.write(_OBEYED_IN_JSON.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text) + "\n")
+    return _OBEYED_IN_JSON.sub(lambda mark: f"\\u{ord(mark[0]):04x}", text) + "\n"
+
+
+def csv_text(records: Iterable[Any], columns: Sequence[str]) -> str:
+    """Return records as CSV of RFC 4180: UTF-8, lines ended by CR LF, times in ISO 8601, in UTC.
+
+    A spreadsheet computes what looks like a formula, and texts here are of whoever made a job
+    fail: such a text gets an apostrophe in front. The exact text is in JSON.
+    """
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    writer.writerow(columns)
+    for record in records:
+        row = _mapping_of(record)
+        writer.writerow([_csv_cell(row[column]) for column in columns])
+    return lines.getvalue()
+
+
+def columns_of(record: type[Any]) -> list[str]:
+    """Return the columns of a kind of record."""
+    return [field.name for field in dataclasses.fields(record)]
 
 
 def write_listing(listing: Listing) -> None:
     """Write a listing; where the window is narrow, each note in a line below its row."""
-    console = stdout_console()
+    write_table(shown_on(listing, stdout_console()))
+
+
+def shown_on(listing: Listing, console: Console) -> RenderableType:
+    """Return a listing as a window or a pipe gets it."""
+    return _fitted(listing, console) if console.is_terminal else _table_of(listing, notes=True)
+
+
+def text_of(
+    records: Sequence[Any],
+    form: Form,
+    *,
+    columns: Sequence[str],
+    listing_of: Callable[[Sequence[Any]], Listing],
+) -> str:
+    """Return records in a form, as a pipe gets them: of none there is no table."""
+    match form:
+        case Form.JSON:
+            return json_text(records)
+        case Form.CSV:
+            return csv_text(records, columns)
+        case _:
+            return pipe_text(_table_of(listing_of(records), notes=True)) if records else ""
+
+
+def write_records(
+    records: Sequence[Any],
+    form: Form,
+    *,
+    columns: Sequence[str],
+    listing_of: Callable[[Sequence[Any]], Listing],
+) -> None:
+    """Write records in a form to stdout."""
+    if form is not Form.TABLE:
+        sys.stdout.write(text_of(records, form, columns=columns, listing_of=listing_of))
+    elif records:
+        write_listing(listing_of(records))
+
+
+def _fitted(listing: Listing, console: Console) -> RenderableType:
+    """Return a listing as it fits the window; where that is narrow, notes stand below the rows."""
+    listing = _narrowed(listing, console.width)
     bare = _table_of(listing, notes=False)
     room = console.width - Measurement.get(console, console.options, bare).maximum
-    if not console.is_terminal or room >= LEAST_NOTE_WIDTH:
-        write_table(_table_of(listing, notes=True))
-        return
+    if room >= LEAST_NOTE_WIDTH:
+        return _table_of(listing, notes=True)
     header, *lines = console.render_lines(bare, pad=False)
-    console.print(Segments([*header, Segment.line()]))
+    parts: list[RenderableType] = [Segments([*header, Segment.line()])]
     for line, note in zip(lines, listing.notes, strict=True):
-        console.print(Segments([*line, Segment.line()]))
+        parts.append(Segments([*line, Segment.line()]))
         if note:
-            below = Text(f"  {one_line(note)}", "dim")
-            console.print(below, no_wrap=True, overflow="ellipsis")
+            below = f"  {one_line(note)}"
+            parts.append(Text(below, "dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*parts)
 
 
-def write_table(table: Table) -> None:
+def write_table(table: RenderableType) -> None:
     """Write a table: folded to the window of a terminal, at its full width in a pipe."""
     console = stdout_console()
     if console.is_terminal:
         console.print(table)
-        return
+    else:
+        sys.stdout.write(pipe_text(table))
+
+
+def pipe_text(table: RenderableType) -> str:
+    """Return a table at its full width, without a colour."""
     pipe = Console(file=io.StringIO(), width=1 << 24, color_system=None)
     with pipe.capture() as captured:
         pipe.print(table)
-    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def plain_table(*titles: str) -> Table:
@@ -96,6 +186,16 @@ def plain_table(*titles: str) -> Table:
 def stdout_console() -> Console:
     """Return a console on what is stdout now; it knows of `NO_COLOR` and of pipes."""
     return Console(highlight=False, markup=False, emoji=False)
+
+
+def has_colours(console: Console) -> bool:
+    """Whether a style can be seen there."""
+    return console.is_terminal and console.color_system is not None and not console.no_color
+
+
+def takes_letters_beyond_ascii(console: Console) -> bool:
+    """Whether what is written there arrives as it is."""
+    return console.encoding.lower().replace("_", "-").startswith("utf")
 
 
 def visible(text: object) -> str:
@@ -122,6 +222,17 @@ def moment(instant: datetime | None, *, now: datetime) -> str:
     return f"{seconds // 60}m ago" if seconds >= 60 else f"{seconds}s ago"
 
 
+def exact_moment(instant: datetime | None, *, now: datetime, with_age: bool = True) -> str:
+    """Say when, to the second: a local time on a terminal, ISO 8601 in UTC in a pipe."""
+    if instant is None or not stdout_console().is_terminal:
+        return moment(instant, now=now)
+    local = instant.astimezone()
+    today = local.date() == now.astimezone().date()
+    spelled = f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M:%S}"
+    ago = moment(instant, now=now)
+    return f"{spelled} ({ago})" if with_age and ago.endswith("ago") else spelled
+
+
 def duration(length: timedelta) -> str:
     """Say how long, in the two largest units.
 
@@ -138,6 +249,27 @@ def duration(length: timedelta) -> str:
     return f"{hours}h {minutes:02}m" if hours < 24 else f"{hours // 24}d {hours % 24:02}h"
 
 
+def _narrowed(listing: Listing, width: int) -> Listing:
+    """Leave out columns until the rest fits; those that may wrap need little."""
+
+    def wanted(place: int) -> int:
+        title = listing.columns[place]
+        widest = max((cell_len(one_line(row[place])) for row in listing.rows), default=0)
+        return max(len(title), min(widest, LEAST_ELASTIC_WIDTH) if title in _ELASTIC else widest)
+
+    kept = {title: wanted(place) for place, title in enumerate(listing.columns)}
+    for title in listing.optional:
+        if sum(kept.values()) + 2 * (len(kept) - 1) <= width:
+            break
+        del kept[title]
+    places = [place for place, title in enumerate(listing.columns) if title in kept]
+    return dataclasses.replace(
+        listing,
+        columns=[listing.columns[place] for place in places],
+        rows=[[row[place] for place in places] for row in listing.rows],
+    )
+
+
 def _table_of(listing: Listing, *, notes: bool) -> Table:
     titles = [*listing.columns, listing.note_title] if notes else listing.columns
     table = plain_table()
@@ -152,9 +284,30 @@ def _table_of(listing: Listing, *, notes: bool) -> Table:
 
 
 def _line_of(cell: Cell) -> Text:
+    if isinstance(cell, Text) and cell.spans:  # made here, character by character
+        return cell
     style = cell.style if isinstance(cell, Text) else ""
     return Text(one_line(cell), style, no_wrap=True, overflow="ellipsis")
 
 
+def _mapping_of(record: Any) -> Mapping[str, Any]:
+    return record if isinstance(record, Mapping) else dataclasses.asdict(record)
+
+
 def _json_value(value: object) -> str:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _csv_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, Mapping | list | tuple):
+        text = json.dumps(value, default=_json_value, ensure_ascii=False)
+    else:
+        text = _LINE_BREAKS.sub("\n", _json_value(value))
+    text = _OBEYED_IN_CSV.sub(lambda found: ascii(found[0])[1:-1], text)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from .._models import (
-    LostRun,
-)
+from .._explaining import Explanation, Standing, Topic
+from .._models import LostRun, RunStatus
+from .._overview import JobState, state_of
 from .._records import (
     AlertRecord,
     GroupCount,
+    JobOverview,
+    RunCell,
+    RunDetails,
     RunRecord,
     RunWithAlert,
 )
-from .output import Listing, duration, moment
+from . import strips
+from .output import (
+    Listing,
+    duration,
+    exact_moment,
+    has_colours,
+    moment,
+    one_line,
+    takes_letters_beyond_ascii,
+    visible,
+)
 
 _STYLES: Final = {
     "SUCCESS": "green",
@@ -30,6 +46,29 @@ _STYLES: Final = {
     "suppressed": "dim",
     "open": "yellow",
     "resolved": "green",
+    "failing": "bold red",
+    "stuck": "bold magenta",
+    "flapping": "yellow",
+    "running": "cyan",
+    "ok": "green",
+    "unknown": "dim",
+}
+_STANDINGS: Final = {
+    Standing.STILL_FAILING: "bold red",
+    Standing.RECOVERED: "green",
+    Standing.SUCCEEDED: "green",
+    Standing.RUNNING: "cyan",
+    Standing.UNKNOWN: "bold",
+}
+_TOPICS: Final = {
+    Topic.STATE: "state",
+    Topic.GROUP: "why",
+    Topic.ALERT: "alert",
+    Topic.COOLDOWN: "cooldown",
+    Topic.HISTORY: "before, after",
+    Topic.LOST: "lost",
+    Topic.LOCK: "lock",
+    Topic.RECORD: "record",
 }
 
 
@@ -53,6 +92,7 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
         note_title="message",
         notes=[run.error_message or "" for run in runs],
         numbers=("id", "took"),
+        optional=("alert", "took"),
     )
 
 
@@ -74,6 +114,7 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
         ],
         note_title="message",
         notes=[_heading(alert) for alert in alerts],
+        optional=("type", "severity"),
     )
 
 
@@ -96,6 +137,7 @@ def groups_listing(counts: Sequence[GroupCount]) -> Listing:
         note_title="",
         notes=[""] * len(counts),
         numbers=("failures", "alerts", "jobs"),
+        optional=("jobs", "severity"),
     )
 
 
@@ -139,6 +181,163 @@ def lost_listing(lost: Sequence[LostRun]) -> Listing:
         notes=[""] * len(lost),
         numbers=("id", "pid"),
     )
+
+
+def jobs_listing(
+    jobs: Sequence[JobOverview], *, now: datetime, console: Console, shown: int | None
+) -> Listing:
+    """Show how every job stands, with a strip of its last runs, the newest on the right."""
+    if shown is None:
+        shown = _fitting_strip(console)
+    return Listing(
+        columns=(
+            *("job", "state", "group", "since", "runs", "ok", "p50", "p95", "open", "last run"),
+        ),
+        rows=[
+            (
+                job.job_name,
+                _word(str(state_of(job, now=now))),
+                _newest_group(job),
+                moment(_since(job, now), now=now),
+                _strip(job.strip[:shown], console),
+                f"{100 * job.succeeded // job.finished}%" if job.finished else "-",
+                _seconds(job.median_seconds),
+                _seconds(job.p95_seconds),
+                _loud(job),
+                moment(job.strip[0].started_at if job.strip else None, now=now),
+            )
+            for job in jobs
+        ],
+        note_title="",
+        notes=[""] * len(jobs),
+        numbers=("runs", "ok", "p50", "p95", "open"),
+        optional=("p50", "last run", "p95", "ok", "open", "runs"),
+    )
+
+
+def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> RenderableType:
+    """Show everything that is recorded of one run, label by label."""
+    run = details.run
+    http = "" if run.http_status_code is None else f" ({run.http_status_code})"
+    facts: list[tuple[str, str | Text]] = [
+        ("run", f"{run.id}{'' if run.run_key is None else f'  {run.run_key}'}"),
+        ("job", run.job_name),
+        ("status", _word(run.status)),
+        ("trigger", run.trigger_type or "-"),
+        ("started", exact_moment(run.started_at, now=now)),
+        ("finished", exact_moment(run.finished_at, now=now)),
+        ("took", _took(run, now)),
+        ("group", f"{run.error_group or '-'}{http}"),
+        ("matched by", run.matched_by or "-"),
+        ("error", run.error_type or "-"),
+        ("where", run.error_location or "-"),
+        ("alert", _alert_line(details)),
+        (
+            "cooldown",
+            "-" if run.cooldown_seconds is None else duration(timedelta(0, run.cooldown_seconds)),
+        ),
+        (
+            "counted",
+            f"{_number(run.total_records)} records, {_number(run.changed_records)} changed,"
+            f" {_number(run.created_alerts)} alerts, {_number(run.retry_count)} retries",
+        ),
+        ("process", "-" if run.host is None else f"{run.host}, pid {_number(run.pid)}"),
+        ("heard of", exact_moment(details.heartbeat_at, now=now)),
+        ("lost", exact_moment(details.lost_at, now=now)),
+        ("clock", "the host's" if details.clock == "host" else "-"),
+        ("success before", _cell(details.previous_success, now)),
+        ("success after", _cell(details.recovered, now)),
+        ("run before", _cell(details.before, now)),
+        ("run after", _cell(details.after, now)),
+    ]
+    # What says nothing is left out, but for what everybody looks for.
+    told = [fact for fact in facts if str(fact[1]) != "-" or fact[0] in ("started", "finished")]
+    style = _STYLES.get(run.status, "bold")
+    parts: list[RenderableType] = [Text(one_line(headline), f"bold {style}"), Text(), _sheet(told)]
+    if run.error_message:
+        lines = "\n".join(visible(line) for line in run.error_message.splitlines())
+        parts += [Text(), Text("message", "bold"), Padding(Text(lines), (0, 0, 0, 2))]
+    return Group(*parts)
+
+
+def explanation_sheet(explanation: Explanation, *, now: datetime) -> RenderableType:
+    """Show the answer, then the reasons by topic."""
+
+    def spelled(instant: datetime) -> str:
+        return exact_moment(instant, now=now, with_age=False)
+
+    rows: list[tuple[str, str | Text]] = []
+    last = ""
+    for sentence in explanation.reasons:
+        label = _TOPICS[sentence.topic]
+        rows.append(("" if label == last else label, sentence.text(spelled)))
+        last = label
+    headline = Text(one_line(explanation.headline.text(spelled)), _STANDINGS[explanation.standing])
+    return Group(headline, Text(), _sheet(rows))
+
+
+def _sheet(facts: Sequence[tuple[str, str | Text]]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in facts:
+        style = value.style if isinstance(value, Text) else ""
+        table.add_row(label, Text(one_line(value), style))
+    return table
+
+
+def _newest_group(job: JobOverview) -> str:
+    """The group of the newest failure, of a job that is not well."""
+    newest = next((cell for cell in job.strip if cell.status == RunStatus.FAILED), None)
+    unwell = state_of(job) in (JobState.FAILING, JobState.FLAPPING)
+    return (newest.error_group or "-") if newest is not None and unwell else "-"
+
+
+def _since(job: JobOverview, now: datetime) -> datetime | None:
+    if state_of(job, now=now) is JobState.FAILING:
+        return job.failing_since
+    return job.running_since
+
+
+def _strip(cells: Sequence[RunCell], console: Console) -> Text:
+    if not has_colours(console):
+        return Text(strips.letters(cells))
+    return strips.coloured(cells, bars=takes_letters_beyond_ascii(console))
+
+
+def _loud(job: JobOverview) -> Text:
+    if not job.open_alerts:
+        return Text("-")
+    return Text(str(job.open_alerts), _STYLES.get(job.severity or "", ""))
+
+
+def _alert_line(details: RunDetails) -> str | Text:
+    outcome = _told(details.run.alert_outcome)
+    if details.alert is None:
+        return outcome
+    state = "resolved" if details.alert.resolved else "open"
+    by = f" by {details.alert.resolved_by}" if details.alert.resolved_by else ""
+    return f"{outcome}: alert {details.alert.id}, {details.alert.severity}, {state}{by}"
+
+
+def _cell(cell: RunCell | None, now: datetime) -> str:
+    if cell is None:
+        return "-"
+    return f"run {cell.id}, {cell.error_group or cell.status}, {moment(cell.started_at, now=now)}"
+
+
+def _fitting_strip(console: Console) -> int:
+    if not console.is_terminal or 90 <= console.width < 120:
+        return 20
+    return 30 if console.width >= 120 else 12 if console.width >= 70 else 8
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else duration(timedelta(seconds=seconds))
+
+
+def _number(number: int | None) -> str:
+    return "-" if number is None else str(number)
 
 
 def _word(word: str) -> Text:

@@ -71,6 +71,7 @@ IMPURE_MODULES = {
 PLACES = {
     "alembic": ("_storage.migrations", "migrations"),
     "jinja2": ("_web",),
+    "markupsafe": ("_web",),
     "platformdirs": ("_runtime",),
     "psycopg": ("_storage", "migrations"),
     "rich": ("_cli", "_demo"),

@@ -1,0 +1,115 @@
+"""`runguard jobs`: how every job stands, the worst first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from .._overview import JobState, state_of, worst_first
+from .._ports import OperatorViews
+from .._records import JobOverview
+from . import strips
+from .options import AsCsv, AsJson, DatabaseUrl, Job, Watch, form_of, refuse_together
+from .output import Form, Listing, say, shown_on, stdout_console, write_records
+from .reading import explain_nothing
+from .stores import opened_store
+from .tables import jobs_listing
+from .watching import watch as watch_frames
+
+STRIP: Final = 30  # runs that the rates and durations count over, whatever the window shows
+_COLUMNS: Final = (
+    *("job_name", "state", "failing_since", "running", "running_since", "last_success_at"),
+    *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
+)
+
+_UNWELL: Final = (JobState.FAILING, JobState.STUCK, JobState.FLAPPING)
+
+
+def jobs(
+    *,
+    job: Job = None,
+    failing: Annotated[
+        bool, typer.Option("--failing", help="Only jobs that fail, hang or flap.")
+    ] = False,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            "--strip",
+            min=1,
+            max=STRIP,
+            metavar="N",
+            help=f"Show so many of a job's last {STRIP} runs; otherwise as many as fit.",
+            show_default=False,
+        ),
+    ] = None,
+    watch: Watch = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show how every job stands, the worst first, with its last runs in a strip."""
+    refuse_together(watch=watch, json=as_json, csv=as_csv)
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    with opened_store(database_url) as store:
+
+        def find() -> tuple[Sequence[JobOverview], datetime]:
+            now = store.now()
+            found = worst_first(store.overview(strip=STRIP, job_name=job), now=now)
+            if failing:
+                found = [one for one in found if state_of(one, now=now) in _UNWELL]
+            return found, now
+
+        def listing(found: Sequence[JobOverview], now: datetime, console: Console) -> Listing:
+            return jobs_listing(found, now=now, console=console, shown=length)
+
+        def frame(console: Console) -> RenderableType:
+            found, now = find()
+            return Group(
+                Text(_summary(found, now)), Text(), shown_on(listing(found, now, console), console)
+            )
+
+        if watch is not None:
+            watch_frames(frame, seconds=watch, title="runguard jobs")
+            return
+        found, now = find()
+        console = stdout_console()
+        if form is Form.TABLE:
+            columns: Sequence[str] = ()
+            rows: Sequence[Any] = found
+        else:
+            columns = _COLUMNS
+            rows = [_row(one, now, as_csv=as_csv) for one in found]
+        write_records(
+            rows, form, columns=columns, listing_of=lambda them: listing(them, now, console)
+        )
+        if not found:
+            _explain_no_jobs(store, job, failing=failing)
+        elif form is Form.TABLE:
+            say(_summary(found, now))
+
+
+def _explain_no_jobs(store: OperatorViews, job: str | None, *, failing: bool) -> None:
+    known = store.job_names()
+    if failing and known and (job is None or job in known):
+        say("No job fails, hangs or flaps." if job is None else f"{job} is well.")
+    else:
+        explain_nothing("jobs", store, job, filtered=False)
+
+
+def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
+    row = {**asdict(job), "state": str(state_of(job, now=now))}
+    return {**row, "runs": strips.letters(job.strip)} if as_csv else row
+
+
+def _summary(found: Sequence[JobOverview], now: datetime) -> str:
+    """Say in one line what a tired reader asks first."""
+    states = Counter(state_of(job, now=now) for job in found)
+    told = [f"{states[state]} {state}" for state in JobState if states[state]]
+    return f"{len(found)} jobs: {', '.join(told)}." if len(found) != 1 else f"1 job: {told[0]}."

@@ -1,0 +1,168 @@
+"""`runguard report`: failures by group, as a table or as one page to attach to a mail."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from .._errors import ConfigurationError
+from .._ports import Store
+from .._records import GroupCount
+from ..web import NEEDED
+from .options import (
+    AsCsv,
+    AsJson,
+    DatabaseUrl,
+    Job,
+    Since,
+    Watch,
+    When,
+    read_format,
+    refuse_together,
+)
+from .output import Form, columns_of, say, text_of, write_records
+from .reading import explain_nothing, watch_listing
+from .stores import opened_store
+from .tables import groups_listing
+
+HOURS: Final = 24.0
+_MISSING_EXTRA: Final = (
+    "the page needs the extra 'web': pip install 'runguard-runlog[web]'; --format table, json and"
+    " csv do without"
+)
+
+
+def report(
+    *,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=876_000,
+            metavar="HOURS",
+            help=f"How far back to look; {HOURS:g} hours where nothing is said.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Since = None,
+    job: Job = None,
+    form: Annotated[
+        Any,  # a Form, read by its parser
+        typer.Option(
+            "--format",
+            parser=read_format,
+            metavar="FORMAT",
+            help="table, json, csv, or html: one page with charts, to attach to a mail.",
+            show_default=False,
+            autocompletion=lambda incomplete: [f for f in Form if f.startswith(incomplete)],
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write it there, over what is there; - for stdout.",
+            show_default=False,
+        ),
+    ] = None,
+    watch: Watch = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Count failures by group: one problem, or forty?"""
+    refuse_together(hours=hours, since=since)
+    refuse_together(watch=watch, output=output)
+    refuse_together(watch=watch, json=as_json, csv=as_csv, format=form)
+    form = Form.JSON if as_json else Form.CSV if as_csv else form or Form.TABLE
+    back: When = since or timedelta(hours=HOURS if hours is None else hours)
+    with opened_store(database_url) as store:
+
+        def find() -> Sequence[GroupCount]:
+            return store.failures_by_group(since=_length(back, store), job_name=job)
+
+        if watch is not None:
+            watch_listing(find, groups_listing, seconds=watch, title="runguard report")
+            return
+        columns = columns_of(GroupCount)
+        counts = find()
+        if form is Form.HTML:
+            page = _page(store, counts, since=_length(back, store), job_name=job)
+            _put(page, output)
+        elif output is None:
+            write_records(counts, form, columns=columns, listing_of=groups_listing)
+        else:
+            _put(text_of(counts, form, columns=columns, listing_of=groups_listing), output)
+        if not counts:
+            hours = _length(back, store).total_seconds() / 3600
+            explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
+
+
+def _length(back: When, store: Store) -> timedelta:
+    if isinstance(back, timedelta):
+        return back
+    return max(timedelta(seconds=1), store.now() - back)
+
+
+def _page(
+    store: Store, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+) -> str:
+    try:
+        from .._web.report import report_page
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in NEEDED:
+            raise
+        raise ConfigurationError(_MISSING_EXTRA) from missing
+    return report_page(store, counts, since=since, job_name=job_name)
+
+
+def _put(text: str, output: str | None) -> None:
+    """Write a whole text to stdout, or to a file that is never seen half-written."""
+    if output in (None, "-"):
+        sys.stdout.write(text)
+        return
+    file = Path(str(output))
+    try:
+        _replace(file, text.encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"--output: expected a file that can be written, found {str(file)!r}: {error.strerror}"
+        ) from error
+    say(f"Written to {file}.")
+
+
+def _replace(file: Path, content: bytes) -> None:
+    if not file.is_file() and file.exists():  # a pipe or a device is written as it is
+        with file.open("wb") as there:
+            there.write(content)
+        return
+    file = file.resolve()  # a link stays, and what it points to is replaced
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as there:
+            there.write(content)
+            there.flush()
+            os.fsync(there.fileno())
+        beside.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
+        beside.replace(file)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,63 @@
+"""`runguard resolve`: what an operator does about alerts."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import Annotated
+
+import typer
+
+from .._records import AlertRecord
+from .options import AlertIds, AsCsv, AsJson, DatabaseUrl, form_of
+from .output import columns_of, say, write_records
+from .stores import opened_store
+from .tables import alerts_listing
+
+
+def resolve(
+    alerts: AlertIds,
+    *,
+    reopen: Annotated[bool, typer.Option("--reopen", help="Mark them open again instead.")] = False,
+    review: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STATUS",
+            help="Set their review status too, such as CONFIRMED.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who does it, kept beside the alert; the user of this machine where nothing is"
+            " said.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Mark alerts resolved, and show them. What is resolved already stays as it is."""
+    form = form_of(as_json=as_json, as_csv=as_csv)
+    who = _user() if by is None else by
+    with opened_store(database_url) as store:
+        changed = store.resolve_alerts(alerts, by=who, resolved=not reopen)
+        if review is not None:
+            changed = store.review_alerts(
+                [alert.id for alert in changed], by=who, review_status=review.strip().upper()
+            )
+        write_records(changed, form, columns=columns_of(AlertRecord), listing_of=alerts_listing)
+    missing = sorted(set(alerts) - {alert.id for alert in changed})
+    if missing:
+        say(f"No alert {', '.join(map(str, missing))} is there. `runguard alerts` lists them.")
+        raise typer.Exit(1)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"uid {os.getuid()}"

@@ -1,0 +1,86 @@
+"""A job's last runs in as many characters, the newest on the right.
+
+With colours a bar shows how long each run took beside the longest of them, its colour how the run
+ended. Without colours a letter says how it ended; without letters beyond ASCII too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.text import Text
+
+from .._models import RunStatus
+from .._records import RunCell
+
+BARS: Final = "▁▂▃▄▅▆▇█"
+LEGEND: Final = (
+    "Runs without colours, the newest on the right:",
+    "  . success   > running   ? a status of another program   F of no group",
+    "  5 HTTP_5XX  4 HTTP_4XX  C HTTP_409  T TIMEOUT  L LOCK_CONFLICT  U UNKNOWN",
+)
+
+_LETTERS: Final = {
+    "HTTP_5XX": "5",
+    "HTTP_4XX": "4",
+    "HTTP_409": "C",
+    "TIMEOUT": "T",
+    "LOCK_CONFLICT": "L",
+    "UNKNOWN": "U",
+}
+_COLOURS: Final = {
+    "HTTP_5XX": "red",
+    "HTTP_4XX": "yellow",
+    "HTTP_409": "yellow",
+    "TIMEOUT": "magenta",
+    "LOCK_CONFLICT": "blue",
+    "UNKNOWN": "bright_red",
+}
+
+
+def letters(strip: Sequence[RunCell]) -> str:
+    """Return a strip without colours; `strip` has the newest first.
+
+    >>> letters([RunCell(2, "FAILED", "TIMEOUT", None, None)])
+    'T'
+    """
+    return "".join(_letter(cell) for cell in reversed(strip))
+
+
+def coloured(strip: Sequence[RunCell], *, bars: bool) -> Text:
+    """Return a strip in colours, as bars or as letters."""
+    longest = max((cell.seconds or 0.0 for cell in strip), default=0.0)
+    shown = Text()
+    for cell in reversed(strip):
+        mark = _bar(cell, longest) if bars else _letter(cell)
+        shown.append(mark, _colour(cell))
+    return shown
+
+
+def _letter(cell: RunCell) -> str:
+    match cell.status:
+        case RunStatus.SUCCESS:
+            return "."
+        case RunStatus.RUNNING:
+            return ">"
+        case RunStatus.FAILED:
+            return _LETTERS.get(cell.error_group or "", "F")
+    return "?"
+
+
+def _bar(cell: RunCell, longest: float) -> str:
+    if cell.seconds is None or longest <= 0:
+        return BARS[-1] if cell.status == RunStatus.RUNNING else BARS[0]
+    return BARS[min(len(BARS) - 1, int(cell.seconds / longest * len(BARS)))]
+
+
+def _colour(cell: RunCell) -> str:
+    match cell.status:
+        case RunStatus.SUCCESS:
+            return "green"
+        case RunStatus.RUNNING:
+            return "cyan"
+        case RunStatus.FAILED:
+            return _COLOURS.get(cell.error_group or "", "red")
+    return "dim"

@@ -1,0 +1,128 @@
+"""One page to attach to a mail: everything stands in the file, and it asks for nothing.
+
+Times are in UTC, since the file may be read anywhere. Every text is escaped; only what `charts`
+draws is markup already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .._overview import JobState, state_of, worst_first
+from .._ports import Store
+from .._records import AlertFilter, GroupCount, JobOverview, RunFilter
+from . import charts, presenting
+
+HERE: Final = Path(__file__).parent
+MOST_JOBS: Final = 50
+MOST_ROWS: Final = 30
+MOST_BARS: Final = 60
+_BUCKETS: Final = (
+    *(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15, 30)),
+    *(timedelta(hours=hours) for hours in (1, 2, 3, 6, 12)),
+    *(timedelta(days=days) for days in (1, 2, 7, 14, 28)),
+)
+
+
+def report_page(
+    store: Store, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+) -> str:
+    """Return the report of the last `since` as one HTML page."""
+    now = store.now()
+    beginning = now - since
+    jobs = worst_first(store.overview(strip=charts.STRIP_CELLS, job_name=job_name), now=now)
+    bucket = bucket_for(since)
+    series = charts.series_of(
+        store.failure_buckets(since=beginning, bucket=bucket, job_name=job_name),
+        since=beginning,
+        until=now,
+        bucket=bucket,
+    )
+    failed = RunFilter(job_name=job_name, status="FAILED", since=beginning)
+    still_open = AlertFilter(job_name=job_name, resolved=False)
+    text = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            now=now,
+            beginning=beginning,
+            job_name=job_name,
+            headline=headline_of(jobs, now=now),
+            tone="bad" if any(state_of(job, now=now) is JobState.FAILING for job in jobs) else "ok",
+            store=store.inspect(),
+            jobs=[(job, state_of(job, now=now)) for job in jobs[:MOST_JOBS]],
+            more_jobs=max(0, len(jobs) - MOST_JOBS),
+            counts=counts,
+            series=series,
+            chart=charts.failures(series),
+            runs=store.run_page(failed, limit=MOST_ROWS).runs,
+            alerts=store.alert_page(still_open, limit=MOST_ROWS).alerts,
+            most_rows=MOST_ROWS,
+        )
+    )
+    # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
+    return text.encode(errors="replace").decode()
+
+
+def headline_of(jobs: Sequence[JobOverview], *, now: datetime) -> str:
+    """Say in one sentence what a tired reader asks first."""
+    if not jobs:
+        return "No job was ever recorded here."
+    failing = sum(state_of(job, now=now) is JobState.FAILING for job in jobs)
+    if not failing:
+        return "No job is failing."
+    if len(jobs) == 1:
+        return f"{jobs[0].job_name} is failing."
+    return f"{failing} of {presenting.counted(len(jobs), 'job')} {_are(failing)} failing."
+
+
+def bucket_for(since: timedelta) -> timedelta:
+    """Return how much time one bar of a chart stands for.
+
+    >>> bucket_for(timedelta(hours=24)), bucket_for(timedelta(days=30))
+    (datetime.timedelta(seconds=1800), datetime.timedelta(seconds=43200))
+    """
+    for bucket in _BUCKETS:
+        if since / bucket <= MOST_BARS:
+            return bucket
+    return timedelta(days=-(-since.days // MOST_BARS))
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    drawing = (HERE / "static" / "charts.css").read_text(encoding="utf-8")
+    environment.globals.update(
+        charts_css=Markup(drawing),  # noqa: S704 - a file of ours
+        strip=lambda cells: Markup(charts.strip(cells)),  # noqa: S704 - escaped where it is drawn
+        drawn=lambda chart: Markup(chart.svg),  # noqa: S704 - the same
+        strip_summary=charts.strip_summary,
+        counted=presenting.counted,
+        percent=presenting.percent,
+        state_mark=presenting.state_mark,
+    )
+    environment.filters.update(
+        age=presenting.age,
+        group_class=presenting.group_class,
+        length=presenting.length,
+        tone=presenting.severity_tone,
+        utc=lambda instant: presenting.NOTHING if instant is None else presenting.utc(instant),
+    )
+    return environment
