@@ -121,7 +121,8 @@ def _markdown(section: Section) -> str:
 
 def milliseconds(spread: Spread) -> str:
     """A median in ms, and where the middle eighty per cent lie."""
-    return f"{spread.median:.2f} ({spread.p10:.2f}-{spread.p90:.2f})"
+    places = 0 if spread.p90 >= 100 else 2
+    return f"{spread.median:.{places}f} ({spread.p10:.{places}f}-{spread.p90:.{places}f})"
 
 
 def times(spread: Spread) -> str:
