@@ -80,7 +80,6 @@
     all.closest("label").hidden = !boxes.length;
     all.checked = boxes.length > 0 && chosen === boxes.length;
     all.indeterminate = chosen > 0 && chosen < boxes.length;
-    for (const button of find("button", acts)) button.disabled = !chosen;
   }
 
   document.addEventListener("change", (event) => {
@@ -226,7 +225,7 @@
 
     const axis = { stroke: dim, font: "12px system-ui, sans-serif", grid: { stroke: edge, width: 1 }, ticks: { show: false } };
     const plot = new uPlot({
-      width: figure.clientWidth,
+      width: Math.floor(figure.getBoundingClientRect().width),
       height: small ? 200 : 250,
       legend: { show: false },
       cursor: { drag: { x: true, y: false }, points: { show: false }, y: false },
@@ -252,6 +251,7 @@
     tip.textContent = "● success   ✕ failed · point at a run; drag to zoom, double-click to see all";
     host.append(tip);
     figure.classList.add("plotted");
+    widths.observe(figure);
     plots.set(figure.id, { plot, host, drawn: figure.dataset.points });
   }
 
@@ -261,10 +261,11 @@
       if (again || plots.get(figure.id)?.drawn !== figure.dataset.points) draw(figure);
     }
   }
-  let resizing;
-  window.addEventListener("resize", () => {
-    clearTimeout(resizing);
-    resizing = setTimeout(() => drawAll(true), 150);
+  const widths = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) {
+      const plot = plots.get(target.id)?.plot;
+      if (plot && plot.width !== Math.floor(contentRect.width)) plot.setSize({ width: Math.floor(contentRect.width), height: plot.height });
+    }
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(true));
 
@@ -274,8 +275,10 @@
       beforeAttributeUpdated: (name, node) =>
         !(name === "open" && node.localName === "details") &&
         !(name === "checked") && !(name === "class" && node.classList?.contains("plotted")),
-      beforeNodeRemoved: (node) => !node.classList?.contains("plot-host"),
+      beforeNodeRemoved: (node) => !["plot-host", "unfold"].some((made) => node.classList?.contains(made)),
       beforeNodeMorphed: (before, after) => {
+        // Filters that are chosen, but not asked for yet, stay chosen.
+        if (before.localName === "form" && before.classList.contains("filters")) return false;
         // A time that says the same moment needs no new text; its age is kept right here.
         if (before.localName === "time" && before.dateTime === after.dateTime) return false;
         return true;

@@ -1,0 +1,575 @@
+"""The pages as they come from the server: what they say, link to, and never let through."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, insert
+
+import runguard
+from runguard import testing
+from runguard._storage.tables import run_log
+from runguard._web.rendering import HERE
+from tests.web.conftest import HOSTILE, fail
+from tests.web.reading import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.applications import Starlette
+
+    from runguard._ports import Store
+    from tests.web.conftest import Client
+
+PAGES = {
+    "overview": "/",
+    "all jobs": "/?all=1&span=30d",
+    "job": "/jobs/payments",
+    "job with a slash": "/jobs/invoices/monthly",
+    "job in Korean": "/jobs/주문 동기화",
+    "job of one group": "/jobs/payments?group=HTTP_5XX&status=FAILED&since=7d",
+    "runs": "/runs",
+    "runs of one job": "/runs?job=payments",
+    "failed run": "/runs/2",
+    "good run": "/runs/1",
+    "alerts": "/alerts",
+    "open alerts": "/alerts?resolved=false&order=oldest",
+    "alert": "/alerts/1",
+    "no such job": "/jobs/paymets",
+    "no such run": "/runs/999",
+    "no such alert": "/alerts/999",
+    "unreadable filter": "/runs?status=DONE",
+    "nothing there": "/nothing",
+}
+every_page = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES.keys())
+
+
+def read(client: Client, path: str, **options: Any) -> Page:
+    return Page(client.get(path, **options).text)
+
+
+@pytest.fixture
+def client_at(
+    application_at: Callable[..., Starlette], client_of: Callable[..., Client]
+) -> Callable[..., Client]:
+    def make(url: str, **options: Any) -> Client:
+        return client_of(application_at(url, **options))
+
+    return make
+
+
+@pytest.fixture
+def told(sqlite_url: str, open_store_at: Callable[[str], Store]) -> Callable[..., None]:
+    """Records runs as (job, status, group, minutes ago, seconds)."""
+    open_store_at(sqlite_url).job_names()  # makes the file
+
+    def tell(*stories: tuple[str, str, str | None, float, float | None]) -> None:
+        now = datetime.now(UTC)
+        rows = []
+        for job_name, status, group, minutes, seconds in stories:
+            started_at = now - timedelta(minutes=minutes)
+            ended = None if seconds is None else started_at + timedelta(seconds=seconds)
+            rows.append(
+                {
+                    "job_name": job_name,
+                    "status": status,
+                    "error_group": group,
+                    "started_at": started_at,
+                    "finished_at": ended,
+                    "updated_at": ended or started_at,
+                    "run_key": uuid4(),
+                }
+            )
+        engine = create_engine(sqlite_url)
+        with engine.begin() as connection:
+            connection.execute(insert(run_log), rows)
+        engine.dispose()
+
+    return tell
+
+
+@every_page
+def test_every_element_is_closed_and_every_name_there_once(file_client: Client, path: str) -> None:
+    page = read(file_client, path)
+    names = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
+
+    assert page.faults == []
+    assert sorted(names) == sorted(set(names))
+
+
+@every_page
+def test_nothing_stands_inline_that_the_policy_forbids(file_client: Client, path: str) -> None:
+    for element in read(file_client, path).all():
+        assert element.tag != "style"
+        assert element.tag != "script" or element.attributes.get("src"), element.text
+        forbidden = [name for name in element.attributes if name == "style" or name[:2] == "on"]
+        assert forbidden == [], element.tag
+
+
+@every_page
+def test_no_address_leads_to_another_host(file_client: Client, path: str) -> None:
+    addresses = [
+        value
+        for element in read(file_client, path).all()
+        for name, value in element.attributes.items()
+        if name in ("href", "src", "action", "formaction", "hx-get")
+    ]
+
+    assert addresses
+    assert [one for one in addresses if not re.match(r"/(?!/)|#", one)] == []
+
+
+@every_page
+def test_who_does_not_see_the_page_finds_the_way(file_client: Client, path: str) -> None:
+    page = read(file_client, path)
+
+    assert page.heading
+    assert page.all("title")[0].text
+    assert page.by_id(page.all("a")[0].attributes["href"].removeprefix("#")).tag == "main"
+    for table in page.all("table"):
+        assert table.all("caption")
+        assert all("scope" in head.attributes for head in table.all("th"))
+    for svg in page.all("svg"):
+        assert svg.attributes["aria-hidden"] == "true"
+        assert all(link.attributes["tabindex"] == "-1" for link in svg.all("a"))
+    for entry in page.all("input", "select"):
+        if entry.attributes.get("type") != "hidden":
+            parent = entry.parent
+            assert "aria-label" in entry.attributes or (parent and parent.tag == "label")
+
+
+@every_page
+def test_what_a_job_said_stays_text(file_client: Client, path: str) -> None:
+    answer = file_client.get(path)
+
+    assert "<script>alert" not in answer.text
+    assert " onload='" not in answer.text
+    assert all(element.attributes.get("onload") is None for element in Page(answer.text).all())
+
+
+@pytest.mark.parametrize("path", ["/runs", "/jobs/주문 동기화", "/alerts/4", "/runs/6"])
+def test_what_a_job_said_is_there_as_it_was(file_client: Client, path: str) -> None:
+    page = read(file_client, path)
+
+    assert HOSTILE in page.text
+
+
+def test_times_are_for_programs_too_and_in_utc_without_a_script(file_client: Client) -> None:
+    times = read(file_client, "/runs").all("time")
+
+    assert times
+    for one in times:
+        instant = datetime.fromisoformat(one.attributes["datetime"])
+        assert instant.tzinfo == UTC
+        assert one.attributes["title"] == f"{instant:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def test_the_first_line_says_what_is_broken_since_when_and_which_alert(client: Client) -> None:
+    page = read(client, "/")
+    [payments] = [one for one in page.all("li") if one.text.startswith("payments")]
+
+    assert page.heading == "3 jobs failing"
+    assert page.all("title")[0].text.startswith("(3) ")
+    assert "since" in payments.text
+    assert "HTTP_5XX" in payments.text
+    assert "alert 1 open" in page.links(payments)
+
+
+def test_jobs_stand_worst_first(client: Client) -> None:
+    rows = read(client, "/").by_id("jobs").all("tr")[1:]
+    names = [row.all("a")[0].text for row in rows]
+
+    assert names == ["invoices/monthly", "payments", "주문 동기화", "nightly"]
+
+
+def test_when_all_is_well_the_first_line_says_so(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(("sync", "FAILED", "TIMEOUT", 30, 2), ("sync", "SUCCESS", None, 10, 2))
+    page = read(client_at(sqlite_url), "/")
+
+    assert page.heading == "Everything that ran last succeeded"
+
+
+def test_a_run_that_takes_too_long_is_named_in_the_first_lines(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(*[("sync", "SUCCESS", None, 90 + one, 2) for one in range(9)])
+    told(("sync", "RUNNING", None, 30, None))
+    page = read(client_at(sqlite_url), "/")
+
+    assert page.heading == "1 job running for too long"
+    assert "usually at most 2.0 s" in page.text
+
+
+def test_a_strip_has_a_cell_for_each_run_that_leads_to_it(client: Client) -> None:
+    page = read(client, "/")
+    [payments] = [one for one in page.by_id("jobs").all("tr") if "payments" in one.text]
+    [strip] = payments.all("svg")
+    cells = strip.all("a")
+
+    assert [one.attributes["href"] for one in cells] == ["/runs/4", "/runs/3", "/runs/2", "/runs/1"]
+    assert "run 4 · failed · HTTP_5XX" in cells[0].text
+    assert "Last 4 runs: 3 failed (3 HTTP_5XX)." in payments.text
+
+
+def test_a_failure_is_told_from_a_success_without_its_colour(client: Client) -> None:
+    [payments] = [
+        one for one in read(client, "/").by_id("jobs").all("tr") if "payments" in one.text
+    ]
+    feet = [len(cell.all("path", within="foot")) for cell in payments.all("svg")[0].all("a")]
+
+    assert feet == [1, 1, 1, 0]
+
+
+def test_each_group_of_the_chart_leads_to_its_runs(client: Client) -> None:
+    page = read(client, "/")
+    [legend] = page.all("ul", within="legend")
+    assert legend.text == "HTTP_5XX 3 TIMEOUT 1 UNKNOWN 1"
+
+    for said, address in page.links(legend).items():
+        group, count = said.split()
+        listed = read(client, address).all("tbody")[0].all("tr")
+        assert len(listed) == int(count)
+        assert all(group in row.text for row in listed)
+
+
+def test_each_bar_of_the_chart_leads_to_its_runs(client: Client) -> None:
+    [chart] = read(client, "/").all("svg", within="failures")
+    bars = chart.all("a")
+
+    assert {re.findall(r"^\d+ × \w+", bar.text)[0] for bar in bars} == {
+        "3 × HTTP_5XX",
+        "1 × TIMEOUT",
+        "1 × UNKNOWN",
+    }
+    for bar in bars:
+        count = int(bar.text.split()[0])
+        listed = read(client, bar.attributes["href"]).all("tbody")[0].all("tr")
+        assert len(listed) == count
+
+
+@pytest.mark.parametrize(("span", "words"), [("24h", "24 hours"), ("7d", "7 days")])
+def test_the_time_of_the_chart_stands_in_the_address(
+    file_client: Client, span: str, words: str
+) -> None:
+    choice = read(file_client, f"/?span={span}").all("nav", within="choice")[0]
+    [chosen] = [one for one in choice.all("a") if "aria-current" in one.attributes]
+
+    assert chosen.text == words
+
+
+def test_a_job_shows_its_cooldowns(client: Client) -> None:
+    page = read(client, "/jobs/payments")
+    [line] = page.all("ul", within="lines")[0].all("li")
+
+    assert re.fullmatch(
+        r"HTTP_5XX quiet until .* \(in \d+ min\), 2 failures covered by alert 1", line.text
+    )
+
+
+def test_a_job_shows_its_lock(client: Client) -> None:
+    assert "free since" in read(client, "/jobs/nightly").text
+    assert "never taken its lock" in read(client, "/jobs/payments").text
+
+
+def test_a_failed_run_says_why_and_which_alert_covers_it(client: Client) -> None:
+    page = read(client, "/runs/4")
+
+    assert "Why this group" in page.text
+    assert "HTTP 503 Service Unavailable" in page.text
+    assert page.links()["alert 1"] == "/alerts/1"
+    assert page.links()["run 1"] == "/runs/1"
+    assert re.search(r"quiet until .* the next one alerts", page.text)
+
+
+def test_a_run_shows_what_was_counted_and_where_it_ran(client: Client) -> None:
+    text = read(client, "/runs/1").text
+
+    assert "512 in all" in text
+    for label in ("Host", "Process", "Key", "Started", "Finished", "Took"):
+        assert label in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "jobs"),
+    [
+        ("job=payments&status=FAILED", {"payments"}),
+        ("group=TIMEOUT", {"invoices/monthly"}),
+        ("trigger=SCHEDULER", {"invoices/monthly"}),
+        ("status=SUCCESS&since=1h", {"payments", "nightly"}),
+        ("job=&status=&group=&trigger=&since=", {"payments", "invoices/monthly", "nightly"}),
+    ],
+)
+def test_filters_narrow_the_runs(client: Client, asked: str, jobs: set[str]) -> None:
+    rows = read(client, f"/runs?{asked}").all("tbody")[0].all("tr")
+
+    assert {row.all("td")[0].text for row in rows} - {"주문 동기화"} == jobs
+
+
+def test_chosen_filters_stay_chosen(file_client: Client) -> None:
+    page = read(file_client, "/runs?job=payments&status=failed&group=HTTP_5XX&since=24h")
+    chosen = [one.attributes["value"] for one in page.all("option") if "selected" in one.attributes]
+    [job] = [one for one in page.all("input") if one.attributes.get("name") == "job"]
+
+    assert job.attributes["value"] == "payments"
+    assert chosen == ["FAILED", "HTTP_5XX", "24h"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/runs?status=DONE", "/alerts?severity=huge", "/runs?since=tomorrow", "/runs?page=x"]
+)
+def test_a_filter_that_cannot_be_read_says_what_was_expected(
+    file_client: Client, path: str
+) -> None:
+    answer = file_client.get(path)
+
+    assert answer.status_code == 422
+    assert re.search(r"expected .* found", Page(answer.text).text)
+
+
+def test_an_unknown_job_is_answered_with_the_one_that_was_meant(file_client: Client) -> None:
+    answer = file_client.get("/jobs/paymets")
+
+    assert answer.status_code == 404
+    assert "did you mean 'payments'?" in Page(answer.text).text
+    assert "did you mean 'payments'?" in read(file_client, "/runs?job=paymets").text
+
+
+@pytest.mark.parametrize("path", ["/runs/999", "/alerts/999", f"/runs/{10**30}"])
+def test_what_is_not_there_is_answered_with_what_to_do(file_client: Client, path: str) -> None:
+    answer = file_client.get(path)
+
+    assert answer.status_code == 404
+    assert "It may have been pruned" in Page(answer.text).text
+
+
+@pytest.mark.parametrize("path", ["/runs", "/jobs/sync"])
+def test_pages_of_runs_lead_on_and_back_without_a_gap(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client], path: str
+) -> None:
+    told(*[("sync", "SUCCESS", None, one, 1.0) for one in range(120)])
+    client = client_at(sqlite_url)
+    seen: list[list[str]] = []
+    address: str | None = f"{path}?status=SUCCESS"
+    previous = None
+    while address:
+        page = read(client, address)
+        listed = page.by_id("runs") if path != "/runs" else page.by_id("live")
+        seen.append([head.text for head in listed.all("tbody")[0].all("th")])
+        ways = {one.attributes.get("rel"): one.attributes["href"] for one in listed.all("a")}
+        previous, address = ways.get("prev"), ways.get("next")
+
+    flat = [one for rows in seen for one in rows]
+    assert flat == [str(one) for one in range(1, 121)]
+    assert previous
+    again = read(client, previous)
+    listed = again.by_id("runs") if path != "/runs" else again.by_id("live")
+    assert [head.text for head in listed.all("tbody")[0].all("th")] == seen[-2]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/jobs/payments", "/runs", "/runs/1", "/alerts", "/alerts/1"]
+)
+def test_htmx_gets_the_live_part_alone(file_client: Client, path: str) -> None:
+    whole = read(file_client, path).by_id("live")
+    part = Page(file_client.get(path, headers={"HX-Request": "true"}).text)
+
+    assert part.faults == []
+    assert part.all("html", "body", "main", "header") == []
+    assert "post" not in {one.attributes["method"] for one in part.all("form")}
+    assert [one.tag for one in part.all()] == [one.tag for one in whole.all()]
+
+
+@pytest.mark.parametrize(
+    ("path", "watched"),
+    {
+        "/": "every 5s",
+        "/jobs/payments": "every 5s",
+        "/runs": "every 5s",
+        "/alerts": "every 10s",
+        "/runs/1": None,
+    }.items(),
+)
+def test_a_page_asks_again_while_something_may_change(
+    file_client: Client, path: str, watched: str | None
+) -> None:
+    asking = [one.attributes for one in read(file_client, path).all() if "hx-get" in one.attributes]
+
+    if watched is None:
+        assert asking == []
+    else:
+        [only] = asking
+        assert only["hx-trigger"].startswith(watched)
+        assert only["hx-get"] == path
+
+
+def test_a_run_that_is_not_over_is_asked_for_every_two_seconds(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(("sync", "RUNNING", None, 1, None))
+    [watch] = [
+        one for one in read(client_at(sqlite_url), "/runs/1").all() if "hx-get" in one.attributes
+    ]
+
+    assert watch.attributes["hx-trigger"].startswith("every 2s")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/", "No run has been recorded yet"),
+        ("/runs", "No run has been recorded yet"),
+        ("/alerts", "No alert has been raised yet"),
+        ("/alerts?resolved=false", "No alert is open"),
+        ("/runs?status=FAILED", "No run fits these filters"),
+    ],
+)
+def test_an_empty_store_says_what_to_do(
+    sqlite_url: str,
+    told: Callable[..., None],
+    client_at: Callable[..., Client],
+    path: str,
+    said: str,
+) -> None:
+    page = read(client_at(sqlite_url), path)
+
+    assert page.faults == []
+    assert said in page.text
+    assert "tracked_run" in read(client_at(sqlite_url), "/").text
+
+
+def change(client: Client, path: str, fields: dict[str, Any]) -> Page:
+    """Send a form of the page, and follow where the answer leads."""
+    answer = client.send_form(path, fields)
+    assert answer.status_code == 303, answer.text
+    return read(client, answer.headers["location"])
+
+
+def test_many_alerts_are_resolved_at_once_with_who_and_when(client: Client) -> None:
+    page = change(
+        client,
+        "/alerts/resolve",
+        {"alert_id": ["1", "2"], "resolved": "true", "by": "민지", "next": "/alerts"},
+    )
+    rows = {row.attributes["id"]: row.text for row in page.all("tbody")[0].all("tr")}
+
+    assert "2 alerts resolved." in page.text
+    for one in ("alert-1", "alert-2"):
+        assert "resolved by 민지 just now" in rows[one]
+    assert "open" in rows["alert-3"]
+
+
+def test_an_alert_is_reopened_from_its_own_page(client: Client) -> None:
+    fields = {"alert_id": "1", "next": "/alerts/1"}
+    change(client, "/alerts/resolve", {**fields, "resolved": "true"})
+    page = change(client, "/alerts/resolve", {**fields, "resolved": "false"})
+
+    assert page.heading.endswith("open")
+    assert "1 alert open again." in page.text
+    assert "Resolve" in [one.text for one in page.all("button")]
+
+
+def test_the_review_status_is_set_with_who(client: Client) -> None:
+    page = change(
+        client,
+        "/alerts/review",
+        {"alert_id": "1", "review_status": "false alarm", "by": "jiwon", "next": "/alerts/1"},
+    )
+
+    assert "FALSE_ALARM by jiwon" in page.text
+
+
+@pytest.mark.parametrize("chosen", [[], ["x"], ["-1"], ["1", "9" * 25], ["٣"]])
+def test_without_a_proper_choice_nothing_is_changed(file_client: Client, chosen: list[str]) -> None:
+    answer = file_client.send_form("/alerts/resolve", {"alert_id": chosen})
+
+    assert answer.status_code == 422
+    assert "nothing was changed" in Page(answer.text).text.lower()
+    assert "resolved by" not in read(file_client, "/alerts").text
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example/alerts", "/logout", "\\\\evil", ""]
+)
+def test_a_form_leads_back_to_our_own_pages_only(file_client: Client, elsewhere: str) -> None:
+    answer = file_client.send_form("/alerts/resolve", {"alert_id": "1", "next": elsewhere})
+
+    assert answer.headers["location"].startswith("/alerts?")
+
+
+def test_filters_are_kept_when_a_form_leads_back(file_client: Client) -> None:
+    fields = {"alert_id": "1", "next": "/alerts?resolved=false&done=resolved.7"}
+    answer = file_client.send_form("/alerts/resolve", fields)
+
+    assert answer.headers["location"] == "/alerts?resolved=false&done=resolved.1"
+
+
+@pytest.mark.parametrize("done", ["<b>x</b>", "resolved.<b>", "paid.3", "resolved.99999"])
+def test_an_address_cannot_make_the_page_say_anything(file_client: Client, done: str) -> None:
+    [said] = read(file_client, f"/alerts?done={done}").all("p", within="done")
+
+    assert said.text == ""
+
+
+def test_read_only_pages_have_no_forms_that_change_things(
+    filled_file: str, client_at: Callable[..., Client]
+) -> None:
+    client = client_at(filled_file, read_only=True)
+    for path in ("/alerts", "/alerts/1"):
+        page = read(client, path)
+        assert [one for one in page.all("form") if one.attributes["method"] == "post"] == []
+        assert [one for one in page.all("input") if one.attributes.get("type") == "checkbox"] == []
+
+
+@pytest.mark.parametrize("name", ["../etc", "a//b", ".", "/x", "a/../b"])
+def test_a_job_whose_name_no_path_holds_is_reached_by_its_runs(
+    sqlite_url: str, client_at: Callable[..., Client], name: str
+) -> None:
+    runguard.configure(database_url=sqlite_url)
+    fail(name, "it broke")
+    testing.reset()
+    client = client_at(sqlite_url)
+    [row] = read(client, "/").by_id("jobs").all("tbody")[0].all("tr")
+    listed = read(client, row.all("a")[0].attributes["href"])
+
+    assert [one.text for one in listed.all("tbody")[0].all("td", within="name")] == [name]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "100%", "%2F", "a b+c", "日次・レポート"])
+def test_any_other_name_has_a_page_of_its_own(
+    sqlite_url: str, client_at: Callable[..., Client], name: str
+) -> None:
+    runguard.configure(database_url=sqlite_url)
+    fail(name, "it broke")
+    testing.reset()
+    client = client_at(sqlite_url)
+    [row] = read(client, "/").by_id("jobs").all("tbody")[0].all("tr")
+
+    assert read(client, row.all("a")[0].attributes["href"]).heading == f"{name} ✕ failing"
+
+
+def test_what_a_page_loads_is_there_and_kept_by_browsers(file_client: Client) -> None:
+    page = read(file_client, "/")
+    wanted = [
+        *(one.attributes["href"] for one in page.all("link")),
+        *(one.attributes["src"] for one in page.all("script")),
+    ]
+
+    assert len(wanted) >= 8
+    for address in wanted:
+        answer = file_client.get(address)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+
+
+def test_what_is_vendored_has_its_version_and_its_licence() -> None:
+    for folder in (HERE / "static" / "vendor").iterdir():
+        if folder.is_dir():
+            assert re.fullmatch(r"[a-z]+-\d+\.\d+\.\d+", folder.name)
+            assert (folder / "LICENSE").read_text()
+            assert f"`{folder.name}`" in (folder.parent / "README.md").read_text()
