@@ -37,14 +37,15 @@ from .insight_terms import (
     RUN_PLACE,
     beyond,
     first_success,
+    has_place,
     in_order,
     job_and_group,
     keys_of,
     of_job,
 )
 from .tables import alert, alert_cooldown, run_log
-from .types import BIG_ID, db_now
-from .views import ALERT_COLUMNS, FAILED_RUN, LARGEST_ID, RUN_COLUMNS, Views, storable
+from .types import BIG_ID, db_now, finite
+from .views import ALERT_COLUMNS, FAILED_RUN, LARGEST_ID, RUN_COLUMNS, Views, readable, storable
 
 LOOKS_BACK: Final = 10_000  # runs of a job that are searched for a success
 AROUND: Final = 5  # runs on either side
@@ -52,7 +53,9 @@ AROUND_WITHIN: Final = timedelta(hours=1)
 # A run that an alert covers began at most so long before it, and so long after it or its window.
 COVERED_WITHIN: Final = timedelta(days=7)
 
-_LIFE: Final = (run_log.c.updated_at, run_log.c.heartbeat_at, run_log.c.lost_at, run_log.c.clock)
+_LIFE: Final = readable(
+    (run_log.c.updated_at, run_log.c.heartbeat_at, run_log.c.lost_at, run_log.c.clock)
+)
 
 
 class DetailInsight(Views):
@@ -228,7 +231,7 @@ class DetailInsight(Views):
                         ).where(
                             FAILURE_ALERT,
                             alert.c.source_id == key,
-                            alert.c.created_at.is_not(None),
+                            has_place(alert.c.created_at),
                         ),
                         ALERT_PLACE,
                         ascending=False,
@@ -254,7 +257,7 @@ class DetailInsight(Views):
                 newest.c.created_at,
                 newest.c.alert_key,
                 run_log.c.cooldown_seconds,
-                guard.last_alert_at,
+                finite(guard.last_alert_at),
                 db_now(),
             ).select_from(newest.outerjoin(run_log, its_run).outerjoin(alert_cooldown, its_guard))
         )

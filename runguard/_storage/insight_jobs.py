@@ -30,6 +30,7 @@ from .insight_terms import (
     FAILURE_ALERT,
     RUN_PLACE,
     first_success,
+    has_place,
     in_order,
     job_and_group,
     keys_of,
@@ -37,10 +38,11 @@ from .insight_terms import (
     speaks_sqlite,
 )
 from .tables import alert, job_lock, run_log
-from .types import db_now
+from .types import UtcDateTime, db_now, finite
 from .views import FAILED_RUN, OPEN_RUN, Views, every_job, storable
 
 GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
+_NEVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -79,7 +81,7 @@ class JobInsight(Views):
         number = self._epoch_of(run_log.c.started_at) // literal_column(str(seconds), BigInteger())
         query = (
             select(number.label("number"), run_log.c.error_group, func.count())
-            .where(FAILED_RUN, run_log.c.started_at >= since)
+            .where(FAILED_RUN, run_log.c.started_at >= since, has_place(run_log.c.started_at))
             .group_by(literal_column("1"), run_log.c.error_group)
             .order_by(literal_column("1"), run_log.c.error_group)
         )
@@ -100,7 +102,13 @@ class JobInsight(Views):
     def lock_state(self, job_name: str) -> LockState | None:
         """Tell who holds, or last held, the job's lock."""
         held = job_lock.c.lock_expires_at > db_now()
-        columns = (job_lock.c[name] for name in LockState.__slots__ if name != "held")
+        # No end is as good as one that nobody will see.
+        columns = [
+            func.coalesce(finite(column), _NEVER)
+            if isinstance(column.type, UtcDateTime)
+            else column
+            for column in (job_lock.c[name] for name in LockState.__slots__ if name != "held")
+        ]
         query = select(*columns, held).where(job_lock.c.job_name == storable(job_name))
         rows = self._rows(query)
         return LockState(*rows[0]) if rows else None
@@ -121,7 +129,7 @@ class JobInsight(Views):
         names = every_job()
         last = in_order(
             select(*CELL_COLUMNS).where(
-                run_log.c.job_name == names.c.job_name, run_log.c.started_at.is_not(None)
+                run_log.c.job_name == names.c.job_name, has_place(run_log.c.started_at)
             ),
             RUN_PLACE,
             ascending=False,
@@ -164,9 +172,7 @@ class JobInsight(Views):
         else:
             given = bindparam("names", names, type_=ARRAY(Text()))
             asked = func.unnest(given).table_valued("job_name", name="asked").render_derived()
-            of_asked = and_(
-                run_log.c.job_name == asked.c.job_name, run_log.c.started_at.is_not(None)
-            )
+            of_asked = and_(run_log.c.job_name == asked.c.job_name, has_place(run_log.c.started_at))
             success = first_success(
                 of_asked, ascending=False, within=GLANCES_BACK, correlated=asked
             ).lateral("success")
@@ -194,7 +200,7 @@ class JobInsight(Views):
     def _running(self, job_name: str | None) -> dict[str, tuple[int, datetime | None]]:
         started_at = run_log.c.started_at
         query = (
-            select(run_log.c.job_name, func.count(), func.min(started_at, type_=started_at.type))
+            select(run_log.c.job_name, func.count(), finite(func.min(started_at)))
             .where(OPEN_RUN)
             .group_by(run_log.c.job_name)
         )

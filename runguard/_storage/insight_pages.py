@@ -30,6 +30,7 @@ from .insight_terms import (
     FAILURE_ALERT,
     RUN_PLACE,
     beyond,
+    has_place,
     in_order,
     speaks_sqlite,
 )
@@ -92,7 +93,7 @@ class PageInsight(Views):
 
     def _page(
         self,
-        columns: Sequence[Column[Any]],
+        columns: Sequence[ColumnElement[Any]],
         place: Place,
         indexed: Conditions,
         sifted: Sifted,
@@ -109,7 +110,7 @@ class PageInsight(Views):
         backwards = preceding is not None
         upwards = ascending is not backwards
         # Rows without a time have no place among the others.
-        query = select(*columns).where(place[0].is_not(None), *indexed)
+        query = select(*columns).where(has_place(place[0]), *indexed)
         if cursor is not None:
             query = query.where(beyond(place, cursor.instant, cursor.id, ascending=upwards))
         query = in_order(query, place, ascending=upwards)

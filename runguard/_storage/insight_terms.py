@@ -22,11 +22,16 @@ from .._alerting import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
 from .._models import ErrorGroup
 from .._records import RunCell
 from .tables import alert, run_log
+from .types import finite
 from .views import LARGEST_ID, storable
 
 RUN_PLACE: Final = (run_log.c.started_at, run_log.c.id)
 ALERT_PLACE: Final = (alert.c.created_at, alert.c.id)
-CELL_COLUMNS: Final = tuple(run_log.c[name] for name in RunCell.__slots__)
+# A cell's start is never infinite: it was found by its place in time.
+CELL_COLUMNS: Final = tuple(
+    run_log.c[name] if name != "finished_at" else finite(run_log.c[name]).label(name)
+    for name in RunCell.__slots__
+)
 
 # Literals, not parameters: only so does the planner see that a partial index fits.
 FAILURE_ALERT: Final = and_(
@@ -48,7 +53,12 @@ def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
 
 def of_job(job_name: str) -> ColumnElement[bool]:
     """The runs of a job that have a place in time."""
-    return and_(run_log.c.job_name == storable(job_name), run_log.c.started_at.is_not(None))
+    return and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+
+
+def has_place(time: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a row stands somewhere in time, and not nowhere or at the end of all."""
+    return finite(time).is_not(None)
 
 
 def in_order(

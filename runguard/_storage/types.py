@@ -94,6 +94,24 @@ def _now_plus_sqlite(element: db_now_plus, compiler: SQLCompiler, **kw: Any) -> 
     return f"strftime('{SQLITE_TIME_FORMAT}', 'now', ({seconds}) || ' seconds')"
 
 
+class finite(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
+    """A time, or NULL where another program wrote `infinity`, which Python cannot hold."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(finite)
+def _finite_postgresql(element: finite, compiler: SQLCompiler, **kw: Any) -> str:
+    time = _argument(element, compiler, **kw)
+    return f"CASE WHEN isfinite({time}) THEN {time} END"
+
+
+@compiles(finite, "sqlite")
+def _finite_sqlite(element: finite, compiler: SQLCompiler, **kw: Any) -> str:
+    return _argument(element, compiler, **kw)
+
+
 def _argument(element: FunctionElement[datetime], compiler: SQLCompiler, **kw: Any) -> str:
     clause: elements.ClauseList = element.clauses
     return str(compiler.process(clause, **kw))

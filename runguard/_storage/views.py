@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     and_,
     bindparam,
     distinct,
@@ -40,13 +41,22 @@ from .connected import READ_TIMEOUT_SECONDS, ConnectedStore, schema_version_of
 from .diagnosis import diagnose, location_of
 from .engines import Attempt
 from .tables import SCHEMA_VERSION, alert, run_log
-from .types import db_now_plus
+from .types import UtcDateTime, db_now_plus, finite
 
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 LARGEST_ID: Final = 2**63 - 1
 
-RUN_COLUMNS: Final = tuple(run_log.c[name] for name in RunRecord.__slots__)
-ALERT_COLUMNS: Final = tuple(alert.c[name] for name in AlertRecord.__slots__)
+
+def readable(columns: Iterable[ColumnElement[Any]]) -> tuple[ColumnElement[Any], ...]:
+    """Return columns as they can be read, whatever other programs have written."""
+    return tuple(
+        finite(column).label(column.key) if isinstance(column.type, UtcDateTime) else column
+        for column in columns
+    )
+
+
+RUN_COLUMNS: Final = readable(run_log.c[name] for name in RunRecord.__slots__)
+ALERT_COLUMNS: Final = readable(alert.c[name] for name in AlertRecord.__slots__)
 # Literals, not parameters: only so does the planner see that a partial index fits.
 FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
 OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
@@ -152,7 +162,7 @@ class Views(ConnectedStore):
             and_(newest.c.run_key.is_not(None), alert.c.alert_key == newest.c.run_key),
         )
         query = (
-            select(*(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
+            select(*readable(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
             .select_from(newest.outerjoin(alert, its_alert))
             .order_by(newest.c.started_at.desc(), newest.c.id.desc())
         )

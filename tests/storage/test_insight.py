@@ -9,6 +9,7 @@ import pytest
 
 from runguard import ConfigurationError
 from runguard._models import ErrorGroup
+from runguard._records import AlertFilter, RunFilter
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
@@ -355,3 +356,36 @@ def test_a_hostile_name_is_the_name_of_no_job(store: Store, name: str) -> None:
     assert store.lock_state(name) is None
     since = store.now() - timedelta(hours=1)
     assert store.failure_buckets(since=since, bucket=timedelta(hours=1), job_name=name) == []
+
+
+def test_times_without_an_end_break_nothing(store: Store, back_door: BackDoor) -> None:
+    if back_door.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no infinite times")
+    endless = foreign_run(back_door, job_name="theirs", finished_at="infinity")
+    foreign_run(back_door, job_name="theirs", started_at="infinity", finished_at="infinity")
+    never = foreign_run(back_door, job_name="theirs", started_at="-infinity", status="RUNNING")
+    key = {"source_type": "run_log", "source_id": "theirs:TIMEOUT", "alert_type": "FAILED"}
+    foreign_alert(back_door, **key, created_at="infinity")
+    shown = foreign_alert(back_door, **key, resolved_at="-infinity")
+    back_door.rows(
+        "insert into job_lock (job_name, locked_by, lock_expires_at)"
+        " values ('theirs', 'them', 'infinity')"
+    )
+
+    assert [run.id for run in store.run_page(RunFilter(), limit=9).runs] == [endless]
+    assert [one.id for one in store.alert_page(AlertFilter(), limit=9).alerts] == [shown]
+    assert len(store.recent_runs(limit=9)) == len(store.recent_alerts(limit=9)) + 1 == 3
+    assert len(store.failed_runs_with_alerts(limit=9)) == 2
+    [job] = store.overview(strip=9)
+    assert [cell.finished_at for cell in job.strip] == [None]
+    assert (job.running, job.running_since) == (1, None)
+    since = store.now() - timedelta(days=1)
+    assert len(store.failure_buckets(since=since, bucket=timedelta(days=2))) == 1
+    assert [cell.id for cell in store.last_runs("theirs", limit=9)] == [endless]
+    assert [state.alert_id for state in store.cooldowns("theirs")] == [shown]
+    details = store.run_details(never)
+    assert details is not None
+    assert details.run.started_at is None
+    lock = store.lock_state("theirs")
+    assert lock is not None
+    assert (lock.held, lock.lock_expires_at.year) == (True, 9999)
