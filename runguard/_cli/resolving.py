@@ -44,11 +44,10 @@ def resolve(
     form = form_of(as_json=as_json, as_csv=as_csv)
     who = _user() if by is None else by
     with opened_store(database_url) as store:
-        changed = store.resolve_alerts(alerts, by=who, resolved=not reopen)
+        # The review comes first: a status that cannot be used is refused before any change.
         if review is not None:
-            changed = store.review_alerts(
-                [alert.id for alert in changed], by=who, review_status=review.strip().upper()
-            )
+            store.review_alerts(alerts, by=who, review_status=review.strip().upper())
+        changed = store.resolve_alerts(alerts, by=who, resolved=not reopen)
         write_records(changed, form, columns=columns_of(AlertRecord), listing_of=alerts_listing)
     missing = sorted(set(alerts) - {alert.id for alert in changed})
     if missing:

@@ -95,6 +95,10 @@ def bucket_for(since: timedelta) -> timedelta:
     return timedelta(days=-(-since.days // MOST_BARS))
 
 
+def _short(instant: datetime) -> str:
+    return presenting.utc(instant).removesuffix(" UTC")
+
+
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
@@ -123,6 +127,7 @@ def _environment() -> Environment:
         group_class=presenting.group_class,
         length=presenting.length,
         tone=presenting.severity_tone,
-        utc=lambda instant: presenting.NOTHING if instant is None else presenting.utc(instant),
+        at=lambda instant: presenting.NOTHING if instant is None else _short(instant),
+        utc=presenting.utc,
     )
     return environment
