@@ -18,7 +18,7 @@ VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 ON_SERVER := $(filter command line,$(origin DATABASE_URL))
 IN_BROWSER := $(filter command line,$(origin WEB))
 
-.PHONY: help demo test bench lint types format constraints clean
+.PHONY: help demo test bench screenshots lint types format constraints clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo "                  WEB=1 to see it in the browser at the end)"
 	@echo "make test         the whole gate: format, lint, types, tests"
 	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
+	@echo "make screenshots  take the pictures of the README anew"
 	@echo "make lint         ruff alone;  make types: mypy and basedpyright alone"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make constraints  pin the newest versions that fit together in constraints.txt"
@@ -42,6 +43,9 @@ bench: $(VENV)/.dev
 	@$(PIP) install --quiet --constraint constraints.txt --group bench \
 	  || echo "The peers of the group 'bench' do not install here; going on without them." >&2
 	@$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+screenshots: $(VENV)/.dev
+	RUNGUARD_TEST_SCREENSHOTS=yes $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

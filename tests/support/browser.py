@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Playwright, sync_playwright
+from playwright.sync_api import Playwright, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 MISSING = "Chromium is not installed (on Debian and Ubuntu: apt-get install chromium)"
 
 # What a busy machine may need for a page, in milliseconds. Waiting ends as soon as it is there.
-PATIENCE: Final = 15_000
+PATIENCE: Final = 20_000
+
+expect.set_options(timeout=PATIENCE)
 
 # Our policy refuses in silence as far as a page can see; this tells what was refused.
 _TELL_REFUSALS: Final = """
@@ -71,6 +73,11 @@ class Website:
         return found[0].rstrip("/")
 
     def close(self) -> None:
+        """See that it is gone."""
+        self.stop()
+        self._log.close()
+
+    def stop(self) -> None:
         """End it as Ctrl-C does."""
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGINT)
@@ -79,7 +86,6 @@ class Website:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self._log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -225,15 +231,20 @@ def wider_than_the_screen(page: Page) -> list[str]:
     return found
 
 
-def colour_of(page: Page, name: str) -> list[float]:
-    """A colour of the body as red, green and blue, whatever notation the sheet has it in."""
-    found: list[float] = page.evaluate(
-        """(name) => {
+def colour_of(element: Locator, name: str) -> tuple[int, int, int]:
+    """A colour of an element as red, green and blue, whatever notation the sheet has it in."""
+    red, green, blue, _ = element.evaluate(
+        """(element, name) => {
           const brush = document.createElement("canvas").getContext("2d");
-          brush.fillStyle = getComputedStyle(document.body)[name];
+          brush.fillStyle = getComputedStyle(element)[name];
           brush.fillRect(0, 0, 1, 1);
           return [...brush.getImageData(0, 0, 1, 1).data];
         }""",
         name,
     )
-    return found
+    return red, green, blue
+
+
+def near(wanted: Sequence[int]) -> Callable[[int, int, int], bool]:
+    """Whether a colour is the wanted one, but for rounding."""
+    return lambda *found: max(abs(a - b) for a, b in zip(found, wanted, strict=True)) <= 6

@@ -1,0 +1,100 @@
+"""Charts by their pixels: an element may be there and show nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browser import colour_of, coloured_pixels, is_colourful, near
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.browser import Reader
+
+GROUPS = ("HTTP_5XX", "TIMEOUT", "UNKNOWN", "HTTP_4XX", "HTTP_409", "LOCK_CONFLICT")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_failures_are_drawn_in_the_colour_of_each_group(
+    reader_of: Callable[..., Reader], site: str, dark: bool, scripts: bool
+) -> None:
+    page = reader_of(site, dark=dark, scripts=scripts).open("/?span=30d")
+    chart = page.locator("svg.failures")
+    picture = chart.screenshot()
+
+    colours = {group: colour_of(chart.locator(f".g-{group}").first, "fill") for group in GROUPS}
+    assert len(set(colours.values())) == len(GROUPS)
+    for group, colour in colours.items():
+        assert coloured_pixels(picture, near(colour)) > 40, group
+
+
+def test_a_chart_without_failures_has_no_colour(reader: Reader) -> None:
+    chart = reader.open("/jobs/mail_digest").locator("svg.failures")
+    if chart.count():
+        assert coloured_pixels(chart.screenshot(), is_colourful) == 0
+
+
+def test_a_strip_shows_durations_as_heights_and_failures_apart(reader: Reader) -> None:
+    page = reader.open("/")
+    strip = page.get_by_role("row").filter(has_text="enrolment_sync").locator("svg.strip")
+    picture = strip.screenshot()
+
+    for name in (".c-ok", ".g-HTTP_5XX"):
+        cells = strip.locator(f"rect{name}")
+        assert coloured_pixels(picture, near(colour_of(cells.first, "fill"))) > 40
+    heights = strip.locator("rect.c-ok").evaluate_all(
+        "(cells) => cells.map((cell) => cell.getBoundingClientRect().height)"
+    )
+    assert max(heights) > 1.2 * min(heights)
+    expect(strip.locator("path.foot")).to_have_count(6)
+
+
+def test_the_chart_of_durations_is_drawn_on_a_canvas(reader: Reader) -> None:
+    canvas = reader.open("/jobs/enrolment_sync").locator("canvas").first
+    expect(canvas).to_be_visible()
+
+    assert coloured_pixels(canvas.screenshot(), is_colourful) > 200
+
+
+def test_without_scripts_durations_are_drawn_all_the_same(
+    reader_of: Callable[..., Reader], site: str
+) -> None:
+    chart = reader_of(site, scripts=False).open("/jobs/enrolment_sync").locator("svg.durations")
+
+    assert coloured_pixels(chart.screenshot(), is_colourful) > 200
+
+
+def test_pointing_at_the_chart_of_durations_tells_the_run_and_a_click_opens_it(
+    reader: Reader,
+) -> None:
+    page = reader.open("/jobs/enrolment_sync")
+    canvas = page.locator("canvas").first
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2)
+    expect(page.get_by_role("main")).to_contain_text("run ")
+    page.mouse.down()
+    page.mouse.up()
+    page.wait_for_url("**/runs/*")
+
+
+def test_a_click_on_a_bar_lists_the_failures_behind_it(reader: Reader) -> None:
+    page = reader.open("/?span=30d")
+    page.locator("svg.failures .g-HTTP_409").first.click()
+
+    page.wait_for_url("**/runs?*group=HTTP_409*")
+    rows = page.get_by_role("main").get_by_role("row").filter(has_text="HTTP_409")
+    expect(rows).not_to_have_count(0)
+    expect(page.get_by_role("main").get_by_role("row").filter(has_text="TIMEOUT")).to_have_count(0)
+
+
+def test_a_click_on_a_cell_of_a_strip_opens_its_run(reader: Reader) -> None:
+    page = reader.open("/")
+    row = page.get_by_role("row").filter(has_text="enrolment_sync")
+    row.locator("svg.strip rect.hit").first.click()
+
+    page.wait_for_url("**/runs/318")

@@ -1,0 +1,103 @@
+"""What changes while somebody looks: pages follow the store without being loaded again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.browser.conftest import Job
+    from tests.support.browser import Reader, Website
+
+    Serve = Callable[..., Website]
+    Seat = Callable[..., Reader]
+    Start = Callable[[str, str], Job]
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def store_url(request: pytest.FixtureRequest, copy_of: Callable[[str], str]) -> str:
+    if request.param == "sqlite":
+        return copy_of("empty")
+    found: str = request.getfixturevalue("migrated_pg_url")
+    return found
+
+
+def mark(page: Page) -> None:
+    """Leave a mark in the page that does not survive its being loaded again."""
+    page.evaluate("window.stillHere = true")
+
+
+def is_marked(page: Page) -> bool:
+    return bool(page.evaluate("window.stillHere === true"))
+
+
+def test_the_overview_shows_a_run_begin_and_fail(
+    store_url: str, serve: Serve, reader_of: Seat, start_job: Start
+) -> None:
+    start_job(store_url, "quiet").end()
+    page = reader_of(serve("--database-url", store_url).url).open("/")
+    main = page.get_by_role("main")
+    mark(page)
+    expect(main).not_to_contain_text("night_sync")
+
+    job = start_job(store_url, "night_sync")
+    row = page.get_by_role("row").filter(has_text="night_sync")
+    expect(row).to_contain_text("running")
+
+    job.end("HTTP 503 Service Unavailable")
+    expect(row).to_contain_text("failing")
+    expect(row).to_contain_text("HTTP_5XX")
+    expect(main).to_contain_text("1 job failing")
+    assert is_marked(page)
+
+
+def test_the_page_of_a_run_shows_it_end(
+    copy_of: Callable[[str], str], serve: Serve, reader_of: Seat, start_job: Start
+) -> None:
+    url = copy_of("nightly")
+    job = start_job(url, "enrolment_sync")
+    page = reader_of(serve("--database-url", url).url).open(f"/runs/{job.run_id}")
+    heading = page.get_by_role("heading", level=1)
+    mark(page)
+    expect(heading).to_contain_text("running")
+
+    job.end()
+    expect(heading).to_contain_text("success")
+    assert is_marked(page)
+
+
+def test_what_was_ticked_and_focused_survives_an_update(
+    copy_of: Callable[[str], str], serve: Serve, reader_of: Seat, start_job: Start
+) -> None:
+    url = copy_of("nightly")
+    page = reader_of(serve("--database-url", url).url).open("/alerts")
+    ticks = page.get_by_role("table").get_by_role("checkbox")
+    ticked = page.locator("input[name=alert_id][value='18']")
+    ticked.check()
+    ticked.focus()
+    before = ticks.count()
+
+    start_job(url, "night_sync").end("HTTP 503 Service Unavailable")
+    expect(page.get_by_role("main")).to_contain_text("night_sync")
+    assert ticks.count() == before + 1
+    expect(ticked).to_be_checked()
+    expect(ticked).to_be_focused()
+
+
+def test_a_page_says_when_it_can_no_longer_be_updated(
+    copy_of: Callable[[str], str], serve: Serve, reader_of: Seat
+) -> None:
+    website = serve("--database-url", copy_of("nightly"))
+    reader = reader_of(website.url)
+    reader.expect_complaint("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|htmx:")
+    page = reader.open("/")
+    expect(page.get_by_role("main")).to_contain_text("enrolment_sync")
+
+    website.stop()
+    expect(page.locator("#away")).to_be_visible()
