@@ -13,7 +13,9 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -38,6 +40,8 @@ _OBEYED_IN_CSV: Final = re.compile(rf"[\x00-\x08\x0b-\x1f{_MARKS}]")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 _ELASTIC: Final = ("job", "source")
+
+_FOR_A_FILE: Final = ContextVar("for_a_file", default=False)
 
 Cell = str | Text
 
@@ -185,7 +189,18 @@ def plain_table(*titles: str) -> Table:
 
 def stdout_console() -> Console:
     """Return a console on what is stdout now; it knows of `NO_COLOR` and of pipes."""
-    return Console(highlight=False, markup=False, emoji=False)
+    forced = False if _FOR_A_FILE.get() else None
+    return Console(highlight=False, markup=False, emoji=False, force_terminal=forced)
+
+
+@contextmanager
+def for_a_file() -> Iterator[None]:
+    """Say everything as to a pipe, whatever stdout is."""
+    token = _FOR_A_FILE.set(True)
+    try:
+        yield
+    finally:
+        _FOR_A_FILE.reset(token)
 
 
 def has_colours(console: Console) -> bool:

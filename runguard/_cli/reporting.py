@@ -28,7 +28,7 @@ from .options import (
     read_format,
     refuse_together,
 )
-from .output import Form, columns_of, say, text_of, write_records
+from .output import Form, columns_of, for_a_file, say, text_of, write_records
 from .reading import explain_nothing, watch_listing
 from .stores import opened_store
 from .tables import groups_listing
@@ -102,7 +102,9 @@ def report(
         elif output is None:
             write_records(counts, form, columns=columns, listing_of=groups_listing)
         else:
-            _put(text_of(counts, form, columns=columns, listing_of=groups_listing), output)
+            with for_a_file():
+                text = text_of(counts, form, columns=columns, listing_of=groups_listing)
+            _put(text, output)
         if not counts:
             hours = _length(back, store).total_seconds() / 3600
             explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
@@ -111,7 +113,7 @@ def report(
 def _length(back: When, store: Store) -> timedelta:
     if isinstance(back, timedelta):
         return back
-    return max(timedelta(seconds=1), store.now() - back)
+    return max(timedelta(0), store.now() - back)
 
 
 def _page(
