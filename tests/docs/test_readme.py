@@ -133,6 +133,25 @@ def test_the_settings_block_can_be_run(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_the_pages_can_be_mounted_as_shown(tmp_path: Path) -> None:
+    [code] = [block for block in blocks("python") if "create_app" in block.text]
+    ask = """
+import asyncio, httpx, logging
+
+async def ask():
+    logging.disable(logging.WARNING)  # the one that tells of the embedded store
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        for path in ("health", ""):
+            print((await client.get(f"/runguard/{path}")).status_code)
+
+asyncio.run(ask())
+"""
+    result = run_python(f"{code.text}\n{ask}", tmp_path)
+
+    assert (result.stdout.split(), result.stderr) == (["200", "200"], ""), result.stderr
+
+
 def test_the_commands_exist() -> None:
     for block in blocks("console"):
         for line in block.text.splitlines():
@@ -150,6 +169,7 @@ def test_the_commands_exist() -> None:
             else:
                 assert command in {
                     "pip install '.[binary,cli]'",
+                    "pip install '.[binary,cli,web]'",
                     "export RUNGUARD_DATABASE_URL=postgresql://app@db.internal/prod",
                 }
 
