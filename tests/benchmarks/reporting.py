@@ -37,7 +37,7 @@ class Target:
 
     def __str__(self) -> str:
         verdict = "met" if self.met else "MISSED"
-        return f"{verdict}: {self.what}: {self.found:.2f} {self.unit}, {self.sense} {self.bound:g}"
+        return f"{verdict}: {self.what}: {self.found:,.4g} {self.unit}, {self.sense} {self.bound:g}"
 
 
 @dataclass
