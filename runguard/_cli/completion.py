@@ -21,17 +21,17 @@ Found = TypeVar("Found")
 
 def statuses(incomplete: str) -> list[str]:
     """Complete the status of a run."""
-    return _starting(incomplete.upper(), RunStatus)
+    return _in_its_case(incomplete, RunStatus)
 
 
 def groups(incomplete: str) -> list[str]:
     """Complete the group of a failure."""
-    return _starting(incomplete.upper(), ErrorGroup)
+    return _in_its_case(incomplete, ErrorGroup)
 
 
 def triggers(incomplete: str) -> list[str]:
     """Complete what started a run."""
-    return _starting(incomplete.upper(), TriggerType)
+    return _in_its_case(incomplete, TriggerType)
 
 
 def job_names(ctx: Any, incomplete: str) -> list[str]:
@@ -56,6 +56,12 @@ def runs(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
 def open_alerts(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
     """Complete the id of an alert that nobody has resolved."""
     return [found for found in _asked(ctx, _open_alerts) if found[0].startswith(incomplete)]
+
+
+def _in_its_case(beginning: str, known: Any) -> list[str]:
+    """Complete a word that may be typed in any case: in the one it was begun in."""
+    words = [str(word).lower() if beginning.islower() else str(word) for word in known]
+    return _starting(beginning, words)
 
 
 def _starting(beginning: str, known: Any) -> list[str]:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Cli = Callable[..., Answer]
 
 
+KOREAN = "[red]주문[/red]"
+
+
 def columns(record: type[Any]) -> list[str]:
     return [field.name for field in dataclasses.fields(record)]
 
@@ -58,6 +61,11 @@ def test_json_times_are_iso_8601_in_utc(cli: Cli, filled_url: str) -> None:
         (["--group", "HTTP_5XX", "--limit", "1"], ["payments"]),
         (["--since", "90m", "--job", "invoices"], ["invoices"]),
         (["--status", "RUNNING"], []),
+        (["--trigger", "manual", "--job", "invoices"], ["invoices"]),
+        (["--trigger", "RETRY"], []),
+        (["--until", "1h"], []),
+        (["--since", "2026-01-01", "--until", "2999-01-01T00:00Z", "--limit", "1"], [KOREAN]),
+        (["--since", "2999-01-01"], []),
     ],
 )
 def test_runs_are_filtered(cli: Cli, filled_url: str, options: list[str], jobs: list[str]) -> None:
@@ -73,6 +81,9 @@ def test_runs_are_filtered(cli: Cli, filled_url: str, options: list[str], jobs: 
         (["--type", "FAILED", "--limit", "1"], ["[red]주문[/red]:UNKNOWN"]),
         (["--type", "NEW"], []),
         (["--open", "--since", "24h", "--job", "invoices"], ["invoices:TIMEOUT"]),
+        (["--group", "timeout"], ["invoices:TIMEOUT"]),
+        (["--severity", "high"], ["invoices:TIMEOUT", "payments:HTTP_5XX"]),
+        (["--until", "1h"], []),
     ],
 )
 def test_alerts_are_filtered(
