@@ -37,7 +37,7 @@ class Target:
 
     def __str__(self) -> str:
         verdict = "met" if self.met else "MISSED"
-        return f"{verdict}: {self.what}: {self.found:,.4g} {self.unit}, {self.sense} {self.bound:g}"
+        return f"{verdict}: {self.what}: {round(self.found, 3):,} {self.unit}, {self.sense} {self.bound:g}"
 
 
 @dataclass
