@@ -37,7 +37,8 @@ class Target:
 
     def __str__(self) -> str:
         verdict = "met" if self.met else "MISSED"
-        return f"{verdict}: {self.what}: {round(self.found, 3):,} {self.unit}, {self.sense} {self.bound:g}"
+        found = f"{round(self.found, 3):,} {self.unit}"
+        return f"{verdict}: {self.what}: {found}, {self.sense} {self.bound:g}"
 
 
 @dataclass
