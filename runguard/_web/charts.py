@@ -94,29 +94,29 @@ def strip(
     """
     cells = cells[:places]
     longest = max((cell.seconds or 0.0 for cell in cells), default=0.0) or 1.0
-    width = places * CELL_WIDTH
+    width, bottom = places * CELL_WIDTH, CELL_HEIGHT + FOOT
     parts = [
-        f'<svg class="strip" viewBox="0 0 {width} {CELL_HEIGHT + FOOT}" width="{width}"'
-        f' height="{CELL_HEIGHT + FOOT}" aria-hidden="true" focusable="false">'
+        f'<svg class="strip" viewBox="0 0 {width} {bottom}" width="{width}" height="{bottom}"'
+        f' aria-hidden="true" focusable="false">'
         f'<path class="line" d="M0 {CELL_HEIGHT + 0.5}H{width}"/>'
     ]
-    for place, cell in enumerate(cells):
-        x = width - (place + 1) * CELL_WIDTH
+    x = width
+    for cell in cells:
+        x -= CELL_WIDTH
         seconds = cell.seconds
         height = 4 + (CELL_HEIGHT - 4) * sqrt((seconds or 0.0) / longest)
         if seconds is None and cell.status == RunStatus.RUNNING:
             height = CELL_HEIGHT - 1
         drawn = (
             f"<title>{escape(cell_title(cell))}</title>"
-            f'<rect class="hit" x="{x}" width="{CELL_WIDTH}" height="{CELL_HEIGHT + FOOT}"/>'
+            f'<rect class="hit" x="{x}" width="{CELL_WIDTH}" height="{bottom}"/>'
             f'<rect class="{cell_class(cell.status, cell.error_group)}" x="{x + 1}"'
-            f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"'
-            ' rx="1"/>'
+            f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"/>'
         )
         if cell.status == RunStatus.FAILED:
             drawn += (
                 f'<path class="foot {group_class(cell.error_group)}"'
-                f' d="M{x + 1} {CELL_HEIGHT + FOOT}h{CELL_WIDTH - 2}l-3 -3z"/>'
+                f' d="M{x + 1} {bottom}h{CELL_WIDTH - 2}l-3 -3z"/>'
             )
         parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
     parts.append("</svg>")

@@ -69,7 +69,10 @@ def length(seconds: float | None) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    left, words = round(seconds), []
+    left = round(seconds)
+    if left < 60:
+        return f"{left} s"
+    words = []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count:
@@ -101,12 +104,13 @@ def utc(instant: datetime) -> str:
     >>> utc(datetime(2026, 3, 1, 2, 31, 9, tzinfo=UTC))
     '2026-03-01 02:31 UTC'
     """
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{instant.astimezone(UTC).isoformat(' ', 'minutes')[:16]} UTC"
 
 
 def utc_exactly(instant: datetime) -> str:
     """Spell a time in UTC, to the second."""
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    # Not by `strftime`, which takes five times as long: a page holds thousands of times.
+    return f"{instant.astimezone(UTC).isoformat(' ', 'seconds')[:19]} UTC"
 
 
 def iso(instant: datetime) -> str:

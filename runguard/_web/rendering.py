@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -58,11 +58,19 @@ def url_of(request: Request) -> Callable[..., str]:
     prefix = request.scope.get("root_path", "").rstrip("/")
 
     def url(path: str, **asked: Any) -> str:
-        given = {name: value for name, value in asked.items() if value not in (None, "")}
-        query = f"?{urlencode(given, errors='replace')}" if given else ""
-        return f"{prefix}{quote(path, errors='replace')}{query}"
+        given = [
+            f"{name}={_quoted(str(value), '')}"
+            for name, value in asked.items()
+            if value is not None and value != ""
+        ]
+        return f"{prefix}{_quoted(path, '/')}{'?' if given else ''}{'&'.join(given)}"
 
     return url
+
+
+@lru_cache(maxsize=2048)
+def _quoted(text: str, safe: str) -> str:
+    return quote(text, safe=safe, errors="replace")
 
 
 def job_url(url: Callable[..., str], job_name: str) -> str:
@@ -86,19 +94,22 @@ def moment(instant: datetime | None, *, exactly: bool = False) -> Markup:
     """Return a time: in UTC for whoever reads the page as it is, for a script to put it locally."""
     if instant is None:
         return Markup(presenting.NOTHING)  # noqa: S704 - a constant
-    said = presenting.utc_exactly(instant) if exactly else presenting.utc(instant)
-    form = "exact" if exactly else "short"
-    return Markup('<time datetime="{}" title="{}" data-form="{}">{}</time>').format(
-        presenting.iso(instant), presenting.utc_exactly(instant), form, said
-    )
+    exact = presenting.utc_exactly(instant)
+    said, form = (exact, "exact") if exactly else (presenting.utc(instant), "short")
+    return _time(instant, exact, form, said)
 
 
 def ago(instant: datetime | None, now: datetime | None) -> Markup:
     """Return how long ago a time was, which a script keeps right."""
     if instant is None or now is None:
         return Markup(presenting.NOTHING)  # noqa: S704 - a constant
-    return Markup('<time datetime="{}" title="{}" data-form="age">{}</time>').format(
-        presenting.iso(instant), presenting.utc_exactly(instant), presenting.age(instant, now)
+    return _time(instant, presenting.utc_exactly(instant), "age", presenting.age(instant, now))
+
+
+def _time(instant: datetime, exact: str, form: str, said: str) -> Markup:
+    return Markup(  # noqa: S704 - of our own words and digits only
+        f'<time datetime="{presenting.iso(instant)}" title="{exact}" data-form="{form}">'
+        f"{said}</time>"
     )
 
 
