@@ -12,6 +12,7 @@ from runguard._cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.cli.conftest import Answer
 
@@ -75,7 +76,10 @@ def test_every_option_says_what_it_does(path: str) -> None:
 # `exec` forks before it has a thread; here pytest-xdist has some.
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_works_as_it_stands(cli: Cli, filled_file: str, example: str) -> None:
+def test_an_example_works_as_it_stands(
+    cli: Cli, filled_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where what an example writes does no harm
     program, *arguments = shlex.split(example)
     ends = [arguments.index(end) for end in ("|", ">", "&&") if end in arguments]
     arguments = arguments[: min(ends, default=None)]
