@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.support.processes import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+RESOLVED: Final = range(1, 10)  # the older half of the alerts
 COOLDOWN: Final = timedelta(minutes=30)
 UPSTREAM: Final = "https://upstream.example/v2/enrolments"
 
@@ -68,9 +70,9 @@ def repeated(
     records: int = 0,
 ) -> Iterator[Event]:
     """Yield a job's runs; `endings` says which did not succeed, the newest being 0."""
+    chance = random.Random(job_name)  # the same each time
     for number in range(times):
-        # Durations go up and down and are the same each time.
-        wave = 1 + 0.35 * ((number * 7919) % 13 - 6) / 6
+        wave = chance.lognormvariate(0, 0.22)
         yield Event(
             job_name,
             first_ago + number * every,
@@ -189,6 +191,7 @@ def play(url: str, story: str) -> None:
     """Let the jobs of a story run on a store, the oldest first."""
     import runguard
     from runguard._storage.migrations import upgrade
+    from runguard._storage.opening import open_whole_store
 
     runguard.configure(database_url=url, cooldown=COOLDOWN, check=True)
     logging.getLogger("runguard").setLevel(logging.CRITICAL)  # its failures are meant
@@ -204,6 +207,10 @@ def play(url: str, story: str) -> None:
     if story == "nightly":
         places.append((now - timedelta(minutes=12), None))
         runguard.run_scope("search_index", trigger_type="SCHEDULER").__enter__()
+        store = open_whole_store(url=url, engine=None)
+        store.resolve_alerts(RESOLVED, by="oncall")
+        store.review_alerts(RESOLVED[:3], by="oncall", review_status="KNOWN")
+        store.close()
     if not places:  # nobody has made the tables yet
         upgrade(url)
     _move(url, places)
@@ -260,11 +267,18 @@ def _move(url: str, places: Sequence[tuple[datetime, datetime | None]]) -> None:
             .where(run_log.c.cooldown_seconds == 0)
             .values(cooldown_seconds=int(COOLDOWN.total_seconds()))
         )
-        for alert_id, detail in connection.execute(select(alert.c.id, alert.c.detail)).all():
+        for found in connection.execute(select(alert)).all():
+            raised = ended[found.detail["run_id"]]
+            assert raised is not None
+            seen = raised + timedelta(minutes=37)
             connection.execute(
                 update(alert)
-                .where(alert.c.id == alert_id)
-                .values(created_at=ended[detail["run_id"]])
+                .where(alert.c.id == found.id)
+                .values(
+                    created_at=raised,
+                    resolved_at=seen if found.resolved_at else None,
+                    reviewed_at=seen if found.reviewed_at else None,
+                )
             )
         newest = select(func.max(alert.c.created_at)).where(
             alert.c.source_id == alert_cooldown.c.source_id

@@ -60,13 +60,13 @@ def test_one_who_logs_out_is_asked_again(
 ) -> None:
     website = serve(
         *("--database-url", copy_of("nightly")),
-        RUNGUARD_WEB_USER="jiwon",
+        RUNGUARD_WEB_USER="oncall",
         RUNGUARD_WEB_PASSWORD="correct horse battery",
     )
     reader = reader_of(website.url)
     reader.expect_complaint(NOT_LET_IN)
     page = reader.open("/")
-    page.get_by_label("User").fill("jiwon")
+    page.get_by_label("User").fill("oncall")
     page.get_by_label("Password").fill("correct horse battery")
     page.keyboard.press("Enter")
     expect(page.get_by_role("main")).to_contain_text("enrolment_sync")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def desk(serve: Callable[..., Website], copy_of: Callable[[str], str]) -> str:
     """The address of pages over a store of the test's own, read by somebody with a name."""
-    return serve("--database-url", copy_of("nightly"), USER="jiwon", LOGNAME="jiwon").url
+    return serve("--database-url", copy_of("nightly"), USER="oncall", LOGNAME="oncall").url
 
 
 @pytest.fixture(params=[True, False], ids=["scripts", "no scripts"])
@@ -37,8 +37,8 @@ def test_one_alert_is_resolved_on_its_page_and_keeps_who_and_when(reader: Reader
 
     main = page.get_by_role("main")
     expect(main).to_contain_text("1 alert resolved")
-    expect(main).to_contain_text("jiwon")
-    expect(main).to_contain_text("by jiwon")
+    expect(main).to_contain_text("oncall")
+    expect(main).to_contain_text("by oncall")
     page.get_by_role("button", name="Reopen").click()
     expect(page.get_by_role("button", name="Resolve")).to_be_visible()
 
@@ -54,7 +54,7 @@ def test_many_alerts_are_resolved_at_once(reader: Reader) -> None:
         expect(row_of(page, alert_id)).to_have_count(0)
     page = reader.open("/alerts")
     for alert_id in (18, 17, 16):
-        expect(row_of(page, alert_id)).to_contain_text("jiwon")
+        expect(row_of(page, alert_id)).to_contain_text("oncall")
 
 
 def test_the_review_status_is_set_and_shown(reader: Reader) -> None:
