@@ -40,6 +40,7 @@ def watch(
     fail.
     """
     console = stdout_console()
+    shown: RenderableType | None = None
     try:
         shown = frame(console)
         if not console.is_terminal:
@@ -60,7 +61,7 @@ def watch(
                     trouble = f"{since} {one_line(error)}; this is what was there before."
     except KeyboardInterrupt:
         # What was seen last stays to be read.
-        if console.is_terminal:
+        if shown is not None and console.is_terminal:
             console.print(shown)
 
 

@@ -116,6 +116,34 @@ def test_a_store_that_goes_away_is_told_and_asked_again(
     assert shown.index("one") < shown.index("it is gone") < shown.rindex("two")
 
 
+def test_ctrl_c_during_the_first_look_ends_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_console: Console) -> RenderableType:
+        raise KeyboardInterrupt
+
+    watch(interrupted, seconds=9, title="x", wait=Ending(1))
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_reader_that_leaves_early_ends_it(filled_file: str) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "runs", "--watch", "0.1", "--database-url", filled_file],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"# 20")
+        process.stdout.close()
+        process.stdout = None
+        _, told = process.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert b"Traceback" not in told
+
+
 def test_the_first_look_may_fail() -> None:
     with pytest.raises(StoreUnavailable):
         watch(frames(StoreUnavailable("gone")), seconds=9, title="x", wait=Ending(1))
@@ -143,6 +171,17 @@ def read_until(terminal: int, words: bytes) -> bytes:
     return seen
 
 
+def read_to_the_end(terminal: int) -> bytes:
+    """Read what a terminal gets until the program has left it."""
+    seen = b""
+    try:
+        while part := os.read(terminal, 65_536):
+            seen += part
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    return seen
+
+
 def test_a_new_run_appears_on_a_real_terminal_and_ctrl_c_ends_it_cleanly(filled_file: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -161,8 +200,7 @@ def test_a_new_run_appears_on_a_real_terminal_and_ctrl_c_ends_it_cleanly(filled_
         testing.reset()
         read_until(ours, b"brand_new")
         process.send_signal(signal.SIGINT)
-        read_until(ours, b"\x1b[?1049l")
-        read_until(ours, b"brand_new")
+        _, left, after = read_to_the_end(ours).partition(b"\x1b[?25h\x1b[?1049l")
         _, errors = process.communicate(timeout=DEADLINE_SECONDS)
     finally:
         process.kill()
@@ -170,3 +208,5 @@ def test_a_new_run_appears_on_a_real_terminal_and_ctrl_c_ends_it_cleanly(filled_
         os.close(ours)
 
     assert (process.returncode, errors) == (0, b"")
+    assert left
+    assert b"brand_new" in after
