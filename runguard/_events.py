@@ -51,14 +51,16 @@ def emit(event: str, **fields: Any) -> None:
     """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
     level = _LEVELS[event]
     try:
+        structlog = configured_structlog()
+        if structlog is None and not _logger.isEnabledFor(level):
+            return
         fields = {
             name: printable(value, _LONGEST_FIELD) if isinstance(value, str) else value
             for name, value in fields.items()
         }
-        structlog = configured_structlog()
         if structlog is not None:
             structlog.get_logger("runguard").log(level, event, **fields)
-        elif _logger.isEnabledFor(level):
+        else:
             _logger.log(level, "%s", _Line(event, fields), extra={"runguard": fields})
     except Exception:  # see the docstring
         if logging.raiseExceptions:  # the standard library's own switch for such faults

@@ -11,10 +11,12 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from itertools import count
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -34,6 +36,12 @@ MOST_ATTEMPTS: Final = {
     Fault.MOVED: 2,
 }
 _IDLE_SINCE: Final = "runguard_idle_since"
+# SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
+_WITHOUT_ROLLBACK: Final = {
+    name: True
+    for name in signature(DefaultDialect).parameters
+    if name == "skip_autocommit_rollback"
+}
 
 T = TypeVar("T")
 
@@ -142,6 +150,7 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
         pool_timeout=patience,
         pool_use_lifo=True,
         pool_reset_on_return=None,  # nothing to roll back in autocommit
+        **_WITHOUT_ROLLBACK,
         hide_parameters=True,
         use_native_hstore=False,  # asking for the type costs three round trips
         connect_args={"application_name": "runguard"}

@@ -56,6 +56,24 @@ def test_the_events_of_a_failure_and_its_repeat(sqlite_url: str, events: Events)
     assert {f["job_name"] for _, f in events()} == {"enrolment_sync"}
 
 
+def test_an_event_below_the_level_is_not_even_put_together(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fail()
+    put_together: list[object] = []
+    monkeypatch.setattr(_events, "printable", lambda value, *_: put_together.append(value) or value)
+    caplog.set_level(logging.WARNING, logger="runguard")
+    fail()
+    with run_scope("enrolment_sync"):
+        pass
+    assert put_together == []
+
+    caplog.set_level(logging.INFO, logger="runguard")
+    with run_scope("enrolment_sync"):
+        pass
+    assert put_together != []
+
+
 def test_a_hosts_structlog_is_used(sqlite_url: str, host_structlog: LogCapture) -> None:
     fail()
 
