@@ -185,7 +185,9 @@ def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None
         for group, count in bar.counts.items():
             height = PLOT_HEIGHT * count / top
             y -= height
-            when = f"{utc(bar.starts_at)} to {bar.ends_at.astimezone(UTC):%H:%M}"
+            when = (
+                f"{length((bar.ends_at - bar.starts_at).total_seconds())} from {utc(bar.starts_at)}"
+            )
             drawn = (
                 f"<title>{escape(f'{count:,} × {group} · {when}')}</title>"
                 f'<rect class="{group_class(group)}" x="{(place + 0.12) * width:.1f}"'

@@ -246,7 +246,7 @@ def alert(request: Request) -> Response:
         "alert": details.alert,
         "job_name": name,
         "group": group,
-        "detail": [(key, _told(value)) for key, value in (detail or {}).items()],
+        "detail": _lines_of(detail),
         "done": _done(request),
     }
     return render(request, "alert.html", context)
@@ -393,6 +393,14 @@ def _drawn(svg: str) -> Markup:
 def _text_in(detail: Any, name: str) -> str | None:
     value = detail.get(name) if isinstance(detail, dict) else None
     return value if isinstance(value, str) else None
+
+
+def _lines_of(detail: Any) -> list[tuple[str, str]]:
+    """Return what an alert carries; another program may have written any JSON."""
+    if detail is None:
+        return []
+    lines = detail.items() if isinstance(detail, dict) else [("value", detail)]
+    return [(str(key), _told(value)) for key, value in lines]
 
 
 def _told(value: Any) -> str:

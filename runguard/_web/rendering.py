@@ -30,7 +30,8 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
     site, visitor = site_of(request), visitor_of(request)
     url = url_of(request)
     now: datetime | None = context.get("now")
-    here = url(request_path(request), **dict(request.query_params.multi_items()))
+    asked: str = request.scope["query_string"].decode("latin-1")
+    here = url(request_path(request)) + (f"?{asked}" if asked else "")
     everywhere = {
         "url": url,
         "job_url": lambda job_name: job_url(url, job_name),

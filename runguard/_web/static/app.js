@@ -48,6 +48,14 @@
     }
   }
 
+  // What a chart says of a cell when it is pointed at.
+  document.addEventListener("pointerover", (event) => {
+    const title = event.target.closest?.("svg a")?.querySelector("title");
+    if (!title || title.dataset.local) return;
+    title.dataset.local = "true";
+    title.textContent = title.textContent.replace(/(\d{4}-\d\d-\d\d) ([\d:]{5,8}) UTC/, (utc, day, time) => `${exactly.format(new Date(`${day}T${time}Z`))} (${utc})`);
+  });
+
   function readClock() {
     const clock = document.getElementById("clock");
     if (clock) ahead = new Date(clock.value) - Date.now();
@@ -295,7 +303,7 @@
   }
 
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden || getSelection()?.type === "Range") event.preventDefault();
+    if (document.hidden) event.preventDefault();
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && typeof htmx !== "undefined") htmx.trigger(document.body, "refresh");
