@@ -1,0 +1,128 @@
+"""Charts as they are drawn: heights, colours, gaps, and texts that are hostile."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runguard._records import FailureBucket, RunCell
+from runguard._web import charts
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def cell(
+    number: int, seconds: float | None, status: str = "SUCCESS", group: str | None = None
+) -> RunCell:
+    finished = None if seconds is None else NOON + timedelta(seconds=seconds)
+    return RunCell(number, status, group, NOON, finished)
+
+
+def rectangles(svg: str) -> list[dict[str, str]]:
+    """The drawn ones, from left to right."""
+    found = [dict(one.attrib) for one in ET.fromstring(svg).iter("rect")]
+    return sorted((one for one in found if one["class"] != "hit"), key=lambda one: float(one["x"]))
+
+
+def test_a_longer_run_is_taller_and_the_newest_stands_at_the_right() -> None:
+    drawn = rectangles(charts.strip([cell(3, 100), cell(2, 1), cell(1, 25)]))
+    heights = [float(one["height"]) for one in drawn]
+
+    assert heights == [16.0, 6.4, 28.0]
+    assert all(float(one["y"]) + float(one["height"]) == charts.CELL_HEIGHT for one in drawn)
+
+
+def test_a_strip_shows_no_more_than_it_has_places_for() -> None:
+    assert len(rectangles(charts.strip([cell(one, 1) for one in range(99)]))) == charts.STRIP_CELLS
+
+
+@pytest.mark.parametrize(
+    ("status", "group", "drawn_as"),
+    [
+        ("SUCCESS", None, "c-ok"),
+        ("RUNNING", None, "c-run"),
+        ("FAILED", "HTTP_5XX", "g-HTTP_5XX"),
+        ("FAILED", None, "g-other"),
+        ("FAILED", '"><script>', "g-other"),
+        ("DONE", None, "g-other"),
+    ],
+)
+def test_the_colour_is_that_of_status_and_group(
+    status: str, group: str | None, drawn_as: str
+) -> None:
+    [drawn] = rectangles(charts.strip([cell(1, 2, status, group)]))
+
+    assert drawn["class"] == drawn_as
+
+
+def test_stretches_without_failures_are_bars_without_height() -> None:
+    buckets = [FailureBucket(NOON - 2 * HOUR, "TIMEOUT", 3), FailureBucket(NOON, "HTTP_5XX", 1)]
+    series = charts.series_of(buckets, since=NOON - 3 * HOUR, until=NOON, bucket=HOUR)
+
+    assert [bar.total for bar in series.bars] == [0, 3, 0, 1]
+    assert list(series.totals.items()) == [("HTTP_5XX", 1), ("TIMEOUT", 3)]
+
+
+def test_groups_are_stacked_without_a_gap_up_to_their_sum() -> None:
+    buckets = [FailureBucket(NOON, group, 2) for group in ("TIMEOUT", "HTTP_5XX", None)]
+    series = charts.series_of(buckets, since=NOON, until=NOON, bucket=HOUR)
+    drawn = rectangles(charts.failures(series).svg)
+    tops = sorted(float(one["y"]) for one in drawn)
+
+    assert series.totals == {"HTTP_5XX": 2, "TIMEOUT": 2, charts.NO_GROUP: 2}
+    assert charts.failures(series).top == "6"
+    assert tops == pytest.approx([0, 200 / 3, 400 / 3], abs=0.1)
+
+
+def test_the_line_of_what_is_usual_stands_at_its_height() -> None:
+    chart = charts.durations([cell(1, 40), cell(2, 10)], usual=15)
+
+    assert chart.top == "1 min"
+    assert 'class="usual" d="M0 150.0H1000"' in chart.svg
+
+
+@pytest.mark.parametrize(
+    "cells", [[], [cell(1, None, "RUNNING")], [RunCell(1, "X", None, None, None)]]
+)
+def test_without_a_finished_run_there_is_a_sentence_instead(cells: list[RunCell]) -> None:
+    assert charts.durations(cells).summary == "No run has finished yet."
+    ET.fromstring(charts.strip(cells))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
+
+
+@given(group=texts, status=texts, href=texts)
+def test_whatever_a_store_holds_the_picture_stays_one(group: str, status: str, href: str) -> None:
+    cells = [cell(1, 2, status, group), cell(2, 1, "FAILED", group)]
+    series = charts.series_of([FailureBucket(NOON, group, 1)], since=NOON, until=NOON, bucket=HOUR)
+    for svg in (
+        charts.strip(cells, href_of=lambda _cell: href),
+        charts.durations(cells, href_of=lambda _cell: href).svg,
+        charts.failures(series, href_of=lambda _bar, _group: href).svg,
+    ):
+        picture = ET.fromstring(svg)
+        assert {one.tag for one in picture.iter()} <= {"svg", "path", "rect", "a", "title"}
+        assert {one.attrib["href"] for one in picture.iter("a")} == {href}
+        assert any(group in (one.text or "") for one in picture.iter("title"))
+        assert "style" not in re.findall(r" (\w+)=", svg)
+
+
+@given(st.integers(0, 10**9))
+def test_an_axis_of_counts_ends_at_or_above_the_most(most: int) -> None:
+    top = charts.round_count(most)
+
+    assert most <= top <= max(2, 2.5 * most)
+
+
+@given(st.floats(0, 1e8))
+def test_an_axis_of_durations_ends_at_or_above_the_longest(longest: float) -> None:
+    top = charts.round_seconds(longest)
+
+    assert longest <= top <= max(0.001, 2.5 * longest)
