@@ -37,7 +37,7 @@ from .site import site_of
 RUNS_ON_A_PAGE: Final = 50
 RUNS_BELOW_A_JOB: Final = 25
 RUNS_IN_A_CHART: Final = 200
-JOBS_AT_FIRST: Final = 100
+JOBS_AT_FIRST: Final = 50
 OPEN_ALERTS: Final = 100  # looked through for those that the first lines name
 MOST_IDS: Final = 1000
 NAMES_OFFERED: Final = 500

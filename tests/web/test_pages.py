@@ -212,6 +212,21 @@ def test_jobs_stand_worst_first(client: Client) -> None:
     assert names == ["invoices/monthly", "payments", "주문 동기화", "nightly"]
 
 
+def test_of_many_jobs_the_best_are_shown_when_asked_for(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(*[(f"fine {one}", "SUCCESS", None, one, 1) for one in range(60)])
+    told(("the last in the alphabet: z", "FAILED", "UNKNOWN", 5, 1))
+    client = client_at(sqlite_url)
+    page = read(client, "/")
+    rows = page.by_id("jobs").all("tbody")[0].all("tr")
+    everything = read(client, page.links()["Show all 61 jobs"])
+
+    assert rows[0].text.startswith("the last in the alphabet")
+    assert len(rows) == 50
+    assert len(everything.by_id("jobs").all("tbody")[0].all("tr")) == 61
+
+
 def test_when_all_is_well_the_first_line_says_so(
     sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
 ) -> None:
