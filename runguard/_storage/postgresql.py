@@ -29,6 +29,7 @@ from . import postgresql_statements as sql
 from .connected import ConnectedStore
 from .engines import Attempt
 from .rows import alert_values, counter_values, failure_values, run_values, verdict_from
+from .rows import parameters as row_parameters
 
 
 class PostgreSqlStore(ConnectedStore):
@@ -44,7 +45,7 @@ class PostgreSqlStore(ConnectedStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(attempt: Attempt) -> int:
-            row = attempt.connection.execute(sql.start(), _parameters(run_values(run))).one()
+            row = attempt.connection.execute(sql.start(), row_parameters(run_values(run))).one()
             self._attempts.note_backend(attempt.connection, row.backend_pid)
             run_id: int = row.id
             return run_id
@@ -72,7 +73,7 @@ class PostgreSqlStore(ConnectedStore):
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that never began: FAILED from the first moment, with its alert."""
         statement = sql.record_refused_quietly() if ending.alert is None else sql.record_refused()
-        parameters = {**_parameters(run_values(run)), **_ending_parameters(ending)}
+        parameters = {**row_parameters(run_values(run)), **_ending_parameters(ending)}
 
         def work(attempt: Attempt) -> FinishedRun:
             row = attempt.connection.execute(statement, parameters).one_or_none()
@@ -84,7 +85,7 @@ class PostgreSqlStore(ConnectedStore):
 
     def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
         """Write what is missing of a run, with its host's times: its start, then its end."""
-        start = _parameters(run_values(record.run), {"started_at": record.started_at})
+        start = row_parameters(run_values(record.run), {"started_at": record.started_at})
 
         def work(attempt: Attempt) -> FinishedRun:
             attempt.connection.execute(sql.replay_start(), start)
@@ -208,22 +209,17 @@ class PostgreSqlStore(ConnectedStore):
         return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
 
 
-def _parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
-    """Column values as parameters; see `_given` for the prefix."""
-    return {f"in_{column}": value for part in values for column, value in part.items()}
-
-
 def _ending_parameters(ending: RunEnding) -> dict[str, Any]:
     values = {"run_key": ending.key, **counter_values(ending), **failure_values(ending)}
     return (
-        _parameters(values)
+        row_parameters(values)
         if ending.alert is None
-        else {**_parameters(values), **_alert_parameters(ending.alert)}
+        else {**row_parameters(values), **_alert_parameters(ending.alert)}
     )
 
 
 def _alert_parameters(draft: AlertDraft) -> dict[str, Any]:
-    return _parameters(alert_values(draft), {"cooldown": draft.cooldown})
+    return row_parameters(alert_values(draft), {"cooldown": draft.cooldown})
 
 
 def _lease_parameters(lease: Lease) -> dict[str, Any]:

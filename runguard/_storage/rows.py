@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any, Final
 
@@ -16,6 +17,11 @@ FAILURE_COLUMNS: Final = (
     "matched_by",
     "cooldown_seconds",
 )
+
+
+def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
+    """Column values as parameters of a statement: Core keeps the bare names for itself."""
+    return {f"in_{column}": value for part in values for column, value in part.items()}
 
 
 def run_values(run: NewRun) -> dict[str, Any]:

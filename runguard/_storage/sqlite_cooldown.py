@@ -8,16 +8,30 @@ caller therefore holds `BEGIN IMMEDIATE` before it comes here.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
 from .._models import AlertDraft, AlertKey, AlertOutcome, AlertVerdict
-from .rows import alert_values
+from .rows import alert_values, parameters
+from .sqlite_statements import given
 from .tables import alert, alert_cooldown
 from .types import db_now, db_now_plus
+
+_KEY: Final = ("source_type", "source_id", "alert_type")
+_GIVEN: Final = (*_KEY, "alert_key", "severity", "title", "message", "detail")
 
 
 def raise_if_allowed(
@@ -31,56 +45,87 @@ def raise_if_allowed(
     values = alert_values(draft)
     if run_id is not None:
         values["detail"]["run_id"] = run_id
-    written = connection.execute(
-        insert(alert)
-        .values(**values, review_status="AUTO", resolved=False, created_at=db_now())
-        .returning(alert.c.id, alert.c.created_at)
-    ).one()
-    _move_guard(connection, draft.key, written.created_at)
+    written = connection.execute(_write_alert(), parameters(values)).one()
+    guard = {**_key_values(draft.key), "last_alert_at": written.created_at}
+    connection.execute(_move_guard(), parameters(guard))
     return AlertVerdict(AlertOutcome.RAISED, written.id)
 
 
 def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
     """Suppress where the window holds an alert, or the guard of one that was deleted."""
-    seconds = bindparam("window", -draft.cooldown.total_seconds(), type_=Float())
-    window_start = db_now_plus(seconds)
-    youngest = connection.execute(
-        select(alert.c.id, alert.c.created_at)
-        .where(_is_key(alert, draft.key), alert.c.created_at >= window_start)
-        .order_by(alert.c.created_at.desc())
-        .limit(1)
-    ).one_or_none()
-    guard = connection.execute(
-        select(alert_cooldown.c.last_alert_at).where(
-            _is_key(alert_cooldown, draft.key), alert_cooldown.c.last_alert_at >= window_start
-        )
-    ).scalar_one_or_none()
+    values = parameters(_key_values(draft.key), {"window": -draft.cooldown.total_seconds()})
+    youngest = connection.execute(_covering_alert(), values).one_or_none()
+    guard: datetime | None = connection.execute(_guard_inside(), values).scalar_one_or_none()
     if youngest is None and guard is None:
         return None
-    last_alert_at = max(at for at in (youngest and youngest.created_at, guard) if at is not None)
+    alerted = [] if youngest is None else [youngest.created_at]
+    last_alert_at = max(alerted if guard is None else [*alerted, guard])
     return AlertVerdict(
-        AlertOutcome.SUPPRESSED, youngest and youngest.id, last_alert_at + draft.cooldown
+        AlertOutcome.SUPPRESSED,
+        None if youngest is None else youngest.id,
+        last_alert_at + draft.cooldown,
     )
 
 
-def _move_guard(connection: Connection, key: AlertKey, alerted_at: datetime) -> None:
-    statement = upsert(alert_cooldown).values(
-        source_type=key.source_type,
-        source_id=key.source_id,
-        alert_type=key.alert_type,
-        last_alert_at=alerted_at,
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["source_type", "source_id", "alert_type"],
-            set_={"last_alert_at": statement.excluded.last_alert_at},
-        )
-    )
+def _key_values(key: AlertKey) -> dict[str, Any]:
+    return {
+        "source_type": key.source_type,
+        "source_id": key.source_id,
+        "alert_type": key.alert_type,
+    }
 
 
-def _is_key(table: Table, key: AlertKey) -> ColumnElement[Any]:
+@cache
+def _covering_alert() -> Select[Any]:
+    """Find the youngest alert of a key inside the window."""
     return (
-        (table.c.source_type == key.source_type)
-        & (table.c.source_id == key.source_id)
-        & (table.c.alert_type == key.alert_type)
+        select(alert.c.id, alert.c.created_at)
+        .where(_is_key(alert), alert.c.created_at >= _window_start())
+        .order_by(alert.c.created_at.desc())
+        .limit(1)
     )
+
+
+@cache
+def _guard_inside() -> Select[Any]:
+    """Find the guard of a key inside the window: an alert of it may have been deleted."""
+    guard = alert_cooldown
+    return select(guard.c.last_alert_at).where(
+        _is_key(guard), guard.c.last_alert_at >= _window_start()
+    )
+
+
+@cache
+def _write_alert() -> Executable:
+    """Write an alert."""
+    return (
+        insert(alert)
+        .values(**given(alert, *_GIVEN), review_status="AUTO", resolved=False, created_at=db_now())
+        .returning(alert.c.id, alert.c.created_at)
+    )
+
+
+@cache
+def _move_guard() -> Executable:
+    """Note when a key last alerted."""
+    statement = upsert(alert_cooldown).values(**given(alert_cooldown, *_KEY, "last_alert_at"))
+    return statement.on_conflict_do_update(
+        index_elements=list(_KEY), set_={"last_alert_at": statement.excluded.last_alert_at}
+    )
+
+
+def _is_key(table: Table) -> ColumnElement[bool]:
+    source_type, source_id, alert_type = given(table, *_KEY).values()
+    return (
+        (table.c.source_type == source_type)
+        & (table.c.source_id == source_id)
+        & (table.c.alert_type == alert_type)
+    )
+
+
+def _window_start() -> db_now_plus:
+    return db_now_plus(bindparam("in_window", type_=Float()))
+
+
+# Built before the first run begins, as all that ends one: a process may end short of memory.
+ENDINGS: Final = (_covering_alert, _guard_inside, _write_alert, _move_guard)
