@@ -109,9 +109,7 @@ def site_of(_shared_sites: Callable[[str], str]) -> Callable[[str], str]:
 def serve() -> Iterator[Callable[..., Website]]:
     """Starts `runguard web` for the test alone; takes its arguments and its environment."""
     with contextlib.ExitStack() as websites:
-        yield lambda *arguments, **environment: websites.enter_context(
-            Website(*arguments, **environment)
-        )
+        yield lambda *arguments, **options: websites.enter_context(Website(*arguments, **options))
 
 
 @pytest.fixture

@@ -260,7 +260,11 @@ def _move(url: str, places: Sequence[tuple[datetime, datetime | None]]) -> None:
             connection.execute(
                 update(run_log)
                 .where(run_log.c.id == run_id)
-                .values(started_at=started, finished_at=finished)
+                .values(
+                    started_at=started,
+                    finished_at=finished,
+                    heartbeat_at=None if finished else datetime.now(UTC),
+                )
             )
         connection.execute(
             update(run_log)

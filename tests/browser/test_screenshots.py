@@ -34,12 +34,12 @@ class Shot:
 
 
 SHOTS = {
-    "overview": Shot("/?span=7d"),
+    "overview": Shot("/?span=7d", height=1310),
     "overview-dark": Shot("/?span=7d", dark=True),
     "overview-phone": Shot("/", width=390, height=780),
-    "job": Shot("/jobs/enrolment_sync"),
+    "job": Shot("/jobs/enrolment_sync", height=1050),
     "run": Shot("/runs/318"),
-    "alerts": Shot("/alerts"),
+    "alerts": Shot("/alerts", height=900),
 }
 
 

@@ -45,7 +45,7 @@ def test_times_that_an_update_brings_are_in_the_zone_of_the_reader_too(
 ) -> None:
     page = reader_of(site, timezone="Asia/Seoul").open("/runs")
     with page.expect_response(lambda response: "hx-request" in response.request.headers):
-        pass
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     shown = page.get_by_role("main").locator("time").filter(has_text=re.compile(r"\d\d:\d\d")).first
     instant = datetime.fromisoformat(shown.get_attribute("datetime") or "")
 

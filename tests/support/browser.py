@@ -26,27 +26,27 @@ if TYPE_CHECKING:
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 MISSING = "Chromium is not installed (on Debian and Ubuntu: apt-get install chromium)"
 
+RUNGUARD_WEB: Final = ("-m", "runguard", "web", "--port", "0")
+
 # What a busy machine may need for a page, in milliseconds. Waiting ends as soon as it is there.
 PATIENCE: Final = 20_000
 
 expect.set_options(timeout=PATIENCE)
 
-# Our policy refuses in silence as far as a page can see; this tells what was refused.
-_TELL_REFUSALS: Final = """
-document.addEventListener("securitypolicyviolation", (event) => {
-  console.error(`refused by the policy: ${event.violatedDirective} ${event.blockedURI}`);
-});
-"""
-
 
 class Website:
-    """`runguard web` in a process of its own, at a free port of this machine."""
+    """`runguard web` in a process of its own, at a free port of this machine.
 
-    def __init__(self, *arguments: str, **environment: str) -> None:
+    `program` is another one to start instead; it says its address, too.
+    """
+
+    def __init__(
+        self, *arguments: str, program: Sequence[str] = RUNGUARD_WEB, **environment: str
+    ) -> None:
         """Start it with these arguments, and return when it can be asked."""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "runguard", "web", "--port", "0", *arguments],
+            [sys.executable, *program, *arguments],
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -118,8 +118,8 @@ def _launch(playwright: Playwright) -> Browser:
 class Reader:
     """Somebody at a screen, who notices whatever goes wrong on a page.
 
-    `complaints` holds what went wrong: errors and warnings on the console, exceptions, what the
-    policy refused, and requests to anybody but our own server.
+    `complaints` holds what went wrong: errors and warnings on the console (what the policy
+    refused among them), exceptions, and requests to anybody but our own server.
     """
 
     def __init__(
@@ -148,7 +148,6 @@ class Reader:
             **options,
         )
         self.context.set_default_timeout(PATIENCE)
-        self.context.add_init_script(_TELL_REFUSALS)
         self.context.on("request", self._see_request)
         self.context.on("console", self._hear)
         self.context.on("weberror", lambda error: self.complaints.append(str(error.error)))
