@@ -49,11 +49,18 @@ def failure_key(job_name: str, group: ErrorGroup) -> AlertKey:
 
 
 def failure_alert(
-    *, run_key: UUID, job_name: str, failure: Failure, location: str | None, cooldown: timedelta
+    *,
+    run_key: UUID,
+    job_name: str,
+    failure: Failure,
+    location: str | None,
+    cooldown: timedelta,
+    versions: str | None = None,
 ) -> AlertDraft:
     """Draft the alert of a failed run. The store adds `run_id` to its detail.
 
-    A run raises one alert at most, so the run's key is the alert's as well.
+    A run raises one alert at most, so the run's key is the alert's as well. `versions` says what
+    ran, where that is known.
     """
     status = failure.http_status_code
     is_a_range = failure.error_group in (ErrorGroup.HTTP_4XX, ErrorGroup.HTTP_5XX)
@@ -67,6 +74,8 @@ def failure_alert(
         "error_location": location,
         "matched_by": failure.matched_by,
     }
+    if versions is not None:
+        detail["versions"] = versions
     return AlertDraft(
         uuid=run_key,
         key=failure_key(job_name, failure.error_group),

@@ -8,6 +8,7 @@ runguard's own ever replaces what the body returns or raises.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,10 +42,12 @@ from ._reaping import reap
 from ._run import Run, innermost_run
 from ._run_key import new_run_key
 from ._runtime import runtime
+from ._version import __version__
 
 if TYPE_CHECKING:
     from ._ports import RunRepository
 
+VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
 LEAST_PATIENCE_SECONDS: Final = 0.1
 
@@ -218,6 +221,7 @@ class RunLife:
             failure=failure,
             location=location,
             cooldown=self._cooldown,
+            versions=VERSIONS,
         )
         return RunEnding(self._new.key, counters, failure, location, alert if alerts else None)
 

@@ -314,6 +314,14 @@ class RunDetails:
     after: RunCell | None
     around: tuple[RunRecord, ...]
 
+    @property
+    def versions(self) -> str | None:
+        """The versions of runguard and Python, which the alert that a run raises notes."""
+        raised = self.alert if self.run.alert_outcome == "raised" else None
+        detail = raised.detail if raised is not None else None
+        versions = detail.get("versions") if isinstance(detail, Mapping) else None
+        return versions if isinstance(versions, str) else None
+
 
 @dataclass(frozen=True, slots=True)
 class AlertDetails:

@@ -242,6 +242,7 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
             f" {_number(run.created_alerts)} alerts, {_number(run.retry_count)} retries",
         ),
         ("process", "-" if run.host is None else f"{run.host}, pid {_number(run.pid)}"),
+        ("versions", details.versions or "-"),
         ("heard of", exact_moment(details.heartbeat_at, now=now)),
         ("lost", exact_moment(details.lost_at, now=now)),
         ("clock", "the host's" if details.clock == "host" else "-"),

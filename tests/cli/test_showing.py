@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from contextlib import closing
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
+import runguard
+import runguard.testing
 from tests.cli.conftest import HOSTILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.cli.conftest import Answer
 
@@ -29,6 +34,20 @@ def test_a_run_is_shown_label_by_label(cli: Cli, filled_url: str) -> None:
     assert told["success before"].strip().startswith("run 1, SUCCESS, 20")
     assert "  HTTP 503 Service Unavailable" in answer.lines
     assert "runguard explain 3" in answer.stderr
+
+
+def test_a_run_that_alerted_names_its_versions(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    runguard.configure(database_url=url)
+    with pytest.raises(ValueError, match="bad"), runguard.run_scope("payments"):
+        raise ValueError("bad")
+    runguard.testing.reset()
+
+    answer = cli("show", "last", "--database-url", url)
+
+    [line] = [line for line in answer.lines if line.startswith("versions ")]
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    assert line.split(maxsplit=1)[1] == f"runguard {version('runguard-runlog')}, Python {python}"
 
 
 def test_show_as_json_has_the_run_and_all_that_belongs_to_it(cli: Cli, filled_url: str) -> None:

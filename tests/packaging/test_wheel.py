@@ -114,17 +114,18 @@ def _do(*command: str | Path) -> None:
 
 
 def test_the_wheel_holds_the_package_with_its_types_and_migrations(built: Built) -> None:
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "runguard").rglob("*.py")}
-    migrations = {
-        f"runguard/{path.relative_to(ROOT).as_posix()}"
-        for path in (ROOT / "migrations").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    package, migrations = (
+        {
+            f"{prefix}{path.relative_to(ROOT).as_posix()}"
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        for prefix, folder in (("", "runguard"), ("runguard/", "migrations"))
+    )
 
     assert "runguard/migrations/env.py" in migrations
-    assert modules | migrations | {"runguard/py.typed"} == {
-        name for name in built.names() if ".dist-info/" not in name
-    }
+    assert {"runguard/py.typed", "runguard/_web/templates/base.html"} <= package
+    assert package | migrations == {name for name in built.names() if ".dist-info/" not in name}
 
 
 def test_the_wheel_holds_the_files_of_the_pages(built: Built) -> None:
