@@ -83,7 +83,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("SHEDULER", ["MANUAL", "SCHEDULER"])
     " (did you mean 'SCHEDULER'?)"
     """
+    near = nearest(name, known)
+    return f" (did you mean {near!r}?)" if near is not None else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that was most likely meant, None where nothing is near."""
     import difflib
 
-    near = difflib.get_close_matches(name, [str(one) for one in known], n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    return next(iter(difflib.get_close_matches(name, [str(one) for one in known], n=1)), None)

@@ -301,7 +301,11 @@ def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     newest = Mention("alert", cooldown.alert_id)
     if cooldown.quiet_until is not None:
         left = spoken(cooldown.quiet_until - now)
-        until = (" is quiet until ", cooldown.quiet_until, f" (for {left}); the next one alerts.")
+        until = (
+            " is quiet until ",
+            cooldown.quiet_until,
+            f" (for {left}); the first failure after that alerts.",
+        )
         yield Topic.COOLDOWN, (_key(run), *until)
     else:
         yield Topic.COOLDOWN, (f"The cooldown is over: the next {_key(run)} alerts.",)

@@ -71,16 +71,18 @@ def describe(
 def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> list[JobOverview]:
     """Order jobs for a tired reader.
 
-    First what fails now, the loudest open alert first; then what runs for too long, if `now` is
-    given; then what went to and fro lately; then the rest. By name where all else is the same.
+    First what fails now, the loudest open alert first, and of these what broke last; then what
+    runs for too long, if `now` is given; then what went to and fro lately; then the rest. By name
+    where all else is the same.
     """
 
-    def place(job: JobOverview) -> tuple[int, int, str]:
+    def place(job: JobOverview) -> tuple[int, int, float, str]:
         if is_failing(job):
-            return 0, -loudness(job.severity), job.job_name
+            since = job.failing_since.timestamp() if job.failing_since else 0.0
+            return 0, -loudness(job.severity), -since, job.job_name
         if now is not None and is_stuck(job, now=now):
-            return 1, 0, job.job_name
-        return 2 if is_flapping(job) else 3, 0, job.job_name
+            return 1, 0, 0.0, job.job_name
+        return 2 if is_flapping(job) else 3, 0, 0.0, job.job_name
 
     return sorted(jobs, key=place)
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from .._errors import did_you_mean
+from .._errors import did_you_mean, nearest
 from .._explaining import Standing, Topic, explain
 from .._models import ErrorGroup, RunStatus, Severity, TriggerType
 from .._overview import JobState, state_of, worst_first
@@ -398,11 +398,13 @@ def _job(request: Request, asked: dict[str, Any]) -> JobAnswer:
 
 def no_such_job(store: Store, name: str) -> Problem:
     """Say that a job never ran, and which one may have been meant."""
+    near = nearest(name, store.job_names())
     return Problem(
         404,
-        f"No job {name!r} was ever recorded here{did_you_mean(name, store.job_names())}.",
+        f"No job {name!r} was ever recorded here{f' (did you mean {near!r}?)' if near else ''}.",
         title="No such job",
         remedy="The overview lists every job.",
+        meant=near,
     )
 
 

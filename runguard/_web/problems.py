@@ -35,14 +35,16 @@ class Problem(Exception):
         *,
         remedy: str = "",
         title: str = "",
+        meant: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Take the HTTP status, what is wrong, and what to do about it."""
+        """Take the HTTP status, what is wrong, what to do about it, and the job that was meant."""
         super().__init__(detail)
         self.status = status
         self.title = title or HTTPStatus(status).phrase
         self.detail = detail
         self.remedy = remedy
+        self.meant = meant
         self.headers = dict(headers or {})
 
 

@@ -109,7 +109,8 @@ def test_a_job_that_was_mistyped_is_found_by_a_link(reader: Reader) -> None:
     reader.expect_complaint("status of 404")
     page = reader.open("/jobs/enrolment_sink")
 
-    expect(page.get_by_role("main")).to_contain_text("enrolment_sync")
+    page.get_by_role("link", name="enrolment_sync").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("enrolment_sync")
 
 
 def test_a_store_that_is_away_is_told_and_its_page_works_when_it_is_back(

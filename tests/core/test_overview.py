@@ -159,6 +159,7 @@ def test_the_worst_comes_first() -> None:
         job("S", "b fine"),
         job("RS", "stuck", running=1, running_since=ago(60)),
         job("F", "quiet"),
+        job("FF", "quiet for longer"),
         job("S", "a fine"),
         job("SFSF", "to and fro"),
         job("F", "medium", open_alerts={"medium": 1}),
@@ -167,10 +168,10 @@ def test_the_worst_comes_first() -> None:
     ]
 
     assert [one.job_name for one in worst_first(jobs, now=NOON)] == [
-        *("loud", "medium", "quiet", "stuck"),
+        *("loud", "medium", "quiet", "quiet for longer", "stuck"),
         *("to and fro", "a fine", "b fine", "mended"),
     ]
-    assert worst_first(jobs)[3].job_name == "to and fro"
+    assert worst_first(jobs)[4].job_name == "to and fro"
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted), st.integers(1, 100))

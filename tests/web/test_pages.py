@@ -325,7 +325,7 @@ def test_a_failed_run_says_why_and_which_alert_covers_it(client: Client) -> None
     assert "HTTP 503 Service Unavailable" in page.text
     assert page.links()["alert 1"] == "/alerts/1"
     assert page.links()["run 1"] == "/runs/1"
-    assert re.search(r"quiet until .* the next one alerts", page.text)
+    assert re.search(r"quiet until .* the first failure after that alerts", page.text)
 
 
 def test_a_run_shows_what_was_counted_and_where_it_ran(client: Client) -> None:
