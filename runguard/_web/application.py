@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from .. import _events
 from .._errors import ConfigurationError
@@ -64,7 +66,10 @@ def build_application(
             Mount("/api/v1", routes=api.routes()),
             Mount("/static", _Static(directory=STATIC_FOLDER, check_dir=False)),
         ],
-        middleware=[Middleware(Gate, access=access, seal=seal, throttle=throttle)],
+        middleware=[
+            Middleware(Gate, access=access, seal=seal, throttle=throttle),
+            Middleware(_PackedUpdates, minimum_size=1024, compresslevel=4),
+        ],
         exception_handlers={HTTPException: _pass_on},
     )
     application.state.runguard = Site(
@@ -90,6 +95,20 @@ def _telling_what_is_not_set(store_of: Callable[[], Store]) -> Callable[[], Stor
             ) from error
 
     return opened
+
+
+class _PackedUpdates(GZipMiddleware):
+    """Compresses what a page fetches again every few seconds.
+
+    Only that: a whole page holds the token of its forms, which must not stand in one compressed
+    text with what somebody else can put into an address.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and "hx-request" in Headers(scope=scope):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 class _Static(StaticFiles):

@@ -643,3 +643,20 @@ def test_rows_of_other_programs_are_shown_as_far_as_they_go(
         assert Page(answer.text).faults == []
     for number in (1, 2, 3):
         assert client.get(f"/alerts/{number}").status_code == 200
+
+
+def test_updates_are_compressed_and_pages_that_hold_a_token_are_not(file_client: Client) -> None:
+    update = file_client.get("/", headers={"HX-Request": "true"})
+    page = file_client.get("/")
+
+    assert update.headers["content-encoding"] == "gzip"
+    assert "payments" in update.text
+    assert "csrf_token" not in update.text
+    assert "content-encoding" not in page.headers
+
+
+@pytest.mark.parametrize("path", ["/alerts", "/alerts/1", "/jobs/payments", "/runs/1"])
+def test_no_update_holds_a_token(file_client: Client, path: str) -> None:
+    token = file_client.get("/api/v1/session").json()["csrf_token"]
+
+    assert token not in file_client.get(path, headers={"HX-Request": "true"}).text
