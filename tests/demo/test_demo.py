@@ -180,11 +180,10 @@ def test_with_web_it_then_serves_what_it_played_until_ctrl_c() -> None:
             assert playing.stderr is not None
             said = playing.stderr.readline()
             address = next(word for word in said.split() if word.startswith("http://"))
-            jobs = httpx.get(f"{address}api/v1/overview").json()["jobs"]
+            page = httpx.get(address).text
         finally:
             playing.send_signal(signal.SIGINT)
         assert playing.wait(timeout=30) == 0
 
-    assert {job["job_name"] for job in jobs} == {
-        *("demo.enrolment_sync", "demo.invoice_import", "demo.nightly_report")
-    }
+    for job_name in ("demo.enrolment_sync", "demo.invoice_import", "demo.nightly_report"):
+        assert job_name in page
