@@ -93,6 +93,7 @@ class RunLife:
             if self._options.lock:
                 self._take_lock(store)
             self.run.id = self._patiently(store.start_run, self._new)
+            runtime.hold_reserve()
         except JobLockActive as conflict:
             return conflict
         except Exception as trouble:  # `enter` says what it means for the body
@@ -135,6 +136,8 @@ class RunLife:
 
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
+        if isinstance(exc, MemoryError):
+            runtime.release_reserve()
         try:
             ending = self._judge(exc)
         except Exception as bug:  # a run is never left RUNNING for a bug of ours

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _config, _events
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ._storage.sqlite import SqliteStore
 
 FORK_PATIENCE_SECONDS: Final = 5.0
+RESERVE_BYTES: Final = 4 * 1024 * 1024
 
 
 class Runtime:
@@ -45,6 +47,7 @@ class Runtime:
         self._writers: ThreadPoolExecutor | None = None
         self._spool: Spool | None = None
         self._told_embedded = False
+        self._reserve: bytes | None = None
         self.keeper = Keeper(self.store)
         self.lost_runs = LostRunWatch()
 
@@ -107,6 +110,16 @@ class Runtime:
 
                     self._spool = Spool(self._spool_folder(self.settings()))
         return self._spool
+
+    def hold_reserve(self) -> None:
+        """Keep memory back for the end of a run that uses up all other. It is never touched."""
+        if self._reserve is None:
+            with suppress(MemoryError):
+                self._reserve = bytes(RESERVE_BYTES)
+
+    def release_reserve(self) -> None:
+        """Give it back: now it is needed."""
+        self._reserve = None
 
     def writers(self) -> ThreadPoolExecutor:
         """Return the threads that write for coroutines, so that no event loop waits."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+# Programs that tests start buffer their output, as those of users do.
+os.environ.pop("PYTHONUNBUFFERED", None)
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 EXTERNAL_URL = os.environ.get("RUNGUARD_TEST_DATABASE_URL")
 VERSION = int(os.environ.get("RUNGUARD_TEST_POSTGRES_VERSION", "18"))

@@ -186,11 +186,15 @@ def run() -> int:
 
 
 def _flush() -> None:
-    """Write what is buffered; a reader that has left early, as `head` does, is no error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes once more at its end: nobody shall hear of that either.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Write what is buffered; a reader that has left early, as `head` does, is no error.
+
+    Nor is a stderr that takes nothing any more: talk that nobody hears changes no exit code.
+    """
+    for stream, nobody_minds in ((sys.stdout, BrokenPipeError), (sys.stderr, OSError)):
+        try:
+            stream.flush()
+        except nobody_minds:
+            # The interpreter flushes once more at its end: nobody shall hear of that either.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
