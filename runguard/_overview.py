@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from math import ceil
@@ -19,6 +19,7 @@ FLAPS: Final = 3  # changes between success and failure in one strip
 
 # Other programs may write other words; those are no louder than none.
 _LOUDNESS: Final = {str(severity): rank for rank, severity in enumerate(Severity, start=1)}
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _FINISHED: Final = (RunStatus.SUCCESS, RunStatus.FAILED)
 
 
@@ -43,7 +44,7 @@ def describe(
     running_since: datetime | None = None,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
-    finished = [cell for cell in strip if cell.status in _FINISHED]
+    finished = _outcomes(strip)
     durations = sorted(took for cell in finished if (took := cell.seconds) is not None)
     failing_since = None
     for cell in finished:
@@ -101,14 +102,17 @@ def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
 
 
 def is_failing(job: JobOverview) -> bool:
-    """Whether the newest run that has finished is a failure."""
-    newest = next((cell for cell in job.strip if cell.status in _FINISHED), None)
+    """Whether what ended last is a failure.
+
+    Not what began last: a second start that the lock refused ends before the run that holds it.
+    """
+    newest = next(iter(_outcomes(job.strip)), None)
     return newest is not None and newest.status == RunStatus.FAILED
 
 
 def is_flapping(job: JobOverview) -> bool:
     """Whether a job that succeeds now went to and fro lately."""
-    finished = [cell.status for cell in job.strip if cell.status in _FINISHED]
+    finished = [cell.status for cell in _outcomes(job.strip)]
     return sum(one != other for one, other in pairwise(finished)) >= FLAPS
 
 
@@ -118,6 +122,12 @@ def is_stuck(job: JobOverview, *, now: datetime) -> bool:
         return False
     usual = max(timedelta(seconds=job.p95_seconds), STUCK_AT_LEAST / STUCK_FACTOR)
     return now - job.running_since > STUCK_FACTOR * usual
+
+
+def _outcomes(strip: Sequence[RunCell]) -> list[RunCell]:
+    """The runs that have finished, the one that ended last first."""
+    finished = [cell for cell in strip if cell.status in _FINISHED]
+    return sorted(finished, key=lambda cell: (ended_at(cell) or _LONG_AGO, cell.id), reverse=True)
 
 
 def loudness(severity: str | None) -> int:

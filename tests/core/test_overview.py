@@ -75,6 +75,16 @@ def test_it_does_not_fail_once_it_has_succeeded() -> None:
     assert job("RSFF").failing_since is None
 
 
+def test_a_second_start_that_the_lock_refused_fails_no_job_whose_first_one_succeeds() -> None:
+    refused = RunCell(3, "FAILED", "LOCK_CONFLICT", ago(5), ago(5))
+    holder = RunCell(2, "SUCCESS", None, ago(10), ago(1))
+    before = RunCell(1, "SUCCESS", None, ago(70), ago(60))
+
+    assert state_of(describe("job", [refused, holder, before])) is JobState.OK
+    assert describe("job", [refused, holder, before]).failing_since is None
+    assert state_of(describe("job", [refused, before])) is JobState.FAILING
+
+
 def test_what_another_program_calls_its_runs_is_neither_success_nor_failure() -> None:
     strange = job("XFXS")
 
