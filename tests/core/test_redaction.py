@@ -333,7 +333,7 @@ failed to resolve host 'db.internal': [Errno -2] Name or service not known
 could not connect to http://[::1]:8080/status
 http://host:8080/path/@user
 https://medium.example/@writer/a-story
-https://registry.npmjs.org/@scope/package
+https://registry.example.org/@scope/package
 https://example.com/search?q=a@b.example
 http://example.com:80/x, mail ops@example.com
 //cdn.example.com/lib.js
