@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,7 +170,14 @@ def test_it_takes_another_store_by_its_engine(
 
 
 def test_nothing_is_connected_before_the_first_request() -> None:
-    create_app(access="host", database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        app = create_app(access="host", database_url=f"postgresql://nobody@127.0.0.1:{port}/none")
+
+        assert app.routes
+        with pytest.raises(BlockingIOError):  # nobody stands at the door
+            server.accept()
 
 
 def test_a_setting_that_cannot_be_used_is_told(
