@@ -27,17 +27,14 @@ def open_store(
     engine: Any,
     max_connections: int = 5,
     patience: float = 2.5,
-    source: str = "database_url",
 ) -> PostgreSqlStore | SqliteStore:
     """Return a store that records, for a URL or a ready engine.
-
-    `source` names the setting in an error.
 
     Raises:
         ConfigurationError: the URL cannot be read, or the engine cannot be used.
         StoreUnavailable: a SQLite file's folder cannot be made, or psycopg finds no libpq.
     """
-    engine = _engine(url, engine, max_connections, patience, source)
+    engine = _engine(url, engine, max_connections, patience)
     # Each dialect on its own: a job that uses one does not wait for the other to be imported.
     if engine.dialect.name == "sqlite":
         from .sqlite import SqliteStore
@@ -55,13 +52,11 @@ def open_whole_store(*, url: str | None, engine: Any) -> WholePostgreSqlStore | 
     return completed(open_store(url=url, engine=engine))
 
 
-def _engine(
-    url: str | None, engine: Any, max_connections: int, patience: float, source: str
-) -> Engine:
+def _engine(url: str | None, engine: Any, max_connections: int, patience: float) -> Engine:
     if engine is not None:
         check_engine(engine)
         return autocommitting(engine)
-    parsed = parse_url(url or "", source=source)
+    parsed = parse_url(url or "")
     if parsed.get_backend_name() == "sqlite":
         _make_folder(Path(parsed.database or ""))
         return make_sqlite_engine(parsed)
