@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from ._models import AlertDraft, AlertKey, ErrorGroup, Failure, Severity
+from ._models import AlertDraft, AlertKey, ErrorGroup, ErrorReason, Failure, Severity
 
 SEVERITY_OF: Final[Mapping[ErrorGroup, Severity]] = MappingProxyType(
     {
@@ -35,6 +35,30 @@ _WHAT_HAPPENED: Final[Mapping[ErrorGroup, str]] = MappingProxyType(
         ErrorGroup.HTTP_4XX: "failed: upstream refused the request",
         ErrorGroup.TIMEOUT: "failed: timed out",
         ErrorGroup.UNKNOWN: "failed",
+    }
+)
+# Reasons that a word of their own says better, or that add nothing to what the group says.
+_REASON_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        ErrorReason.AUTH: "not authenticated",
+        ErrorReason.BUG: "an error in the code",
+        ErrorReason.CONFLICT: "",
+        ErrorReason.CONNECT_TIMEOUT: "while connecting",
+        ErrorReason.CONSTRAINT: "constraint violated",
+        ErrorReason.DATA: "bad data",
+        ErrorReason.DB_LOCK: "waiting for a lock of the database",
+        ErrorReason.DNS: "name not resolved",
+        ErrorReason.GATEWAY_TIMEOUT: "timed out behind the gateway",
+        ErrorReason.LOCK_HELD: "",
+        ErrorReason.LOST: "its process is lost",
+        ErrorReason.POOL_TIMEOUT: "no connection free",
+        ErrorReason.READ_TIMEOUT: "waiting for an answer",
+        ErrorReason.REFUSED: "connection refused",
+        ErrorReason.RESET: "connection reset",
+        ErrorReason.SCHEMA: "no such table or column",
+        ErrorReason.SERIALIZATION: "could not serialize",
+        ErrorReason.SERVER_ERROR: "",
+        ErrorReason.TLS: "TLS failed",
     }
 )
 
@@ -62,17 +86,15 @@ def failure_alert(
     A run raises one alert at most, so the run's key is the alert's as well. `versions` says what
     ran, where that is known.
     """
-    status = failure.http_status_code
-    is_a_range = failure.error_group in (ErrorGroup.HTTP_4XX, ErrorGroup.HTTP_5XX)
-    number = f" ({status})" if is_a_range and status is not None else ""
     detail: dict[str, Any] = {
         "job_name": job_name,
         "error_group": failure.error_group.value,
-        "http_status_code": status,
+        "http_status_code": failure.http_status_code,
         "error_type": failure.error_type,
         "error_message": failure.error_message,
         "error_location": location,
         "matched_by": failure.matched_by,
+        "reason": failure.error_reason,
     }
     if versions is not None:
         detail["versions"] = versions
@@ -80,8 +102,25 @@ def failure_alert(
         uuid=run_key,
         key=failure_key(job_name, failure.error_group),
         severity=failure.severity,
-        title=f"{job_name} {_WHAT_HAPPENED[failure.error_group]}{number}",
+        title=f"{job_name} {_what_happened(failure)}",
         message=failure.error_message,
         detail=detail,
         cooldown=cooldown,
     )
+
+
+def _what_happened(failure: Failure) -> str:
+    """Say it in one line: the group, the status within it, the reason.
+
+    >>> _what_happened(Failure(ErrorGroup.UNKNOWN, Severity.MEDIUM, None, "", "", "", "refused"))
+    'failed: connection refused'
+    """
+    words = _WHAT_HAPPENED[failure.error_group]
+    status = failure.http_status_code
+    if status is not None and failure.error_group in (ErrorGroup.HTTP_4XX, ErrorGroup.HTTP_5XX):
+        words += f" ({status})"
+    reason = failure.error_reason or ""
+    said = _REASON_IN_WORDS.get(reason, reason.replace("_", " "))
+    if not said:
+        return words
+    return f"{words}: {said}" if failure.error_group is ErrorGroup.UNKNOWN else f"{words}, {said}"

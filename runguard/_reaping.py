@@ -18,6 +18,7 @@ from ._config import Settings
 from ._models import (
     Counters,
     ErrorGroup,
+    ErrorReason,
     Failure,
     FinishedRun,
     LostRun,
@@ -85,6 +86,7 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
             f" pid {lost.pid}: its process died, or hangs"
         ),
         matched_by=f"no heartbeat for {settings.lost_after}",
+        error_reason=ErrorReason.LOST,
     )
     alert = failure_alert(
         run_key=lost.key,
