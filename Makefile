@@ -18,15 +18,17 @@ VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 ON_SERVER := $(filter command line,$(origin DATABASE_URL))
 IN_BROWSER := $(filter command line,$(origin WEB))
 
-.PHONY: help demo test bench screenshots lint types format constraints clean
+.PHONY: help demo test bench screenshots docs docs-outputs lint types format constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server,"
 	@echo "                  WEB=1 to see it in the browser at the end)"
-	@echo "make test         the whole gate: format, lint, types, tests"
+	@echo "make test         the whole gate: format, lint, types, documentation, tests"
 	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
-	@echo "make screenshots  take the pictures of the README anew"
+	@echo "make docs         build the documentation; open build/docs/index.html"
+	@echo "make docs-outputs write into its blocks what their commands really print"
+	@echo "make screenshots  take the pictures of the documentation anew"
 	@echo "make lint         ruff alone;  make types: mypy and basedpyright alone"
 	@echo "make format       let ruff rewrite the sources"
 	@echo "make constraints  pin the newest versions that fit together in constraints.txt"
@@ -35,7 +37,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/runguard demo $(if $(ON_SERVER),--database-url "$$DATABASE_URL") $(if $(IN_BROWSER),--web)
 
-test: lint types
+test: lint types docs
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 # The peers are compared where they install; without them the rest is measured all the same.
@@ -46,6 +48,13 @@ bench: $(VENV)/.dev
 
 screenshots: $(VENV)/.dev
 	RUNGUARD_TEST_SCREENSHOTS=yes $(BIN)/python -m pytest tests/browser/test_screenshots.py
+
+# -W: a page that no list names, a dead link and a docstring that cannot be read are errors.
+docs: $(VENV)/.dev
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
+
+docs-outputs: $(VENV)/.dev
+	RUNGUARD_TEST_DOCS_OUTPUTS=yes $(BIN)/python -m pytest -q tests/docs/test_every_block.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -79,7 +88,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]' --group dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[all]' --group dev --group docs
 	@touch $@ $(VENV)/.demo
 
 ifneq ($(VENV_WORKS),yes)
@@ -92,7 +101,7 @@ constraints:
 	$(PYTHON) -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'; \
 	"$$folder/bin/python" -m pip install --quiet --editable '.[all]' \
-	  --group dev --group bench; \
+	  --group dev --group docs --group bench; \
 	{ echo "# The versions the gate runs with; \`make constraints\` makes this file anew."; \
 	  "$$folder/bin/python" -m pip freeze --exclude-editable; } > "$$folder/constraints.txt"; \
 	cp "$$folder/constraints.txt" constraints.txt

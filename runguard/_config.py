@@ -116,14 +116,11 @@ def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Se
         ConfigurationError: a bad value; the message names the variable or the argument.
     """
     chosen = {name: value for name, value in explicit.items() if value is not None}
-    if "engine" not in chosen:
-        _take(chosen, "database_url", environ, DATABASE_URL, _text)
-    _take(chosen, "cooldown", environ, COOLDOWN_MINUTES, _minutes)
-    _take(chosen, "lock_ttl", environ, LOCK_TTL_SECONDS, _seconds)
-    _take(chosen, "heartbeat_interval", environ, HEARTBEAT_SECONDS, _seconds)
-    _take(chosen, "lost_after", environ, LOST_AFTER_SECONDS, _seconds)
-    _take(chosen, "spool_dir", environ, SPOOL_DIR, _text)
-    _take(chosen, "trigger_type", environ, TRIGGER_TYPE, _text)
+    for setting, (variable, read) in FROM_ENVIRONMENT.items():
+        text = environ.get(variable, "").strip()
+        is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
+        if text and not is_given:
+            chosen[setting] = read(variable, text)
     if "trigger_type" in chosen:
         chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
     if "rules" in chosen:
@@ -174,18 +171,6 @@ def check_duration(name: str, value: object, *, zero: bool = False) -> None:
         raise ConfigurationError(f"{name}: expected {bound}, at most ten years, found {value}")
 
 
-def _take(
-    chosen: dict[str, Any],
-    setting: str,
-    environ: Mapping[str, str],
-    variable: str,
-    read: Callable[[str, str], Any],
-) -> None:
-    text = environ.get(variable, "").strip()
-    if setting not in chosen and text:
-        chosen[setting] = read(variable, text)
-
-
 def _text(_variable: str, text: str) -> str:
     return text
 
@@ -206,3 +191,15 @@ def _number(variable: str, text: str, expected: str, *, smallest: float) -> floa
     if not smallest <= number <= _LONGEST.total_seconds() / 60:
         raise ConfigurationError(f"{variable}: expected a number of {expected}, found {text!r}")
     return number
+
+
+FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
+    "database_url": (DATABASE_URL, _text),
+    "cooldown": (COOLDOWN_MINUTES, _minutes),
+    "lock_ttl": (LOCK_TTL_SECONDS, _seconds),
+    "trigger_type": (TRIGGER_TYPE, _text),
+    "heartbeat_interval": (HEARTBEAT_SECONDS, _seconds),
+    "lost_after": (LOST_AFTER_SECONDS, _seconds),
+    "spool_dir": (SPOOL_DIR, _text),
+}
+"""The variable of each setting that has one, and how its text is read."""

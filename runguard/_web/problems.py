@@ -132,7 +132,7 @@ def _of_the_store(error: StoreUnavailable) -> Problem:
             403,
             "The role with which runguard reads the database may not do this.",
             title="The database role may not do this",
-            remedy="Nothing was changed. The README's part on least privilege has the grants.",
+            remedy="Nothing was changed. The guide to least privilege has the grants.",
         )
     _events.internal_error("web", error)
     return Problem(

@@ -38,7 +38,7 @@ TYPED: Final = (
     "typed: 24 hours by group",
     "typed: runs joined to alerts",
 )
-README: Final = Path(__file__).parents[2] / "README.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "tables.md"
 PATIENCE: Final = 60.0
 DAY: Final = timedelta(hours=24)
 AT_ONCE: Final = timedelta(microseconds=1)  # a cooldown that has always passed
@@ -141,8 +141,8 @@ def _runs(site: Site, count: int = 10) -> Times:
 
 
 def _statements() -> Iterator[tuple[str, str]]:
-    """What the README shows to operators, in its order."""
-    found = re.findall(r"^```sql\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    """What the documentation shows to operators, in its order."""
+    found = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     return zip(TYPED, found, strict=True)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the README: taken and judged each time, kept by `make screenshots`."""
+"""The pictures of the documentation: taken and judged each time, kept by `make screenshots`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.browser import Reader
 
-FOLDER: Final = Path(__file__).with_name("screenshots")
+FOLDER: Final = Path(__file__).parents[2] / "docs" / "pictures"
 MOST_BYTES: Final = 150_000
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 ARE_KEPT: Final = bool(os.environ.get("RUNGUARD_TEST_SCREENSHOTS"))

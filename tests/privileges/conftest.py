@@ -1,4 +1,4 @@
-"""Roles with exactly the rights that the README grants, in a schema of their own."""
+"""Roles with exactly the rights that the documentation grants, in a schema of their own."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import PostgresAddress
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "least-privilege.md"
 ROLES = ("runguard_migrator", "runguard_job", "runguard_operator")
 
 
 def granted() -> list[str]:
-    """The three blocks of the README: the administrator's, then two of the migrator's."""
-    text = README.read_text(encoding="utf-8")
-    section = text.partition("\n## Least privilege\n")[2].partition("\n## ")[0]
-    return re.findall(r"^```text\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    """The three blocks of the page: the administrator's, then two of the migrator's."""
+    text = PAGE.read_text(encoding="utf-8")
+    return re.findall(r"^```sql\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

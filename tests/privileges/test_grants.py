@@ -1,4 +1,4 @@
-"""The README's rights are enough for each role, and no more than enough."""
+"""The documentation's rights are enough for each role, and no more than enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""runguard, as its README shows it: decorator, with-block, async with-block."""
+"""runguard, as its documentation shows it: decorator, with-block, async with-block."""
 
 from __future__ import annotations
 
