@@ -158,11 +158,20 @@ def test_the_metadata_names_the_core_dependencies_and_the_extras(built: Built) -
     assert "runguard = runguard.__main__:main" in built.read("entry_points.txt")
 
 
+def test_the_description_points_at_nothing_that_an_index_does_not_have(built: Built) -> None:
+    description = built.read("METADATA").partition("\n\n")[2]
+
+    assert description.startswith("# runguard")
+    assert len(re.findall(r"\[[^]]*\]\([^)]*\)", (ROOT / "README.md").read_text())) > 8
+    assert re.findall(r"\]\((?!https://)[^)]*\)", description) == []
+
+
 def test_the_sdist_lets_a_packager_run_the_gate(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
 
     assert {"Makefile", "constraints.txt", "tests/conftest.py", "LICENSE"} <= names
+    assert {"docs/conf.py", "docs/pictures/overview.png", "CHANGELOG.md"} <= names
 
 
 def test_installed_alone_it_upgrades_a_database_and_records_a_run(
