@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 WORKERS ?= logical
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MATRIX_ARGS ?=
 
 # A checkout that was moved or copied, or whose interpreter is gone, gets a new .venv:
 # the installed scripts and the editable install hold absolute paths.
@@ -18,13 +19,14 @@ VENV_WORKS := $(shell test "$$(cat $(VENV)/.made 2>/dev/null)" = "$(CURDIR)" \
 ON_SERVER := $(filter command line,$(origin DATABASE_URL))
 IN_BROWSER := $(filter command line,$(origin WEB))
 
-.PHONY: help demo test bench screenshots docs docs-outputs lint types format constraints clean
+.PHONY: help demo test test-matrix bench screenshots docs docs-outputs lint types format constraints clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo         play the quick check on the embedded store (DATABASE_URL=… for a server,"
 	@echo "                  WEB=1 to see it in the browser at the end)"
 	@echo "make test         the whole gate: format, lint, types, documentation, tests"
+	@echo "make test-matrix  test store and run with the versions that this machine has (MATRIX_ARGS=--all)"
 	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
 	@echo "make docs         build the documentation; open build/docs/index.html"
 	@echo "make docs-outputs write into its blocks what their commands really print"
@@ -39,6 +41,9 @@ demo: $(VENV)/.demo
 
 test: lint types docs
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
+
+test-matrix: $(VENV)/.dev
+	@$(BIN)/python -m tests.project.matrix $(MATRIX_ARGS)
 
 # The peers are compared where they install; without them the rest is measured all the same.
 bench: $(VENV)/.dev
