@@ -1,4 +1,4 @@
-"""Runs the migrations on what `runguard._storage.migrations` hands over in `config.attributes`.
+"""Runs the migrations on what `runguard._store.migrate` hands over in `config.attributes`.
 
 Nothing of the host is touched: no alembic.ini is read and no logging is configured.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from runguard._storage.tables import VERSION_TABLE
+from runguard._store.schema.tables import VERSION_TABLE
 
 _GIVEN = context.config.attributes
 

@@ -5,7 +5,6 @@
 ... def enrolment_sync() -> None: ...
 """
 
-from ._decorator import tracked_run
 from ._errors import (
     ConfigurationError,
     JobLockActive,
@@ -14,9 +13,10 @@ from ._errors import (
     StoreUnavailable,
 )
 from ._models import ErrorGroup, Failure, Rule, RunStatus, Severity, TriggerType
-from ._run import Run, current_run
-from ._runtime import classify, configure
-from ._scope import RunScope, run_scope
+from ._run.decorator import tracked_run
+from ._run.handle import Run, current_run
+from ._run.runtime import classify, configure
+from ._run.scope import RunScope, run_scope
 
 __all__ = [
     "ConfigurationError",

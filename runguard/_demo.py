@@ -23,10 +23,8 @@ from . import JobLockActive, current_run, run_scope, tracked_run
 from ._cli.output import plain_table, stdout_console, write_listing, write_table
 from ._cli.stores import quiet_log
 from ._cli.tables import alerts_listing, groups_listing, joined_listing, runs_listing
-from ._ports import OperatorViews
-from ._records import (
-    RunWithAlert,
-)
+from ._monitor.records import RunWithAlert
+from ._store.operator import OperatorStore
 
 COOLDOWN: Final = timedelta(minutes=30)
 SYNC: Final = "demo.enrolment_sync"
@@ -86,7 +84,7 @@ def acts(upstream: str) -> Sequence[Act]:
     )
 
 
-def play(store: OperatorViews, *, where: str, option: str, program: str = "runguard") -> None:
+def play(store: OperatorStore, *, where: str, option: str, program: str = "runguard") -> None:
     """Play the quick check on a store, and tell what happened.
 
     `where` names the store; `option` is what makes other commands look at it; `program` is how
@@ -110,14 +108,14 @@ def play(store: OperatorViews, *, where: str, option: str, program: str = "rungu
     _tell_what_next(program, option)
 
 
-def _fail(store: OperatorViews, act: Act) -> RunWithAlert:
+def _fail(store: OperatorStore, act: Act) -> RunWithAlert:
     with suppress(Exception):  # a job's exception always goes on: here is its end
         act.do()
     [failed] = store.failed_runs_with_alerts(limit=1, job_name=act.job_name)
     return failed
 
 
-def _tell_good_run(store: OperatorViews) -> None:
+def _tell_good_run(store: OperatorStore) -> None:
     [run] = store.recent_runs(limit=1, job_name=SYNC)
     _print(
         f"{run.job_name} read {run.total_records} enrolments and changed {run.changed_records}:"
@@ -165,7 +163,7 @@ def _until(failed: Sequence[RunWithAlert]) -> str:
     return f", until {max(ends).astimezone():%H:%M}" if ends else ""
 
 
-def _show_views(store: OperatorViews, program: str, option: str) -> None:
+def _show_views(store: OperatorStore, program: str, option: str) -> None:
     _title("4. What an operator sees in the morning")
     _print("Recent failed runs", "bold", f"{program} runs --status failed {option}")
     write_listing(runs_listing(store.recent_runs(limit=ROWS_SHOWN, status="FAILED")))

@@ -11,9 +11,9 @@ import logging
 import sys
 from typing import Any, Final
 
-from ._exceptions import printable, text_of
+from ._failure.introspection import printable, text_of
+from ._failure.redaction import Redactor
 from ._models import AlertOutcome, AlertVerdict
-from ._redaction import Redactor
 
 RUN_STARTED: Final = "runguard.run_started"
 RUN_FINISHED: Final = "runguard.run_finished"

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ._storage.indexes import metadata
-from ._storage.tables import VERSION_TABLE
+from ._store.schema.indexes import metadata
+from ._store.schema.tables import VERSION_TABLE
 
 IncludeObject = Callable[[Any, "str | None", str, bool, Any], bool]
 

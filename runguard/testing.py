@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._runtime import runtime
+from ._run.runtime import runtime
 
 
 def reset() -> None:

@@ -13,9 +13,9 @@ import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _config
+from . import _settings
 from ._errors import ConfigurationError
-from ._runtime import Runtime, runtime
+from ._run.runtime import Runtime, runtime
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -112,7 +112,7 @@ def credentials(
     """
     given = {"token": token, "user": user, "password": password}
     if all(value is None for value in given.values()):
-        given = _config.web_credentials(os.environ)
+        given = _settings.web_credentials(os.environ)
     if all(value is None for value in given.values()):
         raise ConfigurationError(
             "expected to be told who may come in, found nothing: set RUNGUARD_WEB_TOKEN, or"

@@ -66,7 +66,7 @@ def pg_url(postgres: PostgresAddress) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _migrated_template(postgres: PostgresAddress) -> Iterator[str]:
-    from runguard._storage.migrations import upgrade
+    from runguard._store.migrate import upgrade
 
     with postgres.database() as name:
         upgrade(postgres.url(name))

@@ -2,7 +2,7 @@
 
 On PostgreSQL a table of one of these names may be an installation's own, full of rows, with other
 programs writing into it. It is adopted: columns and indexes are added, nothing is taken away (see
-`runguard._storage.adoption`). An embedded SQLite file is runguard's own, so nothing is there.
+`runguard._store.schema.adoption`). An embedded SQLite file is runguard's own, so nothing is there.
 
 Never edited once released: the tables are spelled out here and not imported.
 """
@@ -18,8 +18,8 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, SetTableComment
 
 from runguard._errors import SchemaConflict
-from runguard._storage import adoption
-from runguard._storage.catalog import FoundTable, find_tables
+from runguard._store.schema import adoption
+from runguard._store.schema.catalog import FoundTable, find_tables
 
 revision = "0001"
 down_revision = None

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from alembic import context, op
 from sqlalchemy.schema import CreateIndex
 
-from runguard._storage import adoption
-from runguard._storage.catalog import FoundTable, find_tables
+from runguard._store.schema import adoption
+from runguard._store.schema.catalog import FoundTable, find_tables
 
 revision = "0002"
 down_revision = "0001"

@@ -12,15 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from .. import _config
-from .._config import Settings
+from .. import _settings
 from .._errors import ConfigurationError, RunguardError
-from .._records import (
-    OpenRuns,
-    StoreDiagnosis,
-    StoreReport,
-)
-from .._runtime import embedded_file, runtime
+from .._monitor.records import OpenRuns, StoreDiagnosis, StoreReport
+from .._run.runtime import embedded_file, runtime
+from .._settings import Settings
 from .output import duration
 from .stores import found_spool, opened_store, quiet_log
 
@@ -30,14 +26,14 @@ UPGRADE: Final = "run `runguard db upgrade` (or `runguard db upgrade --sql` for 
 
 # Each setting, and the variable that sets it; the others are set by `configure` only.
 _SETTINGS: Final[Mapping[str, str | None]] = {
-    "cooldown": _config.COOLDOWN_MINUTES,
-    "lock_ttl": _config.LOCK_TTL_SECONDS,
-    "trigger_type": _config.TRIGGER_TYPE,
+    "cooldown": _settings.COOLDOWN_MINUTES,
+    "lock_ttl": _settings.LOCK_TTL_SECONDS,
+    "trigger_type": _settings.TRIGGER_TYPE,
     "outage_policy": None,
     "store_timeout": None,
     "max_connections": None,
-    "heartbeat_interval": _config.HEARTBEAT_SECONDS,
-    "lost_after": _config.LOST_AFTER_SECONDS,
+    "heartbeat_interval": _settings.HEARTBEAT_SECONDS,
+    "lost_after": _settings.LOST_AFTER_SECONDS,
 }
 # The limit is judged with the interval; the interval alone is right with a limit that is long.
 _LONG_LIMIT: Final = {"lost_after": timedelta(days=3650)}
@@ -80,10 +76,10 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell each setting's value and where it comes from."""
     for setting, variable in _SETTINGS.items():
         given = variable is not None and environ.get(variable, "").strip()
-        names = [variable] + [_config.HEARTBEAT_SECONDS] * (setting == "lost_after")
+        names = [variable] + [_settings.HEARTBEAT_SECONDS] * (setting == "lost_after")
         explicit = _LONG_LIMIT if setting == "heartbeat_interval" else {}
         try:
-            settings = _config.settings_from(
+            settings = _settings.settings_from(
                 explicit, {name: environ[name] for name in names if name and name in environ}
             )
         except ConfigurationError as error:
@@ -101,14 +97,14 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell the variables that look like ours and are none."""
-    for name, hint in _config.unknown_names(environ):
+    for name, hint in _settings.unknown_names(environ):
         yield Finding("environment", State.WARNING, f"{name} means nothing{hint}", "rename it")
 
 
 def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look for the store, reach it, and ask it what may stop a run."""
-    given = environ.get(_config.DATABASE_URL, "").strip()
-    source = _config.DATABASE_URL
+    given = environ.get(_settings.DATABASE_URL, "").strip()
+    source = _settings.DATABASE_URL
     if database_url is not None:
         given, source = database_url, "--database-url"
     try:
@@ -123,7 +119,7 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
             "store",
             State.WARNING,
             f"{where} (default: the embedded file)",
-            f"fine to try runguard; for a server set {_config.DATABASE_URL}",
+            f"fine to try runguard; for a server set {_settings.DATABASE_URL}",
         )
     if file is not None and not file.exists():
         yield _missing_file(file)
@@ -164,8 +160,8 @@ def _place_of(url: str, source: str) -> tuple[str, Path | None]:
     """Say where the store is; and its file, if it is one."""
     if not url:
         return f"sqlite {embedded_file()}", Path(embedded_file())
-    from .._storage.diagnosis import location_of
-    from .._storage.opening import parse_url
+    from .._store.schema.diagnosis import location_of
+    from .._store.url import parse_url
 
     parsed = parse_url(url, source=source)
     dialect = parsed.get_backend_name()
@@ -181,7 +177,7 @@ def _missing_file(file: Path) -> Finding:
         "reachable",
         State.PROBLEM,
         f"{file} cannot be made: no right to write in {folder}",
-        f"set {_config.DATABASE_URL} to a place that this user may write to",
+        f"set {_settings.DATABASE_URL} to a place that this user may write to",
     )
 
 
@@ -217,7 +213,7 @@ def _questioned(url: str) -> Iterator[Finding]:
 def _usable_settings() -> dict[str, Any]:
     """Nothing where the environment can be read; else the defaults, so that we can look at all."""
     try:
-        _config.settings_from({}, os.environ)
+        _settings.settings_from({}, os.environ)
     except ConfigurationError:  # told elsewhere
         return {name: getattr(Settings(), name) for name in _SETTINGS}
     return {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .._models import ErrorGroup, RunStatus, TriggerType
-from .._ports import Store
+from .._store.operator import OperatorStore
 
 MOST = 50
 Found = TypeVar("Found")
@@ -68,21 +68,21 @@ def _starting(beginning: str, known: Any) -> list[str]:
     return [str(word) for word in known if str(word).startswith(beginning)]
 
 
-def _jobs_of(store: Store) -> list[str]:
+def _jobs_of(store: OperatorStore) -> list[str]:
     return list(store.job_names())
 
 
-def _recent_runs(store: Store) -> list[tuple[str, str]]:
+def _recent_runs(store: OperatorStore) -> list[tuple[str, str]]:
     found = store.recent_runs(limit=MOST)
     return [(str(run.id), f"{run.job_name} {run.status}") for run in found]
 
 
-def _open_alerts(store: Store) -> list[tuple[str, str]]:
+def _open_alerts(store: OperatorStore) -> list[tuple[str, str]]:
     found = store.recent_alerts(limit=MOST, open_only=True)
     return [(str(alert.id), alert.source_id) for alert in found]
 
 
-def _asked(ctx: Any, question: Callable[[Store], list[Found]]) -> list[Found]:
+def _asked(ctx: Any, question: Callable[[OperatorStore], list[Found]]) -> list[Found]:
     """Ask the store that the line names so far; nothing where that fails."""
     from .stores import opened_store, quiet_log
 
@@ -100,8 +100,8 @@ def _asked(ctx: Any, question: Callable[[Store], list[Found]]) -> list[Found]:
 
 def _is_there(url: str | None) -> bool:
     """Whether a store can be asked without making its file."""
-    from .._config import DATABASE_URL
-    from .._runtime import embedded_file
+    from .._run.runtime import embedded_file
+    from .._settings import DATABASE_URL
 
     named = url or os.environ.get(DATABASE_URL)
     if not named:

@@ -37,7 +37,7 @@ def upgrade(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make the schema, or bring it up to date; tables that are there are adopted."""
-    from .._storage import migrations
+    from .._store import migrate as migrations
 
     if dialect is not None:
         if not as_sql or database_url is not None:
@@ -62,7 +62,7 @@ def downgrade(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Take the schema back. What runguard made goes, with the rows that are in it."""
-    from .._storage import migrations
+    from .._store import migrate as migrations
 
     with opened_database(database_url) as url:
         if as_sql:
@@ -76,7 +76,7 @@ def downgrade(
 
 def current(*, database_url: DatabaseUrl = None) -> None:
     """Print the version of the schema, or `none`."""
-    from .._storage import migrations
+    from .._store import migrate as migrations
 
     with opened_database(database_url) as url:
         sys.stdout.write(f"{migrations.current(url) or 'none'}\n")
@@ -87,7 +87,7 @@ def check(*, database_url: DatabaseUrl = None) -> None:
 
     Prints what is wrong, and exits with 1; a schema that is missing or of another version is 4.
     """
-    from .._storage import migrations
+    from .._store import migrate as migrations
 
     with opened_database(database_url) as url:
         wrong = migrations.check(url)

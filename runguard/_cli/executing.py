@@ -12,11 +12,11 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from .._config import trigger_type_of
 from .._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
 from .._models import TriggerType
-from .._runtime import runtime
-from .._scope import run_scope
+from .._run.runtime import runtime
+from .._run.scope import run_scope
+from .._settings import trigger_type_of
 from .options import DatabaseUrl, read_duration
 from .output import say
 from .stores import check_url
@@ -131,7 +131,7 @@ def execute(
             f"runguard exec: expected a POSIX system (fork, process groups), found {sys.platform}:"
             " wrap the job with run_scope in Python there"
         )
-    from .. import _exec
+    from .._exec import command as _exec
 
     _exec.open_standard_streams()
     check_url(database_url)

@@ -12,9 +12,9 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from .._overview import JobState, state_of, worst_first
-from .._ports import OperatorViews
-from .._records import JobOverview
+from .._monitor.health import JobState, state_of, worst_first
+from .._monitor.records import JobOverview
+from .._store.operator import OperatorStore
 from . import strips
 from .options import AsCsv, AsJson, DatabaseUrl, Job, Watch, form_of, refuse_together
 from .output import Form, Listing, say, shown_on, stdout_console, write_records
@@ -95,7 +95,7 @@ def jobs(
             say(_summary(found, now))
 
 
-def _explain_no_jobs(store: OperatorViews, job: str | None, *, failing: bool) -> None:
+def _explain_no_jobs(store: OperatorStore, job: str | None, *, failing: bool) -> None:
     known = store.job_names()
     if failing and known and (job is None or job in known):
         say("No job fails, hangs or flaps." if job is None else f"{job} is well.")

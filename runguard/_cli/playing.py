@@ -11,11 +11,11 @@ from typing import Annotated
 
 import typer
 
-from .. import _config
+from .. import _settings
 from .._errors import SchemaOutOfDate, StoreUnavailable
 from .._models import TriggerType
-from .._ports import OperatorViews
-from .._runtime import embedded_file
+from .._run.runtime import embedded_file
+from .._store.operator import OperatorStore
 from .options import DatabaseUrl
 from .output import say
 from .stores import opened_store
@@ -40,13 +40,13 @@ def demo(
     are named demo.…; an empty database gets runguard's schema first.
     """
     url = _fresh_file() if database_url is None else database_url
-    if database_url is None and os.environ.get(_config.DATABASE_URL):
-        say(f"{_config.DATABASE_URL} is left alone; --database-url plays on a server.")
+    if database_url is None and os.environ.get(_settings.DATABASE_URL):
+        say(f"{_settings.DATABASE_URL} is left alone; --database-url plays on a server.")
     from .. import _demo
 
     settings = {
         "cooldown": _demo.COOLDOWN,
-        "lock_ttl": _config.Settings().lock_ttl,
+        "lock_ttl": _settings.Settings().lock_ttl,
         "trigger_type": TriggerType.MANUAL,
     }
     with opened_store(url, **settings) as store:
@@ -88,7 +88,7 @@ def _fresh_file() -> str:
     return f"sqlite:///{file}"
 
 
-def _make_ready(store: OperatorViews, url: str, *, upgrade: bool) -> None:
+def _make_ready(store: OperatorStore, url: str, *, upgrade: bool) -> None:
     """See that a server has the schema. Tables that were there before are asked about first."""
     report = store.inspect()
     if report.is_current or report.dialect == "sqlite":
@@ -96,7 +96,7 @@ def _make_ready(store: OperatorViews, url: str, *, upgrade: bool) -> None:
     is_empty = report.found is None and not store.diagnose().tables
     if not (is_empty or upgrade):
         raise SchemaOutOfDate(found=report.found, needed=report.needed)
-    from .._storage import migrations
+    from .._store import migrate as migrations
 
     say(f"Making runguard's schema ({report.needed}) on {report.location} …")
     migrations.upgrade(url)

@@ -10,13 +10,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .._ports import Store
-from .._pruning import PrunePlan, count_prunable, plan_pruning
-from .._pruning import prune as prune_old_rows
-from .._records import (
-    Prunable,
-)
-from .._runtime import runtime
+from .._monitor.records import Prunable
+from .._run.runtime import runtime
+from .._store.operator import OperatorStore
+from .._store.retention import PrunePlan, count_prunable, plan_pruning
+from .._store.retention import prune as prune_old_rows
 from .options import AsJson, DatabaseUrl, read_duration
 from .output import duration, plain_table, say, write_json, write_table
 from .stores import opened_store
@@ -58,7 +56,10 @@ def prune(
     """
     with opened_store(database_url) as store:
         plan = plan_pruning(
-            store, runtime.settings(), older_than=older_than, include_foreign=include_foreign
+            store,
+            older_than=older_than,
+            cooldown=runtime.settings().cooldown,
+            include_foreign=include_foreign,
         )
         if plan.alerts_older_than > older_than:
             say(
@@ -82,7 +83,9 @@ def prune(
     write_table(table)
 
 
-def _delete(store: Store, plan: PrunePlan, counts: dict[Prunable, int]) -> dict[Prunable, int]:
+def _delete(
+    store: OperatorStore, plan: PrunePlan, counts: dict[Prunable, int]
+) -> dict[Prunable, int]:
     deleted = dict.fromkeys(counts, 0)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for what, total in counts.items():

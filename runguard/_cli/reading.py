@@ -9,8 +9,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from .._errors import did_you_mean
-from .._ports import OperatorViews, Store
-from .._records import AlertFilter, AlertRecord, RunFilter, RunRecord
+from .._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
+from .._store.operator import OperatorStore
 from .options import (
     AsCsv,
     AsJson,
@@ -122,7 +122,7 @@ def alerts(
             explain_nothing("alerts", store, job, filtered=filtered)
 
 
-def bounded(wanted: Filter, store: Store, since: When | None, until: When | None) -> Filter:
+def bounded(wanted: Filter, store: OperatorStore, since: When | None, until: When | None) -> Filter:
     """Return a filter with its bounds; the database's clock is asked only where it matters."""
     if since is None and until is None:
         return wanted
@@ -130,7 +130,7 @@ def bounded(wanted: Filter, store: Store, since: When | None, until: When | None
     return replace(wanted, since=instant_of(since, now=now), until=instant_of(until, now=now))
 
 
-def explain_nothing(what: str, store: OperatorViews, job: str | None, *, filtered: bool) -> None:
+def explain_nothing(what: str, store: OperatorStore, job: str | None, *, filtered: bool) -> None:
     """Say why there may be nothing, and what to do next.
 
     Raises:

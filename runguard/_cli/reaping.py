@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._reaping import reap as reap_lost_runs
-from .._runtime import runtime
+from .._run.reaper import reap as reap_lost_runs
+from .._run.runtime import runtime
 from .options import AsJson, DatabaseUrl, Job
 from .output import say, write_json, write_listing
 from .stores import opened_store

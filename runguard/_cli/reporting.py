@@ -14,8 +14,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from .._errors import ConfigurationError
-from .._ports import Store
-from .._records import GroupCount
+from .._monitor.records import GroupCount
+from .._store.operator import OperatorStore
 from ..web import NEEDED
 from .options import (
     AsCsv,
@@ -110,14 +110,14 @@ def report(
             explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
 
 
-def _length(back: When, store: Store) -> timedelta:
+def _length(back: When, store: OperatorStore) -> timedelta:
     if isinstance(back, timedelta):
         return back
     return max(timedelta(0), store.now() - back)
 
 
 def _page(
-    store: Store, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
 ) -> str:
     try:
         from .._web.report import report_page

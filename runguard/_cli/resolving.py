@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .._records import AlertRecord
+from .._monitor.records import AlertRecord
 from .options import AlertIds, AsCsv, AsJson, DatabaseUrl, form_of
 from .output import columns_of, say, write_records
 from .stores import opened_store

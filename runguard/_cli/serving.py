@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from .. import _config
+from .. import _settings
 from .._errors import ConfigurationError, SchemaOutOfDate
-from .._ports import Store
+from .._store.operator import OperatorStore
 from ..web import MISSING_EXTRA, NEEDED
 from .options import DatabaseUrl
 from .output import say
@@ -72,7 +72,7 @@ def web(
             raise
         say(f"runguard: {MISSING_EXTRA}")
         raise typer.Exit(2) from missing
-    credentials = _config.web_credentials(os.environ)
+    credentials = _settings.web_credentials(os.environ)
     if token_file is not None:
         credentials["token"] = _read_token(token_file)
     if root_path and not root_path.startswith("/"):
@@ -95,7 +95,7 @@ def web(
         )
 
 
-def _prove_usable(store: Store) -> bool:
+def _prove_usable(store: OperatorStore) -> bool:
     """Return whether the store takes no writes.
 
     Raises:

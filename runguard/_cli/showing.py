@@ -9,11 +9,11 @@ from uuid import UUID
 
 import typer
 
-from .._explaining import explain as explained
-from .._explaining import plain
 from .._models import RunStatus
-from .._ports import Store
-from .._records import RunDetails, RunFilter
+from .._monitor.explanation import explain as explained
+from .._monitor.explanation import plain
+from .._monitor.records import RunDetails, RunFilter
+from .._store.operator import OperatorStore
 from .options import AsJson, DatabaseUrl, RunName
 from .output import exact_moment, say, write_json, write_table
 from .reading import tell_unknown_job
@@ -50,7 +50,7 @@ def explain(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl 
             write_table(explanation_sheet(told, now=now))
 
 
-def _found(store: Store, name: str) -> RunDetails:
+def _found(store: OperatorStore, name: str) -> RunDetails:
     """Return the run that was meant.
 
     Raises:
@@ -65,7 +65,7 @@ def _found(store: Store, name: str) -> RunDetails:
     return details
 
 
-def _id_of(store: Store, name: str) -> int | None:
+def _id_of(store: OperatorStore, name: str) -> int | None:
     if _ID.fullmatch(name):
         return int(name)
     word, colon, job = name.partition(":")

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .._runtime import runtime
+from .._run.runtime import runtime
 from .options import AsJson, DatabaseUrl
 from .output import say
 from .stores import opened_store, quiet_log

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from .._errors import ConfigurationError
-from .._ports import Store
-from .._runtime import embedded_file, runtime
-from .._spool import Spool
+from .._run.runtime import embedded_file, runtime
+from .._run.spool import Spool
+from .._store.operator import OperatorStore
 
 
 @contextmanager
-def opened_store(database_url: str | None, **settings: Any) -> Iterator[Store]:
+def opened_store(database_url: str | None, **settings: Any) -> Iterator[OperatorStore]:
     """Give the store for one command, set up as a run would set it up.
 
     Raises:
@@ -52,7 +52,7 @@ def check_url(database_url: str | None) -> None:
         return
     if not database_url.strip():
         raise ConfigurationError("--database-url: expected a URL, found an empty text")
-    from .._storage.opening import parse_url
+    from .._store.url import parse_url
 
     parse_url(database_url, source="--database-url")
 

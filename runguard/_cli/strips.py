@@ -12,7 +12,7 @@ from typing import Final
 from rich.text import Text
 
 from .._models import RunStatus
-from .._records import RunCell
+from .._monitor.records import RunCell
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 LEGEND: Final = (

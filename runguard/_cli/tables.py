@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .._explaining import Explanation, Standing, Topic
 from .._models import LostRun, RunStatus
-from .._overview import JobState, state_of
-from .._records import (
+from .._monitor.explanation import Explanation, Standing, Topic
+from .._monitor.health import JobState, state_of
+from .._monitor.records import (
     AlertRecord,
     GroupCount,
     JobOverview,

@@ -20,11 +20,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from .._errors import did_you_mean, nearest
-from .._explaining import Standing, Topic, explain
 from .._models import ErrorGroup, RunStatus, Severity, TriggerType
-from .._overview import JobState, state_of, worst_first
-from .._ports import Store
-from .._records import (
+from .._monitor.explanation import Standing, Topic, explain
+from .._monitor.health import JobState, state_of, worst_first
+from .._monitor.records import (
     AlertDetails,
     AlertFilter,
     AlertOrder,
@@ -38,6 +37,7 @@ from .._records import (
     RunFilter,
     RunRecord,
 )
+from .._store.operator import OperatorStore
 from .openapi import document
 from .problems import Problem
 from .site import site_of, visitor_of
@@ -369,7 +369,7 @@ def _moments(asked: dict[str, Any], now: Callable[[], datetime]) -> dict[str, An
     return asked
 
 
-def _store_of(request: Request) -> Store:
+def _store_of(request: Request) -> OperatorStore:
     return site_of(request).store_of()
 
 
@@ -396,7 +396,7 @@ def _job(request: Request, asked: dict[str, Any]) -> JobAnswer:
     )
 
 
-def no_such_job(store: Store, name: str) -> Problem:
+def no_such_job(store: OperatorStore, name: str) -> Problem:
     """Say that a job never ran, and which one may have been meant."""
     near = nearest(name, store.job_names())
     return Problem(

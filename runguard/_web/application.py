@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from .. import _events
 from .._errors import ConfigurationError
-from .._ports import Store
+from .._store.operator import OperatorStore
 from . import api, pages
 from .gate import HEALTH, LOGIN, LOGOUT, Doors, Gate
 from .problems import Problem
@@ -34,7 +34,7 @@ ActorOf = Callable[[Request], str | None]
 
 
 def build_application(
-    store_of: Callable[[], Store],
+    store_of: Callable[[], OperatorStore],
     *,
     read_only: bool,
     access: Access,
@@ -81,8 +81,8 @@ def build_application(
     return application
 
 
-def _telling_what_is_not_set(store_of: Callable[[], Store]) -> Callable[[], Store]:
-    def opened() -> Store:
+def _telling_what_is_not_set(store_of: Callable[[], OperatorStore]) -> Callable[[], OperatorStore]:
+    def opened() -> OperatorStore:
         try:
             return store_of()
         except ConfigurationError as error:  # of our own settings, not of what was asked

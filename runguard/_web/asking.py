@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from .._records import AlertFilter, Cursor, RunFilter
+from .._monitor.records import AlertFilter, Cursor, RunFilter
 from .api import ENDPOINTS, Parameter
 from .problems import Problem
 

@@ -15,7 +15,7 @@ from math import sqrt
 from typing import Final
 
 from .._models import ErrorGroup, RunStatus
-from .._records import FailureBucket, RunCell
+from .._monitor.records import FailureBucket, RunCell
 from .presenting import cell_class, counted, group_class, length, utc, utc_exactly
 
 STRIP_CELLS: Final = 30

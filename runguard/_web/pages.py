@@ -14,18 +14,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from .._errors import did_you_mean
-from .._explaining import Sentence, Topic, explain
 from .._models import RunStatus, Severity, TriggerType
-from .._overview import JobState, is_failing, state_of, worst_first
-from .._ports import Store
-from .._records import (
-    AlertFilter,
-    AlertOrder,
-    AlertRecord,
-    JobOverview,
-    RunCell,
-    RunFilter,
-)
+from .._monitor.explanation import Sentence, Topic, explain
+from .._monitor.health import JobState, is_failing, state_of, worst_first
+from .._monitor.records import AlertFilter, AlertOrder, AlertRecord, JobOverview, RunCell, RunFilter
+from .._store.operator import OperatorStore
 from . import charts
 from .api import LARGEST_ID, no_such_job, place_text
 from .asking import Asked, alert_filter, asked_of, run_filter
@@ -268,7 +261,7 @@ def review_alerts(request: Request) -> Response:
     return _back(request, "reviewed", len(changed))
 
 
-def _store_of(request: Request) -> Store:
+def _store_of(request: Request) -> OperatorStore:
     return site_of(request).store_of()
 
 
@@ -297,7 +290,7 @@ def _row_of(
     )
 
 
-def _open_alerts(store: Store) -> dict[str, list[AlertRecord]]:
+def _open_alerts(store: OperatorStore) -> dict[str, list[AlertRecord]]:
     """Return the newest open failure alerts by job."""
     page = store.alert_page(AlertFilter(alert_type="FAILED", resolved=False), limit=OPEN_ALERTS)
     found: dict[str, list[AlertRecord]] = {}
@@ -313,7 +306,12 @@ def _run_links(request: Request) -> Any:
 
 
 def _failures(
-    request: Request, store: Store, span: Span, now: datetime, *, job_name: str | None = None
+    request: Request,
+    store: OperatorStore,
+    span: Span,
+    now: datetime,
+    *,
+    job_name: str | None = None,
 ) -> dict[str, Any]:
     """Return the chart of failures by group, with its links."""
     since = now - span.length
@@ -341,7 +339,7 @@ def _failures(
 
 
 def _run_list(
-    store: Store, asked: Asked, now: datetime, *, limit: int, job_name: str | None = None
+    store: OperatorStore, asked: Asked, now: datetime, *, limit: int, job_name: str | None = None
 ) -> dict[str, Any]:
     wanted = run_filter(asked, now, job_name=job_name)
     page = store.run_page(

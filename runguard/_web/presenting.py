@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from .._models import ErrorGroup, RunStatus, Severity
-from .._overview import JobState
+from .._monitor.health import JobState
 
 NOTHING: Final = "–"
 _STATUS: Final = {

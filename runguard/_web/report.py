@@ -15,9 +15,9 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from .._overview import JobState, state_of, worst_first
-from .._ports import Store
-from .._records import AlertFilter, GroupCount, JobOverview, RunFilter
+from .._monitor.health import JobState, state_of, worst_first
+from .._monitor.records import AlertFilter, GroupCount, JobOverview, RunFilter
+from .._store.operator import OperatorStore
 from . import charts, presenting
 
 HERE: Final = Path(__file__).parent
@@ -32,7 +32,7 @@ _BUCKETS: Final = (
 
 
 def report_page(
-    store: Store, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
 ) -> str:
     """Return the report of the last `since` as one HTML page."""
     now = store.now()

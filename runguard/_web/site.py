@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from .._ports import Store
+from .._store.operator import OperatorStore
 
 FIELD_OF_CSRF: Final = "csrf_token"
 HEADER_OF_CSRF: Final = "X-CSRF-Token"
@@ -22,7 +22,7 @@ class Site:
     `actor_of` names who sent a request, for what is kept beside an alert.
     """
 
-    store_of: Callable[[], Store]
+    store_of: Callable[[], OperatorStore]
     read_only: bool
     actor_of: Callable[[Request], str]
     title: str

@@ -74,17 +74,17 @@ async def test_50_overlapping_tasks_are_50_runs(url: str, sql: Sql) -> None:
 async def test_the_database_work_leaves_the_event_loop_alone(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     threads = []
     for name in ("start_run", "finish_run", "raise_alert"):
-        original = getattr(SqliteStore, name)
+        original = getattr(SqliteRecorder, name)
 
         def noting(*args: Any, original: Any = original, **kwargs: Any) -> Any:
             threads.append(threading.current_thread())
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(SqliteStore, name, noting)
+        monkeypatch.setattr(SqliteRecorder, name, noting)
 
     async with run_scope("enrolment_sync") as run:
         await run.aemit_alert(
@@ -121,17 +121,17 @@ async def test_a_cancelled_task_is_a_failed_run_with_an_alert(url: str, sql: Sql
 async def test_the_final_write_survives_a_second_cancellation(
     sqlite_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     writing, go_on = threading.Event(), threading.Event()
-    original = SqliteStore.finish_run
+    original = SqliteRecorder.finish_run
 
     def slowly(*args: Any, **kwargs: Any) -> Any:
         writing.set()
         assert go_on.wait(30)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(SqliteStore, "finish_run", slowly)
+    monkeypatch.setattr(SqliteRecorder, "finish_run", slowly)
 
     @tracked_run("enrolment_sync")
     async def job() -> str:
@@ -153,17 +153,17 @@ async def test_the_final_write_survives_a_second_cancellation(
 async def test_a_cancellation_during_the_first_write_ends_the_run(
     sqlite_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     writing, go_on = threading.Event(), threading.Event()
-    original = SqliteStore.start_run
+    original = SqliteRecorder.start_run
 
     def slowly(*args: Any, **kwargs: Any) -> Any:
         writing.set()
         assert go_on.wait(30)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(SqliteStore, "start_run", slowly)
+    monkeypatch.setattr(SqliteRecorder, "start_run", slowly)
     body_ran = []
 
     @tracked_run("enrolment_sync")

@@ -16,8 +16,8 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import run_scope
-from runguard._reaping import reap
-from runguard._runtime import runtime
+from runguard._run.reaper import reap
+from runguard._run.runtime import runtime
 from tests.support.processes import race
 
 if TYPE_CHECKING:
@@ -109,16 +109,16 @@ def test_another_job_does_not_look(url: str, sql: Sql) -> None:
 def test_a_process_looks_once_within_the_limit(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     looks = []
-    original = SqliteStore.find_lost_runs
+    original = SqliteRecorder.find_lost_runs
 
     def noting(*args: Any, **kwargs: Any) -> Any:
         looks.append(kwargs["job_name"])
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(SqliteStore, "find_lost_runs", noting)
+    monkeypatch.setattr(SqliteRecorder, "find_lost_runs", noting)
     for job in ("one", "one", "two", "one"):
         with run_scope(job):
             pass
@@ -142,7 +142,7 @@ def test_16_reapers_at_once_close_each_run_once_and_raise_one_alert(
     migrated_pg_url: str,
 ) -> None:
     runguard.configure(database_url=migrated_pg_url)
-    engine = runguard._runtime.runtime.store().engine  # type: ignore[attr-defined]
+    engine = runguard._run.runtime.runtime.store().engine  # type: ignore[attr-defined]
     with engine.connect() as connection:
         connection.exec_driver_sql(
             "insert into run_log (run_key, job_name, host, pid, started_at)"
@@ -152,8 +152,8 @@ def test_16_reapers_at_once_close_each_run_once_and_raise_one_alert(
     code = f"""
 from datetime import timedelta
 from runguard import configure
-from runguard._reaping import reap
-from runguard._runtime import runtime
+from runguard._run.reaper import reap
+from runguard._run.runtime import runtime
 configure(database_url={migrated_pg_url!r})
 store, settings = runtime.whole_store(), runtime.settings()
 store.recent_runs(limit=1)
@@ -200,7 +200,7 @@ def test_a_heartbeat_that_fails_is_told_once_and_hurts_nobody(
     monkeypatch: pytest.MonkeyPatch,
     events: Callable[[], list[tuple[str, dict[str, Any]]]],
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     beats = threading.Semaphore(0)
 
@@ -208,7 +208,7 @@ def test_a_heartbeat_that_fails_is_told_once_and_hurts_nobody(
         beats.release()
         raise OSError("no such disk")
 
-    monkeypatch.setattr(SqliteStore, "beat", failing)
+    monkeypatch.setattr(SqliteRecorder, "beat", failing)
     runguard.testing.reset()
     runguard.configure(database_url=sqlite_url, heartbeat_interval=timedelta(seconds=0.02))
     with run_scope("enrolment_sync") as run:

@@ -15,13 +15,7 @@ from sqlalchemy import make_url
 
 import runguard
 import runguard.testing
-from runguard import (
-    SchemaOutOfDate,
-    StoreUnavailable,
-    current_run,
-    run_scope,
-    tracked_run,
-)
+from runguard import SchemaOutOfDate, StoreUnavailable, current_run, run_scope, tracked_run
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -177,7 +171,7 @@ def test_a_jobs_own_alert_whose_answer_was_lost_is_one_alert_and_raised(
 def test_a_server_that_restarts_in_mid_run_gets_the_ending(
     private_postgres: Callable[..., PostgresServer], events: Events
 ) -> None:
-    from runguard._storage.migrations import upgrade
+    from runguard._store.migrate import upgrade
 
     server = private_postgres()
     url = server.url("postgres")
@@ -217,12 +211,12 @@ def test_an_outdated_schema_is_told_with_both_versions(
 def test_a_bug_of_our_own_is_one_event(
     sqlite_url: str, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.sqlite import SqliteStore
+    from runguard._store.sqlite.recorder import SqliteRecorder
 
     def bug(*_args: object, **_kwargs: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(SqliteStore, "finish_run", bug)
+    monkeypatch.setattr(SqliteRecorder, "finish_run", bug)
 
     assert job() == "result"
     assert internal_errors(events) == ["finish"]
@@ -231,7 +225,7 @@ def test_a_bug_of_our_own_is_one_event(
 def test_a_bug_in_the_classification_still_ends_the_run(
     sqlite_url: str, sql: Any, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard import _life
+    from runguard._run import lifecycle as _life
 
     def bug(*_args: object, **_kwargs: object) -> None:
         raise ZeroDivisionError("a bug")

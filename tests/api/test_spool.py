@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
-from runguard._runtime import runtime
+from runguard._run.runtime import runtime
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def test_the_folder_holds_no_password(proxy: ProtocolProxy) -> None:
 def test_the_commands_show_and_flush(
     private_postgres: Callable[..., PostgresServer],
 ) -> None:
-    from runguard._storage.migrations import upgrade
+    from runguard._store.migrate import upgrade
 
     server = private_postgres()
     url = server.url("postgres")

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runguard._config import COOLDOWN_MINUTES, LOCK_TTL_SECONDS
+from runguard._settings import COOLDOWN_MINUTES, LOCK_TTL_SECONDS
 
 from . import machine, reporting
 from .effort import FULL, QUICK

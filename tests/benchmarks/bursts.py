@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
-from runguard._storage import postgresql_statements as statements
+from runguard._store.postgresql import statements
 from tests.support.postgres import INSTALLS
 
 from .servers import libpq

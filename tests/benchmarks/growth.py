@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from runguard._models import ErrorGroup
-from runguard._storage.migrations import upgrade
-from runguard._storage.opening import open_whole_store
+from runguard._store.migrate import upgrade
 from tests.benchmarks.dataset import fill
 from tests.storage.drafts import failure, new_run, success
 from tests.support.postgres import PostgresAddress
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from runguard._models import RunEnding
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
 
 TYPED: Final = (
     "typed: recent failures",
@@ -52,7 +52,7 @@ SETTINGS: Final = {"shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum
 class Site(NamedTuple):
     """A database to measure on: through the store, and as an operator with psql."""
 
-    store: Store
+    store: OperatorStore
     connection: psycopg.Connection
 
 
@@ -83,7 +83,7 @@ def _site(server: PostgresAddress, *, runs: int, alerts: int) -> Iterator[Site]:
             if runs:
                 say(f"filling {runs:,} runs and {alerts:,} alerts")
                 fill(connection, runs=runs, alerts=alerts)
-            store = open_whole_store(url=server.url(name), engine=None)
+            store = open_store(server.url(name))
             try:
                 yield Site(store, connection)
             finally:
@@ -158,7 +158,7 @@ def _typed(operation: str, statement: str) -> Callable[[Site], Times]:
     return ask
 
 
-VIEWS: Final[dict[str, Callable[[Store], object]]] = {
+VIEWS: Final[dict[str, Callable[[OperatorStore], object]]] = {
     "view: recent failures": lambda store: store.recent_runs(limit=20, status="FAILED"),
     "view: runs of a job": lambda store: store.recent_runs(limit=20, job_name="job_7"),
     "view: failure alerts": lambda store: store.recent_alerts(limit=20, alert_type="FAILED"),

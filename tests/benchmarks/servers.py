@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import make_url
 
 import runguard
-from runguard._storage.migrations import upgrade
+from runguard._store.migrate import upgrade
 from runguard.testing import reset
 from tests.support.postgres import PostgresServer
 
@@ -55,7 +55,7 @@ def libpq(url: str) -> str:
 @contextlib.contextmanager
 def runguard_on(url: str, *, prepares: bool = True) -> Iterator[None]:
     """Let runguard write there while the block lasts, in its default configuration."""
-    from runguard._storage.bounded_connection import BoundedConnection
+    from runguard._store.postgresql.connection import BoundedConnection
 
     reset()
     runguard.configure(database_url=url)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 
 from runguard import run_scope
-from runguard._config import Settings
+from runguard._settings import Settings
 from tests.support.processes import race
 
 from .bursts import PROCESS, WARM_UP_RUNS, pgbench

@@ -190,8 +190,8 @@ def tell(url: str, story: str) -> None:
 def play(url: str, story: str) -> None:
     """Let the jobs of a story run on a store, the oldest first."""
     import runguard
-    from runguard._storage.migrations import upgrade
-    from runguard._storage.opening import open_whole_store
+    from runguard._store.migrate import upgrade
+    from tests.support.stores import open_store
 
     runguard.configure(database_url=url, cooldown=COOLDOWN, check=True)
     logging.getLogger("runguard").setLevel(logging.CRITICAL)  # its failures are meant
@@ -207,7 +207,7 @@ def play(url: str, story: str) -> None:
     if story == "nightly":
         places.append((now - timedelta(minutes=12), None))
         runguard.run_scope("search_index", trigger_type="SCHEDULER").__enter__()
-        store = open_whole_store(url=url, engine=None)
+        store = open_store(url)
         store.resolve_alerts(RESOLVED, by="oncall")
         store.review_alerts(RESOLVED[:3], by="oncall", review_status="KNOWN")
         store.close()
@@ -249,7 +249,7 @@ def _move(url: str, places: Sequence[tuple[datetime, datetime | None]]) -> None:
     """Move each run, its alert, and the guard of the cooldown to their places in time."""
     from sqlalchemy import create_engine, func, select, update
 
-    from runguard._storage.tables import alert, alert_cooldown, run_log
+    from runguard._store.schema.tables import alert, alert_cooldown, run_log
 
     engine = create_engine(url)
     with engine.begin() as connection:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runguard._cli.output import columns_of, csv_text
-from runguard._records import AlertRecord, GroupCount, RunRecord
+from runguard._monitor.records import AlertRecord, GroupCount, RunRecord
 from tests.cli.conftest import HOSTILE
 
 if TYPE_CHECKING:

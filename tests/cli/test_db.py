@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from runguard._storage.tables import SCHEMA_VERSION
+from runguard._store.schema.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

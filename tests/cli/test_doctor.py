@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from runguard._cli.checks import State, check_clock
-from runguard._storage.tables import SCHEMA_VERSION
+from runguard._store.schema.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -259,7 +259,7 @@ def test_clocks_that_differ_by_more_than_5_seconds_are_a_warning(
 def test_a_pooler_in_between_is_told(
     cli: Cli, migrated_pg_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.bounded_connection import BoundedConnection
+    from runguard._store.postgresql.connection import BoundedConnection
 
     # A pooler answers with the process id of another session than the one that greeted.
     monkeypatch.setattr(BoundedConnection, "is_direct", lambda _connection: False)

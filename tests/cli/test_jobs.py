@@ -16,7 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from runguard._cli import strips
-from runguard._records import RunCell
+from runguard._monitor.records import RunCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runguard._records import (
-    AlertRecord,
-    GroupCount,
-    RunRecord,
-)
+from runguard._monitor.records import AlertRecord, GroupCount, RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable

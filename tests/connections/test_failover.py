@@ -11,7 +11,7 @@ import pytest
 import runguard
 import runguard.testing
 from runguard import run_scope
-from runguard._storage.migrations import upgrade
+from runguard._store.migrate import upgrade
 from tests.connections.conftest import PATIENT, rows
 from tests.support.protocol import ProtocolProxy
 

@@ -16,8 +16,8 @@ import pytest
 import sqlalchemy.exc
 import urllib3.exceptions
 
-from runguard._classification import classify
 from runguard._errors import JobLockActive
+from runguard._failure.classify import classify
 from runguard._models import ErrorGroup, Failure, LockHolder, Rule, Severity
 
 

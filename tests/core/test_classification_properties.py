@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._classification import classify, classify_text
-from runguard._evidence_text import status_in
+from runguard._failure.classify import classify, classify_text
+from runguard._failure.text_evidence import status_in
 from runguard._models import ErrorGroup
 
 VALUES = st.one_of(

@@ -16,7 +16,7 @@ import requests
 import requests.adapters
 import urllib3
 
-from runguard._classification import classify
+from runguard._failure.classify import classify
 from runguard._models import ErrorGroup
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy
 import sqlalchemy.exc
 
-from runguard._classification import classify
-from runguard._evidence_text import status_in, status_line
+from runguard._failure.classify import classify
+from runguard._failure.text_evidence import status_in, status_line
 from runguard._models import ErrorGroup, Failure, Rule
 
 if TYPE_CHECKING:

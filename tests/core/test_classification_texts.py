@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runguard._classification import classify, classify_text
-from runguard._evidence_text import status_in
+from runguard._failure.classify import classify, classify_text
+from runguard._failure.text_evidence import status_in
 from runguard._models import ErrorGroup
 
 

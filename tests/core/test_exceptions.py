@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runguard._exceptions import (
+from runguard._failure.introspection import (
     MOST_MEMBERS,
     chain_of,
     location_of,
@@ -260,6 +260,8 @@ def test_whose_frame_it_is(places: list[tuple[str, str, str]], place: str) -> No
 
 
 def test_runguards_own_frames_are_nobodys() -> None:
-    own = str(Path(sys.modules["runguard._exceptions"].__file__ or "").parent / "_scope.py")
+    own = str(
+        Path(sys.modules["runguard._failure.introspection"].__file__ or "").parent / "_scope.py"
+    )
 
-    assert location_of(frames((own, own, "runguard._scope"))) is None
+    assert location_of(frames((own, own, "runguard._run.scope"))) is None

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard import _reaping
 from runguard._errors import JobLockActive
-from runguard._explaining import (
+from runguard._models import LockHolder, lock_owner
+from runguard._monitor.explanation import (
     LOST_TYPE,
     Mention,
     Standing,
@@ -23,8 +23,8 @@ from runguard._explaining import (
     spoken,
     standing_of,
 )
-from runguard._models import LockHolder, lock_owner
-from runguard._records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
+from runguard._monitor.records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
+from runguard._run import reaper as _reaping
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = UUID("0195533f-6c00-7000-8000-000000000001")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._overview import (
+from runguard._monitor.health import (
     JobState,
     describe,
     is_flapping,
@@ -19,7 +19,7 @@ from runguard._overview import (
     state_of,
     worst_first,
 )
-from runguard._records import JobOverview, RunCell
+from runguard._monitor.records import JobOverview, RunCell
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from runguard._errors import ConfigurationError
-from runguard._redaction import DEFAULT_LIMIT, Redactor
+from runguard._failure.redaction import DEFAULT_LIMIT, Redactor
 
 clean = Redactor().clean
 clean_json = Redactor().clean_json

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._redaction import Redactor
-from runguard._redaction_rules import built_in_rules
+from runguard._failure.redaction import Redactor
+from runguard._failure.redaction_rules import built_in_rules
 
 redactor = Redactor()
 

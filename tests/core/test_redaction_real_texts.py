@@ -15,7 +15,7 @@ import pytest
 import requests
 import sqlalchemy as sa
 
-from runguard._redaction import Redactor
+from runguard._failure.redaction import Redactor
 
 clean = Redactor().clean
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from runguard._exec import Ending, failure_of
-from runguard._exec_child import LONGEST_TAIL
+from runguard._exec.child import LONGEST_TAIL
+from runguard._exec.command import Ending, failure_of
+from runguard._failure.redaction import Redactor
 from runguard._models import Failure
-from runguard._redaction import Redactor
 
 EXIT_1 = Ending(1, "exit code 1", "exit code 1")
 

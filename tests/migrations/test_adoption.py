@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from runguard import StoreUnavailable, configure, run_scope
 from runguard._errors import SchemaConflict
-from runguard._storage import migrations
+from runguard._store import migrate as migrations
 
 from .databases import TABLES, Installation, dsn, insert
 

@@ -16,11 +16,11 @@ from sqlalchemy.pool import NullPool
 
 from runguard import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from runguard._errors import SchemaConflict
-from runguard._storage import migrations
-from runguard._storage.engines import make_sqlite_engine
-from runguard._storage.indexes import metadata
-from runguard._storage.tables import SCHEMA_VERSION, VERSION_TABLE
-from runguard._storage.whole import WholeSqliteStore as SqliteStore
+from runguard._store import migrate as migrations
+from runguard._store.operator import SqliteOperatorStore
+from runguard._store.schema.indexes import metadata
+from runguard._store.schema.tables import SCHEMA_VERSION, VERSION_TABLE
+from runguard._store.sqlite.engine import make_sqlite_engine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def sqlite_schema(file: Path) -> dict[str, Any]:
 
 def made_by_the_store(url: str) -> None:
     """A SQLite file as a first run makes it."""
-    store = SqliteStore(make_sqlite_engine(make_url(url)))
+    store = SqliteOperatorStore(make_sqlite_engine(make_url(url)), upgrade=migrations.upgrade)
     store.make_schema()
     store.close()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from runguard._storage import migrations
+from runguard._store import migrate as migrations
 from tests.support.processes import race
 
 from .databases import Database, dsn
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RACER = """
 import sys
-from runguard._storage.migrations import upgrade
+from runguard._store.migrate import upgrade
 
 for url in sys.argv[1:]:
     said = []

@@ -10,8 +10,8 @@ import pytest
 
 from runguard import configure, run_scope
 from runguard._errors import SchemaConflict
-from runguard._storage import migrations
-from runguard._storage.opening import open_whole_store
+from runguard._store import migrate as migrations
+from tests.support.stores import open_store
 
 from .databases import Installation, insert
 from .test_script import psql
@@ -177,7 +177,7 @@ def test_a_sqlite_file_of_an_earlier_version_is_upgraded_when_it_is_used(tmp_pat
         )
         connection.commit()
 
-    store = open_whole_store(url=url, engine=None)
+    store = open_store(url)
     [alert] = store.review_alerts([1], by="ana", review_status="DONE")
     store.close()
 

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 
 from runguard import schema
-from runguard._storage import migrations
+from runguard._store import migrate as migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 
 from runguard import ConfigurationError
 from runguard._errors import SchemaConflict
-from runguard._storage import migrations
+from runguard._store import migrate as migrations
 from tests.support.postgres import INSTALLS
 
 from .databases import Database, Installation, dsn

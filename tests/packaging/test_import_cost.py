@@ -83,5 +83,9 @@ def test_a_run_on_one_database_loads_nothing_of_the_other(
 def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
     loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
 
-    assert "runguard._storage.sqlite" in loaded
-    assert loaded & {"runguard._records", "runguard._storage.views", "alembic", "psycopg"} == set()
+    assert "runguard._store.sqlite.recorder" in loaded
+    assert (
+        loaded
+        & {"runguard._monitor.records", "runguard._store.queries.reports", "alembic", "psycopg"}
+        == set()
+    )

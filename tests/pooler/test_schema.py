@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
-from runguard._storage import migrations
+from runguard._store import migrate as migrations
 
 if TYPE_CHECKING:
     from tests.support.pgbouncer import PgBouncer

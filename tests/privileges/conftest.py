@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import runguard.testing
-from runguard._storage.migrations import upgrade
+from runguard._store.migrate import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from sqlalchemy import event, func, select
 import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
-from runguard._runtime import runtime
-from runguard._storage.opening import open_whole_store
+from runguard._run.runtime import runtime
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,7 +203,7 @@ def test_a_lock_that_is_soon_gone_is_waited_for(world: World, events: Events) ->
 
 def test_a_statement_that_takes_too_long_is_tried_twice_and_no_more(world: World) -> None:
     world.run("alter role runguard_job set statement_timeout = '20ms'")
-    store = open_whole_store(url=world.url("job"), engine=None)
+    store = open_store(world.url("job"))
     tries: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *call: tries.append(call[2]))
     with pytest.raises(StoreUnavailable, match="statement timeout"):

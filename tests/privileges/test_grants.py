@@ -11,20 +11,20 @@ import pytest
 
 import runguard
 from runguard import JobLockActive, RunguardError, current_run, run_scope
-from runguard._config import Settings
 from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
-from runguard._reaping import reap
-from runguard._spool import Spool
-from runguard._storage.diagnosis import NEEDED_PRIVILEGES
-from runguard._storage.migrations import current, downgrade, upgrade
-from runguard._storage.opening import open_whole_store
+from runguard._run.reaper import reap
+from runguard._run.spool import Spool
+from runguard._settings import Settings
+from runguard._store.migrate import current, downgrade, upgrade
+from runguard._store.schema.diagnosis import NEEDED_PRIVILEGES
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.privileges.conftest import World
 
     Events = Callable[[], list[tuple[str, dict[str, Any]]]]
@@ -65,7 +65,7 @@ def test_a_job_can_do_all_that_runguard_does(world: World, events: Events) -> No
 
 
 def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
-    store = open_whole_store(url=world.url("job"), engine=None)
+    store = open_store(world.url("job"))
     try:
         lost, waiting = new_run("lost"), new_run("late")
         store.start_run(lost, timeout=TIMEOUT)
@@ -89,7 +89,7 @@ def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
     assert world.run("select count(*) from alert") == [(3,)]
 
 
-def everything(store: Store) -> None:
+def everything(store: OperatorStore) -> None:
     """Each statement that a job's process may send, once."""
     good, bad, quiet = new_run(), new_run(), new_run()
     for run in (good, bad, quiet):
@@ -114,7 +114,7 @@ def everything(store: Store) -> None:
 )
 def test_a_job_cannot_do_without_any_of_them(world: World, table: str, privilege: str) -> None:
     world.run(f"revoke {privilege} on {table} from runguard_job", "migrator")
-    store = open_whole_store(url=world.url("job"), engine=None)
+    store = open_store(world.url("job"))
     try:
         with pytest.raises(RunguardError, match=r"permission denied .*\(SQLSTATE 42501\)"):
             everything(store)

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runguard import StoreUnavailable
-from runguard._records import AlertFilter, RunFilter
-from runguard._storage.opening import open_whole_store
+from runguard._monitor.records import AlertFilter, RunFilter
 from tests.storage.drafts import TIMEOUT, failure, new_run, success
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.privileges.conftest import World
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def job(world: World) -> Iterator[Store]:
+def job(world: World) -> Iterator[OperatorStore]:
     """A job's store with a success, an alert and a failure that it covers."""
-    store = open_whole_store(url=world.url("job"), engine=None)
+    store = open_store(world.url("job"))
     for ending_of in (success, failure, failure):
         run = new_run()
         store.start_run(run, timeout=TIMEOUT)
@@ -36,13 +36,13 @@ def job(world: World) -> Iterator[Store]:
 
 
 @pytest.fixture
-def operator(world: World, job: Store) -> Iterator[Store]:
-    store = open_whole_store(url=world.url("operator"), engine=None)
+def operator(world: World, job: OperatorStore) -> Iterator[OperatorStore]:
+    store = open_store(world.url("operator"))
     yield store
     store.close()
 
 
-def read_everything(store: Store) -> None:
+def read_everything(store: OperatorStore) -> None:
     """Each question of a page, once, with an answer to each."""
     [overview] = store.overview(strip=9)
     assert (overview.finished, overview.open_alerts) == (3, 1)
@@ -66,11 +66,11 @@ def read_everything(store: Store) -> None:
     assert lock.held
 
 
-def test_an_operator_reads_all_that_a_page_shows(operator: Store) -> None:
+def test_an_operator_reads_all_that_a_page_shows(operator: OperatorStore) -> None:
     read_everything(operator)
 
 
-def test_an_operator_resolves_and_reviews(operator: Store) -> None:
+def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
     [alert] = operator.alert_page(AlertFilter(), limit=9).alerts
 
     operator.resolve_alerts([alert.id], by="ana")
@@ -80,9 +80,9 @@ def test_an_operator_resolves_and_reviews(operator: Store) -> None:
     operator.resolve_alerts([alert.id], by="ana", resolved=False)
 
 
-def test_a_replica_answers_everything_and_changes_nothing(world: World, job: Store) -> None:
+def test_a_replica_answers_everything_and_changes_nothing(world: World, job: OperatorStore) -> None:
     world.run("alter role runguard_operator set default_transaction_read_only = on")
-    store = open_whole_store(url=world.url("operator"), engine=None)
+    store = open_store(world.url("operator"))
     try:
         read_everything(store)
         with pytest.raises(StoreUnavailable, match="read-only transaction"):
@@ -92,7 +92,9 @@ def test_a_replica_answers_everything_and_changes_nothing(world: World, job: Sto
         world.run("alter role runguard_operator reset default_transaction_read_only")
 
 
-def test_a_role_that_may_only_select_reads_everything(world: World, operator: Store) -> None:
+def test_a_role_that_may_only_select_reads_everything(
+    world: World, operator: OperatorStore
+) -> None:
     world.run(
         "revoke update (resolved, resolved_at, resolved_by, review_status, reviewed_at,"
         " reviewed_by) on alert from runguard_operator",
@@ -104,6 +106,6 @@ def test_a_role_that_may_only_select_reads_everything(world: World, operator: St
         operator.review_alerts([1], by="ana", review_status="DONE")
 
 
-def test_a_job_s_role_resolves_nothing(job: Store) -> None:
+def test_a_job_s_role_resolves_nothing(job: OperatorStore) -> None:
     with pytest.raises(StoreUnavailable, match="permission denied for table alert"):
         job.resolve_alerts([1], by="ana")

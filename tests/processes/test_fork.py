@@ -285,7 +285,7 @@ def test_a_fork_while_a_thread_holds_a_lock_of_ours_deadlocks_nobody(
     ended = start(
         f"""
 {WORK}
-from runguard._runtime import runtime
+from runguard._run.runtime import runtime
 
 with run_scope("parent", lock=True):
     pass

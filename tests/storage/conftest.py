@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from runguard._storage.opening import open_whole_store
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,14 @@ def store_url(request: pytest.FixtureRequest, store_kind: str, direct_url: str) 
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:
-    store = open_whole_store(url=store_url, engine=None)
+def store(store_url: str) -> Iterator[OperatorStore]:
+    store = open_store(store_url)
     yield store
     store.close()
 
 
 @pytest.fixture
-def back_door(store: Store, direct_url: str) -> Iterator[BackDoor]:
+def back_door(store: OperatorStore, direct_url: str) -> Iterator[BackDoor]:
     store.recent_runs(limit=1)  # SQLite makes its tables on first use
     engine = create_engine(direct_url)
     yield BackDoor(engine)

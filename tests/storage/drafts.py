@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from runguard._alerting import SEVERITY_OF, failure_alert
+from runguard._failure.alert import SEVERITY_OF, failure_alert
 from runguard._models import (
     AlertDraft,
     AlertKey,
@@ -16,7 +16,7 @@ from runguard._models import (
     Severity,
     TriggerType,
 )
-from runguard._run_key import new_run_key
+from runguard._run.run_key import new_run_key
 
 TIMEOUT = 10.0
 HALF_AN_HOUR = timedelta(minutes=30)

@@ -11,12 +11,12 @@ from runguard import ConfigurationError
 from tests.storage.drafts import TIMEOUT, own_alert
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 
 @pytest.fixture
-def alerts(store: Store) -> list[int]:
+def alerts(store: OperatorStore) -> list[int]:
     """Three open alerts, the oldest first."""
     ids = []
     for number in range(3):
@@ -27,7 +27,7 @@ def alerts(store: Store) -> list[int]:
 
 
 def test_alerts_are_resolved_with_who_and_when(
-    store: Store, back_door: BackDoor, alerts: list[int]
+    store: OperatorStore, back_door: BackDoor, alerts: list[int]
 ) -> None:
     before = store.now()
 
@@ -45,7 +45,7 @@ def test_alerts_are_resolved_with_who_and_when(
     ]
 
 
-def test_who_resolved_it_first_stays(store: Store, alerts: list[int]) -> None:
+def test_who_resolved_it_first_stays(store: OperatorStore, alerts: list[int]) -> None:
     [first] = store.resolve_alerts(alerts[:1], by="ana")
 
     again, new = store.resolve_alerts(alerts[:2], by="bob")
@@ -54,7 +54,7 @@ def test_who_resolved_it_first_stays(store: Store, alerts: list[int]) -> None:
     assert new.resolved_by == "bob"
 
 
-def test_an_alert_is_opened_again(store: Store, alerts: list[int]) -> None:
+def test_an_alert_is_opened_again(store: OperatorStore, alerts: list[int]) -> None:
     store.resolve_alerts(alerts[:1], by="ana")
 
     [alert, untouched] = store.resolve_alerts(alerts[:2], by="bob", resolved=False)
@@ -63,7 +63,7 @@ def test_an_alert_is_opened_again(store: Store, alerts: list[int]) -> None:
     assert (untouched.resolved, untouched.resolved_by) == (False, None)
 
 
-def test_an_alert_is_reviewed_with_who_and_when(store: Store, alerts: list[int]) -> None:
+def test_an_alert_is_reviewed_with_who_and_when(store: OperatorStore, alerts: list[int]) -> None:
     before = store.now()
 
     [alert] = store.review_alerts(alerts[:1], by="ana", review_status="FALSE_ALARM")
@@ -74,7 +74,7 @@ def test_an_alert_is_reviewed_with_who_and_when(store: Store, alerts: list[int])
     assert (alert.resolved, alert.resolved_by) == (False, None)
 
 
-def test_the_same_review_again_changes_nothing(store: Store, alerts: list[int]) -> None:
+def test_the_same_review_again_changes_nothing(store: OperatorStore, alerts: list[int]) -> None:
     [first] = store.review_alerts(alerts[:1], by="ana", review_status="IN_PROGRESS")
 
     assert store.review_alerts(alerts[:1], by="bob", review_status="IN_PROGRESS") == [first]
@@ -84,21 +84,23 @@ def test_the_same_review_again_changes_nothing(store: Store, alerts: list[int]) 
 
 @pytest.mark.parametrize("status", ["", "done", "DONE ", "A" * 33, "DONE\n", "X1", "É", "'; --"])
 def test_a_review_status_is_a_word_of_capitals(
-    store: Store, alerts: list[int], status: str
+    store: OperatorStore, alerts: list[int], status: str
 ) -> None:
     with pytest.raises(ConfigurationError, match="review_status: expected 1 to 32 characters"):
         store.review_alerts(alerts, by="ana", review_status=status)
 
 
 @pytest.mark.parametrize("by", ["", "  "])
-def test_nobody_does_nothing(store: Store, alerts: list[int], by: str) -> None:
+def test_nobody_does_nothing(store: OperatorStore, alerts: list[int], by: str) -> None:
     with pytest.raises(ConfigurationError, match="by: expected a name"):
         store.resolve_alerts(alerts, by=by)
     with pytest.raises(ConfigurationError, match="by: expected a name"):
         store.review_alerts(alerts, by=by, review_status="DONE")
 
 
-def test_unknown_ids_are_left_out_and_the_rest_told_once(store: Store, alerts: list[int]) -> None:
+def test_unknown_ids_are_left_out_and_the_rest_told_once(
+    store: OperatorStore, alerts: list[int]
+) -> None:
     asked = [10**30, alerts[1], -1, 0, 2**63 - 1, alerts[1], 4711]
 
     assert [alert.id for alert in store.resolve_alerts(asked, by="ana")] == [alerts[1]]
@@ -106,20 +108,20 @@ def test_unknown_ids_are_left_out_and_the_rest_told_once(store: Store, alerts: l
 
 
 def test_very_many_are_resolved_at_once(
-    store: Store, back_door: BackDoor, alerts: list[int]
+    store: OperatorStore, back_door: BackDoor, alerts: list[int]
 ) -> None:
     done = store.resolve_alerts([*range(10_000, 12_000), *alerts], by="ana")
 
     assert [alert.id for alert in done] == alerts
 
 
-def test_a_hostile_name_is_only_data(store: Store, alerts: list[int]) -> None:
+def test_a_hostile_name_is_only_data(store: OperatorStore, alerts: list[int]) -> None:
     [alert] = store.resolve_alerts(alerts[:1], by="a\0\ud800'; drop table alert; --%s")
 
     assert alert.resolved_by == "a\ufffd\ufffd'; drop table alert; --%s"
 
 
-def test_the_texts_of_an_alert_stay_as_they_are(store: Store, alerts: list[int]) -> None:
+def test_the_texts_of_an_alert_stay_as_they_are(store: OperatorStore, alerts: list[int]) -> None:
     before = store.recent_alerts(limit=1)[0]
 
     [after] = store.resolve_alerts([before.id], by="ana")
@@ -128,7 +130,7 @@ def test_the_texts_of_an_alert_stay_as_they_are(store: Store, alerts: list[int])
     assert [getattr(after, name) for name in kept] == [getattr(before, name) for name in kept]
 
 
-def test_resolving_does_not_reopen_the_cooldown(store: Store, alerts: list[int]) -> None:
+def test_resolving_does_not_reopen_the_cooldown(store: OperatorStore, alerts: list[int]) -> None:
     store.resolve_alerts(alerts, by="ana")
 
     verdict = store.raise_alert(own_alert("student-0"), timeout=TIMEOUT)
@@ -136,7 +138,9 @@ def test_resolving_does_not_reopen_the_cooldown(store: Store, alerts: list[int])
     assert verdict.outcome == "suppressed"
 
 
-def test_an_alert_whose_state_nobody_noted_is_open(store: Store, back_door: BackDoor) -> None:
+def test_an_alert_whose_state_nobody_noted_is_open(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     if back_door.engine.dialect.name == "postgresql":  # as in an adopted table
         back_door.rows("alter table alert alter resolved drop not null")
         back_door.rows("alter table alert alter review_status drop not null")
@@ -152,7 +156,7 @@ def test_an_alert_whose_state_nobody_noted_is_open(store: Store, back_door: Back
     assert (alert.resolved, alert.review_status) == (True, "DONE")
 
 
-def test_a_minute_of_an_operator_is_not_lost(store: Store, back_door: BackDoor) -> None:
+def test_a_minute_of_an_operator_is_not_lost(store: OperatorStore, back_door: BackDoor) -> None:
     verdict = store.raise_alert(own_alert(cooldown=timedelta()), timeout=TIMEOUT)
     assert verdict.alert_id is not None
     store.resolve_alerts([verdict.alert_id], by="ana")

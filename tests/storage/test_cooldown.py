@@ -11,7 +11,7 @@ from runguard._models import AlertOutcome, AlertVerdict, ErrorGroup
 from tests.storage.drafts import HALF_AN_HOUR, TIMEOUT, failure, new_run, own_alert
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 FOREIGN_ALERT = (
@@ -22,7 +22,7 @@ NOW = {"postgresql": "now()", "sqlite": "strftime('%Y-%m-%d %H\\:%M\\:%f', 'now'
 
 
 def fail(
-    store: Store,
+    store: OperatorStore,
     job_name: str = "enrolment_sync",
     *,
     group: ErrorGroup = ErrorGroup.HTTP_5XX,
@@ -33,7 +33,7 @@ def fail(
     return store.finish_run(failure(run, group=group, cooldown=cooldown), timeout=TIMEOUT).verdict
 
 
-def test_a_repeat_inside_the_window_is_suppressed_and_recorded(store: Store) -> None:
+def test_a_repeat_inside_the_window_is_suppressed_and_recorded(store: OperatorStore) -> None:
     first = fail(store)
     second = fail(store)
 
@@ -45,7 +45,7 @@ def test_a_repeat_inside_the_window_is_suppressed_and_recorded(store: Store) -> 
     assert len(store.recent_alerts(limit=9)) == 1
 
 
-def test_a_suppressed_failure_learns_who_covers_it_and_until_when(store: Store) -> None:
+def test_a_suppressed_failure_learns_who_covers_it_and_until_when(store: OperatorStore) -> None:
     first = fail(store)
     second = fail(store)
 
@@ -61,7 +61,7 @@ def test_a_suppressed_failure_learns_who_covers_it_and_until_when(store: Store) 
     ids=["seconds before the window ends", "a second after"],
 )
 def test_the_window_ends_when_it_says(
-    store: Store, back_door: BackDoor, age_seconds: int, outcome: AlertOutcome
+    store: OperatorStore, back_door: BackDoor, age_seconds: int, outcome: AlertOutcome
 ) -> None:
     fail(store)
     back_door.age_alerts(age_seconds)
@@ -69,7 +69,7 @@ def test_the_window_ends_when_it_says(
     assert fail(store).outcome is outcome
 
 
-def test_a_window_of_a_second_counts_fractions(store: Store, back_door: BackDoor) -> None:
+def test_a_window_of_a_second_counts_fractions(store: OperatorStore, back_door: BackDoor) -> None:
     fail(store)
     back_door.age_alerts(60)
 
@@ -77,7 +77,7 @@ def test_a_window_of_a_second_counts_fractions(store: Store, back_door: BackDoor
     assert fail(store, cooldown=timedelta(seconds=59.5)).outcome is AlertOutcome.RAISED
 
 
-def test_each_alert_opens_a_window_of_its_own(store: Store, back_door: BackDoor) -> None:
+def test_each_alert_opens_a_window_of_its_own(store: OperatorStore, back_door: BackDoor) -> None:
     fail(store)
     back_door.age_alerts(1801)
     second = fail(store)
@@ -85,21 +85,21 @@ def test_each_alert_opens_a_window_of_its_own(store: Store, back_door: BackDoor)
     assert fail(store).alert_id == second.alert_id
 
 
-def test_cooldown_0_always_writes(store: Store) -> None:
+def test_cooldown_0_always_writes(store: OperatorStore) -> None:
     verdicts = [fail(store, cooldown=timedelta(0)) for _ in range(3)]
 
     assert {verdict.outcome for verdict in verdicts} == {AlertOutcome.RAISED}
     assert len(store.recent_alerts(limit=9)) == 3
 
 
-def test_what_cooldown_0_wrote_counts_for_others(store: Store) -> None:
+def test_what_cooldown_0_wrote_counts_for_others(store: OperatorStore) -> None:
     fail(store, cooldown=timedelta(0))
 
     assert fail(store).outcome is AlertOutcome.SUPPRESSED
 
 
 def test_what_cooldown_0_wrote_and_somebody_deleted_still_counts(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     fail(store, cooldown=timedelta(0))
     back_door.rows("delete from alert")
@@ -108,7 +108,7 @@ def test_what_cooldown_0_wrote_and_somebody_deleted_still_counts(
 
 
 def test_deleting_an_alert_by_hand_does_not_reopen_the_window(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     fail(store)
     back_door.rows("delete from alert")
@@ -121,7 +121,7 @@ def test_deleting_an_alert_by_hand_does_not_reopen_the_window(
 
 @pytest.mark.parametrize("change", ["resolved = true", "review_status = 'IGNORED'"])
 def test_what_a_reviewer_does_with_an_alert_does_not_matter(
-    store: Store, back_door: BackDoor, change: str
+    store: OperatorStore, back_door: BackDoor, change: str
 ) -> None:
     fail(store)
     back_door.rows(f"update alert set {change}")
@@ -129,7 +129,9 @@ def test_what_a_reviewer_does_with_an_alert_does_not_matter(
     assert fail(store).outcome is AlertOutcome.SUPPRESSED
 
 
-def test_a_recent_alert_of_another_program_counts(store: Store, back_door: BackDoor) -> None:
+def test_a_recent_alert_of_another_program_counts(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     back_door.rows(FOREIGN_ALERT.format(now=NOW[back_door.engine.dialect.name]))
     foreign = back_door.row("select id from alert")["id"]
 
@@ -137,26 +139,30 @@ def test_a_recent_alert_of_another_program_counts(store: Store, back_door: BackD
     assert (verdict.outcome, verdict.alert_id) == (AlertOutcome.SUPPRESSED, foreign)
 
 
-def test_an_old_alert_of_another_program_does_not(store: Store, back_door: BackDoor) -> None:
+def test_an_old_alert_of_another_program_does_not(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     back_door.rows(FOREIGN_ALERT.format(now=NOW[back_door.engine.dialect.name]))
     back_door.age_alerts(1801)
 
     assert fail(store).outcome is AlertOutcome.RAISED
 
 
-def test_different_groups_of_one_job_alert_apart(store: Store) -> None:
+def test_different_groups_of_one_job_alert_apart(store: OperatorStore) -> None:
     outcomes = {fail(store, group=group).outcome for group in ErrorGroup}
 
     assert outcomes == {AlertOutcome.RAISED}
     assert len(store.recent_alerts(limit=9)) == 6
 
 
-def test_the_same_group_of_two_jobs_alerts_apart(store: Store) -> None:
+def test_the_same_group_of_two_jobs_alerts_apart(store: OperatorStore) -> None:
     assert fail(store, "one").outcome is AlertOutcome.RAISED
     assert fail(store, "two").outcome is AlertOutcome.RAISED
 
 
-def test_a_jobs_own_alerts_have_the_same_cooldown(store: Store, back_door: BackDoor) -> None:
+def test_a_jobs_own_alerts_have_the_same_cooldown(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     first = store.raise_alert(own_alert(), timeout=TIMEOUT)
     second = store.raise_alert(own_alert(), timeout=TIMEOUT)
     other_source = store.raise_alert(own_alert("student-2"), timeout=TIMEOUT)
@@ -171,7 +177,9 @@ def test_a_jobs_own_alerts_have_the_same_cooldown(store: Store, back_door: BackD
     assert later.outcome is AlertOutcome.RAISED
 
 
-def test_a_shorter_cooldown_asks_for_less_silence(store: Store, back_door: BackDoor) -> None:
+def test_a_shorter_cooldown_asks_for_less_silence(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     fail(store)
     back_door.age_alerts(600)
 

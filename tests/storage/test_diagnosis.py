@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url
 
-from runguard._storage.diagnosis import location_of
+from runguard._store.schema.diagnosis import location_of
 from tests.storage.drafts import TIMEOUT, new_run
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 
-def test_job_names_are_those_that_ran_each_once(store: Store) -> None:
+def test_job_names_are_those_that_ran_each_once(store: OperatorStore) -> None:
     assert store.job_names() == []
     for job_name in ["two", "one", "two", "한국어"]:
         store.start_run(new_run(job_name), timeout=TIMEOUT)
@@ -25,7 +25,7 @@ def test_job_names_are_those_that_ran_each_once(store: Store) -> None:
 
 
 def test_a_store_of_our_own_has_nothing_to_complain_of(
-    store: Store, back_door: BackDoor, store_kind: str
+    store: OperatorStore, back_door: BackDoor, store_kind: str
 ) -> None:
     found = store.diagnose()
 
@@ -35,7 +35,9 @@ def test_a_store_of_our_own_has_nothing_to_complain_of(
     assert found.pooled is {"postgresql": False, "pgbouncer": True, "sqlite": None}[store_kind]
 
 
-def test_a_table_that_is_gone_is_not_among_those_found(store: Store, back_door: BackDoor) -> None:
+def test_a_table_that_is_gone_is_not_among_those_found(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     back_door.rows("drop table job_lock")
 
     assert "job_lock" not in store.diagnose().tables
@@ -55,7 +57,9 @@ def test_a_location_shows_no_option_and_no_password(url: str, location: str) -> 
     assert location_of(make_url(url)) == location
 
 
-def test_open_runs_of_other_programs_are_counted_by_age(store: Store, back_door: BackDoor) -> None:
+def test_open_runs_of_other_programs_are_counted_by_age(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     store.start_run(new_run(), timeout=TIMEOUT)
     insert = "insert into run_log (job_name, status) values ('theirs', 'RUNNING')"
     back_door.rows(insert)

@@ -9,11 +9,11 @@ import pytest
 
 from runguard import ConfigurationError
 from runguard._models import ErrorGroup
-from runguard._records import AlertFilter, RunFilter
+from runguard._monitor.records import AlertFilter, RunFilter
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 GOOD = None
@@ -21,7 +21,7 @@ BAD = ErrorGroup.HTTP_5XX
 SLOW = ErrorGroup.TIMEOUT
 
 
-def play(store: Store, job_name: str, *groups: ErrorGroup | None) -> list[int]:
+def play(store: OperatorStore, job_name: str, *groups: ErrorGroup | None) -> list[int]:
     """Runs of a job, one after the other; their ids, the oldest first."""
     ids = []
     for group in groups:
@@ -72,11 +72,11 @@ def foreign_alert(back_door: BackDoor, **values: Any) -> int:
     return int(found["id"])
 
 
-def test_the_clock_is_the_database_s_and_aware(store: Store) -> None:
+def test_the_clock_is_the_database_s_and_aware(store: OperatorStore) -> None:
     assert abs(store.now() - datetime.now(UTC)) < timedelta(minutes=5)
 
 
-def test_an_empty_store_has_nothing_to_tell(store: Store) -> None:
+def test_an_empty_store_has_nothing_to_tell(store: OperatorStore) -> None:
     assert store.overview(strip=30) == []
     assert store.overview(strip=30, job_name="nobody") == []
     assert (
@@ -90,7 +90,7 @@ def test_an_empty_store_has_nothing_to_tell(store: Store) -> None:
     assert store.lock_state("nobody") is None
 
 
-def test_a_run_is_found_by_its_key(store: Store) -> None:
+def test_a_run_is_found_by_its_key(store: OperatorStore) -> None:
     run = new_run()
     run_id = store.start_run(run, timeout=TIMEOUT)
 
@@ -98,7 +98,7 @@ def test_a_run_is_found_by_its_key(store: Store) -> None:
     assert store.run_id_of(new_run().key) is None
 
 
-def test_a_job_is_described_by_its_last_runs(store: Store, back_door: BackDoor) -> None:
+def test_a_job_is_described_by_its_last_runs(store: OperatorStore, back_door: BackDoor) -> None:
     ids = play(store, "sync", GOOD, BAD, GOOD, BAD, BAD)
     spread(back_door)
 
@@ -115,7 +115,7 @@ def test_a_job_is_described_by_its_last_runs(store: Store, back_door: BackDoor) 
     assert (job.running, job.running_since) == (0, None)
 
 
-def test_jobs_come_in_the_order_of_the_alphabet(store: Store) -> None:
+def test_jobs_come_in_the_order_of_the_alphabet(store: OperatorStore) -> None:
     for name in ("b", "a", "c:d", "한국어"):
         play(store, name, GOOD)
 
@@ -123,7 +123,9 @@ def test_jobs_come_in_the_order_of_the_alphabet(store: Store) -> None:
     assert [job.job_name for job in store.overview(strip=3, job_name="c:d")] == ["c:d"]
 
 
-def test_the_last_success_is_found_beyond_the_strip(store: Store, back_door: BackDoor) -> None:
+def test_the_last_success_is_found_beyond_the_strip(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     play(store, "sync", GOOD, BAD, BAD, BAD)
     spread(back_door)
 
@@ -133,7 +135,7 @@ def test_the_last_success_is_found_beyond_the_strip(store: Store, back_door: Bac
     assert job.last_success_at == datetime(2026, 3, 1, 11, 57, 1, tzinfo=UTC)
 
 
-def test_an_open_run_is_seen_in_the_overview(store: Store) -> None:
+def test_an_open_run_is_seen_in_the_overview(store: OperatorStore) -> None:
     play(store, "sync", GOOD)
     first = store.start_run(new_run("sync"), timeout=TIMEOUT)
     store.start_run(new_run("sync"), timeout=TIMEOUT)
@@ -146,7 +148,7 @@ def test_an_open_run_is_seen_in_the_overview(store: Store) -> None:
     assert (job.finished, job.succeeded) == (1, 1)
 
 
-def test_resolved_alerts_are_not_counted_as_open(store: Store) -> None:
+def test_resolved_alerts_are_not_counted_as_open(store: OperatorStore) -> None:
     play(store, "sync", BAD, SLOW)
     play(store, "other:job", ErrorGroup.UNKNOWN)
     [newest, *_] = store.recent_alerts(limit=9, job_name="sync")
@@ -158,7 +160,9 @@ def test_resolved_alerts_are_not_counted_as_open(store: Store) -> None:
     assert (by_name["other:job"].open_alerts, by_name["other:job"].severity) == (1, "medium")
 
 
-def test_failures_are_counted_in_stretches_of_time(store: Store, back_door: BackDoor) -> None:
+def test_failures_are_counted_in_stretches_of_time(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     play(store, "one", BAD, GOOD, SLOW, BAD, BAD)
     spread(back_door, seconds=600)
     since = datetime(2026, 3, 1, 11, 20, tzinfo=UTC)
@@ -179,12 +183,12 @@ def test_failures_are_counted_in_stretches_of_time(store: Store, back_door: Back
 
 
 @pytest.mark.parametrize("bucket", [timedelta(0), timedelta(seconds=-1), timedelta(seconds=0.5)])
-def test_a_stretch_is_of_whole_seconds(store: Store, bucket: timedelta) -> None:
+def test_a_stretch_is_of_whole_seconds(store: OperatorStore, bucket: timedelta) -> None:
     with pytest.raises(ConfigurationError, match="bucket: expected whole seconds"):
         store.failure_buckets(since=datetime.now(UTC), bucket=bucket)
 
 
-def test_everything_about_a_run_is_told(store: Store, back_door: BackDoor) -> None:
+def test_everything_about_a_run_is_told(store: OperatorStore, back_door: BackDoor) -> None:
     ids = play(store, "sync", GOOD, BAD, BAD, GOOD)
     [other] = play(store, "other", GOOD)
     spread(back_door)
@@ -210,7 +214,7 @@ def test_everything_about_a_run_is_told(store: Store, back_door: BackDoor) -> No
     assert [run.id for run in details.around] == [other, ids[3], ids[1], ids[0]]
 
 
-def test_the_run_that_raised_an_alert_shows_it(store: Store) -> None:
+def test_the_run_that_raised_an_alert_shows_it(store: OperatorStore) -> None:
     [first] = play(store, "sync", BAD)
 
     details = store.run_details(first)
@@ -222,13 +226,13 @@ def test_the_run_that_raised_an_alert_shows_it(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**63, 10**30])
-def test_an_id_that_cannot_be_is_unknown(store: Store, number: int) -> None:
+def test_an_id_that_cannot_be_is_unknown(store: OperatorStore, number: int) -> None:
     assert store.run_details(number) is None
     assert store.alert_details(number) is None
 
 
 def test_an_alert_is_told_with_its_run_and_what_it_covers(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     ids = play(store, "sync", BAD, BAD, SLOW, BAD, GOOD)
     spread(back_door)
@@ -248,7 +252,7 @@ def test_an_alert_is_told_with_its_run_and_what_it_covers(
     assert [run.id for run in details.covered_runs] == [ids[3]]
 
 
-def test_an_alert_of_a_job_s_own_covers_no_run(store: Store) -> None:
+def test_an_alert_of_a_job_s_own_covers_no_run(store: OperatorStore) -> None:
     verdict = store.raise_alert(own_alert(), timeout=TIMEOUT)
     assert verdict.alert_id is not None
 
@@ -258,7 +262,7 @@ def test_an_alert_of_a_job_s_own_covers_no_run(store: Store) -> None:
     assert (details.raised_by, details.covered) == (None, 0)
 
 
-def test_last_runs_are_cells_the_newest_first(store: Store, back_door: BackDoor) -> None:
+def test_last_runs_are_cells_the_newest_first(store: OperatorStore, back_door: BackDoor) -> None:
     ids = play(store, "sync", GOOD, BAD, GOOD)
     play(store, "other", GOOD)
     spread(back_door)
@@ -269,7 +273,7 @@ def test_last_runs_are_cells_the_newest_first(store: Store, back_door: BackDoor)
     assert [cell.seconds for cell in cells] == [1.0, 1.0]
 
 
-def test_a_cooldown_tells_until_when_it_is_quiet_and_what_it_covered(store: Store) -> None:
+def test_a_cooldown_tells_until_when_it_is_quiet_and_what_it_covered(store: OperatorStore) -> None:
     play(store, "sync", BAD, BAD, BAD, SLOW, GOOD)
 
     slow, bad = store.cooldowns("sync")
@@ -279,7 +283,7 @@ def test_a_cooldown_tells_until_when_it_is_quiet_and_what_it_covered(store: Stor
     assert bad.quiet_until == bad.alerted_at + timedelta(minutes=30)
 
 
-def test_a_cooldown_that_is_over_is_told_as_such(store: Store, back_door: BackDoor) -> None:
+def test_a_cooldown_that_is_over_is_told_as_such(store: OperatorStore, back_door: BackDoor) -> None:
     play(store, "sync", BAD)
     back_door.age_alerts(3600)
 
@@ -289,7 +293,7 @@ def test_a_cooldown_that_is_over_is_told_as_such(store: Store, back_door: BackDo
 
 
 def test_deleting_a_newer_alert_does_not_reopen_its_window(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     play(store, "sync", BAD)
     back_door.age("alert.created_at", 7200)
@@ -299,7 +303,9 @@ def test_deleting_a_newer_alert_does_not_reopen_its_window(
     assert state.quiet_until is not None
 
 
-def test_a_cooldown_of_a_foreign_alert_is_unknown(store: Store, back_door: BackDoor) -> None:
+def test_a_cooldown_of_a_foreign_alert_is_unknown(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     alert_id = foreign_alert(
         back_door, source_type="run_log", source_id="sync:TIMEOUT", alert_type="FAILED"
     )
@@ -309,7 +315,7 @@ def test_a_cooldown_of_a_foreign_alert_is_unknown(store: Store, back_door: BackD
     assert (state.alert_id, state.quiet_until) == (alert_id, None)
 
 
-def test_a_lock_tells_whether_it_is_held(store: Store) -> None:
+def test_a_lock_tells_whether_it_is_held(store: OperatorStore) -> None:
     lease = store.acquire_lock("sync", "host-1:7", timedelta(minutes=5), timeout=TIMEOUT)
     held = store.lock_state("sync")
     store.release_lock(lease, timeout=TIMEOUT)  # type: ignore[arg-type]
@@ -321,7 +327,7 @@ def test_a_lock_tells_whether_it_is_held(store: Store) -> None:
     assert (released.fence, released.held) == (held.fence, False)
 
 
-def test_rows_of_other_programs_break_nothing(store: Store, back_door: BackDoor) -> None:
+def test_rows_of_other_programs_break_nothing(store: OperatorStore, back_door: BackDoor) -> None:
     strange = "a:b'; drop table run_log; --\U0001f4a5 %s :x"
     first = foreign_run(back_door, job_name=strange)
     foreign_run(back_door, job_name="", status="AWAITING")
@@ -347,7 +353,7 @@ def test_rows_of_other_programs_break_nothing(store: Store, back_door: BackDoor)
 
 
 @pytest.mark.parametrize("name", ["\0", "a\0b", "\ud800", "%", "' or 1=1 --"])
-def test_a_hostile_name_is_the_name_of_no_job(store: Store, name: str) -> None:
+def test_a_hostile_name_is_the_name_of_no_job(store: OperatorStore, name: str) -> None:
     play(store, "sync", BAD)
 
     assert store.overview(strip=9, job_name=name) == []
@@ -358,7 +364,7 @@ def test_a_hostile_name_is_the_name_of_no_job(store: Store, name: str) -> None:
     assert store.failure_buckets(since=since, bucket=timedelta(hours=1), job_name=name) == []
 
 
-def test_times_without_an_end_break_nothing(store: Store, back_door: BackDoor) -> None:
+def test_times_without_an_end_break_nothing(store: OperatorStore, back_door: BackDoor) -> None:
     if back_door.engine.dialect.name != "postgresql":
         pytest.skip("SQLite has no infinite times")
     endless = foreign_run(back_door, job_name="theirs", finished_at="infinity")

@@ -9,13 +9,13 @@ import pytest
 
 from runguard import ConfigurationError
 from runguard._models import ErrorGroup
-from runguard._records import AlertFilter, AlertOrder, Cursor, RunFilter
-from runguard._storage import insight_pages
+from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, RunFilter
+from runguard._store.queries import pages as insight_pages
 from tests.storage.drafts import TIMEOUT, own_alert
 from tests.storage.test_insight import BAD, GOOD, SLOW, foreign_alert, foreign_run, play, spelled
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -42,7 +42,7 @@ def alerts_at(back_door: BackDoor, *minutes: int, **values: Any) -> list[int]:
     ]
 
 
-def ids_down(store: Store, wanted: RunFilter, limit: int) -> list[list[int]]:
+def ids_down(store: OperatorStore, wanted: RunFilter, limit: int) -> list[list[int]]:
     """All pages from the newest on."""
     page = store.run_page(wanted, limit=limit)
     pages = [[run.id for run in page.runs]]
@@ -52,7 +52,7 @@ def ids_down(store: Store, wanted: RunFilter, limit: int) -> list[list[int]]:
     return pages
 
 
-def test_pages_of_runs_go_down_to_the_oldest(store: Store, back_door: BackDoor) -> None:
+def test_pages_of_runs_go_down_to_the_oldest(store: OperatorStore, back_door: BackDoor) -> None:
     a, b, c, d, e = runs_at(back_door, 1, 2, 3, 4, 5)
 
     assert ids_down(store, ALL_RUNS, 2) == [[e, d], [c, b], [a]]
@@ -60,7 +60,7 @@ def test_pages_of_runs_go_down_to_the_oldest(store: Store, back_door: BackDoor) 
     assert store.run_page(ALL_RUNS, limit=2).newer is None
 
 
-def test_pages_of_runs_go_up_again(store: Store, back_door: BackDoor) -> None:
+def test_pages_of_runs_go_up_again(store: OperatorStore, back_door: BackDoor) -> None:
     a, b, c, d, e = runs_at(back_door, 1, 2, 3, 4, 5)
     first = store.run_page(ALL_RUNS, limit=2)
     assert first.older is not None
@@ -76,14 +76,14 @@ def test_pages_of_runs_go_up_again(store: Store, back_door: BackDoor) -> None:
 
 
 def test_runs_of_the_same_moment_are_neither_lost_nor_repeated(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     ids = runs_at(back_door, 1, 1, 1, 1, 1)
 
     assert ids_down(store, ALL_RUNS, 2) == [ids[:2:-1], ids[2:0:-1], ids[:1]]
 
 
-def test_what_comes_meanwhile_moves_no_page(store: Store, back_door: BackDoor) -> None:
+def test_what_comes_meanwhile_moves_no_page(store: OperatorStore, back_door: BackDoor) -> None:
     a, _, c = runs_at(back_door, 1, 2, 3)
     first = store.run_page(ALL_RUNS, limit=2)
     assert first.older is not None
@@ -94,7 +94,7 @@ def test_what_comes_meanwhile_moves_no_page(store: Store, back_door: BackDoor) -
     assert len(newer.runs) == 1
 
 
-def test_a_run_without_a_start_is_on_no_page(store: Store, back_door: BackDoor) -> None:
+def test_a_run_without_a_start_is_on_no_page(store: OperatorStore, back_door: BackDoor) -> None:
     if back_door.engine.dialect.name != "postgresql":
         pytest.skip("a SQLite file is never adopted")
     back_door.rows("alter table run_log alter started_at drop not null")
@@ -109,7 +109,7 @@ def test_a_run_without_a_start_is_on_no_page(store: Store, back_door: BackDoor) 
     assert [cell.id for cell in job.strip] == [timed]
 
 
-def test_runs_are_filtered_by_all_that_is_asked(store: Store, back_door: BackDoor) -> None:
+def test_runs_are_filtered_by_all_that_is_asked(store: OperatorStore, back_door: BackDoor) -> None:
     good, bad, slow = play(store, "one", GOOD, BAD, SLOW)
     [other] = play(store, "two", BAD)
     still = runs_at(back_door, 7, status="RUNNING", job_name="one", trigger_type="MANUAL")[0]
@@ -133,7 +133,7 @@ def test_runs_are_filtered_by_all_that_is_asked(store: Store, back_door: BackDoo
 
 
 @pytest.mark.parametrize("text", ["\0", "a\ud800", "'; drop table run_log; --", "%", "_" * 9999])
-def test_hostile_filters_find_nothing(store: Store, text: str) -> None:
+def test_hostile_filters_find_nothing(store: OperatorStore, text: str) -> None:
     play(store, "sync", BAD)
 
     for name in ("job_name", "status", "error_group", "trigger_type"):
@@ -145,7 +145,7 @@ def test_hostile_filters_find_nothing(store: Store, text: str) -> None:
     assert len(store.run_page(ALL_RUNS, limit=9).runs) == 1
 
 
-def test_two_directions_at_once_are_refused(store: Store) -> None:
+def test_two_directions_at_once_are_refused(store: OperatorStore) -> None:
     there = Cursor(NOON, 1)
 
     with pytest.raises(ConfigurationError, match="cursor: expected one direction, found both"):
@@ -154,7 +154,9 @@ def test_two_directions_at_once_are_refused(store: Store) -> None:
         store.alert_page(ALL_ALERTS, limit=1, following=there, preceding=there)
 
 
-def test_a_page_beyond_the_end_is_empty_and_leads_back(store: Store, back_door: BackDoor) -> None:
+def test_a_page_beyond_the_end_is_empty_and_leads_back(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     [run] = runs_at(back_door, 1)
     end = Cursor(NOON - timedelta(days=1), 0)
 
@@ -166,7 +168,7 @@ def test_a_page_beyond_the_end_is_empty_and_leads_back(store: Store, back_door: 
     assert [one.id for one in back.runs] == [run]
 
 
-def test_a_cursor_of_any_size_breaks_nothing(store: Store, back_door: BackDoor) -> None:
+def test_a_cursor_of_any_size_breaks_nothing(store: OperatorStore, back_door: BackDoor) -> None:
     runs_at(back_door, 1)
 
     for row_id in (-(10**30), 10**30):
@@ -175,7 +177,7 @@ def test_a_cursor_of_any_size_breaks_nothing(store: Store, back_door: BackDoor) 
 
 @pytest.mark.parametrize("trigger_type", ["MANUAL", None])
 def test_a_search_for_what_is_rare_gives_up_and_goes_on(
-    store: Store,
+    store: OperatorStore,
     back_door: BackDoor,
     monkeypatch: pytest.MonkeyPatch,
     trigger_type: str | None,
@@ -188,7 +190,7 @@ def test_a_search_for_what_is_rare_gives_up_and_goes_on(
     assert ids_down(store, wanted, 2) == [[], [], rare]
 
 
-def test_alerts_are_listed_in_either_order(store: Store, back_door: BackDoor) -> None:
+def test_alerts_are_listed_in_either_order(store: OperatorStore, back_door: BackDoor) -> None:
     a, b, c, d, e = alerts_at(back_door, 1, 2, 3, 3, 5)
 
     def pages(order: AlertOrder) -> list[list[int]]:
@@ -203,7 +205,7 @@ def test_alerts_are_listed_in_either_order(store: Store, back_door: BackDoor) ->
     assert pages(AlertOrder.OLDEST) == [[a, b], [c, d], [e]]
 
 
-def test_alerts_go_back_in_either_order(store: Store, back_door: BackDoor) -> None:
+def test_alerts_go_back_in_either_order(store: OperatorStore, back_door: BackDoor) -> None:
     a, b, c = alerts_at(back_door, 1, 2, 3)
     third = Cursor(NOON + timedelta(minutes=3), c)
 
@@ -217,7 +219,7 @@ def test_alerts_go_back_in_either_order(store: Store, back_door: BackDoor) -> No
     assert ([alert.id for alert in before.alerts], before.preceding) == ([a], None)
 
 
-def test_alerts_are_filtered_by_all_that_is_asked(store: Store) -> None:
+def test_alerts_are_filtered_by_all_that_is_asked(store: OperatorStore) -> None:
     play(store, "one", BAD, SLOW)
     play(store, "o_e", SLOW)
     play(store, "a:one", ErrorGroup.UNKNOWN)
@@ -253,7 +255,7 @@ def test_alerts_are_filtered_by_all_that_is_asked(store: Store) -> None:
     assert found(until=store.now() - day) == set()
 
 
-def test_alerts_without_a_state_are_open(store: Store, back_door: BackDoor) -> None:
+def test_alerts_without_a_state_are_open(store: OperatorStore, back_door: BackDoor) -> None:
     if back_door.engine.dialect.name != "postgresql":
         pytest.skip("a SQLite file is never adopted")
     back_door.rows("alter table alert alter resolved drop not null")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from runguard._records import AlertFilter, AlertOrder, Cursor, RunFilter
+from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, RunFilter
 from tests.storage.test_query_plans import (  # the fixtures too
     Sent,
     assert_no_table_is_read_whole,
@@ -23,7 +23,7 @@ from tests.storage.test_query_plans import (  # the fixtures too
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
 
 __all__ = ["filled", "sent", "store"]
 
@@ -31,27 +31,27 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-def a_failed_run(store: Store) -> int:
+def a_failed_run(store: OperatorStore) -> int:
     return store.run_page(RunFilter(status="FAILED", job_name="job_7"), limit=1).runs[0].id
 
 
-def a_failure_alert(store: Store) -> int:
+def a_failure_alert(store: OperatorStore) -> int:
     return store.alert_page(AlertFilter(alert_type="FAILED"), limit=1).alerts[0].id
 
 
-def halfway(store: Store) -> Cursor:
+def halfway(store: OperatorStore) -> Cursor:
     return Cursor(store.now() - 45 * DAY, 20_000)
 
 
-def runs(**wanted: object) -> Callable[[Store], object]:
+def runs(**wanted: object) -> Callable[[OperatorStore], object]:
     return lambda store: store.run_page(RunFilter(**wanted), limit=50)  # type: ignore[arg-type]
 
 
-def alerts(**wanted: object) -> Callable[[Store], object]:
+def alerts(**wanted: object) -> Callable[[OperatorStore], object]:
     return lambda store: store.alert_page(AlertFilter(**wanted), limit=50)  # type: ignore[arg-type]
 
 
-QUESTIONS: dict[str, Callable[[Store], object]] = {
+QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
     "overview with a look further back": lambda store: store.overview(strip=1),
     "overview of a job": lambda store: store.overview(strip=30, job_name="job_7"),
@@ -106,7 +106,7 @@ QUESTIONS: dict[str, Callable[[Store], object]] = {
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_an_answer_comes_from_an_index(
-    store: Store, sent: list[Sent], filled: str, question: str
+    store: OperatorStore, sent: list[Sent], filled: str, question: str
 ) -> None:
     QUESTIONS[question](store)
 
@@ -116,7 +116,7 @@ def test_an_answer_comes_from_an_index(
 
 
 def test_an_answer_comes_from_an_index_however_often_it_is_asked_for(
-    store: Store, filled: str
+    store: OperatorStore, filled: str
 ) -> None:
     """A statement that is prepared gets a plan for all parameters after five times."""
     with psycopg.connect(libpq(filled), autocommit=True) as connection:

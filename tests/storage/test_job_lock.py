@@ -9,13 +9,13 @@ from runguard._models import Lease, LockHolder
 from tests.storage.drafts import TIMEOUT
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 TTL = timedelta(seconds=900)
 
 
-def take(store: Store, owner: str) -> Lease:
+def take(store: OperatorStore, owner: str) -> Lease:
     taken = store.acquire_lock("enrolment_sync", owner, TTL, timeout=TIMEOUT)
     assert isinstance(taken, Lease)
     return taken
@@ -25,7 +25,7 @@ def expire(back_door: BackDoor) -> None:
     back_door.age("job_lock.lock_expires_at", 901)
 
 
-def test_a_missing_row_is_free(store: Store, back_door: BackDoor) -> None:
+def test_a_missing_row_is_free(store: OperatorStore, back_door: BackDoor) -> None:
     lease = take(store, "one")
 
     row = back_door.row("select * from job_lock")
@@ -33,7 +33,7 @@ def test_a_missing_row_is_free(store: Store, back_door: BackDoor) -> None:
     assert row["fence"] == lease.fence
 
 
-def test_a_held_lock_says_who_holds_it_and_until_when(store: Store) -> None:
+def test_a_held_lock_says_who_holds_it_and_until_when(store: OperatorStore) -> None:
     take(store, "one")
     refused = store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT)
 
@@ -43,14 +43,14 @@ def test_a_held_lock_says_who_holds_it_and_until_when(store: Store) -> None:
     assert refused.lock_expires_at.utcoffset() == timedelta(0)
 
 
-def test_two_jobs_have_two_locks(store: Store) -> None:
+def test_two_jobs_have_two_locks(store: OperatorStore) -> None:
     take(store, "one")
 
     assert isinstance(store.acquire_lock("other", "two", TTL, timeout=TIMEOUT), Lease)
 
 
 def test_an_expired_lock_is_taken_over_with_a_greater_fence(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     first = take(store, "one")
     expire(back_door)
@@ -58,7 +58,7 @@ def test_an_expired_lock_is_taken_over_with_a_greater_fence(
     assert take(store, "two").fence > first.fence
 
 
-def test_a_released_lock_is_free_at_once(store: Store) -> None:
+def test_a_released_lock_is_free_at_once(store: OperatorStore) -> None:
     first = take(store, "one")
 
     assert store.release_lock(first, timeout=TIMEOUT)
@@ -66,7 +66,7 @@ def test_a_released_lock_is_free_at_once(store: Store) -> None:
 
 
 def test_a_fence_never_repeats_though_the_row_was_deleted(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     first = take(store, "one")
     back_door.rows("delete from job_lock")
@@ -74,7 +74,7 @@ def test_a_fence_never_repeats_though_the_row_was_deleted(
     assert take(store, "two").fence > first.fence
 
 
-def test_only_the_owner_releases(store: Store) -> None:
+def test_only_the_owner_releases(store: OperatorStore) -> None:
     lease = take(store, "one")
     stranger = Lease(lease.job_name, "two", lease.fence)
 
@@ -82,7 +82,9 @@ def test_only_the_owner_releases(store: Store) -> None:
     assert isinstance(store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT), LockHolder)
 
 
-def test_a_late_release_does_not_free_the_next_holder(store: Store, back_door: BackDoor) -> None:
+def test_a_late_release_does_not_free_the_next_holder(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     first = take(store, "one")
     expire(back_door)
     take(store, "two")
@@ -93,7 +95,7 @@ def test_a_late_release_does_not_free_the_next_holder(store: Store, back_door: B
     )
 
 
-def test_an_owner_at_an_old_fence_neither_renews_nor_releases(store: Store) -> None:
+def test_an_owner_at_an_old_fence_neither_renews_nor_releases(store: OperatorStore) -> None:
     first = take(store, "one")
     again = take(store, "one")
 
@@ -102,7 +104,7 @@ def test_an_owner_at_an_old_fence_neither_renews_nor_releases(store: Store) -> N
     assert store.renew_lock(again, TTL, timeout=TIMEOUT)
 
 
-def test_renewing_moves_the_expiry(store: Store, back_door: BackDoor) -> None:
+def test_renewing_moves_the_expiry(store: OperatorStore, back_door: BackDoor) -> None:
     lease = take(store, "one")
     back_door.age("job_lock.lock_expires_at", 600)
 
@@ -111,7 +113,7 @@ def test_renewing_moves_the_expiry(store: Store, back_door: BackDoor) -> None:
     assert isinstance(store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT), LockHolder)
 
 
-def test_an_expired_lease_is_not_renewed(store: Store, back_door: BackDoor) -> None:
+def test_an_expired_lease_is_not_renewed(store: OperatorStore, back_door: BackDoor) -> None:
     lease = take(store, "one")
     expire(back_door)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from runguard._config import Settings
 from runguard._models import AlertOutcome, Counters, ErrorGroup, Lease, LockHolder, NewRun
-from runguard._reaping import reap
+from runguard._run.reaper import reap
+from runguard._settings import Settings
 from tests.storage.drafts import TIMEOUT, failure, new_run, success
 
 if TYPE_CHECKING:
     from runguard._models import LostRun
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 SETTINGS = Settings()
@@ -20,17 +20,17 @@ FIVE_MINUTES = 301
 TTL = timedelta(seconds=900)
 
 
-def start(store: Store, job_name: str = "enrolment_sync") -> NewRun:
+def start(store: OperatorStore, job_name: str = "enrolment_sync") -> NewRun:
     run = new_run(job_name)
     store.start_run(run, timeout=TIMEOUT)
     return run
 
 
-def reap_all(store: Store, job_name: str | None = None) -> list[LostRun]:
+def reap_all(store: OperatorStore, job_name: str | None = None) -> list[LostRun]:
     return list(reap(store, SETTINGS, job_name=job_name))
 
 
-def test_a_silent_run_is_closed_and_told(store: Store, back_door: BackDoor) -> None:
+def test_a_silent_run_is_closed_and_told(store: OperatorStore, back_door: BackDoor) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
 
@@ -52,7 +52,7 @@ def test_a_silent_run_is_closed_and_told(store: Store, back_door: BackDoor) -> N
     assert pair.alert.detail["run_id"] == record.id
 
 
-def test_a_beating_run_is_left_alone_however_old(store: Store, back_door: BackDoor) -> None:
+def test_a_beating_run_is_left_alone_however_old(store: OperatorStore, back_door: BackDoor) -> None:
     run = start(store)
     back_door.age("run_log.started_at", 86_400)
     store.beat([run.key], timeout=TIMEOUT)
@@ -60,7 +60,7 @@ def test_a_beating_run_is_left_alone_however_old(store: Store, back_door: BackDo
     assert reap_all(store) == []
 
 
-def test_silence_after_a_heartbeat_counts(store: Store, back_door: BackDoor) -> None:
+def test_silence_after_a_heartbeat_counts(store: OperatorStore, back_door: BackDoor) -> None:
     run = start(store)
     store.beat([run.key], timeout=TIMEOUT)
     back_door.age("run_log.heartbeat_at", FIVE_MINUTES)
@@ -68,7 +68,7 @@ def test_silence_after_a_heartbeat_counts(store: Store, back_door: BackDoor) -> 
     assert [lost.key for lost in reap_all(store)] == [run.key]
 
 
-def test_a_run_within_the_limit_is_left_alone(store: Store, back_door: BackDoor) -> None:
+def test_a_run_within_the_limit_is_left_alone(store: OperatorStore, back_door: BackDoor) -> None:
     start(store)
     back_door.age("run_log.started_at", 295)
 
@@ -76,7 +76,7 @@ def test_a_run_within_the_limit_is_left_alone(store: Store, back_door: BackDoor)
 
 
 def test_one_statement_beats_for_many_and_for_open_runs_only(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     runs = [start(store) for _ in range(3)]
     store.finish_run(success(runs[0]), timeout=TIMEOUT)
@@ -86,7 +86,9 @@ def test_one_statement_beats_for_many_and_for_open_runs_only(
     assert [bool(row["beat"]) for row in rows] == [False, True, True]
 
 
-def test_rows_of_other_programs_are_never_touched(store: Store, back_door: BackDoor) -> None:
+def test_rows_of_other_programs_are_never_touched(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     back_door.rows("insert into run_log (job_name, status) values ('foreign', 'RUNNING')")
     back_door.age("run_log.started_at", 86_400)
 
@@ -94,7 +96,7 @@ def test_rows_of_other_programs_are_never_touched(store: Store, back_door: BackD
     assert back_door.row("select status from run_log") == {"status": "RUNNING"}
 
 
-def test_only_the_asked_job_is_reaped(store: Store, back_door: BackDoor) -> None:
+def test_only_the_asked_job_is_reaped(store: OperatorStore, back_door: BackDoor) -> None:
     start(store, "one")
     start(store, "two")
     back_door.age("run_log.started_at", FIVE_MINUTES)
@@ -102,7 +104,7 @@ def test_only_the_asked_job_is_reaped(store: Store, back_door: BackDoor) -> None
     assert [lost.job_name for lost in reap_all(store, "one")] == ["one"]
 
 
-def test_many_lost_runs_of_a_job_are_one_alert(store: Store, back_door: BackDoor) -> None:
+def test_many_lost_runs_of_a_job_are_one_alert(store: OperatorStore, back_door: BackDoor) -> None:
     for _ in range(5):
         start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
@@ -111,7 +113,7 @@ def test_many_lost_runs_of_a_job_are_one_alert(store: Store, back_door: BackDoor
     assert len(store.recent_alerts(limit=9)) == 1
 
 
-def test_reaping_twice_closes_once(store: Store, back_door: BackDoor) -> None:
+def test_reaping_twice_closes_once(store: OperatorStore, back_door: BackDoor) -> None:
     start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
     reap_all(store)
@@ -120,7 +122,7 @@ def test_reaping_twice_closes_once(store: Store, back_door: BackDoor) -> None:
 
 
 def test_a_run_that_beats_again_before_it_is_closed_stays_open(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
@@ -136,7 +138,7 @@ def test_a_run_that_beats_again_before_it_is_closed_stays_open(
     assert store.recent_alerts(limit=9) == []
 
 
-def test_a_lost_holders_lock_is_freed(store: Store, back_door: BackDoor) -> None:
+def test_a_lost_holders_lock_is_freed(store: OperatorStore, back_door: BackDoor) -> None:
     run = start(store)
     owner = f"host-1:4711:{run.key}"
     store.acquire_lock("enrolment_sync", owner, TTL, timeout=TIMEOUT)
@@ -147,7 +149,7 @@ def test_a_lost_holders_lock_is_freed(store: Store, back_door: BackDoor) -> None
     assert isinstance(taken, Lease)
 
 
-def test_anothers_lock_is_not_freed(store: Store, back_door: BackDoor) -> None:
+def test_anothers_lock_is_not_freed(store: OperatorStore, back_door: BackDoor) -> None:
     start(store)
     store.acquire_lock("enrolment_sync", "another", TTL, timeout=TIMEOUT)
     back_door.age("run_log.started_at", FIVE_MINUTES)
@@ -157,7 +159,9 @@ def test_anothers_lock_is_not_freed(store: Store, back_door: BackDoor) -> None:
     assert isinstance(taken, LockHolder)
 
 
-def test_a_run_that_comes_back_takes_its_real_success(store: Store, back_door: BackDoor) -> None:
+def test_a_run_that_comes_back_takes_its_real_success(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
     reap_all(store)
@@ -173,7 +177,9 @@ def test_a_run_that_comes_back_takes_its_real_success(store: Store, back_door: B
     assert len(store.recent_alerts(limit=9)) == 1  # the alert stays
 
 
-def test_a_run_that_comes_back_fails_for_its_real_reason(store: Store, back_door: BackDoor) -> None:
+def test_a_run_that_comes_back_fails_for_its_real_reason(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
     reap_all(store)
@@ -187,7 +193,7 @@ def test_a_run_that_comes_back_fails_for_its_real_reason(store: Store, back_door
 
 
 def test_no_second_alert_of_the_same_key_when_it_comes_back(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
@@ -200,7 +206,7 @@ def test_no_second_alert_of_the_same_key_when_it_comes_back(
     assert len(store.recent_alerts(limit=9)) == 1
 
 
-def test_a_run_comes_back_once(store: Store, back_door: BackDoor) -> None:
+def test_a_run_comes_back_once(store: OperatorStore, back_door: BackDoor) -> None:
     run = start(store)
     back_door.age("run_log.started_at", FIVE_MINUTES)
     reap_all(store)

@@ -13,19 +13,19 @@ import pytest
 from sqlalchemy import event
 
 from runguard._models import NewRun, RunStatus
-from runguard._storage import migrations
-from runguard._storage.opening import open_whole_store
+from runguard._store import migrate as migrations
 from tests.benchmarks.dataset import fill
 from tests.docs.test_readme import blocks
 from tests.storage.drafts import TIMEOUT, failure, new_run, success
 from tests.storage.test_query_plans import RUNS, VIEWS, Sent, explain, libpq, nodes
 from tests.storage.test_races import JOBS, alerts_by_key, one_for_each_key, racing
 from tests.support.processes import race
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.support.postgres import PostgresAddress
 
 RECIPE = (Path(__file__).parents[2] / "examples" / "partitioned_run_log.sql").read_text()
@@ -70,8 +70,8 @@ def connection(before: psycopg.Connection) -> psycopg.Connection:
 
 
 @pytest.fixture
-def store(url: str, connection: psycopg.Connection) -> Iterator[Store]:
-    store = open_whole_store(url=url, engine=None)
+def store(url: str, connection: psycopg.Connection) -> Iterator[OperatorStore]:
+    store = open_store(url)
     yield store
     store.close()
 
@@ -138,7 +138,7 @@ def test_what_operators_type_finds_what_it_found_before(before: psycopg.Connecti
 
 
 @pytest.fixture
-def sent(store: Store) -> list[Sent]:
+def sent(store: OperatorStore) -> list[Sent]:
     found: list[Sent] = []
     event.listen(
         store.engine,  # type: ignore[attr-defined]
@@ -149,7 +149,7 @@ def sent(store: Store) -> list[Sent]:
 
 
 def test_everything_that_the_store_does_works_and_reads_no_table_whole(
-    store: Store, sent: list[Sent], url: str
+    store: OperatorStore, sent: list[Sent], url: str
 ) -> None:
     for work in (*RUNS.values(), *VIEWS.values()):
         work(store)
@@ -163,7 +163,7 @@ def test_everything_that_the_store_does_works_and_reads_no_table_whole(
 
 @pytest.mark.parametrize("name", ["success", "failure, covered", "failure, alerting"])
 def test_a_run_looks_into_its_own_partition_only(
-    store: Store, sent: list[Sent], url: str, name: str
+    store: OperatorStore, sent: list[Sent], url: str, name: str
 ) -> None:
     RUNS[name](store)
 
@@ -173,7 +173,7 @@ def test_a_run_looks_into_its_own_partition_only(
 
 
 def test_a_run_lies_in_the_partition_of_its_day(
-    store: Store, connection: psycopg.Connection
+    store: OperatorStore, connection: psycopg.Connection
 ) -> None:
     run = run_in(connection, days=3)
 
@@ -187,7 +187,9 @@ def test_a_run_lies_in_the_partition_of_its_day(
     assert lying_in(connection, run.key) == f"run_log_{day}"
 
 
-def test_numbers_go_on_where_they_were(store: Store, connection: psycopg.Connection) -> None:
+def test_numbers_go_on_where_they_were(
+    store: OperatorStore, connection: psycopg.Connection
+) -> None:
     [(highest,)] = connection.execute("select max(id) from run_log").fetchall()
 
     assert store.start_run(new_run(), timeout=TIMEOUT) == highest + 1
@@ -212,7 +214,7 @@ def test_rights_and_indexes_are_kept(before: psycopg.Connection) -> None:
 
 
 def test_housekeeping_drops_what_is_old_and_a_second_time_nothing(
-    store: Store, connection: psycopg.Connection
+    store: OperatorStore, connection: psycopg.Connection
 ) -> None:
     """Days kept are counted from today: a negative number moves the limit instead of the rows."""
     soon = run_in(connection, days=2)
@@ -231,7 +233,7 @@ def test_housekeeping_drops_what_is_old_and_a_second_time_nothing(
 
 
 def test_a_record_that_comes_after_its_partition_is_gone_finds_a_place(
-    store: Store, connection: psycopg.Connection
+    store: OperatorStore, connection: psycopg.Connection
 ) -> None:
     connection.execute("select run_log_housekeeping(days_ahead => 7, days_kept => -3)")
     run = new_run()

@@ -10,24 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event
 
-from runguard._config import Settings
 from runguard._errors import ConfigurationError
-from runguard._models import (
-    SpooledRun,
-)
-from runguard._pruning import PrunePlan, count_prunable, plan_pruning, prune
-from runguard._records import (
-    Prunable,
-)
-from runguard._storage import pruning
-from runguard._storage.types import db_now_plus
+from runguard._models import SpooledRun
+from runguard._monitor.records import Prunable
+from runguard._settings import Settings
+from runguard._store.queries import prune as pruning
+from runguard._store.retention import PrunePlan, count_prunable, plan_pruning, prune
+from runguard._store.schema.types import db_now_plus
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
 
     from runguard._models import NewRun
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 DAY = 86_400
@@ -39,7 +35,7 @@ FOREIGN_ROWS = {
 }
 
 
-def succeed(store: Store, job_name: str = "enrolment_sync") -> NewRun:
+def succeed(store: OperatorStore, job_name: str = "enrolment_sync") -> NewRun:
     run = new_run(job_name)
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(success(run), timeout=TIMEOUT)
@@ -47,7 +43,9 @@ def succeed(store: Store, job_name: str = "enrolment_sync") -> NewRun:
 
 
 def fail(
-    store: Store, job_name: str = "enrolment_sync", cooldown: timedelta = timedelta(minutes=30)
+    store: OperatorStore,
+    job_name: str = "enrolment_sync",
+    cooldown: timedelta = timedelta(minutes=30),
 ) -> NewRun:
     run = new_run(job_name)
     store.start_run(run, timeout=TIMEOUT)
@@ -61,11 +59,13 @@ def age_all(back_door: BackDoor, days: float) -> None:
     back_door.age_alerts(days * DAY)
 
 
-def plan_of(store: Store, *, include_foreign: bool = False) -> PrunePlan:
+def plan_of(store: OperatorStore, *, include_foreign: bool = False) -> PrunePlan:
     return plan_pruning(store, Settings(), older_than=OLD, include_foreign=include_foreign)
 
 
-def prune_all(store: Store, *, include_foreign: bool = False, batch: int = 1000) -> dict[str, int]:
+def prune_all(
+    store: OperatorStore, *, include_foreign: bool = False, batch: int = 1000
+) -> dict[str, int]:
     plan = plan_of(store, include_foreign=include_foreign)
     expected = {what: count_prunable(store, plan, what) for what in Prunable}
     deleted = {what: sum(prune(store, plan, what, batch=batch)) for what in Prunable}
@@ -77,7 +77,7 @@ def jobs(back_door: BackDoor) -> list[str]:
     return [row["job_name"] for row in back_door.rows("select job_name from run_log order by id")]
 
 
-def test_old_rows_go_and_young_ones_stay(store: Store, back_door: BackDoor) -> None:
+def test_old_rows_go_and_young_ones_stay(store: OperatorStore, back_door: BackDoor) -> None:
     fail(store)
     store.raise_alert(own_alert(), timeout=TIMEOUT)
     age_all(back_door, 91)
@@ -89,7 +89,7 @@ def test_old_rows_go_and_young_ones_stay(store: Store, back_door: BackDoor) -> N
     assert back_door.row("select source_type from alert_cooldown") == {"source_type": "run_log"}
 
 
-def test_a_second_prune_finds_nothing(store: Store, back_door: BackDoor) -> None:
+def test_a_second_prune_finds_nothing(store: OperatorStore, back_door: BackDoor) -> None:
     fail(store)
     fail(store)
     age_all(back_door, 91)
@@ -98,7 +98,7 @@ def test_a_second_prune_finds_nothing(store: Store, back_door: BackDoor) -> None
     assert prune_all(store) == {"run_log": 0, "alert": 0, "alert_cooldown": 0}
 
 
-def test_the_newest_run_of_each_job_stays(store: Store, back_door: BackDoor) -> None:
+def test_the_newest_run_of_each_job_stays(store: OperatorStore, back_door: BackDoor) -> None:
     for job_name in ["two", "one", "two", "one"]:
         succeed(store, job_name)
     age_all(back_door, 91)
@@ -108,7 +108,7 @@ def test_the_newest_run_of_each_job_stays(store: Store, back_door: BackDoor) -> 
     assert [row["id"] for row in back_door.rows("select id from run_log order by id")] == [3, 4]
 
 
-def test_an_open_run_stays_however_old(store: Store, back_door: BackDoor) -> None:
+def test_an_open_run_stays_however_old(store: OperatorStore, back_door: BackDoor) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     succeed(store)
@@ -120,7 +120,7 @@ def test_an_open_run_stays_however_old(store: Store, back_door: BackDoor) -> Non
 
 
 def test_a_run_that_ended_lately_stays_however_long_ago_it_began(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     succeed(store)
     back_door.age("run_log.started_at", 91 * DAY)
@@ -129,7 +129,7 @@ def test_a_run_that_ended_lately_stays_however_long_ago_it_began(
     assert prune_all(store)["run_log"] == 0
 
 
-def test_a_run_inside_a_window_of_its_own_stays(store: Store, back_door: BackDoor) -> None:
+def test_a_run_inside_a_window_of_its_own_stays(store: OperatorStore, back_door: BackDoor) -> None:
     fail(store, cooldown=timedelta(days=120))
     age_all(back_door, 91)
     succeed(store)
@@ -140,7 +140,7 @@ def test_a_run_inside_a_window_of_its_own_stays(store: Store, back_door: BackDoo
 
 
 def test_an_alert_that_the_longest_cooldown_may_still_need_stays(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     fail(store, cooldown=timedelta(days=120))
     age_all(back_door, 91)
@@ -152,14 +152,14 @@ def test_an_alert_that_the_longest_cooldown_may_still_need_stays(
     assert store.finish_run(ending, timeout=TIMEOUT).verdict.outcome == "suppressed"
 
 
-def test_less_than_the_cooldown_is_refused(store: Store) -> None:
+def test_less_than_the_cooldown_is_refused(store: OperatorStore) -> None:
     settings = Settings(cooldown=timedelta(days=7))
 
     with pytest.raises(ConfigurationError, match=r"the cooldown, 7 days, .* found 6 days"):
         plan_pruning(store, settings, older_than=timedelta(days=6))
 
 
-def test_a_replayed_run_is_as_old_as_its_record(store: Store, back_door: BackDoor) -> None:
+def test_a_replayed_run_is_as_old_as_its_record(store: OperatorStore, back_door: BackDoor) -> None:
     run = new_run()
     long_ago = datetime(1970, 1, 1, tzinfo=UTC)  # the clock of a machine without a battery
     store.replay_run(SpooledRun(run, long_ago, long_ago, failure(run)), timeout=TIMEOUT)
@@ -172,7 +172,7 @@ def test_a_replayed_run_is_as_old_as_its_record(store: Store, back_door: BackDoo
 
 @pytest.mark.parametrize("table", FOREIGN_ROWS)
 def test_rows_of_other_programs_go_only_when_asked_for(
-    store: Store, back_door: BackDoor, table: str
+    store: OperatorStore, back_door: BackDoor, table: str
 ) -> None:
     for _ in range(3):
         back_door.rows(FOREIGN_ROWS[table])
@@ -184,7 +184,7 @@ def test_rows_of_other_programs_go_only_when_asked_for(
 
 
 def test_small_batches_delete_all_and_no_more_than_they_may(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     for number in range(7):
         succeed(store, f"job_{number % 2}")
@@ -198,7 +198,9 @@ def test_small_batches_delete_all_and_no_more_than_they_may(
     assert jobs(back_door) == ["job_1", "job_0"]
 
 
-def test_a_prune_that_was_left_goes_on_from_where_it_was(store: Store, back_door: BackDoor) -> None:
+def test_a_prune_that_was_left_goes_on_from_where_it_was(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     for _ in range(5):
         succeed(store)
     age_all(back_door, 91)
@@ -210,7 +212,7 @@ def test_a_prune_that_was_left_goes_on_from_where_it_was(store: Store, back_door
 
 @pytest.mark.parametrize("store_kind", ["postgresql", "pgbouncer"], indirect=True)
 def test_a_row_that_another_session_holds_is_skipped_and_not_waited_for(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     for _ in range(3):
         succeed(store)
@@ -243,7 +245,7 @@ def plan_told_by(back_door: BackDoor, statement: Executable) -> str:
 )
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_a_batch_looks_at_old_rows_only(
-    store: Store, back_door: BackDoor, what: Prunable, index: str, *, goes_on: bool
+    store: OperatorStore, back_door: BackDoor, what: Prunable, index: str, *, goes_on: bool
 ) -> None:
     back_door.rows(
         "insert into run_log (job_name, status, started_at, finished_at, updated_at, run_key)"
@@ -270,7 +272,7 @@ def test_a_batch_looks_at_old_rows_only(
 
 
 def test_pruning_beside_failing_jobs_loses_no_run_and_doubles_no_alert(
-    store: Store, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor
 ) -> None:
     for round_number in range(1, 4):
         running = [new_run() for _ in range(6)]

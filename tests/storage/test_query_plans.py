@@ -12,16 +12,16 @@ import pytest
 from sqlalchemy import event, make_url
 
 from runguard._models import RunEnding
-from runguard._run_key import new_run_key
-from runguard._storage.opening import open_whole_store
+from runguard._run.run_key import new_run_key
 from tests.benchmarks.dataset import fill
 from tests.docs.test_readme import blocks
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.support.postgres import PostgresAddress
 
 BIG = {"run_log", "alert"}
@@ -61,14 +61,14 @@ def filled(
 
 
 @pytest.fixture
-def store(filled: str) -> Iterator[Store]:
-    store = open_whole_store(url=filled, engine=None)
+def store(filled: str) -> Iterator[OperatorStore]:
+    store = open_store(filled)
     yield store
     store.close()
 
 
 @pytest.fixture
-def sent(store: Store) -> list[Sent]:
+def sent(store: OperatorStore) -> list[Sent]:
     """What the store sends, in order."""
     found: list[Sent] = []
     event.listen(
@@ -79,13 +79,13 @@ def sent(store: Store) -> list[Sent]:
     return found
 
 
-def run(store: Store, ending_of: Callable[[Any], RunEnding]) -> None:
+def run(store: OperatorStore, ending_of: Callable[[Any], RunEnding]) -> None:
     started = new_run("job_7")
     store.start_run(started, timeout=TIMEOUT)
     store.finish_run(ending_of(started), timeout=TIMEOUT)
 
 
-def lose(store: Store) -> None:
+def lose(store: OperatorStore) -> None:
     started = new_run("job_8")
     store.start_run(started, timeout=TIMEOUT)
     silent = timedelta(seconds=-1)
@@ -98,7 +98,7 @@ def lose(store: Store) -> None:
     store.close_lost_run(lost, failure(started), silent_for=silent, timeout=TIMEOUT)
 
 
-RUNS: dict[str, Callable[[Store], object]] = {
+RUNS: dict[str, Callable[[OperatorStore], object]] = {
     "success": lambda store: run(store, success),
     "failure, alerting": lambda store: run(
         store, lambda started: failure(started, cooldown=timedelta())
@@ -114,7 +114,7 @@ RUNS: dict[str, Callable[[Store], object]] = {
     "lost": lose,
     "alert of a job's own": lambda store: store.raise_alert(own_alert(), timeout=TIMEOUT),
 }
-VIEWS: dict[str, Callable[[Store], object]] = {
+VIEWS: dict[str, Callable[[OperatorStore], object]] = {
     "runs": lambda store: store.recent_runs(limit=20),
     "runs of a job": lambda store: store.recent_runs(limit=20, job_name="job_7"),
     "failed runs": lambda store: store.recent_runs(limit=20, status="FAILED"),
@@ -146,7 +146,7 @@ VIEWS: dict[str, Callable[[Store], object]] = {
 
 @pytest.mark.parametrize("name", [*RUNS, *VIEWS])
 def test_what_the_store_sends_uses_an_index(
-    store: Store, sent: list[Sent], filled: str, name: str
+    store: OperatorStore, sent: list[Sent], filled: str, name: str
 ) -> None:
     {**RUNS, **VIEWS}[name](store)
 
@@ -161,7 +161,7 @@ def test_what_operators_type_uses_an_index(filled: str, block: Any) -> None:
 
 
 def test_no_statement_reads_a_table_whole_however_often_it_is_sent(
-    store: Store, filled: str
+    store: OperatorStore, filled: str
 ) -> None:
     """A statement that is prepared gets a plan for all parameters after five times."""
     with psycopg.connect(libpq(filled), autocommit=True) as connection:

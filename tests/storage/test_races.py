@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from runguard._storage.opening import open_whole_store
 from tests.support.processes import race
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ def test_8_processes_on_one_sqlite_file_raise_one_alert_for_each_key(tmp_path: P
 
 def test_the_race_catches_a_deferred_transaction_on_sqlite(tmp_path: Path) -> None:
     file = tmp_path / "runguard.db"
-    store = open_whole_store(url=f"sqlite:///{file}", engine=None)
+    store = open_store(f"sqlite:///{file}")
     store.recent_runs(limit=1)  # makes the tables
     store.close()
 

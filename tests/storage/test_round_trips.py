@@ -110,7 +110,7 @@ def test_the_first_run_prepares_and_later_ones_only_bind(proxy: ProtocolProxy) -
 def test_nothing_is_prepared_where_another_session_answers(
     proxy: ProtocolProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage.bounded_connection import BoundedConnection
+    from runguard._store.postgresql.connection import BoundedConnection
 
     # What a transaction pooler shows its clients; the pooler itself is in the pooler suite.
     monkeypatch.setattr(BoundedConnection, "is_direct", lambda _: False)
@@ -126,7 +126,7 @@ def test_a_poolers_error_about_a_prepared_statement_ends_preparing(
 ) -> None:
     warm_up()
     # The server forgets what was prepared, as it seems to a client that a pooler moved.
-    from runguard._runtime import runtime
+    from runguard._run.runtime import runtime
 
     with runtime.store().engine.connect() as connection:  # type: ignore[attr-defined]
         connection.connection.driver_connection.pgconn.exec_(b"deallocate all")
@@ -161,7 +161,7 @@ def test_suppressed_failures_do_not_wait_for_each_other(
 def test_an_idle_connection_is_not_trusted(
     proxy: ProtocolProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._storage import engines
+    from runguard._store import retry as engines
 
     succeed()
     with proxy.counting() as traffic:

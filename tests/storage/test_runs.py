@@ -11,11 +11,11 @@ from runguard._models import AlertOutcome, Counters, ErrorGroup
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 
-def test_a_started_run_is_running_and_committed(store: Store, back_door: BackDoor) -> None:
+def test_a_started_run_is_running_and_committed(store: OperatorStore, back_door: BackDoor) -> None:
     run = new_run()
     run_id = store.start_run(run, timeout=TIMEOUT)
 
@@ -28,14 +28,14 @@ def test_a_started_run_is_running_and_committed(store: Store, back_door: BackDoo
     assert row["finished_at"] is None
 
 
-def test_starting_twice_is_one_row(store: Store, back_door: BackDoor) -> None:
+def test_starting_twice_is_one_row(store: OperatorStore, back_door: BackDoor) -> None:
     run = new_run()
 
     assert store.start_run(run, timeout=TIMEOUT) == store.start_run(run, timeout=TIMEOUT)
     assert back_door.row("select count(*) as n from run_log")["n"] == 1
 
 
-def test_times_come_from_the_database_and_are_aware(store: Store) -> None:
+def test_times_come_from_the_database_and_are_aware(store: OperatorStore) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(success(run), timeout=TIMEOUT)
@@ -48,7 +48,7 @@ def test_times_come_from_the_database_and_are_aware(store: Store) -> None:
     assert abs(datetime.now(UTC) - record.started_at) < timedelta(minutes=1)
 
 
-def test_a_success_keeps_the_counters_and_has_nothing_to_alert(store: Store) -> None:
+def test_a_success_keeps_the_counters_and_has_nothing_to_alert(store: OperatorStore) -> None:
     run = new_run()
     run_id = store.start_run(run, timeout=TIMEOUT)
     finished = store.finish_run(success(run, Counters(512, 12, 2, 1)), timeout=TIMEOUT)
@@ -64,7 +64,7 @@ def test_a_success_keeps_the_counters_and_has_nothing_to_alert(store: Store) -> 
     assert record.error_message is None
 
 
-def test_a_failure_keeps_why_and_raises_its_alert(store: Store) -> None:
+def test_a_failure_keeps_why_and_raises_its_alert(store: OperatorStore) -> None:
     run = new_run()
     run_id = store.start_run(run, timeout=TIMEOUT)
     finished = store.finish_run(failure(run, counters=Counters(9, 8, 2, 7)), timeout=TIMEOUT)
@@ -94,7 +94,7 @@ def test_a_failure_keeps_why_and_raises_its_alert(store: Store) -> None:
     assert alert.detail["error_message"] == "HTTP 503"
 
 
-def test_an_excluded_failure_is_recorded_without_an_alert(store: Store) -> None:
+def test_an_excluded_failure_is_recorded_without_an_alert(store: OperatorStore) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     finished = store.finish_run(failure(run, alerts=False), timeout=TIMEOUT)
@@ -109,7 +109,7 @@ def test_an_excluded_failure_is_recorded_without_an_alert(store: Store) -> None:
 @pytest.mark.parametrize("first_ending", [success, failure])
 @pytest.mark.parametrize("second_ending", [success, failure])
 def test_a_finished_run_never_changes_again(
-    store: Store, first_ending: type, second_ending: type
+    store: OperatorStore, first_ending: type, second_ending: type
 ) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
@@ -120,12 +120,12 @@ def test_a_finished_run_never_changes_again(
     assert (store.recent_runs(limit=9), store.recent_alerts(limit=9)) == before
 
 
-def test_an_unknown_run_cannot_be_finished(store: Store) -> None:
+def test_an_unknown_run_cannot_be_finished(store: OperatorStore) -> None:
     assert not store.finish_run(failure(new_run()), timeout=TIMEOUT).recorded
     assert store.recent_alerts(limit=1) == []
 
 
-def test_a_refused_run_is_failed_from_the_first_moment(store: Store) -> None:
+def test_a_refused_run_is_failed_from_the_first_moment(store: OperatorStore) -> None:
     run = new_run()
     ending = failure(run, group=ErrorGroup.LOCK_CONFLICT)
     finished = store.record_refused_run(run, ending, timeout=TIMEOUT)
@@ -141,7 +141,7 @@ def test_a_refused_run_is_failed_from_the_first_moment(store: Store) -> None:
     assert alert.detail["run_id"] == record.id
 
 
-def test_a_refused_run_without_an_alert_is_recorded(store: Store) -> None:
+def test_a_refused_run_without_an_alert_is_recorded(store: OperatorStore) -> None:
     run = new_run()
     finished = store.record_refused_run(run, failure(run, alerts=False), timeout=TIMEOUT)
 
@@ -151,7 +151,9 @@ def test_a_refused_run_without_an_alert_is_recorded(store: Store) -> None:
 
 
 @pytest.mark.parametrize("alerts", [True, False])
-def test_refusing_a_run_twice_is_one_row_and_one_alert(store: Store, *, alerts: bool) -> None:
+def test_refusing_a_run_twice_is_one_row_and_one_alert(
+    store: OperatorStore, *, alerts: bool
+) -> None:
     run = new_run()
     ending = failure(run, alerts=alerts)
     store.record_refused_run(run, ending, timeout=TIMEOUT)
@@ -161,7 +163,7 @@ def test_refusing_a_run_twice_is_one_row_and_one_alert(store: Store, *, alerts: 
     assert len(store.recent_alerts(limit=9)) == alerts
 
 
-def test_the_largest_count_is_stored(store: Store) -> None:
+def test_the_largest_count_is_stored(store: OperatorStore) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(success(run, Counters(2**63 - 1)), timeout=TIMEOUT)
@@ -173,7 +175,7 @@ def test_the_largest_count_is_stored(store: Store) -> None:
 @pytest.mark.parametrize(
     "message", ["%s %(x)s :name", "'; drop table run_log; --", '{"a": "b"}', "등록 실패", "a\nb"]
 )
-def test_any_text_comes_back_as_it_was(store: Store, message: str) -> None:
+def test_any_text_comes_back_as_it_was(store: OperatorStore, message: str) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(failure(run, message=message), timeout=TIMEOUT)
@@ -185,7 +187,7 @@ def test_any_text_comes_back_as_it_was(store: Store, message: str) -> None:
     assert alert.detail["error_message"] == message
 
 
-def test_a_jobs_own_alert_is_written_as_given(store: Store) -> None:
+def test_a_jobs_own_alert_is_written_as_given(store: OperatorStore) -> None:
     verdict = store.raise_alert(own_alert(), timeout=TIMEOUT)
 
     [alert] = store.recent_alerts(limit=9)

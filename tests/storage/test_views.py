@@ -9,13 +9,13 @@ from runguard._models import ErrorGroup, Severity
 from tests.storage.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.storage.conftest import BackDoor
 
 DAY = timedelta(hours=24)
 
 
-def play(store: Store) -> None:
+def play(store: OperatorStore) -> None:
     """Two jobs: a success and two failures of one group, and a failure of another."""
     for job_name, group in [
         ("one", None),
@@ -29,7 +29,7 @@ def play(store: Store) -> None:
         store.finish_run(ending, timeout=TIMEOUT)
 
 
-def test_runs_come_newest_first(store: Store) -> None:
+def test_runs_come_newest_first(store: OperatorStore) -> None:
     play(store)
 
     ids = [record.id for record in store.recent_runs(limit=3)]
@@ -37,7 +37,7 @@ def test_runs_come_newest_first(store: Store) -> None:
     assert ids == sorted(ids, reverse=True)
 
 
-def test_runs_are_filtered(store: Store, back_door: BackDoor) -> None:
+def test_runs_are_filtered(store: OperatorStore, back_door: BackDoor) -> None:
     play(store)
     assert [r.job_name for r in store.recent_runs(limit=9, job_name="two")] == ["two"]
     assert [r.status for r in store.recent_runs(limit=9, status="SUCCESS")] == ["SUCCESS"]
@@ -48,7 +48,7 @@ def test_runs_are_filtered(store: Store, back_door: BackDoor) -> None:
     assert len(store.recent_runs(limit=9, since=timedelta(hours=3))) == 4
 
 
-def test_alerts_are_filtered(store: Store, back_door: BackDoor) -> None:
+def test_alerts_are_filtered(store: OperatorStore, back_door: BackDoor) -> None:
     play(store)
     store.raise_alert(own_alert(), timeout=TIMEOUT)
 
@@ -61,7 +61,7 @@ def test_alerts_are_filtered(store: Store, back_door: BackDoor) -> None:
     assert store.recent_alerts(limit=9, since=timedelta(hours=1)) == []
 
 
-def test_failures_are_counted_by_group(store: Store) -> None:
+def test_failures_are_counted_by_group(store: OperatorStore) -> None:
     play(store)
 
     [most, least] = store.failures_by_group(since=DAY)
@@ -73,7 +73,7 @@ def test_failures_are_counted_by_group(store: Store) -> None:
     ]
 
 
-def test_old_failures_are_not_counted(store: Store, back_door: BackDoor) -> None:
+def test_old_failures_are_not_counted(store: OperatorStore, back_door: BackDoor) -> None:
     play(store)
     back_door.age("run_log.started_at", 86_401)
 
@@ -81,7 +81,7 @@ def test_old_failures_are_not_counted(store: Store, back_door: BackDoor) -> None
 
 
 def test_a_failed_run_stands_beside_the_alert_that_it_raised_or_that_covers_it(
-    store: Store,
+    store: OperatorStore,
 ) -> None:
     play(store)
 
@@ -95,7 +95,7 @@ def test_a_failed_run_stands_beside_the_alert_that_it_raised_or_that_covers_it(
     assert timeout.alert.source_id == "two:TIMEOUT"
 
 
-def test_a_failed_run_without_an_alert_stands_alone(store: Store) -> None:
+def test_a_failed_run_without_an_alert_stands_alone(store: OperatorStore) -> None:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(failure(run, alerts=False), timeout=TIMEOUT)
@@ -104,7 +104,9 @@ def test_a_failed_run_without_an_alert_stands_alone(store: Store) -> None:
     assert row.alert is None
 
 
-def test_a_store_says_what_it_is_and_which_schema_it_has(store: Store, back_door: BackDoor) -> None:
+def test_a_store_says_what_it_is_and_which_schema_it_has(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
     report = store.inspect()
 
     assert report.dialect == back_door.engine.dialect.name

@@ -14,17 +14,17 @@ import httpx
 import pytest
 
 import runguard
-from runguard import _config, testing
-from runguard._storage.opening import open_whole_store
+from runguard import _settings, testing
 from runguard._web.application import build_application
 from runguard._web.security import LOCAL_NAMES, Access
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from starlette.applications import Starlette
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.support.postgres import PostgresAddress
 
 TOKEN = "a-token-that-is-long-enough"
@@ -118,7 +118,7 @@ def _world_in(folder: Path) -> Iterator[None]:
     """What every test has around it, for what happens before the first."""
     with pytest.MonkeyPatch.context() as world:
         for name in os.environ:
-            if name.startswith("RUNGUARD_") or name in _config.__dict__.values():
+            if name.startswith("RUNGUARD_") or name in _settings.__dict__.values():
                 world.delenv(name)
         world.setenv("XDG_STATE_HOME", str(folder / "state"))
         world.setattr(logging.getLogger("runguard"), "level", logging.ERROR)
@@ -177,12 +177,12 @@ def fail(job_name: str, reason: str, **options: Any) -> None:
 
 
 @pytest.fixture
-def open_store_at() -> Iterator[Callable[[str], Store]]:
+def open_store_at() -> Iterator[Callable[[str], OperatorStore]]:
     """Opens stores, and closes them at the end."""
     with ExitStack() as stores:
 
-        def open_at(url: str) -> Store:
-            store = open_whole_store(url=url, engine=None)
+        def open_at(url: str) -> OperatorStore:
+            store = open_store(url)
             stores.callback(store.close)
             return store
 
@@ -190,7 +190,7 @@ def open_store_at() -> Iterator[Callable[[str], Store]]:
 
 
 @pytest.fixture
-def application_at(open_store_at: Callable[[str], Store]) -> Callable[..., Starlette]:
+def application_at(open_store_at: Callable[[str], OperatorStore]) -> Callable[..., Starlette]:
     """Builds the application over a store; open to everyone on this machine, unless told."""
 
     def build(url: str, **options: Any) -> Starlette:

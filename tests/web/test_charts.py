@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._records import FailureBucket, RunCell
+from runguard._monitor.records import FailureBucket, RunCell
 from runguard._web import charts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, insert
 
 import runguard
 from runguard import testing
-from runguard._storage.tables import run_log
+from runguard._store.schema.tables import run_log
 from runguard._web.rendering import HERE
 from tests.web.conftest import HOSTILE, fail
 from tests.web.reading import Page
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.applications import Starlette
 
-    from runguard._ports import Store
+    from runguard._store.operator import OperatorStore
     from tests.web.conftest import Client
 
 PAGES = {
@@ -78,7 +78,7 @@ def client_at(
 
 
 @pytest.fixture
-def told(sqlite_url: str, open_store_at: Callable[[str], Store]) -> Callable[..., None]:
+def told(sqlite_url: str, open_store_at: Callable[[str], OperatorStore]) -> Callable[..., None]:
     """Records runs as (job, status, group, minutes ago, seconds)."""
     open_store_at(sqlite_url).job_names()  # makes the file
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import make_url
 
 from runguard import ConfigurationError
-from runguard._storage.migrations import upgrade
+from runguard._store.migrate import upgrade
 from runguard._web.application import STATIC_FOLDER, build_application
 from runguard._web.serving import access_for, bind, url_of
 from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER

@@ -16,7 +16,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
-from runguard._storage import postgresql_statements as statements
+from runguard._store.postgresql import statements
 
 from ..measuring import Contender, repeated
 from ..servers import libpq

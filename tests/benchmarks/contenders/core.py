@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, func, insert, select, update
 
-from runguard._storage.tables import alert, run_log
+from runguard._store.schema.tables import alert, run_log
 
 from ..measuring import Contender, repeated
 from .kinds import Kind, fail, job_name, succeed

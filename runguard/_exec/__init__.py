@@ -1,0 +1,1 @@
+"""`runguard exec`: any command as a run."""

@@ -1,0 +1,451 @@
+"""Why a run ended as it did, and what became of it: sentences for a tired reader.
+
+A sentence is a sequence of parts rather than one text, so that a terminal may show a time in its
+own manner, and a page may make a link of a run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from .._models import AlertOutcome, ErrorGroup, RunStatus
+from .records import AlertRecord, RunCell, RunDetails, RunRecord
+
+LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
+
+_BEHIND: Final = re.compile(r"behind it \((\d+)\): (.*)", re.DOTALL)
+_OWN_RULE: Final = re.compile(r"own rule (\d+)")
+_SILENCE: Final = re.compile(r"no heartbeat for (.+)", re.DOTALL)
+_HOLDER: Final = re.compile(r"is held by (.+) until (\S+)$", re.DOTALL)
+_OWNER: Final = re.compile(r"(.+):(\d+):[0-9a-f-]{36}")
+
+
+class Topic(StrEnum):
+    """What a sentence is about."""
+
+    STATE = "state"
+    GROUP = "group"
+    ALERT = "alert"
+    COOLDOWN = "cooldown"
+    HISTORY = "history"
+    LOST = "lost"
+    LOCK = "lock"
+    RECORD = "record"
+
+
+class Standing(StrEnum):
+    """Whether a run's trouble is over."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    STILL_FAILING = "still failing"
+    RECOVERED = "recovered"
+    UNKNOWN = "unknown"  # another program's word for a status
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A run or an alert that a sentence speaks of; `what` is `run` or `alert`."""
+
+    what: str
+    id: int
+
+    def __str__(self) -> str:
+        """Return `run 12` or `alert 12`."""
+        return f"{self.what} {self.id}"
+
+
+Part = str | datetime | Mention
+
+
+def utc_moment(instant: datetime) -> str:
+    """Spell a time in UTC.
+
+    >>> utc_moment(datetime(2026, 3, 1, 2, 31, tzinfo=UTC))
+    '2026-03-01 02:31:00 UTC'
+    """
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence, in parts: plain text, times, and what it mentions."""
+
+    topic: Topic
+    parts: tuple[Part, ...]
+
+    def text(self, moment: Callable[[datetime], str] = utc_moment) -> str:
+        """Return the whole sentence, its times as `moment` spells them."""
+        return "".join(
+            moment(part) if isinstance(part, datetime) else str(part) for part in self.parts
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is to be said of a run: the answer in one sentence, then the reasons."""
+
+    run_id: int
+    standing: Standing
+    headline: Sentence
+    reasons: tuple[Sentence, ...]
+
+    def about(self, topic: Topic) -> tuple[Sentence, ...]:
+        """Return the reasons of one topic."""
+        return tuple(sentence for sentence in self.reasons if sentence.topic is topic)
+
+
+def explain(details: RunDetails, *, now: datetime) -> Explanation:
+    """Explain a run: why this group, why an alert or none, until when, and is it still broken.
+
+    `now` is the database's clock. Rows of other programs are explained as far as they go.
+    """
+    return Explanation(
+        run_id=details.run.id,
+        standing=standing_of(details),
+        headline=Sentence(Topic.STATE, tuple(_headline(details, now))),
+        reasons=tuple(
+            Sentence(topic, parts) for topic, parts in _reasons(details, now) if any(parts)
+        ),
+    )
+
+
+def standing_of(details: RunDetails) -> Standing:
+    """Say in one word whether a run's trouble is over."""
+    status = details.run.status
+    if status == RunStatus.RUNNING:
+        return Standing.RUNNING
+    if status == RunStatus.SUCCESS:
+        return Standing.SUCCEEDED
+    if status != RunStatus.FAILED:
+        return Standing.UNKNOWN
+    return Standing.STILL_FAILING if details.recovered is None else Standing.RECOVERED
+
+
+def spoken(length: timedelta) -> str:
+    """Say a length of time in words, in its two largest units.
+
+    >>> spoken(timedelta(minutes=30)), spoken(timedelta(hours=26, minutes=3))
+    ('30 minutes', '1 day 2 hours')
+    """
+    seconds = max(0, round(length.total_seconds()))
+    words = []
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            words.append(_counted(count, unit))
+        elif words:
+            break
+    return " ".join(words[:2]) or "less than a second"
+
+
+def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
+    run = details.run
+    match standing_of(details):
+        case Standing.RUNNING:
+            yield f"{run.job_name} is running"
+            if run.started_at is not None:
+                yield f", for {spoken(now - run.started_at)} now"
+            yield "."
+        case Standing.SUCCEEDED:
+            yield f"{run.job_name} succeeded"
+            yield from _ended(run)
+            yield "."
+        case Standing.UNKNOWN:
+            yield f"{run.job_name} is {run.status}, a status of another program."
+        case _:
+            yield f"{run.job_name} failed"
+            yield from _ended(run)
+            yield f": {run.error_group or 'of no known group'}"
+            yield _since_then(details)
+
+
+def _since_then(details: RunDetails) -> str:
+    if details.recovered is not None:
+        return "; it has succeeded since."
+    if details.after is None:
+        return "; it has not run again since."
+    if details.after.status == RunStatus.RUNNING:
+        return "; a later run is under way."
+    return "; it is still failing."
+
+
+def _ended(run: RunRecord) -> Iterator[Part]:
+    instant = run.finished_at or run.started_at
+    if instant is not None:
+        yield " at "
+        yield instant
+    if run.started_at is not None and run.finished_at is not None:
+        yield f", after {spoken(run.finished_at - run.started_at)}"
+
+
+_Reason = tuple[Topic, tuple[Part, ...]]
+
+
+def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
+    """Yield everything there is to say, the most urgent first."""
+    if details.run.status == RunStatus.FAILED:
+        yield Topic.GROUP, tuple(_why_this_group(details.run))
+        yield from _of_the_lock(details.run)
+    yield from _of_being_lost(details)
+    if details.run.status == RunStatus.FAILED:
+        yield Topic.ALERT, tuple(_why_this_alert(details))
+    elif details.alert is not None:
+        yield Topic.ALERT, (f"It is told of by {_of(details.alert)} ", _mention(details.alert), ".")
+    if details.run.status == RunStatus.FAILED:
+        yield from _of_the_cooldown(details, now)
+    yield from _of_its_neighbours(details)
+    yield from _of_the_record(details, now)
+
+
+def _why_this_group(run: RunRecord) -> Iterator[Part]:
+    if run.error_group is None:
+        yield "It has no group: another program wrote this row, and runguard judged nothing."
+        return
+    yield f"{run.error_group}, because "
+    yield _rule_in_words(run)
+    yield "."
+
+
+def _rule_in_words(run: RunRecord) -> str:
+    rule = run.matched_by
+    if not rule:
+        return "the row says so; which rule decided was not recorded"
+    where = ""
+    if behind := _BEHIND.fullmatch(rule):
+        steps = _counted(int(behind[1]), "step")
+        where, rule = f", {steps} behind the exception itself (its cause or context)", behind[2]
+    if own := _OWN_RULE.fullmatch(rule):
+        return f"rule {own[1]} of your own, in configure(rules=…), matched{where}"
+    if silence := _SILENCE.fullmatch(rule):
+        return f"nothing was heard of it for {silence[1]}, and nobody was left to say why"
+    if rule == "no rule matched":
+        return "neither the exception, what stands behind it, nor its text names anything else"
+    if rule == "text: job_lock active":
+        return f"the text says that the job's lock is held (job_lock active){where}"
+    if rule == "--timeout":
+        return "the command ran for longer than --timeout"
+    if rule.startswith("text: "):
+        return f"the text reads {rule.removeprefix('text: ')}{where}"
+    return f"{rule}{where}"
+
+
+def _why_this_alert(details: RunDetails) -> Iterator[Part]:
+    run, alert = details.run, details.alert
+    window = _window_of(run)
+    match run.alert_outcome:
+        case AlertOutcome.RAISED:
+            yield "It raised "
+            yield _mention(alert) if alert else "an alert that is no longer there"
+            if window:
+                yield f": there was none for {_key(run)} within {spoken(window)} before it"
+            elif window is not None:
+                yield ": the cooldown is switched off, so every failure alerts"
+            yield "."
+        case AlertOutcome.SUPPRESSED:
+            yield "It raised no alert: "
+            yield from _covered(run, alert)
+            yield "."
+        case AlertOutcome.EXCLUDED:
+            yield (
+                "It raised no alert, on purpose: its exception is listed in no_alert_on, asks for"
+                " a retry, or is a Ctrl-C in a run that somebody started by hand."
+            )
+        case _ if alert is not None:
+            yield from ("It is told of by ", _mention(alert), ".")
+        case _ if run.run_key is None:
+            yield "It raised no alert through runguard: another program wrote this row."
+        case _:
+            yield "It raised no alert."
+    if alert is not None:
+        yield from _state_of(alert)
+
+
+def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
+    window = _window_of(run)
+    if alert is not None:
+        yield _mention(alert)
+        yield " of "
+        yield alert.created_at
+        yield " stands for it too"
+    elif run.covered_by is not None:
+        yield f"alert {run.covered_by} stood for it too, and has been deleted since"
+    else:
+        yield f"{_key(run)} had alerted already"
+    if window:
+        yield f", within the cooldown of {spoken(window)}"
+
+
+def _state_of(alert: AlertRecord) -> Iterator[Part]:
+    if not alert.resolved:
+        yield " Nobody has resolved it."
+        return
+    yield " It was resolved"
+    if alert.resolved_by:
+        yield f" by {alert.resolved_by}"
+    if alert.resolved_at is not None:
+        yield " at "
+        yield alert.resolved_at
+    yield "."
+
+
+def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
+    cooldown, run = details.cooldown, details.run
+    if cooldown is None:
+        return
+    newest = Mention("alert", cooldown.alert_id)
+    if cooldown.quiet_until is not None:
+        left = spoken(cooldown.quiet_until - now)
+        until = (
+            " is quiet until ",
+            cooldown.quiet_until,
+            f" (for {left}); the first failure after that alerts.",
+        )
+        yield Topic.COOLDOWN, (_key(run), *until)
+    else:
+        yield Topic.COOLDOWN, (f"The cooldown is over: the next {_key(run)} alerts.",)
+    # The newest alert of the group may be a later one than this run's.
+    is_its_own = details.alert is not None and details.alert.id == cooldown.alert_id
+    its = () if is_its_own else (", the newest of this group,")
+    covers = f" covers {_counted(cooldown.covered, 'failure')} beside the one that raised it."
+    if not cooldown.covered:
+        covers = " covers no other failure."
+    yield Topic.COOLDOWN, ("So far ", newest, *its, covers)
+
+
+def _of_the_lock(run: RunRecord) -> Iterator[_Reason]:
+    if run.error_group != ErrorGroup.LOCK_CONFLICT:
+        return
+    found = _HOLDER.search(run.error_message or "")
+    if found is None:
+        yield Topic.LOCK, ("The job's lock was held by another run, so its body did not run.",)
+        return
+    owner = _OWNER.fullmatch(found[1])
+    holder = f"host {owner[1]}, pid {owner[2]}" if owner else found[1]
+    parts: tuple[Part, ...] = (f"The job's lock was held by {holder}",)
+    if until := _instant(found[2]):
+        parts = (*parts, ", its lease valid until ", until)
+    yield Topic.LOCK, (*parts, "; the body did not run.")
+
+
+def _of_being_lost(details: RunDetails) -> Iterator[_Reason]:
+    run = details.run
+    if details.lost_at is None:
+        return
+    where = f" on {run.host or 'an unknown host'}{'' if run.pid is None else f', pid {run.pid},'}"
+    if run.error_type == LOST_TYPE:
+        heard: tuple[Part, ...] = ()
+        if details.heartbeat_at is not None:
+            heard = (", silent since ", details.heartbeat_at)
+        says = f"It is lost: its process{where} died, or hangs{'' if heard else '.'}"
+        declared = (". It was declared lost at ", details.lost_at, ".") if heard else ()
+        yield Topic.LOST, (says, *heard, *declared)
+    else:
+        came_back = ", but its process came back and took its real ending."
+        yield Topic.LOST, ("It was declared lost at ", details.lost_at, came_back)
+
+
+def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
+    run = details.run
+    if run.started_at is None:
+        yield Topic.HISTORY, ("It has no start, so it has no place among the runs of its job.",)
+        return
+    if (success := details.previous_success) is not None:
+        gap = (
+            f", {spoken(run.started_at - success.started_at)} earlier" if success.started_at else ""
+        )
+        yield Topic.HISTORY, ("The last success before it was ", *_cell(success), f"{gap}.")
+    elif details.before is None:
+        yield Topic.HISTORY, ("It is the first run of its job.",)
+    else:
+        yield Topic.HISTORY, ("No success is known before it.",)
+    if run.status == RunStatus.FAILED:
+        yield Topic.HISTORY, tuple(_what_came_later(details))
+
+
+def _what_came_later(details: RunDetails) -> Iterator[Part]:
+    run, after = details.run, details.after
+    if (recovered := details.recovered) is not None:
+        yield "It succeeded again with "
+        yield from _cell(recovered)
+        if recovered.started_at is not None and run.started_at is not None:
+            yield f", {spoken(recovered.started_at - run.started_at)} later"
+        yield "."
+        return
+    if after is None:
+        yield "Still broken, as far as anybody knows: the job has not run again."
+    elif after.status == RunStatus.RUNNING:
+        yield from ("Not yet known: ", *_cell(after), " is still running.")
+    else:
+        yield from ("Still broken: no later run has succeeded; the next was ", *_cell(after))
+        yield f", {after.error_group or after.status}."
+
+
+def _of_the_record(details: RunDetails, now: datetime) -> Iterator[_Reason]:
+    run = details.run
+    if run.status == RunStatus.RUNNING:
+        if details.heartbeat_at is not None:
+            silent = spoken(now - details.heartbeat_at)
+            sign = ("Its last sign of life was at ", details.heartbeat_at, f", {silent} ago.")
+            yield Topic.RECORD, sign
+        elif run.run_key is not None:
+            yield Topic.RECORD, ("It has given no sign of life yet beyond its start.",)
+    if run.run_key is None:
+        open_end = " Nobody but that will end it." if run.status == RunStatus.RUNNING else ""
+        yield Topic.RECORD, (f"Another program wrote this row, not runguard.{open_end}",)
+    if details.clock == "host":
+        yield (
+            Topic.RECORD,
+            ("The store was away: the run was recorded later, with its host's own times.",),
+        )
+
+
+def _cell(cell: RunCell) -> tuple[Part, ...]:
+    mention = Mention("run", cell.id)
+    return (mention,) if cell.started_at is None else (mention, " of ", cell.started_at)
+
+
+def _mention(alert: AlertRecord) -> Mention:
+    return Mention("alert", alert.id)
+
+
+def _of(alert: AlertRecord) -> str:
+    return "the resolved" if alert.resolved else "the open"
+
+
+def _key(run: RunRecord) -> str:
+    return f"{run.error_group} of {run.job_name}"
+
+
+def _window_of(run: RunRecord) -> timedelta | None:
+    return None if run.cooldown_seconds is None else timedelta(seconds=run.cooldown_seconds)
+
+
+def _instant(text: str) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return instant if instant.tzinfo is not None else None
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def plain(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as JSON holds it: every sentence as text, times in UTC."""
+    return {
+        "run_id": explanation.run_id,
+        "standing": str(explanation.standing),
+        "headline": explanation.headline.text(),
+        "reasons": [
+            {"topic": str(sentence.topic), "text": sentence.text()}
+            for sentence in explanation.reasons
+        ],
+    }

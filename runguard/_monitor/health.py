@@ -1,0 +1,147 @@
+"""How a job stands, judged from its last runs: what is worst comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import pairwise
+from math import ceil
+from statistics import median
+from typing import Final
+
+from .._models import RunStatus, Severity
+from .records import JobOverview, RunCell
+
+STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
+STUCK_AT_LEAST: Final = timedelta(minutes=1)
+FLAPS: Final = 3  # changes between success and failure in one strip
+
+# Other programs may write other words; those are no louder than none.
+_LOUDNESS: Final = {str(severity): rank for rank, severity in enumerate(Severity, start=1)}
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_FINISHED: Final = (RunStatus.SUCCESS, RunStatus.FAILED)
+
+
+class JobState(StrEnum):
+    """How a job stands, the worst first."""
+
+    FAILING = "failing"
+    STUCK = "stuck"
+    FLAPPING = "flapping"
+    RUNNING = "running"
+    OK = "ok"
+    UNKNOWN = "unknown"
+
+
+def describe(
+    job_name: str,
+    strip: Sequence[RunCell],
+    *,
+    last_success_at: datetime | None = None,
+    open_alerts: Mapping[str, int] | None = None,
+    running: int = 0,
+    running_since: datetime | None = None,
+) -> JobOverview:
+    """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
+    finished = _outcomes(strip)
+    durations = sorted(took for cell in finished if (took := cell.seconds) is not None)
+    failing_since = None
+    for cell in finished:
+        if cell.status == RunStatus.SUCCESS:
+            last_success_at = last_success_at or ended_at(cell)
+            break
+        failing_since = cell.started_at
+    alerts = open_alerts or {}
+    return JobOverview(
+        job_name=job_name,
+        strip=tuple(strip),
+        finished=len(finished),
+        succeeded=sum(cell.status == RunStatus.SUCCESS for cell in finished),
+        median_seconds=median(durations) if durations else None,
+        p95_seconds=percentile(durations, 95),
+        failing_since=failing_since,
+        last_success_at=last_success_at,
+        open_alerts=sum(alerts.values()),
+        severity=max(alerts, key=loudness, default=None),
+        running=running,
+        running_since=running_since,
+    )
+
+
+def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> list[JobOverview]:
+    """Order jobs for a tired reader.
+
+    First what fails now, the loudest open alert first, and of these what broke last; then what
+    runs for too long, if `now` is given; then what went to and fro lately; then the rest. By name
+    where all else is the same.
+    """
+
+    def place(job: JobOverview) -> tuple[int, int, float, str]:
+        if is_failing(job):
+            since = job.failing_since.timestamp() if job.failing_since else 0.0
+            return 0, -loudness(job.severity), -since, job.job_name
+        if now is not None and is_stuck(job, now=now):
+            return 1, 0, 0.0, job.job_name
+        return 2 if is_flapping(job) else 3, 0, 0.0, job.job_name
+
+    return sorted(jobs, key=place)
+
+
+def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
+    """Say in one word how a job stands; it is never stuck where `now` is not given."""
+    if is_failing(job):
+        return JobState.FAILING
+    if now is not None and is_stuck(job, now=now):
+        return JobState.STUCK
+    if is_flapping(job):
+        return JobState.FLAPPING
+    if job.running:
+        return JobState.RUNNING
+    return JobState.OK if job.finished else JobState.UNKNOWN
+
+
+def is_failing(job: JobOverview) -> bool:
+    """Whether what ended last is a failure.
+
+    Not what began last: a second start that the lock refused ends before the run that holds it.
+    """
+    newest = next(iter(_outcomes(job.strip)), None)
+    return newest is not None and newest.status == RunStatus.FAILED
+
+
+def is_flapping(job: JobOverview) -> bool:
+    """Whether a job that succeeds now went to and fro lately."""
+    finished = [cell.status for cell in _outcomes(job.strip)]
+    return sum(one != other for one, other in pairwise(finished)) >= FLAPS
+
+
+def is_stuck(job: JobOverview, *, now: datetime) -> bool:
+    """Whether a run takes far longer than the job's runs use to take."""
+    if job.running_since is None or job.p95_seconds is None:
+        return False
+    usual = max(timedelta(seconds=job.p95_seconds), STUCK_AT_LEAST / STUCK_FACTOR)
+    return now - job.running_since > STUCK_FACTOR * usual
+
+
+def _outcomes(strip: Sequence[RunCell]) -> list[RunCell]:
+    """The runs that have finished, the one that ended last first."""
+    finished = [cell for cell in strip if cell.status in _FINISHED]
+    return sorted(finished, key=lambda cell: (ended_at(cell) or _LONG_AGO, cell.id), reverse=True)
+
+
+def loudness(severity: str | None) -> int:
+    """Rank a severity: 0 for none, and for a word that is not one of ours."""
+    return _LOUDNESS.get(severity or "", 0)
+
+
+def percentile(ordered: Sequence[float], percent: int) -> float | None:
+    """Return the value that `percent` % of the values do not exceed, by the nearest rank."""
+    if not ordered:
+        return None
+    return ordered[ceil(len(ordered) * percent / 100) - 1]
+
+
+def ended_at(cell: RunCell) -> datetime | None:
+    """Return when a run ended, or began where its end was never noted."""
+    return cell.finished_at or cell.started_at

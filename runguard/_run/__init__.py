@@ -1,0 +1,1 @@
+"""A run from its first row to its last."""

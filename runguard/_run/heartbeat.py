@@ -1,0 +1,153 @@
+"""Keeps open runs alive: beats their hearts, and renews the leases of their locks.
+
+One daemon thread for the process, parked until something is due. All open runs beat in one
+statement, at most once an interval; a run that ends within the first one never does. A lease is
+renewed at a third of its time to live, so two renewals may fail or come late before it is lost.
+Code that holds the interpreter's lock for longer (one long call into C) starves both.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from math import inf
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from .. import _events
+from .._models import Lease
+
+if TYPE_CHECKING:
+    from .handle import Run
+    from .repository import RunRepository
+
+RENEWALS_PER_TTL: Final = 3
+STORE_TIMEOUT_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True)
+class _HeldLease:
+    run: Run
+    lease: Lease
+    ttl: timedelta
+    due: float
+
+    def put_off(self) -> None:
+        self.due = time.monotonic() + self.ttl.total_seconds() / RENEWALS_PER_TTL
+
+
+class Keeper:
+    """Keeps runs and leases until told to forget them."""
+
+    def __init__(self, store: Callable[[], RunRepository]) -> None:
+        """Take how to get at the store; no thread is started yet."""
+        self._store = store
+        self._changed = threading.Condition()
+        self._runs: dict[UUID, tuple[Run, float]] = {}  # with when its first beat is due
+        self._leases: dict[UUID, _HeldLease] = {}
+        self._interval = inf
+        self._next_beat = inf
+        self._beat_has_failed = False
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def keep(self, run: Run, interval: timedelta) -> None:
+        """Beat for this run, from one interval from now on."""
+        with self._changed:
+            first_beat = time.monotonic() + interval.total_seconds()
+            self._runs[run.key] = (run, first_beat)
+            if self._next_beat == inf:
+                self._interval = interval.total_seconds()
+                self._next_beat = first_beat
+                self._wake()
+
+    def keep_lease(self, run: Run, lease: Lease, ttl: timedelta) -> None:
+        """Renew this lease from now on; set `run.lock_lost` if it goes to another."""
+        held = _HeldLease(run, lease, ttl, due=inf)
+        held.put_off()
+        with self._changed:
+            self._leases[run.key] = held
+            self._wake()
+
+    def forget(self, run: Run) -> None:
+        """Beat for this run no more, and leave its lease alone."""
+        if sys.is_finalizing():
+            return  # the thread is dead by now, and may have died with the lock in its hands
+        with self._changed:
+            self._runs.pop(run.key, None)
+            self._leases.pop(run.key, None)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: its parent's runs, lock and thread are not its own."""
+        self.__init__(self._store)  # type: ignore[misc]
+
+    def _wake(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._work, name="runguard-keeper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter shuts down, or the system has no thread left
+                return
+            self._thread = thread
+        self._changed.notify()
+
+    def _work(self) -> None:
+        while not self._closed:
+            with self._changed:
+                self._changed.wait(self._seconds_until_due())
+                beating = self._take_beating_runs()
+                due_leases = [
+                    held for held in self._leases.values() if held.due <= time.monotonic()
+                ]
+            if beating:
+                self._beat(beating)
+            for held in due_leases:
+                self._renew(held)
+
+    def _seconds_until_due(self) -> float | None:
+        due = min([self._next_beat, *(held.due for held in self._leases.values())])
+        return None if due == inf else max(0.0, due - time.monotonic())
+
+    def _take_beating_runs(self) -> list[UUID]:
+        """Return the runs that beat now; stop the clock where none is left."""
+        now = time.monotonic()
+        if self._next_beat > now:
+            return []
+        self._next_beat = now + self._interval if self._runs else inf
+        # Also those without an id: another process may have replayed their start meanwhile.
+        return [run.key for run, first_beat in self._runs.values() if first_beat <= now]
+
+    def _beat(self, keys: list[UUID]) -> None:
+        try:
+            self._store().beat(keys, timeout=min(self._interval, STORE_TIMEOUT_SECONDS))
+        except Exception as trouble:  # a heartbeat that fails never hurts the job
+            if not self._beat_has_failed:  # told once, not at every beat of an outage
+                _events.internal_error("heartbeat", trouble)
+            self._beat_has_failed = True
+        else:
+            self._beat_has_failed = False
+
+    def _renew(self, held: _HeldLease) -> None:
+        held.put_off()
+        timeout = min(held.ttl.total_seconds() / RENEWALS_PER_TTL, STORE_TIMEOUT_SECONDS)
+        names = {"job_name": held.run.job_name, "run_id": held.run.id}
+        try:
+            still_ours = self._store().renew_lock(held.lease, held.ttl, timeout=timeout)
+        except Exception as trouble:  # the next renewal may go through
+            _events.internal_error("renew_lock", trouble, **names)
+            return
+        with self._changed:
+            if still_ours or self._leases.pop(held.run.key, None) is None:
+                return  # renewed; or released by its run while we asked
+        held.run.lock_lost = True
+        _events.emit(_events.LOCK_LOST, **names, fence=held.lease.fence)

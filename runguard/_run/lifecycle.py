@@ -1,0 +1,352 @@
+"""The life of one run, as small steps over one state: open, enter, leave, judge, close, tell.
+
+`open` and `close` do the database work and may be done by another thread; they return what went
+wrong instead of raising it. The other steps belong to the caller's thread and context. Nothing of
+runguard's own ever replaces what the body returns or raises.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Token
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .. import _events
+from .._errors import JobLockActive, RunguardError, StoreUnavailable
+from .._failure.alert import SEVERITY_OF, failure_alert
+from .._failure.classify import classify
+from .._failure.introspection import location_of, printable
+from .._models import (
+    Counters,
+    ErrorGroup,
+    Failure,
+    FinishedRun,
+    Lease,
+    LockHolder,
+    NewRun,
+    RunEnding,
+    RunStatus,
+    SpooledRun,
+    lock_owner,
+)
+from .._settings import Settings
+from .._version import __version__
+from . import outage
+from .handle import Run, innermost_run
+from .options import RunOptions
+from .outcome import Ending, judge
+from .reaper import reap
+from .run_key import new_run_key
+from .runtime import runtime
+
+if TYPE_CHECKING:
+    from .repository import RunRepository
+
+VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
+LARGEST_COUNT: Final = 2**63 - 1
+LEAST_PATIENCE_SECONDS: Final = 0.1
+
+T = TypeVar("T")
+
+
+class RunLife:
+    """One run from its first row to its last."""
+
+    def __init__(self, options: RunOptions, settings: Settings) -> None:
+        """Make the handle; nothing is written yet."""
+        self._options = options
+        self._settings = settings
+        self._cooldown = settings.cooldown if options.cooldown is None else options.cooldown
+        self._lock_ttl = options.lock_ttl or settings.lock_ttl
+        self._lease: Lease | None = None
+        self._new = NewRun(
+            key=new_run_key(),
+            job_name=options.job_name,
+            trigger_type=options.trigger_type or settings.trigger_type,
+            host=printable(os.uname().nodename),
+            pid=os.getpid(),
+        )
+        self.run = Run(
+            key=self._new.key,
+            job_name=self._new.job_name,
+            trigger_type=self._new.trigger_type,
+            cooldown=self._cooldown,
+            outer=innermost_run.get(),
+        )
+        self._started_at = datetime.now(UTC)  # kept only if the store's own clock is out of reach
+        # The beginning may use up half, so that the ending always has the other.
+        self._patience = settings.store_timeout.total_seconds() / 2
+        self._refusal: tuple[RunEnding, FinishedRun | Exception] | None = None
+        self._trouble_is_told = False
+        self._context: tuple[Token[Run | None], Any] | None = None
+
+    def open(self) -> Exception | None:
+        """Take the lock if asked to, and write the RUNNING row. Return what went wrong."""
+        try:
+            store = runtime.store()
+            self._look_for_lost_runs(store)
+            if self._options.lock:
+                self._take_lock(store)
+            self.run.id = self._patiently(store.start_run, self._new)
+            runtime.hold_reserve()
+        except JobLockActive as conflict:
+            return conflict
+        except Exception as trouble:  # `enter` says what it means for the body
+            return self._outlive(trouble)
+        return None
+
+    def enter(self, trouble: Exception | None) -> Run:
+        """Let the body begin, or raise what must keep it from running."""
+        if isinstance(trouble, JobLockActive):
+            if self._refusal is not None:
+                self.tell(*self._refusal)
+            raise trouble
+        if trouble is not None:
+            self._tell_trouble("start", trouble)
+            if self._must_refuse():
+                raise _own_error(trouble)
+        self._patience += self._settings.store_timeout.total_seconds() / 2
+        self._context = (innermost_run.set(self.run), _events.bind_context(**self._names()))
+        runtime.keeper.keep(self.run, self._settings.heartbeat_interval)
+        if self._lease is not None:
+            runtime.keeper.keep_lease(self.run, self._lease, self._lock_ttl)
+        _events.emit(_events.RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
+        return self.run
+
+    def leave(self) -> bool:
+        """Leave the caller's context; False in a forked child, whose run it is not."""
+        if self._context is not None:
+            token, bound = self._context
+            self._context = None
+            try:
+                innermost_run.reset(token)
+                _events.restore_context(bound)
+            except ValueError:
+                pass  # left in another context than entered, as async generators may be
+        if self._new.pid != os.getpid():
+            self.run.status = RunStatus.FAILED
+            return False
+        runtime.keeper.forget(self.run)
+        return True
+
+    def ending_of(self, exc: BaseException | None) -> RunEnding:
+        """Judge how the body ended, and set the run's status. Never raises."""
+        if isinstance(exc, MemoryError):
+            runtime.release_reserve()
+        try:
+            ending = self._judge(exc)
+        except Exception as bug:  # a run is never left RUNNING for a bug of ours
+            _events.internal_error("classify", bug, **self._names())
+            ending = RunEnding(self._new.key, Counters(), _unjudged(exc))
+        self.run.status = ending.status
+        return ending
+
+    def close(self, ending: RunEnding) -> FinishedRun | Exception:
+        """Write the ending, then free the lock. Return what went wrong."""
+        finished_at = datetime.now(UTC)
+        try:
+            return self._write(ending, finished_at)
+        except Exception as trouble:  # the job's own result must go on
+            outage.keep(self._whole(ending, finished_at), **self._names())
+            return trouble
+        except BaseException:  # of a signal's handler; nobody else will write what it cut off
+            try:
+                self._write(ending, finished_at)
+            except BaseException:  # another signal: this one takes a millisecond
+                outage.keep(self._whole(ending, finished_at), **self._names())
+            raise
+        finally:
+            self._release_lock()
+
+    def tell(self, ending: RunEnding, outcome: FinishedRun | Exception) -> None:
+        """Log how the run ended, and what became of its alert."""
+        if isinstance(outcome, Exception):
+            self._tell_trouble("finish", outcome)
+            return
+        group = ending.failure and ending.failure.error_group.value
+        _events.emit(
+            _events.RUN_FINISHED,
+            **self._names(),
+            status=ending.status.value,
+            error_group=group,
+            alert_outcome=outcome.verdict.outcome.value,
+        )
+        if ending.alert is not None:
+            _events.alert(
+                outcome.verdict,
+                **self._names(),
+                alert_type=ending.alert.key.alert_type,
+                source_id=ending.alert.key.source_id,
+            )
+
+    def _write(self, ending: RunEnding, finished_at: datetime) -> FinishedRun:
+        store = runtime.store()
+        if self.run.id is not None:
+            finished = self._patiently(store.finish_run, ending)
+        else:
+            finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
+            runtime.spool().forget(self._new.key)
+        try:
+            outage.replay_waiting(store, seconds=self._patience)
+        except Exception as trouble:  # this run is written, whatever becomes of the others
+            _events.internal_error("replay", trouble, **self._names())
+        return finished
+
+    def _judge(self, exc: BaseException | None) -> RunEnding:
+        verdict = judge(
+            exc,
+            trigger_type=self.run.trigger_type,
+            no_alert_on=self._options.no_alert_on,
+        )
+        counters = _counters_of(self.run)
+        if verdict is Ending.SUCCESS:
+            declared = self.run._declared_failure
+            if declared is None:
+                return RunEnding(self._new.key, counters)
+            location = self.run._declared_at
+            return self._failed(declared, counters, location=location, alerts=True)
+        assert exc is not None  # noqa: S101 - judge calls no exception a success
+        failure = classify(exc, rules=self._settings.rules, clean=self._settings.redactor.clean)
+        alerts = verdict is Ending.FAILED
+        return self._failed(failure, counters, location=location_of(exc), alerts=alerts)
+
+    def _failed(
+        self, failure: Failure, counters: Counters, *, location: str | None, alerts: bool
+    ) -> RunEnding:
+        alert = failure_alert(
+            run_key=self._new.key,
+            job_name=self._new.job_name,
+            failure=failure,
+            location=location,
+            cooldown=self._cooldown,
+            versions=VERSIONS,
+        )
+        return RunEnding(self._new.key, counters, failure, location, alert if alerts else None)
+
+    def _tell_trouble(self, stage: str, trouble: Exception) -> None:
+        """Tell it once: a store that is away at the start and at the end is one trouble."""
+        if not self._trouble_is_told:
+            self._trouble_is_told = True
+            _events.internal_error(stage, trouble, **self._names())
+
+    def _must_refuse(self) -> bool:
+        """Whether the body must not run although nothing is wrong with the job."""
+        lock_is_missing = self._options.lock and self._lease is None
+        return lock_is_missing or self._settings.outage_policy == "refuse"
+
+    def _outlive(self, trouble: Exception) -> Exception:
+        """Keep on this machine what the store could not be told at the start."""
+        if self._must_refuse():
+            self._release_lock()
+            ending = self.ending_of(_own_error(trouble))
+            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
+        else:
+            outage.keep(SpooledRun(self._new, self._started_at), **self._names())
+        return trouble
+
+    def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
+        """The run as one record, with this host's times."""
+        ending = outage.dated_ending(ending, finished_at)
+        return SpooledRun(self._new, self._started_at, finished_at, ending)
+
+    def _look_for_lost_runs(self, store: RunRepository) -> None:
+        """Close this job's runs whose process died; before the lock, which they may hold."""
+        if not runtime.lost_runs.is_due(self._new.job_name, self._settings.lost_after):
+            return
+        patience = max(LEAST_PATIENCE_SECONDS, self._patience)
+        began = time.monotonic()
+        with suppress(RunguardError):  # what stops this look stops the start, which tells it
+            for _ in reap(store, self._settings, job_name=self._new.job_name, timeout=patience):
+                pass
+        self._patience -= time.monotonic() - began
+
+    def _take_lock(self, store: RunRepository) -> None:
+        owner = lock_owner(self._new.host, self._new.pid, self._new.key)
+        taken = self._patiently(store.acquire_lock, self._new.job_name, owner, self._lock_ttl)
+        if isinstance(taken, LockHolder):
+            conflict = JobLockActive(self._new.job_name, taken)
+            self._record_refusal(store, conflict)
+            raise conflict
+        self._lease = taken
+        self.run.fence = taken.fence
+
+    def _record_refusal(self, store: RunRepository, conflict: JobLockActive) -> None:
+        ending = self.ending_of(conflict)
+        outcome: FinishedRun | Exception
+        try:
+            outcome = self._patiently(store.record_refused_run, self._new, ending)
+            self.run.id = conflict.run_id = outcome.run_id
+        except Exception as trouble:  # the conflict must be told all the same
+            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
+            outcome = trouble
+        self._refusal = (ending, outcome)
+
+    def _release_lock(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        try:
+            freed = self._patiently(runtime.store().release_lock, lease)
+        except Exception as trouble:  # the lease expires by itself
+            _events.internal_error("release_lock", trouble, **self._names())
+        else:
+            if not freed and not self.run.lock_lost:
+                self.run.lock_lost = True
+                _events.emit(_events.LOCK_LOST, **self._names(), fence=lease.fence)
+
+    def _patiently(self, work: Callable[..., T], *args: object) -> T:
+        """Call the store, and take the wait off the run's patience."""
+        began = time.monotonic()
+        try:
+            return work(*args, timeout=max(LEAST_PATIENCE_SECONDS, self._patience))
+        finally:
+            self._patience -= time.monotonic() - began
+
+    def _names(self) -> dict[str, Any]:
+        return {"job_name": self.run.job_name, "run_id": self.run.id}
+
+
+def _counters_of(run: Run) -> Counters:
+    return Counters(
+        total_records=_count(run, "total_records"),
+        changed_records=_count(run, "changed_records"),
+        created_alerts=_count(run, "created_alerts"),
+        retry_count=_count(run, "retry_count"),
+    )
+
+
+def _count(run: Run, name: str) -> int:
+    """Read a counter that the job may have set to anything; what is no number counts as 0."""
+    value = getattr(run, name)
+    try:
+        return max(0, min(LARGEST_COUNT, int(value)))
+    except (TypeError, ValueError, OverflowError):
+        found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
+        _events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
+        return 0
+
+
+def _own_error(trouble: Exception) -> RunguardError:
+    if isinstance(trouble, RunguardError):
+        return trouble
+    error = StoreUnavailable(f"the run could not be recorded: {type(trouble).__name__}")
+    error.__cause__ = trouble
+    return error
+
+
+def _unjudged(exc: BaseException | None) -> Failure | None:
+    if exc is None:
+        return None
+    return Failure(
+        error_group=ErrorGroup.UNKNOWN,
+        severity=SEVERITY_OF[ErrorGroup.UNKNOWN],
+        http_status_code=None,
+        error_type=type(exc).__name__,
+        error_message=type(exc).__name__,
+        matched_by="nothing: the classification itself failed",
+    )

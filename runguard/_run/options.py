@@ -1,0 +1,73 @@
+"""What is said of a run in the code, and checked where it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from .._errors import ConfigurationError
+from .._models import TriggerType, TriggerTypeName
+from .._settings import check_duration, trigger_type_of
+
+LONGEST_JOB_NAME: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What is said of a run in the code. Immutable, so a decorated function may share it."""
+
+    job_name: str
+    trigger_type: TriggerType | None = None
+    lock: bool = False
+    lock_ttl: timedelta | None = None
+    cooldown: timedelta | None = None
+    no_alert_on: tuple[type[BaseException], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be used, where it was written."""
+        check_job_name(self.job_name)
+        if self.lock_ttl is not None:
+            check_duration("lock_ttl", self.lock_ttl)
+        if self.cooldown is not None:
+            check_duration("cooldown", self.cooldown, zero=True)
+        for excluded in self.no_alert_on:
+            if not (isinstance(excluded, type) and issubclass(excluded, BaseException)):
+                raise TypeError(f"no_alert_on: expected exception types, found {excluded!r}")
+
+
+def make_options(
+    job_name: str,
+    *,
+    trigger_type: TriggerType | TriggerTypeName | None,
+    lock: bool,
+    lock_ttl: timedelta | None,
+    cooldown: timedelta | None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...],
+) -> RunOptions:
+    """Read the options of `run_scope` and `tracked_run`."""
+    return RunOptions(
+        job_name=job_name,
+        trigger_type=None if trigger_type is None else trigger_type_of(trigger_type),
+        lock=bool(lock),
+        lock_ttl=lock_ttl,
+        cooldown=cooldown,
+        no_alert_on=no_alert_on if isinstance(no_alert_on, tuple) else (no_alert_on,),
+    )
+
+
+def check_job_name(job_name: object) -> None:
+    """Raise unless the name can be stored, indexed and read: 1 to 255 printable characters."""
+    if not isinstance(job_name, str):
+        hint = ": write @tracked_run('name')" if callable(job_name) else ""
+        raise TypeError(f"job_name: expected a str, found {type(job_name).__name__}{hint}")
+    if not job_name.strip():
+        raise ConfigurationError("job_name: expected a name, found an empty one")
+    if len(job_name) > LONGEST_JOB_NAME:
+        raise ConfigurationError(
+            f"job_name: expected at most {LONGEST_JOB_NAME} characters, found {len(job_name)}"
+        )
+    if not job_name.isprintable():
+        raise ConfigurationError(
+            f"job_name: expected printable characters only, found {job_name!a}"
+        )

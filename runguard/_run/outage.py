@@ -1,0 +1,55 @@
+"""What becomes of a record when the store is away: it waits on this machine, and is replayed.
+
+Nothing here raises: a disk that is full or cannot be written is one loud event, and the job runs.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from .. import _events
+from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
+from .runtime import runtime
+
+if TYPE_CHECKING:
+    from .repository import RunRepository
+
+MOST_SECONDS_OF_REPLAY = 2.0
+
+
+def keep(record: SpooledRun | SpooledAlert, **names: object) -> None:
+    """Write a record to the spool."""
+    try:
+        path = runtime.spool().put(record)
+    except Exception as trouble:  # the job goes on: see SPEC 8
+        _events.emit(_events.RECORD_LOST, error=_events.told(trouble), **names)
+    else:
+        _events.emit(_events.SPOOLED, file=str(path), **names)
+
+
+def replay_waiting(store: RunRepository, *, seconds: float) -> None:
+    """Replay what waits, if it is time to look; the store has just been seen to work."""
+    spool = runtime.spool()
+    if not spool.is_due():
+        return
+    done = 0
+    for replayed in spool.replay(store, seconds=min(seconds, MOST_SECONDS_OF_REPLAY)):
+        if replayed.trouble is None:
+            done += 1
+        else:
+            _events.internal_error("replay", replayed.trouble, file=str(replayed.path))
+    if done:
+        _events.emit(_events.SPOOL_REPLAYED, records=done, waiting=len(spool.waiting()))
+
+
+def dated(draft: AlertDraft, occurred_at: datetime) -> AlertDraft:
+    """Say in an alert's detail when it occurred: it will be dated when it is replayed."""
+    return draft._replace(detail={**draft.detail, "occurred_at": occurred_at.isoformat()})
+
+
+def dated_ending(ending: RunEnding, finished_at: datetime) -> RunEnding:
+    """The same for the alert of a run that failed."""
+    if ending.alert is None:
+        return ending
+    return ending._replace(alert=dated(ending.alert, finished_at))

@@ -1,0 +1,103 @@
+"""What a run asks of a store; `_store` answers.
+
+A store raises `StoreUnavailable` or `SchemaOutOfDate`, chained to what its driver said, and
+nothing else. Every write is committed when the call returns, and may be repeated safely: runs are
+known by their client-made key, leases by their owner.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+    from uuid import UUID
+
+    from .._models import (
+        AlertDraft,
+        AlertVerdict,
+        FinishedRun,
+        Lease,
+        LockHolder,
+        LostRun,
+        NewRun,
+        RunEnding,
+        SpooledRun,
+    )
+
+
+class RunRepository(Protocol):
+    """Where runs, alerts and locks are written.
+
+    `timeout` is in seconds: how long a call may take before it gives up with `StoreUnavailable`.
+    """
+
+    def start_run(self, run: NewRun, *, timeout: float) -> int:
+        """Write the RUNNING row; return its id."""
+        ...
+
+    def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """End an open run and raise its alert if the cooldown allows, in one transaction."""
+        ...
+
+    def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """Write a run that ended before its body began, FAILED from the first moment."""
+        ...
+
+    def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
+        """Write what is missing of a run that could not be written when it happened.
+
+        Its rows keep its host's times; its alert is judged and dated now.
+        """
+        ...
+
+    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+        """Note that these open runs are alive, all in one statement."""
+        ...
+
+    def find_lost_runs(
+        self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
+    ) -> Sequence[LostRun]:
+        """List open runs of ours that were silent for longer, the oldest first."""
+        ...
+
+    def close_lost_run(
+        self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
+    ) -> FinishedRun:
+        """End a run if it is still open and still silent; free its lock, raise its alert."""
+        ...
+
+    def raise_alert(self, alert: AlertDraft, *, timeout: float) -> AlertVerdict:
+        """Write an alert if its key's cooldown allows."""
+        ...
+
+    def acquire_lock(
+        self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
+    ) -> Lease | LockHolder:
+        """Take the job's lock if it is free or expired; else say who holds it."""
+        ...
+
+    def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
+        """Extend our lease; False where it is no longer ours."""
+        ...
+
+    def release_lock(self, lease: Lease, *, timeout: float) -> bool:
+        """Free our lease; False where it is no longer ours."""
+        ...
+
+    def before_fork(self, *, timeout: float) -> bool:
+        """Keep other threads out of what a child could not go on with; False where that failed."""
+        ...
+
+    def after_fork_in_parent(self) -> None:
+        """Let them in again, if `before_fork` has kept them out."""
+        ...
+
+    def after_fork(self) -> None:
+        """Forget every connection, without closing what the parent still uses."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...

@@ -1,0 +1,205 @@
+"""The settings: what they are, and where they come from.
+
+For each one: the option of the run, then `configure`, then the environment, then the default.
+The environment is read here only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from os import PathLike
+from re import Pattern
+from typing import Any, Final, Literal, get_args
+
+from ._errors import ConfigurationError, did_you_mean
+from ._failure.redaction import Redactor
+from ._models import Rule, TriggerType
+
+OutagePolicy = Literal["run", "refuse"]
+RedactionPatterns = Sequence[str | Pattern[str] | Callable[[str], str]]
+
+DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
+TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
+COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
+LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
+HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
+LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
+SPOOL_DIR: Final = "RUNGUARD_SPOOL_DIR"
+WEB_TOKEN: Final = "RUNGUARD_WEB_TOKEN"  # noqa: S105 - the name of a variable
+WEB_USER: Final = "RUNGUARD_WEB_USER"
+WEB_PASSWORD: Final = "RUNGUARD_WEB_PASSWORD"  # noqa: S105 - the name of a variable
+
+_OWN_PREFIX: Final = "RUNGUARD_"
+_TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
+_OWN_NAMES: Final = (
+    *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
+    *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
+)
+LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
+
+_LONGEST: Final = timedelta(days=3650)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that is set once for a process.
+
+    Attributes:
+        database_url: SQLAlchemy URL; None for the embedded file in the user's state directory.
+        engine: a ready SQLAlchemy engine, instead of a URL.
+        cooldown: silence after an alert of the same key; 0 switches it off.
+        lock_ttl: lease of the job lock, more than 0.
+        trigger_type: of runs whose code names none.
+        rules: own classification rules, asked in order before all others.
+        redactor: what every stored text passes through.
+        outage_policy: with the store away, `run` the body unrecorded or `refuse` to.
+        store_timeout: the most that a dead store may add to a run.
+        max_connections: to a PostgreSQL server, in each process.
+        heartbeat_interval: between two signs of life of an open run.
+        lost_after: silence after which a run counts as lost; at least three intervals.
+        spool_dir: where records wait for a store that is away; None for the state directory.
+    """
+
+    database_url: str | None = None
+    engine: Any = None
+    cooldown: timedelta = timedelta(minutes=30)
+    lock_ttl: timedelta = timedelta(seconds=900)
+    trigger_type: TriggerType = TriggerType.MANUAL
+    rules: tuple[Rule, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor)
+    outage_policy: OutagePolicy = "run"
+    store_timeout: timedelta = timedelta(seconds=5)
+    max_connections: int = 5
+    heartbeat_interval: timedelta = timedelta(seconds=30)
+    lost_after: timedelta = timedelta(minutes=5)
+    spool_dir: str | PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        """Check each value, and those that exclude each other."""
+        if self.database_url is not None and self.engine is not None:
+            raise ConfigurationError("expected database_url or engine, found both: give one")
+        url: object = self.database_url
+        if not isinstance(url, str | None):
+            raise ConfigurationError(
+                f"database_url: expected a URL as text, found {type(url).__name__}"
+            )
+        check_duration("cooldown", self.cooldown, zero=True)
+        check_duration("lock_ttl", self.lock_ttl)
+        check_duration("store_timeout", self.store_timeout)
+        check_duration("heartbeat_interval", self.heartbeat_interval)
+        check_duration("lost_after", self.lost_after)
+        if self.lost_after < LEAST_BEATS * self.heartbeat_interval:
+            raise ConfigurationError(
+                f"lost_after: expected at least three heartbeats of {self.heartbeat_interval},"
+                f" found {self.lost_after}"
+            )
+        if self.outage_policy not in get_args(OutagePolicy):
+            raise ConfigurationError(
+                f"outage_policy: expected 'run' or 'refuse', found {self.outage_policy!r}"
+            )
+        if not isinstance(self.max_connections, int) or self.max_connections < 1:
+            raise ConfigurationError(
+                f"max_connections: expected a whole number from 1, found {self.max_connections!r}"
+            )
+        for rule in self.rules:
+            if not isinstance(rule, Rule):
+                raise ConfigurationError(f"rules: expected runguard.Rule, found {rule!r}")
+
+
+def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Put the settings together.
+
+    Raises:
+        ConfigurationError: a bad value; the message names the variable or the argument.
+    """
+    chosen = {name: value for name, value in explicit.items() if value is not None}
+    for setting, (variable, read) in FROM_ENVIRONMENT.items():
+        text = environ.get(variable, "").strip()
+        is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
+        if text and not is_given:
+            chosen[setting] = read(variable, text)
+    if "trigger_type" in chosen:
+        chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
+    if "rules" in chosen:
+        chosen["rules"] = tuple(chosen["rules"])
+    if "redact" in chosen:
+        chosen["redactor"] = Redactor(tuple(chosen.pop("redact")))
+    return Settings(**chosen)
+
+
+def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what the environment says of who may see the pages; None for what it does not."""
+    names = {"token": WEB_TOKEN, "user": WEB_USER, "password": WEB_PASSWORD}
+    return {what: environ.get(name) or None for what, name in names.items()}
+
+
+def unknown_names(environ: Iterable[str]) -> list[tuple[str, str]]:
+    """List each `RUNGUARD_*` variable that means nothing, with a ` (did you mean …?)` or ''."""
+    return [
+        (name, did_you_mean(name, _OWN_NAMES))
+        for name in sorted(environ)
+        if name.startswith(_OWN_PREFIX)
+        and not name.startswith(_TEST_PREFIX)
+        and name not in _OWN_NAMES
+    ]
+
+
+def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:
+    """Return the trigger type, or raise a `ConfigurationError` that names `source`."""
+    try:
+        return TriggerType(value)
+    except ValueError:
+        known = ", ".join(TriggerType)
+        raise ConfigurationError(
+            f"{source}: expected one of {known}, found {value!r}"
+            f"{did_you_mean(str(value).upper(), list(TriggerType))}"
+        ) from None
+
+
+def check_duration(name: str, value: object, *, zero: bool = False) -> None:
+    """Raise unless `value` is a timedelta above 0 (or 0 where `zero`) and at most ten years."""
+    if not isinstance(value, timedelta):
+        raise ConfigurationError(
+            f"{name}: expected a datetime.timedelta, found {type(value).__name__} {value!r}"
+        )
+    smallest = timedelta(0) if zero else timedelta(microseconds=1)
+    if not smallest <= value <= _LONGEST:
+        bound = "0 or more" if zero else "more than 0"
+        raise ConfigurationError(f"{name}: expected {bound}, at most ten years, found {value}")
+
+
+def _text(_variable: str, text: str) -> str:
+    return text
+
+
+def _minutes(variable: str, text: str) -> timedelta:
+    return timedelta(minutes=_number(variable, text, "minutes, 0 or more", smallest=0.0))
+
+
+def _seconds(variable: str, text: str) -> timedelta:
+    return timedelta(seconds=_number(variable, text, "seconds, more than 0", smallest=1e-6))
+
+
+def _number(variable: str, text: str, expected: str, *, smallest: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not smallest <= number <= _LONGEST.total_seconds() / 60:
+        raise ConfigurationError(f"{variable}: expected a number of {expected}, found {text!r}")
+    return number
+
+
+FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
+    "database_url": (DATABASE_URL, _text),
+    "cooldown": (COOLDOWN_MINUTES, _minutes),
+    "lock_ttl": (LOCK_TTL_SECONDS, _seconds),
+    "trigger_type": (TRIGGER_TYPE, _text),
+    "heartbeat_interval": (HEARTBEAT_SECONDS, _seconds),
+    "lost_after": (LOST_AFTER_SECONDS, _seconds),
+    "spool_dir": (SPOOL_DIR, _text),
+}
+"""The variable of each setting that has one, and how its text is read."""

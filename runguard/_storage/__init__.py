@@ -1,1 +1,0 @@
-"""PostgreSQL and SQLite behind the protocols of `_ports`. SQLAlchemy lives here only."""

@@ -1,0 +1,60 @@
+"""A psycopg connection that gives up at a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import psycopg
+
+from ..retry import DEADLINE
+
+T = TypeVar("T")
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection whose every wait ends at `DEADLINE`.
+
+    A server that accepts and never answers, or a network that swallows packets, would else hold
+    the job for as long as the kernel hopes: many minutes.
+    """
+
+    @classmethod
+    def _connect_gen(cls, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        # psycopg's own limit for connecting is two seconds or more, for each address of the host.
+        return _until_deadline(super()._connect_gen(*args, **kwargs))
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        """Wait as psycopg does; what was cut off in the middle is never used again."""
+        try:
+            return super().wait(_until_deadline(gen), *args, **kwargs)
+        except DeadlineExceeded:
+            self.pgconn.finish()
+            raise
+
+    def is_direct(self) -> bool:
+        """Whether the session that answers is the one that greeted us: no pooler in between."""
+        row = self.execute("select pg_backend_pid()").fetchone()
+        return row is not None and row[0] == self.info.backend_pid
+
+
+class DeadlineExceeded(psycopg.OperationalError):
+    """The server did not answer in time."""
+
+
+def _until_deadline(gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Pass everything on to `gen`, and look at the time whenever psycopg looks up from waiting.
+
+    It does so every tenth of a second, to let Ctrl-C through.
+    """
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() >= DEADLINE.get():
+                raise DeadlineExceeded("no answer from the server in time")
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -1,0 +1,93 @@
+"""The cooldown on PostgreSQL: who may raise an alert, decided inside one statement.
+
+A key (source_type, source_id, alert_type) may alert if no alert of it is younger than the
+cooldown. Looking and then inserting is not enough: a READ COMMITTED snapshot is taken before the
+statement waits for any lock, so all who fail at once would look, see nothing, and insert. The
+claim therefore goes through a guard row, one for each key, in `alert_cooldown`: `ON CONFLICT DO
+UPDATE` locks it and reads it anew, so exactly one of them moves it forward.
+
+In front of the guard stands a look that takes no lock: a failure that the snapshot already shows to
+be covered never touches the guard row, and suppressed failures never wait for each other. The
+look also sees the alerts of other programs, which know no guard.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sqlalchemy import CTE, Interval, bindparam, exists, func, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from ..schema.tables import alert, alert_cooldown
+
+SOURCE_TYPE = bindparam("in_source_type", type_=alert.c.source_type.type)
+SOURCE_ID = bindparam("in_source_id", type_=alert.c.source_id.type)
+ALERT_TYPE = bindparam("in_alert_type", type_=alert.c.alert_type.type)
+COOLDOWN = bindparam("in_cooldown", type_=Interval(native=True))
+
+_NO_COOLDOWN = literal_column("interval '0'") == COOLDOWN
+_WINDOW_START = func.now() - COOLDOWN
+
+
+class Claim(NamedTuple):
+    """The steps of the decision.
+
+    `covering` holds the youngest alert inside the window (`id`, `created_at`), `guarded` the
+    guard's `last_alert_at` where that lies inside it, and `claimed` a row where the alert may be
+    written.
+    """
+
+    covering: CTE
+    guarded: CTE
+    claimed: CTE
+
+
+def claim_alert(candidate: CTE) -> Claim:
+    """Build the decision for each row of `candidate`: one row where there is something to alert.
+
+    A cooldown of 0 claims always, and moves the guard forward for those that have one.
+    """
+    covering = (
+        select(alert.c.id, alert.c.created_at)
+        .where(
+            alert.c.source_type == SOURCE_TYPE,
+            alert.c.source_id == SOURCE_ID,
+            alert.c.alert_type == ALERT_TYPE,
+            alert.c.created_at >= _WINDOW_START,
+            ~_NO_COOLDOWN,
+        )
+        .order_by(alert.c.created_at.desc())
+        .limit(literal_column("1"))
+        .cte("covering")
+    )
+    guard = alert_cooldown
+    guarded = (
+        select(guard.c.last_alert_at)
+        .where(
+            guard.c.source_type == SOURCE_TYPE,
+            guard.c.source_id == SOURCE_ID,
+            guard.c.alert_type == ALERT_TYPE,
+            guard.c.last_alert_at >= _WINDOW_START,
+            ~_NO_COOLDOWN,
+        )
+        .cte("guarded")
+    )
+    uncovered = (
+        select(SOURCE_TYPE, SOURCE_ID, ALERT_TYPE, func.now())
+        .select_from(candidate)
+        .where(~exists(select(literal_column("1")).select_from(covering)))
+        .where(~exists(select(literal_column("1")).select_from(guarded)))
+    )
+    claim = insert(guard).from_select(
+        ["source_type", "source_id", "alert_type", "last_alert_at"], uncovered
+    )
+    claimed = (
+        claim.on_conflict_do_update(
+            index_elements=[guard.c.source_type, guard.c.source_id, guard.c.alert_type],
+            set_={"last_alert_at": func.greatest(guard.c.last_alert_at, func.now())},
+            where=or_(_NO_COOLDOWN, guard.c.last_alert_at < _WINDOW_START),
+        )
+        .returning(guard.c.last_alert_at)
+        .cte("claimed")
+    )
+    return Claim(covering, guarded, claimed)

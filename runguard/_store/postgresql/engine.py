@@ -1,0 +1,93 @@
+"""The engine for a PostgreSQL server: how runguard connects.
+
+Every statement is in its own transaction (autocommit). The engine gives up at a deadline even where
+the server accepts and never answers, does not trust a connection that was idle for long, and
+prepares statements only where it has seen that no pooler stands in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, Final, cast
+
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from ..retry import IDLE_SINCE
+from .connection import BoundedConnection
+
+IDLE_LIMIT_SECONDS: Final = 60.0
+CONNECT_TIMEOUT_SECONDS: Final = 2  # libpq's smallest
+# SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
+_WITHOUT_ROLLBACK: Final = {
+    name: True
+    for name in signature(DefaultDialect).parameters
+    if name == "skip_autocommit_rollback"
+}
+
+
+def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -> Engine:
+    """Make the engine for a psycopg 3 URL. Nothing is connected yet.
+
+    A thread waits `patience` seconds for one of the connections to become free.
+    """
+    engine = create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=max_connections,
+        max_overflow=0,
+        pool_timeout=patience,
+        pool_use_lifo=True,
+        pool_reset_on_return=None,  # nothing to roll back in autocommit
+        **_WITHOUT_ROLLBACK,
+        hide_parameters=True,
+        use_native_hstore=False,  # asking for the type costs three round trips
+        connect_args={"application_name": "runguard"}
+        if "application_name" not in url.query
+        else {},
+    )
+    event.listen(engine, "do_connect", _bounded_connecting())
+    event.listen(engine, "connect", _prepare_if_direct)
+    _distrust_idle(engine)
+    return engine
+
+
+def _bounded_connecting() -> Callable[..., DBAPIConnection]:
+    def connect(
+        _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+    ) -> DBAPIConnection:
+        cparams.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        cparams.update(autocommit=True, prepare_threshold=None)
+        connection: Any = BoundedConnection.connect(*cargs, **cparams)
+        return cast("DBAPIConnection", connection)
+
+    return connect
+
+
+def _prepare_if_direct(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
+    # A pooler hands out server sessions that other clients have prepared in; it also gives its
+    # clients process ids of its own, which is how it shows.
+    if driver_connection.is_direct():
+        driver_connection.prepare_threshold = 0
+
+
+def _distrust_idle(engine: Engine) -> None:
+    # A firewall drops idle connections without a word: the one write that matters would wait for
+    # an answer that never comes. A new connection costs less than a ping before every run.
+    def note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[IDLE_SINCE] = time.monotonic()
+
+    def refuse_stale(
+        _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        if time.monotonic() - record.info.get(IDLE_SINCE, time.monotonic()) > IDLE_LIMIT_SECONDS:
+            del record.info[IDLE_SINCE]
+            raise DisconnectionError("idle for too long to be trusted")
+
+    event.listen(engine, "checkin", note_return)
+    event.listen(engine, "checkout", refuse_stale)

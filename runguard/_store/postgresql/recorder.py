@@ -1,0 +1,247 @@
+"""The store on PostgreSQL: one statement for each intent, each its own transaction.
+
+A successful run is two round trips, and so is a failed one. Nothing depends on the session, so a
+transaction pooler may stand in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine, Executable, Row
+
+from ..._models import (
+    AlertDraft,
+    AlertOutcome,
+    AlertVerdict,
+    FinishedRun,
+    Lease,
+    LockHolder,
+    LostRun,
+    NewRun,
+    RunEnding,
+    SpooledRun,
+)
+from ..base import BaseStore
+from ..retry import Attempt
+from ..rows import alert_values, counter_values, failure_values, run_values, verdict_from
+from ..rows import parameters as row_parameters
+from . import statements as sql
+
+
+class PostgreSqlRecorder(BaseStore):
+    """Runs, alerts and locks on PostgreSQL 13 or newer. See `RunRepository` for the methods."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine in autocommit; build what must not wait until a run has failed."""
+        super().__init__(engine)
+        for ending in sql.ENDINGS:
+            ending()
+
+    def start_run(self, run: NewRun, *, timeout: float) -> int:
+        """Write the RUNNING row; a repeat finds its own."""
+
+        def work(attempt: Attempt) -> int:
+            row = attempt.connection.execute(sql.start(), row_parameters(run_values(run))).one()
+            self._attempts.note_backend(attempt.connection, row.backend_pid)
+            run_id: int = row.id
+            return run_id
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """End an open run: one statement, whether it raises an alert or not."""
+        parameters = _ending_parameters(ending)
+        if ending.failure is None:
+            statement = sql.finish_success()
+        elif ending.alert is None:
+            statement = sql.finish_failed_quietly()
+        else:
+            statement = sql.finish_failed()
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(statement, parameters).one_or_none()
+            if row is not None and row[0] is not None:
+                return _finished(row, ending)
+            return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
+        """Write a run that never began: FAILED from the first moment, with its alert."""
+        statement = sql.record_refused_quietly() if ending.alert is None else sql.record_refused()
+        parameters = {**row_parameters(run_values(run)), **_ending_parameters(ending)}
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(statement, parameters).one_or_none()
+            if row is not None and row[0] is not None:
+                return _finished(row, ending)
+            return self._read_back(attempt, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
+        """Write what is missing of a run, with its host's times: its start, then its end."""
+        start = row_parameters(run_values(record.run), {"started_at": record.started_at})
+
+        def work(attempt: Attempt) -> FinishedRun:
+            attempt.connection.execute(sql.replay_start(), start)
+            ending = record.ending
+            if ending is None:
+                return FinishedRun(recorded=True)
+            if ending.failure is None:
+                statement = sql.replay_success()
+            elif ending.alert is None:
+                statement = sql.replay_failed_quietly()
+            else:
+                statement = sql.replay_failed()
+            end = {**_ending_parameters(ending), "in_finished_at": record.finished_at}
+            row = attempt.connection.execute(statement, end).one_or_none()
+            if row is None or row[0] is None:
+                return FinishedRun(recorded=False)
+            return _finished(row, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+        """Note that these runs are alive: one statement for all of them."""
+        parameters = {"in_run_keys": list(keys)}
+        self._attempts.run(
+            lambda attempt: attempt.connection.execute(sql.beat(), parameters), timeout=timeout
+        )
+
+    def find_lost_runs(
+        self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
+    ) -> Sequence[LostRun]:
+        """List open runs that were silent for longer; other programs' rows are none of ours."""
+        parameters: dict[str, Any] = {"in_silent_for": silent_for, "in_limit": limit}
+        if job_name is None:
+            statement = sql.find_lost()
+        else:
+            statement = sql.find_lost_of_job()
+            parameters["in_job_name"] = job_name
+
+        def work(attempt: Attempt) -> Sequence[LostRun]:
+            return [LostRun(*row) for row in attempt.connection.execute(statement, parameters)]
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def close_lost_run(
+        self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
+    ) -> FinishedRun:
+        """End a silent run, free its lock, raise its alert: one statement."""
+        parameters = {
+            **_ending_parameters(ending),
+            "in_silent_for": silent_for,
+            "in_job_name": lost.job_name,
+            "in_locked_by": lost.lock_owner,
+        }
+
+        def work(attempt: Attempt) -> FinishedRun:
+            row = attempt.connection.execute(sql.close_lost(), parameters).one()
+            if row.run_id is None:
+                return FinishedRun(recorded=False)
+            return _finished(row, ending)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
+        """Write an alert of a job's own, if its key's cooldown allows."""
+        parameters = _alert_parameters(alert_draft)
+
+        def work(attempt: Attempt) -> AlertVerdict:
+            row = attempt.connection.execute(sql.raise_alert(), parameters).one()
+            if row.raised_id is None and attempt.answer_lost:
+                written = attempt.connection.execute(
+                    sql.read_back_alert(), parameters
+                ).scalar_one_or_none()
+                if written is not None:
+                    return AlertVerdict(AlertOutcome.RAISED, written)
+            return _verdict_of(row, alert_draft)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def acquire_lock(
+        self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
+    ) -> Lease | LockHolder:
+        """Insert, take over when expired, or say who holds it: one statement."""
+        parameters = {"in_job_name": job_name, "in_locked_by": owner, "in_ttl": ttl}
+
+        def work(attempt: Attempt) -> Lease | LockHolder:
+            row = attempt.connection.execute(sql.acquire_lock(), parameters).one_or_none()
+            if row is None:  # inserted after our snapshot by one that we then waited for
+                return LockHolder(None, None)
+            if row.fence is not None:
+                return Lease(job_name, owner, row.fence)
+            return LockHolder(row.locked_by, row.lock_expires_at)
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
+        """Extend the lease from now."""
+        parameters = {**_lease_parameters(lease), "in_ttl": ttl}
+        return self._changes_a_row(sql.renew_lock(), parameters, timeout=timeout)
+
+    def release_lock(self, lease: Lease, *, timeout: float) -> bool:
+        """Let the lease expire now; the row stays, so the fence goes on from there."""
+        return self._changes_a_row(sql.release_lock(), _lease_parameters(lease), timeout=timeout)
+
+    def _changes_a_row(
+        self, statement: Executable, parameters: Mapping[str, Any], *, timeout: float
+    ) -> bool:
+        def work(attempt: Attempt) -> bool:
+            return attempt.connection.execute(statement, parameters).one_or_none() is not None
+
+        return self._attempts.run(work, timeout=timeout)
+
+    def _read_back(self, attempt: Attempt, ending: RunEnding) -> FinishedRun:
+        """Tell our own finish, whose answer was lost, from a run that another has ended."""
+        if not attempt.answer_lost:
+            return FinishedRun(recorded=False)
+        parameters = {"in_run_key": ending.key}
+        row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
+        if row is None or row.status != ending.status:
+            return FinishedRun(recorded=False)
+        verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
+        return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
+
+
+def _ending_parameters(ending: RunEnding) -> dict[str, Any]:
+    values = {"run_key": ending.key, **counter_values(ending), **failure_values(ending)}
+    return (
+        row_parameters(values)
+        if ending.alert is None
+        else {**row_parameters(values), **_alert_parameters(ending.alert)}
+    )
+
+
+def _alert_parameters(draft: AlertDraft) -> dict[str, Any]:
+    return row_parameters(alert_values(draft), {"cooldown": draft.cooldown})
+
+
+def _lease_parameters(lease: Lease) -> dict[str, Any]:
+    return {
+        "in_job_name": lease.job_name,
+        "in_locked_by": lease.owner,
+        "in_fence": lease.fence,
+    }
+
+
+def _finished(row: Row[Any], ending: RunEnding) -> FinishedRun:
+    if ending.failure is None:
+        return FinishedRun(recorded=True, run_id=row.id)
+    if ending.alert is None:
+        verdict = AlertVerdict(AlertOutcome.EXCLUDED)
+        return FinishedRun(recorded=True, run_id=row.id, verdict=verdict)
+    return FinishedRun(recorded=True, run_id=row.run_id, verdict=_verdict_of(row, ending.alert))
+
+
+def _verdict_of(row: Row[Any], draft: AlertDraft) -> AlertVerdict:
+    if row.raised_id is not None:
+        return AlertVerdict(AlertOutcome.RAISED, row.raised_id)
+    last_alert_at: datetime | None = row.last_alert_at
+    ends_at = None if last_alert_at is None else last_alert_at + draft.cooldown
+    return AlertVerdict(AlertOutcome.SUPPRESSED, row.covering_id, ends_at)

@@ -1,0 +1,1 @@
+"""What operators read, do and delete, for both databases."""

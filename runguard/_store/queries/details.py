@@ -1,0 +1,296 @@
+"""Everything about one run or one alert, and how the cooldowns of a job stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    true,
+    union_all,
+)
+
+from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from ..._models import ErrorGroup
+from ..._monitor.records import (
+    AlertDetails,
+    AlertRecord,
+    CooldownState,
+    RunCell,
+    RunDetails,
+    RunRecord,
+)
+from ..schema.tables import alert, alert_cooldown, run_log
+from ..schema.types import BIG_ID, db_now, finite
+from .reports import ALERT_COLUMNS, FAILED_RUN, LARGEST_ID, RUN_COLUMNS, Reports, readable, storable
+from .terms import (
+    ALERT_PLACE,
+    CELL_COLUMNS,
+    FAILURE_ALERT,
+    RUN_PLACE,
+    beyond,
+    first_success,
+    has_place,
+    in_order,
+    job_and_group,
+    keys_of,
+    of_job,
+)
+
+LOOKS_BACK: Final = 10_000  # runs of a job that are searched for a success
+AROUND: Final = 5  # runs on either side
+AROUND_WITHIN: Final = timedelta(hours=1)
+# A run that an alert covers began at most so long before it, and so long after it or its window.
+COVERED_WITHIN: Final = timedelta(days=7)
+
+_LIFE: Final = readable(
+    (run_log.c.updated_at, run_log.c.heartbeat_at, run_log.c.lost_at, run_log.c.clock)
+)
+
+
+class DetailQueries(Reports):
+    """The answers about one run and one alert."""
+
+    def run_details(self, run_id: int) -> RunDetails | None:
+        """Tell everything about one run; None where there is no such run."""
+        if not 0 < run_id <= LARGEST_ID:
+            return None
+        raised_it = and_(run_log.c.run_key.is_not(None), alert.c.alert_key == run_log.c.run_key)
+        found = self._rows(
+            select(*RUN_COLUMNS, *_LIFE, *ALERT_COLUMNS)
+            .outerjoin_from(run_log, alert, or_(raised_it, alert.c.id == run_log.c.covered_by))
+            .where(run_log.c.id == run_id)
+            # Its own alert comes first, should it name another.
+            .order_by(func.coalesce(raised_it, literal_column("false")).desc())
+            .limit(1)
+        )
+        if not found:
+            return None
+        run = RunRecord(*found[0][: len(RUN_COLUMNS)])
+        updated_at, heartbeat_at, lost_at, clock, *its_alert = found[0][len(RUN_COLUMNS) :]
+        beside = self._beside(run)
+        cooldowns: Sequence[CooldownState] = []
+        if run.error_group is not None:
+            cooldowns = self._cooldowns(run.job_name, [ErrorGroup(run.error_group)])
+        return RunDetails(
+            run=run,
+            updated_at=updated_at,
+            heartbeat_at=heartbeat_at,
+            lost_at=lost_at,
+            clock=clock,
+            alert=None if its_alert[0] is None else AlertRecord(*its_alert),
+            cooldown=cooldowns[0] if cooldowns else None,
+            previous_success=beside.get("previous_success"),
+            recovered=beside.get("recovered"),
+            before=beside.get("before"),
+            after=beside.get("after"),
+            around=self._around(run),
+        )
+
+    def run_id_of(self, run_key: UUID) -> int | None:
+        """Find a run by the key that its client made; None where there is no such run."""
+        rows = self._rows(select(run_log.c.id).where(run_log.c.run_key == run_key))
+        return int(rows[0][0]) if rows else None
+
+    def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
+        """Tell everything about one alert; None where there is no such alert."""
+        if not 0 < alert_id <= LARGEST_ID:
+            return None
+        query = select(*ALERT_COLUMNS, alert.c.alert_key).where(alert.c.id == alert_id)
+        found = self._rows(query)
+        if not found:
+            return None
+        *row, alert_key = found[0]
+        record = AlertRecord(*row)
+        raised_by = self._raiser(record, alert_key)
+        is_failure = (record.source_type, record.alert_type) == (
+            FAILURE_SOURCE_TYPE,
+            FAILURE_ALERT_TYPE,
+        )
+        key = job_and_group(record.source_id) if is_failure else None
+        if key is None or record.created_at is None:
+            return AlertDetails(record, raised_by, 0, ())
+        seconds = None if raised_by is None else raised_by.cooldown_seconds
+        covered = _covered_by(_Raised(*key, record.id, record.created_at, alert_key, seconds))
+        [(count,)] = self._rows(select(func.count()).select_from(run_log).where(covered))
+        newest = in_order(select(*RUN_COLUMNS).where(covered), RUN_PLACE, ascending=False)
+        runs = self._rows(newest.limit(limit)) if count else []
+        return AlertDetails(record, raised_by, count, tuple(RunRecord(*run) for run in runs))
+
+    def cooldowns(self, job_name: str) -> Sequence[CooldownState]:
+        """Tell for each group of a job that ever alerted how its cooldown stands."""
+        return self._cooldowns(job_name, ErrorGroup)
+
+    def _beside(self, run: RunRecord) -> Mapping[str, RunCell]:
+        """Find the runs of the same job that matter to one run, by what they are to it."""
+        if run.started_at is None or run.job_name is None:
+            return {}
+        earlier, later = (
+            and_(of_job(run.job_name), beyond(RUN_PLACE, run.started_at, run.id, ascending=up))
+            for up in (False, True)
+        )
+        cells = select(*CELL_COLUMNS)
+        wanted = {
+            "previous_success": first_success(earlier, ascending=False, within=LOOKS_BACK),
+            "recovered": first_success(later, ascending=True, within=LOOKS_BACK),
+            "before": in_order(cells.where(earlier), RUN_PLACE, ascending=False).limit(1),
+            "after": in_order(cells.where(later), RUN_PLACE, ascending=True).limit(1),
+        }
+        parts = [
+            select(literal(what, Text()), *query.subquery(what).c) for what, query in wanted.items()
+        ]
+        return {what: RunCell(*cell) for what, *cell in self._rows(union_all(*parts))}
+
+    def _around(self, run: RunRecord) -> tuple[RunRecord, ...]:
+        """List what else began at about the time of a run, the newest first."""
+        if run.started_at is None:
+            return ()
+        later, earlier = (
+            select(*RUN_COLUMNS).where(
+                beyond(RUN_PLACE, run.started_at, run.id, ascending=ascending),
+                run_log.c.started_at.between(
+                    run.started_at - AROUND_WITHIN, run.started_at + AROUND_WITHIN
+                ),
+            )
+            for ascending in (True, False)
+        )
+        either = union_all(
+            select(in_order(later, RUN_PLACE, ascending=True).limit(AROUND).subquery()),
+            select(in_order(earlier, RUN_PLACE, ascending=False).limit(AROUND).subquery()),
+        ).subquery()
+        place = [either.c[column.name] for column in RUN_PLACE]
+        rows = self._rows(in_order(select(either), place, ascending=False))
+        return tuple(RunRecord(*row) for row in rows)
+
+    def _raiser(self, record: AlertRecord, alert_key: UUID | None) -> RunRecord | None:
+        """Find the run that raised an alert; other programs name it in the detail, if at all."""
+        if alert_key is not None:
+            condition: ColumnElement[bool] = run_log.c.run_key == alert_key
+        else:
+            detail = record.detail if isinstance(record.detail, dict) else {}
+            run_id = detail.get("run_id")
+            if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
+                return None
+            condition = run_log.c.id == run_id
+        rows = self._rows(select(*RUN_COLUMNS).where(condition).limit(1))
+        return RunRecord(*rows[0]) if rows else None
+
+    def _cooldowns(self, job_name: str, groups: Iterable[ErrorGroup]) -> list[CooldownState]:
+        newest = [
+            (_Raised(job_name, ErrorGroup(group), *raised), guarded_at, now)
+            for group, *raised, guarded_at, now in self._newest_alerts(job_name, frozenset(groups))
+        ]
+        if not newest:
+            return []
+        counts = union_all(
+            *(
+                select(literal(raised.alert_id, BIG_ID), func.count())
+                .select_from(run_log)
+                .where(_covered_by(raised))
+                for raised, *_ in newest
+            )
+        )
+        covered = dict(tuple(row) for row in self._rows(counts))
+        states = []
+        for raised, guarded_at, now in newest:
+            # Deleting an alert by hand does not reopen its window: the guard remembers.
+            ends_at = max(raised.alerted_at, guarded_at or raised.alerted_at) + raised.window
+            states.append(
+                CooldownState(
+                    error_group=raised.error_group,
+                    alert_id=raised.alert_id,
+                    alerted_at=raised.alerted_at,
+                    quiet_until=ends_at if ends_at > now else None,
+                    covered=covered[raised.alert_id],
+                )
+            )
+        return sorted(states, key=lambda state: (state.alerted_at, state.alert_id), reverse=True)
+
+    def _newest_alerts(self, job_name: str, groups: frozenset[ErrorGroup]) -> Sequence[Any]:
+        """Read the newest alert of each key, with what its guard and its run remember."""
+        newest = union_all(
+            *(
+                select(
+                    in_order(
+                        select(
+                            literal(group.value, Text()).label("error_group"),
+                            alert.c.id,
+                            alert.c.created_at,
+                            alert.c.alert_key,
+                            alert.c.source_id,
+                        ).where(
+                            FAILURE_ALERT,
+                            alert.c.source_id == key,
+                            has_place(alert.c.created_at),
+                        ),
+                        ALERT_PLACE,
+                        ascending=False,
+                    )
+                    .limit(1)
+                    .subquery()
+                )
+                for key, group in keys_of(job_name).items()
+                if group in groups
+            )
+        ).subquery("newest")
+        guard = alert_cooldown.c
+        its_guard = and_(
+            guard.source_type == FAILURE_SOURCE_TYPE,
+            guard.source_id == newest.c.source_id,
+            guard.alert_type == FAILURE_ALERT_TYPE,
+        )
+        its_run = run_log.c.run_key == newest.c.alert_key
+        return self._rows(
+            select(
+                newest.c.error_group,
+                newest.c.id,
+                newest.c.created_at,
+                newest.c.alert_key,
+                run_log.c.cooldown_seconds,
+                finite(guard.last_alert_at),
+                db_now(),
+            ).select_from(newest.outerjoin(run_log, its_run).outerjoin(alert_cooldown, its_guard))
+        )
+
+
+class _Raised(NamedTuple):
+    """A failure alert; the key of the run that raised it, and that run's cooldown, if known."""
+
+    job_name: str
+    error_group: ErrorGroup
+    alert_id: int
+    alerted_at: datetime
+    run_key: UUID | None
+    cooldown_seconds: int | None
+
+    @property
+    def window(self) -> timedelta:
+        return timedelta(seconds=self.cooldown_seconds or 0)
+
+
+def _covered_by(raised: _Raised) -> ColumnElement[bool]:
+    """The failures that an alert covers.
+
+    They are found by job, group and time rather than by an index of their own, which each
+    suppressed failure would have to write.
+    """
+    return and_(
+        FAILED_RUN,
+        run_log.c.job_name == storable(raised.job_name),
+        run_log.c.error_group == raised.error_group.value,
+        run_log.c.started_at >= raised.alerted_at - COVERED_WITHIN,
+        run_log.c.started_at <= raised.alerted_at + max(raised.window, COVERED_WITHIN),
+        run_log.c.covered_by == raised.alert_id,
+        # A run that was declared lost may name the alert that it raised itself.
+        true() if raised.run_key is None else run_log.c.run_key != raised.run_key,
+    )

@@ -1,0 +1,227 @@
+"""How jobs do: the overview, failures over time, durations, the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from ..._errors import ConfigurationError
+from ..._monitor.health import describe, ended_at
+from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
+from ..schema.tables import alert, job_lock, run_log
+from ..schema.types import UtcDateTime, db_now, finite
+from .reports import FAILED_RUN, OPEN_RUN, Reports, every_job, storable
+from .terms import (
+    CELL_COLUMNS,
+    FAILURE_ALERT,
+    RUN_PLACE,
+    first_success,
+    has_place,
+    in_order,
+    job_and_group,
+    keys_of,
+    of_job,
+    speaks_sqlite,
+)
+
+GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
+_NEVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class JobQueries(Reports):
+    """The answers about jobs."""
+
+    def overview(self, *, strip: int, job_name: str | None = None) -> Sequence[JobOverview]:
+        """Describe every job, or one, by its last `strip` runs; in the order of the alphabet."""
+        strips = self._strips(strip, job_name)
+        successes = self._last_successes(
+            name
+            for name, cells in strips.items()
+            if len(cells) == strip and all(cell.status != "SUCCESS" for cell in cells)
+        )
+        alerts = self._open_alerts(job_name)
+        running = self._running(job_name)
+        return [
+            describe(
+                name,
+                cells,
+                last_success_at=successes.get(name),
+                open_alerts=alerts.get(name),
+                running=running.get(name, (0, None))[0],
+                running_since=running.get(name, (0, None))[1],
+            )
+            for name, cells in strips.items()
+        ]
+
+    def failure_buckets(
+        self, *, since: datetime, bucket: timedelta, job_name: str | None = None
+    ) -> Sequence[FailureBucket]:
+        """Count failures by group in stretches of time, the oldest first; none where none failed.
+
+        A stretch starts at a whole multiple of `bucket` since the epoch.
+        """
+        seconds = round(bucket.total_seconds())
+        if seconds < 1 or timedelta(seconds=seconds) != bucket:
+            raise ConfigurationError(f"bucket: expected whole seconds, found {bucket}")
+        number = self._epoch_of(run_log.c.started_at) // literal_column(str(seconds), BigInteger())
+        query = (
+            select(number.label("number"), run_log.c.error_group, func.count())
+            .where(FAILED_RUN, run_log.c.started_at >= since, has_place(run_log.c.started_at))
+            .group_by(literal_column("1"), run_log.c.error_group)
+            .order_by(literal_column("1"), run_log.c.error_group)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == storable(job_name))
+        return [
+            FailureBucket(_EPOCH + timedelta(seconds=number * seconds), group, failures)
+            for number, group, failures in self._rows(query)
+        ]
+
+    def last_runs(self, job_name: str, *, limit: int) -> Sequence[RunCell]:
+        """List a job's last runs for a chart."""
+        query = in_order(
+            select(*CELL_COLUMNS).where(of_job(job_name)), RUN_PLACE, ascending=False
+        ).limit(limit)
+        return [RunCell(*row) for row in self._rows(query)]
+
+    def lock_state(self, job_name: str) -> LockState | None:
+        """Tell who holds, or last held, the job's lock; None where it was never taken."""
+        held = job_lock.c.lock_expires_at > db_now()
+        # No end is as good as one that nobody will see.
+        columns = [
+            func.coalesce(finite(column), _NEVER)
+            if isinstance(column.type, UtcDateTime)
+            else column
+            for column in (job_lock.c[name] for name in LockState.__slots__ if name != "held")
+        ]
+        query = select(*columns, held).where(job_lock.c.job_name == storable(job_name))
+        rows = self._rows(query)
+        return LockState(*rows[0]) if rows else None
+
+    def _strips(self, strip: int, job_name: str | None) -> dict[str, list[RunCell]]:
+        """Read the last runs of each job, in one statement."""
+        if job_name is not None:
+            cells = self.last_runs(job_name, limit=strip)
+            return {job_name: list(cells)} if cells else {}
+        strips: dict[str, list[RunCell]] = {}
+        for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip):
+            cells_of_job = strips.setdefault(name, [])
+            if run_id is not None:
+                cells_of_job.append(RunCell(run_id, status, group, started_at, finished_at))
+        return strips
+
+    def _last_of_each(self, strip: int) -> Iterable[Sequence[Any]]:
+        names = every_job()
+        last = in_order(
+            select(*CELL_COLUMNS).where(
+                run_log.c.job_name == names.c.job_name, has_place(run_log.c.started_at)
+            ),
+            RUN_PLACE,
+            ascending=False,
+        ).limit(strip)
+        if speaks_sqlite(self.engine):  # it has no LATERAL, and reads the ids anew for each name
+            ids = last.with_only_columns(run_log.c.id).correlate(names)
+            query = (
+                select(names.c.job_name, *CELL_COLUMNS)
+                .outerjoin_from(names, run_log, run_log.c.id.in_(ids))
+                .where(names.c.job_name.is_not(None))
+                .order_by(names.c.job_name, *(column.desc() for column in RUN_PLACE))
+            )
+            return self._rows(query)
+        cells = last.lateral("cell")
+        times = (cells.c.started_at, cells.c.finished_at)
+        query = (
+            select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
+            .add_columns(*(_microseconds(time) for time in times))
+            .outerjoin_from(names, cells, true())
+            .where(names.c.job_name.is_not(None))
+        )
+        return [
+            (name, run_id, status, group, _instant(started_at), _instant(finished_at))
+            for name, run_id, status, group, started_at, finished_at in self._rows(query)
+        ]
+
+    def _last_successes(self, job_names: Iterable[str]) -> dict[str, datetime | None]:
+        """Look further back for those whose strip shows no success."""
+        names = list(job_names)
+        if not names:
+            return {}
+        if speaks_sqlite(self.engine):
+            queries = {
+                name: first_success(of_job(name), ascending=False, within=GLANCES_BACK)
+                for name in names
+            }
+            rows: Sequence[Any] = [
+                (name, *row) for name, query in queries.items() for row in self._rows(query)
+            ]
+        else:
+            given = bindparam("names", names, type_=ARRAY(Text()))
+            asked = func.unnest(given).table_valued("job_name", name="asked").render_derived()
+            of_asked = and_(run_log.c.job_name == asked.c.job_name, has_place(run_log.c.started_at))
+            success = first_success(
+                of_asked, ascending=False, within=GLANCES_BACK, correlated=asked
+            ).lateral("success")
+            rows = self._rows(
+                select(asked.c.job_name, *success.c).select_from(asked.join(success, true()))
+            )
+        return {name: ended_at(RunCell(*cell)) for name, *cell in rows}
+
+    def _open_alerts(self, job_name: str | None) -> dict[str, dict[str, int]]:
+        """Count unresolved failure alerts by job and severity."""
+        query = (
+            select(alert.c.source_id, alert.c.severity, func.count())
+            .where(FAILURE_ALERT, alert.c.resolved.is_not(True))
+            .group_by(alert.c.source_id, alert.c.severity)
+        )
+        if job_name is not None:
+            query = query.where(alert.c.source_id.in_(keys_of(job_name)))
+        counts: dict[str, dict[str, int]] = {}
+        for source_id, severity, count in self._rows(query):
+            if (key := job_and_group(source_id)) is not None:
+                of_this_job = counts.setdefault(key[0], {})
+                of_this_job[severity] = of_this_job.get(severity, 0) + count
+        return counts
+
+    def _running(self, job_name: str | None) -> dict[str, tuple[int, datetime | None]]:
+        started_at = run_log.c.started_at
+        query = (
+            select(run_log.c.job_name, func.count(), finite(func.min(started_at)))
+            .where(OPEN_RUN)
+            .group_by(run_log.c.job_name)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == storable(job_name))
+        return {name: (count, since) for name, count, since in self._rows(query)}
+
+    def _epoch_of(self, column: Column[Any]) -> ColumnElement[int]:
+        if speaks_sqlite(self.engine):
+            return cast(func.strftime("%s", column), BigInteger)
+        return cast(func.floor(func.date_part("epoch", column)), BigInteger)
+
+
+def _microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
+    """Since the epoch: thousands of times are read several times faster as numbers."""
+    microseconds = func.date_part("epoch", time) * literal_column("1000000")
+    return cast(case((func.isfinite(time), microseconds)), BigInteger)
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC)

@@ -1,0 +1,214 @@
+"""Pages of runs and alerts, each found from where the one before it ended.
+
+A filter that no index answers could read a whole table for a page of what is rare. So a page looks
+through a bounded number of rows: it may hold less than was asked for, even nothing, and still say
+where to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Select, literal_column, select
+
+from ..._errors import ConfigurationError
+from ..._models import ErrorGroup
+from ..._monitor.records import (
+    AlertFilter,
+    AlertOrder,
+    AlertPage,
+    AlertRecord,
+    Cursor,
+    RunFilter,
+    RunPage,
+    RunRecord,
+)
+from ..schema.tables import alert, run_log
+from .reports import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, Reports, storable
+from .terms import ALERT_PLACE, FAILURE_ALERT, RUN_PLACE, beyond, has_place, in_order, speaks_sqlite
+
+LOOKS_THROUGH: Final = 20_000  # rows for one page, where no index knows the answer
+
+Conditions = list[ColumnElement[bool]]
+Sifted = dict[str, Any]  # what a column must hold, by its name
+Place = tuple[Column[Any], Column[Any]]
+# A page's rows, and where what comes before it and after it goes on.
+Found = tuple[list[Any], Cursor | None, Cursor | None]
+
+
+class PageQueries(Reports):
+    """The answers by the page."""
+
+    def run_page(
+        self,
+        wanted: RunFilter,
+        *,
+        limit: int,
+        older_than: Cursor | None = None,
+        newer_than: Cursor | None = None,
+    ) -> RunPage:
+        """List one page of runs, from the newest, or next to a cursor.
+
+        Looking for what is rare has an end: a page may hold fewer runs than asked for, even none,
+        and still say where older ones go on.
+        """
+        rows, newer, older = self._page(
+            RUN_COLUMNS,
+            RUN_PLACE,
+            *_run_conditions(wanted),
+            limit=limit,
+            ascending=False,
+            following=older_than,
+            preceding=newer_than,
+        )
+        return RunPage(tuple(RunRecord(*row) for row in rows), older=older, newer=newer)
+
+    def alert_page(
+        self,
+        wanted: AlertFilter,
+        *,
+        limit: int,
+        order: AlertOrder = AlertOrder.NEWEST,
+        following: Cursor | None = None,
+        preceding: Cursor | None = None,
+    ) -> AlertPage:
+        """List one page of alerts, from the first in that order, or next to a cursor.
+
+        It may be short, as a page of runs.
+        """
+        rows, before, after = self._page(
+            ALERT_COLUMNS,
+            ALERT_PLACE,
+            *self._alert_conditions(wanted),
+            limit=limit,
+            ascending=order is AlertOrder.OLDEST,
+            following=following,
+            preceding=preceding,
+        )
+        alerts = tuple(AlertRecord(*row) for row in rows)
+        return AlertPage(alerts, following=after, preceding=before)
+
+    def _page(
+        self,
+        columns: Sequence[ColumnElement[Any]],
+        place: Place,
+        indexed: Conditions,
+        sifted: Sifted,
+        *,
+        limit: int,
+        ascending: bool,
+        following: Cursor | None,
+        preceding: Cursor | None,
+    ) -> Found:
+        """Read the page next to a cursor, or the first one; see `Found`."""
+        if following is not None and preceding is not None:
+            raise ConfigurationError("cursor: expected one direction, found both")
+        cursor = following or preceding
+        backwards = preceding is not None
+        upwards = ascending is not backwards
+        # Rows without a time have no place among the others.
+        query = select(*columns).where(has_place(place[0]), *indexed)
+        if cursor is not None:
+            query = query.where(beyond(place, cursor.instant, cursor.id, ascending=upwards))
+        query = in_order(query, place, ascending=upwards)
+        # One more than asked for tells whether the page is the last.
+        page = query.limit(limit + 1)
+        if sifted:
+            ids = _sift(query, sifted, place, ascending=upwards).limit(limit + 1)
+            page = in_order(select(*columns).where(place[1].in_(ids)), place, ascending=upwards)
+        found = list(self._rows(page))
+        rows = found[:limit]
+        onward = _place_of(rows[-1], place) if len(found) > limit else None
+        if sifted and onward is None:
+            onward = self._end_of_search(query, place)
+        back = cursor
+        if rows and cursor is not None:
+            back = _place_of(rows[0], place)
+        if backwards:
+            return rows[::-1], onward, back
+        return rows, back, onward
+
+    def _end_of_search(self, query: Select[Any], place: Place) -> Cursor | None:
+        """Say where a search that gave up goes on; None where it saw everything."""
+        last = query.with_only_columns(*place).offset(LOOKS_THROUGH - 1).limit(1)
+        rows = self._rows(last)
+        return Cursor(*rows[0]) if rows else None
+
+    def _alert_conditions(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
+        indexed = _between(alert.c.created_at, wanted.since, wanted.until)
+        sifted: Sifted = {}
+        if wanted.job_name is not None:
+            groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
+            keys = [storable(f"{wanted.job_name}:{group}") for group in groups]
+            indexed += [FAILURE_ALERT, alert.c.source_id.in_(keys)]
+        elif wanted.error_group is not None:
+            indexed += [FAILURE_ALERT, self._is_of_group(storable(wanted.error_group))]
+        if wanted.alert_type is not None:
+            indexed.append(alert.c.alert_type == storable(wanted.alert_type))
+        if wanted.review_status is not None:
+            if wanted.review_status == "AUTO":
+                sifted["review_status"] = "AUTO"
+            else:  # said twice, so that the planner sees that the partial index fits
+                indexed.append(alert.c.review_status == storable(wanted.review_status))
+                indexed.append(alert.c.review_status != literal_column("'AUTO'"))
+        if wanted.severity is not None:
+            sifted["severity"] = storable(wanted.severity)
+        if wanted.resolved is True:
+            sifted["resolved"] = True
+        elif wanted.resolved is False:
+            indexed.append(alert.c.resolved.is_not(True))
+        return indexed, sifted
+
+    def _is_of_group(self, group: str) -> ColumnElement[bool]:
+        if speaks_sqlite(self.engine):
+            return alert.c.source_id.endswith(f":{group}", autoescape=True)
+        # In the words of its index.
+        in_detail: ColumnElement[str] = literal_column("(alert.detail ->> 'error_group')")
+        return in_detail == group
+
+
+def _run_conditions(wanted: RunFilter) -> tuple[Conditions, Sifted]:
+    indexed = _between(run_log.c.started_at, wanted.since, wanted.until)
+    sifted: Sifted = {}
+    if wanted.job_name is not None:
+        indexed.append(run_log.c.job_name == storable(wanted.job_name))
+    if wanted.error_group is not None:
+        indexed += [FAILED_RUN, run_log.c.error_group == storable(wanted.error_group)]
+    if wanted.status == "FAILED":
+        indexed.append(FAILED_RUN)
+    elif wanted.status == "RUNNING":
+        indexed.append(OPEN_RUN)
+    elif wanted.status is not None:
+        sifted["status"] = storable(wanted.status)
+    if wanted.trigger_type is not None:
+        sifted["trigger_type"] = storable(wanted.trigger_type)
+    return indexed, sifted
+
+
+def _between(column: Column[Any], since: datetime | None, until: datetime | None) -> Conditions:
+    conditions: Conditions = []
+    if since is not None:
+        conditions.append(column >= since)
+    if until is not None:
+        conditions.append(column < until)
+    return conditions
+
+
+def _sift(query: Select[Any], sifted: Sifted, place: Place, *, ascending: bool) -> Select[Any]:
+    """Take from the first rows of a query those that hold these values, by their ids."""
+    table = place[0].table
+    looked_at = (*place, *(table.c[name] for name in sifted))
+    # Only what is looked at: texts and documents would be carried along for every row.
+    seen = query.with_only_columns(*looked_at).limit(LOOKS_THROUGH).subquery("seen")
+    meets = [
+        seen.c[name].is_(value) if value is True else seen.c[name] == value
+        for name, value in sifted.items()
+    ]
+    order = [seen.c[column.name] for column in place]
+    return in_order(select(seen.c.id).where(*meets), order, ascending=ascending)
+
+
+def _place_of(row: Any, place: Place) -> Cursor:
+    return Cursor(*(getattr(row, column.name) for column in place))

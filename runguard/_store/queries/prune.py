@@ -1,0 +1,125 @@
+"""Which rows are old enough to go, and the statements that delete them, for both databases.
+
+A row that another session has locked is in use: it is skipped (SQLite has no such locks, and
+nothing is rendered there). Each batch goes on where the one before it ended, so rows that stay are
+not looked at again and again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    and_,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
+
+from ..._monitor.records import Prunable
+from ..schema.tables import alert, alert_cooldown, run_log
+from ..schema.types import db_now_plus
+
+
+class _Kind(NamedTuple):
+    """A table: its key, what its batches go along by (nothing: any order), and whose rows it has.
+
+    `ours` is None where no other program writes.
+    """
+
+    table: Table
+    key: tuple[Column[Any], ...]
+    along: tuple[Column[Any], ...]
+    ours: ColumnElement[bool] | None
+
+
+_KINDS: Final = {
+    Prunable.RUNS: _Kind(
+        run_log,
+        (run_log.c.id,),
+        (run_log.c.started_at, run_log.c.id),
+        run_log.c.run_key.is_not(None),
+    ),
+    Prunable.ALERTS: _Kind(
+        alert, (alert.c.id,), (alert.c.created_at, alert.c.id), alert.c.alert_key.is_not(None)
+    ),
+    # One row a key and no index by time: they are few, and reading them all is quick.
+    Prunable.GUARDS: _Kind(alert_cooldown, tuple(alert_cooldown.primary_key), (), None),
+}
+
+_NEWER: Final = run_log.alias("newer")
+# For each row one look into the index of job and time; a join might read the whole table.
+_NEWEST_OF_ITS_JOB: Final = (
+    select(_NEWER.c.id)
+    .where(_NEWER.c.job_name == run_log.c.job_name)
+    .order_by(_NEWER.c.started_at.desc(), _NEWER.c.id.desc())
+    .limit(literal_column("1"))
+    .scalar_subquery()
+)
+# A replayed run keeps its host's times, which may be wrong: it ended when we heard of it.
+_ENDED_AT: Final = case(
+    (run_log.c.clock.is_not(None), run_log.c.updated_at),
+    else_=func.coalesce(run_log.c.finished_at, run_log.c.started_at),
+)
+_OWN_WINDOW: Final = db_now_plus(-func.coalesce(run_log.c.cooldown_seconds, literal_column("0")))
+
+
+def count(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Select[Any]:
+    """Build the count of all rows that may go."""
+    kind = _KINDS[what]
+    return (
+        select(func.count())
+        .select_from(kind.table)
+        .where(_may_go(what, cutoff, include_foreign=include_foreign))
+    )
+
+
+def delete_batch(
+    what: Prunable,
+    cutoff: db_now_plus,
+    *,
+    include_foreign: bool,
+    limit: int,
+    after: tuple[Any, ...] | None,
+) -> Executable:
+    """Build the deletion of up to `limit` rows, which returns how far it went."""
+    kind = _KINDS[what]
+    old = select(*kind.key).where(_may_go(what, cutoff, include_foreign=include_foreign))
+    if kind.along:
+        old = old.order_by(*kind.along)
+        if after is not None:
+            reached = tuple_(*after, types=[column.type for column in kind.along])
+            old = old.where(tuple_(*kind.along) > reached)
+    # As a CTE: a planner may run a mere subquery more than once, and delete more than the limit.
+    batch = old.limit(limit).with_for_update(skip_locked=True).cte("batch")
+    return (
+        delete(kind.table)
+        .where(tuple_(*kind.key).in_(select(batch)))
+        .returning(*(kind.along or kind.key))
+    )
+
+
+def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> ColumnElement[bool]:
+    ours = _KINDS[what].ours
+    whose = true() if include_foreign or ours is None else ours
+    if what is Prunable.ALERTS:
+        return and_(alert.c.created_at < cutoff, whose)
+    if what is Prunable.GUARDS:
+        return alert_cooldown.c.last_alert_at < cutoff
+    return and_(
+        run_log.c.started_at < cutoff,
+        run_log.c.status != literal_column("'RUNNING'"),
+        cutoff > _ENDED_AT,
+        _OWN_WINDOW > _ENDED_AT,
+        run_log.c.id != _NEWEST_OF_ITS_JOB,
+        whose,
+    )

@@ -1,0 +1,266 @@
+"""The operator's views, read through Core from either database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    and_,
+    bindparam,
+    distinct,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.types import Float
+
+from ..._failure.alert import SEVERITY_OF
+from ..._models import AlertOutcome, ErrorGroup
+from ..._monitor.records import (
+    AlertRecord,
+    GroupCount,
+    OpenRuns,
+    Prunable,
+    PrunedBatch,
+    RunRecord,
+    RunWithAlert,
+    StoreDiagnosis,
+    StoreReport,
+)
+from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
+from ..retry import Attempt
+from ..schema.diagnosis import diagnose, location_of
+from ..schema.tables import SCHEMA_VERSION, alert, run_log
+from ..schema.types import UtcDateTime, db_now, db_now_plus, finite
+from . import prune as pruning
+
+COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
+LARGEST_ID: Final = 2**63 - 1
+
+
+def readable(columns: Iterable[ColumnElement[Any]]) -> tuple[ColumnElement[Any], ...]:
+    """Return columns as they can be read, whatever other programs have written."""
+    return tuple(
+        finite(column).label(column.key) if isinstance(column.type, UtcDateTime) else column
+        for column in columns
+    )
+
+
+RUN_COLUMNS: Final = readable(run_log.c[name] for name in RunRecord.__slots__)
+ALERT_COLUMNS: Final = readable(alert.c[name] for name in AlertRecord.__slots__)
+# Literals, not parameters: only so does the planner see that a partial index fits.
+FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
+OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
+_NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class Reports(BaseStore):
+    """What an operator reads, newest first. Part of a whole store only: no run loads it."""
+
+    def now(self) -> datetime:
+        """Return the database's clock."""
+        [(now,)] = self._rows(select(db_now()))
+        instant: datetime = now
+        return instant
+
+    def recent_runs(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        status: str | None = None,
+        error_group: str | None = None,
+        since: timedelta | None = None,
+    ) -> Sequence[RunRecord]:
+        """List runs."""
+        query = select(*RUN_COLUMNS).order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == job_name)
+        if error_group is not None:
+            query = query.where(FAILED_RUN, run_log.c.error_group == error_group)
+        if status == "FAILED":
+            query = query.where(FAILED_RUN)
+        elif status == "RUNNING":
+            query = query.where(OPEN_RUN)
+        elif status is not None:
+            query = query.where(run_log.c.status == status)
+        if since is not None:
+            query = query.where(run_log.c.started_at >= _ago(since))
+        return [RunRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def recent_alerts(
+        self,
+        *,
+        limit: int,
+        job_name: str | None = None,
+        alert_type: str | None = None,
+        open_only: bool = False,
+        since: timedelta | None = None,
+    ) -> Sequence[AlertRecord]:
+        """List alerts; `job_name` finds the failure alerts of one job."""
+        query = select(*ALERT_COLUMNS).order_by(alert.c.created_at.desc(), alert.c.id.desc())
+        if job_name is not None:
+            keys = [f"{job_name}:{group}" for group in ErrorGroup]
+            query = query.where(alert.c.source_type == "run_log", alert.c.source_id.in_(keys))
+        if alert_type is not None:
+            query = query.where(alert.c.alert_type == alert_type)
+        if open_only:
+            query = query.where(alert.c.resolved.is_not(True))
+        if since is not None:
+            query = query.where(alert.c.created_at >= _ago(since))
+        return [AlertRecord(*row) for row in self._rows(query.limit(limit))]
+
+    def failures_by_group(
+        self, *, since: timedelta, job_name: str | None = None
+    ) -> Sequence[GroupCount]:
+        """Count failures by group, with the group's severity; most first."""
+        raised = func.count().filter(run_log.c.alert_outcome == AlertOutcome.RAISED)
+        failures = func.count()
+        query = (
+            select(
+                run_log.c.error_group,
+                failures,
+                raised,
+                func.count(distinct(run_log.c.job_name)),
+                func.max(run_log.c.started_at, type_=run_log.c.started_at.type),
+            )
+            .where(FAILED_RUN, run_log.c.started_at >= _ago(since))
+            .group_by(run_log.c.error_group)
+            .order_by(failures.desc(), run_log.c.error_group)
+        )
+        if job_name is not None:
+            query = query.where(run_log.c.job_name == job_name)
+        return [
+            GroupCount(
+                error_group=group,
+                severity=None if group is None else SEVERITY_OF[ErrorGroup(group)],
+                failures=count,
+                alerts=alerts,
+                jobs=jobs,
+                last_failure_at=last,
+            )
+            for group, count, alerts, jobs, last in self._rows(query)
+        ]
+
+    def failed_runs_with_alerts(
+        self, *, limit: int, job_name: str | None = None
+    ) -> Sequence[RunWithAlert]:
+        """List failed runs, each beside the alert that it raised or that covers it."""
+        failed = select(run_log).where(FAILED_RUN)
+        if job_name is not None:
+            failed = failed.where(run_log.c.job_name == job_name)
+        newest = (
+            failed.order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+            .limit(limit)
+            .subquery()
+        )
+        its_alert = or_(
+            alert.c.id == newest.c.covered_by,
+            and_(newest.c.run_key.is_not(None), alert.c.alert_key == newest.c.run_key),
+        )
+        query = (
+            select(*readable(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
+            .select_from(newest.outerjoin(alert, its_alert))
+            .order_by(newest.c.started_at.desc(), newest.c.id.desc())
+        )
+        width = len(RUN_COLUMNS)
+        return [
+            RunWithAlert(
+                RunRecord(*row[:width]),
+                None if row[width] is None else AlertRecord(*row[width:]),
+            )
+            for row in self._rows(query)
+        ]
+
+    def job_names(self) -> Sequence[str]:
+        """List every job that ever ran, in the order of the alphabet."""
+        names = every_job()
+        query = select(names.c.job_name).where(names.c.job_name.is_not(None))
+        return [name for (name,) in self._rows(query)]
+
+    def foreign_open_runs(self, *, older_than: timedelta) -> OpenRuns:
+        """Count the open runs of other programs that began longer ago; nobody reaps those."""
+        started_at = run_log.c.started_at
+        query = select(func.count(), func.min(started_at, type_=started_at.type)).where(
+            OPEN_RUN, run_log.c.run_key.is_(None), started_at < _ago(older_than)
+        )
+        [(count, oldest)] = self._rows(query)
+        return OpenRuns(count, oldest)
+
+    def longest_cooldown(self) -> timedelta:
+        """Return the longest cooldown that a recorded failure had; 0 where there is none."""
+        query = select(func.max(run_log.c.cooldown_seconds)).where(FAILED_RUN)
+        [(seconds,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
+        return timedelta(seconds=seconds or 0)
+
+    def count_prunable(
+        self, what: Prunable, *, older_than: timedelta, include_foreign: bool
+    ) -> int:
+        """Count what `prune_batch` would delete, with rows of other programs or without."""
+        query = pruning.count(what, _ago(older_than), include_foreign=include_foreign)
+        [(count,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
+        return int(count)
+
+    def prune_batch(
+        self,
+        what: Prunable,
+        *,
+        older_than: timedelta,
+        include_foreign: bool,
+        limit: int,
+        after: tuple[Any, ...] | None,
+    ) -> PrunedBatch:
+        """Delete up to `limit` rows, the oldest first: one statement, its own transaction."""
+        statement = pruning.delete_batch(
+            what, _ago(older_than), include_foreign=include_foreign, limit=limit, after=after
+        )
+        deleted = [tuple(row) for row in self._rows(statement)]
+        return PrunedBatch(len(deleted), max(deleted, default=after))
+
+    def inspect(self) -> StoreReport:
+        """Say which store this is and which schema it has."""
+
+        def work(attempt: Attempt) -> StoreReport:
+            connection = attempt.connection
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            return StoreReport(
+                dialect=connection.dialect.name,
+                location=location_of(self.engine.url),
+                server_version=version,
+                found=schema_version_of(connection),
+                needed=SCHEMA_VERSION,
+            )
+
+        return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
+
+    def diagnose(self) -> StoreDiagnosis:
+        """Say what may stop this role from recording its runs."""
+        return self._attempts.run(
+            lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
+        )
+
+
+def every_job() -> CTE:
+    """The names of all jobs, one look into the index for each, and one NULL after them."""
+    first = select(func.min(run_log.c.job_name).label("job_name")).cte("name", recursive=True)
+    following = (
+        select(func.min(run_log.c.job_name))
+        .where(run_log.c.job_name > first.c.job_name)
+        .scalar_subquery()
+    )
+    return first.union_all(select(following).where(first.c.job_name.is_not(None)))
+
+
+def storable(text: str) -> str:
+    """Return a text as it may be compared with stored ones: no database takes every character."""
+    return _NEVER_STORED.sub("\ufffd", text)
+
+
+def _ago(since: timedelta) -> db_now_plus:
+    return db_now_plus(bindparam("ago", -since.total_seconds(), type_=Float(), unique=True))

@@ -1,0 +1,98 @@
+"""What the questions of a page have in common: columns, conditions, orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    FromClause,
+    Select,
+    and_,
+    literal_column,
+    select,
+    tuple_,
+)
+
+from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
+from ..._models import ErrorGroup
+from ..._monitor.records import RunCell
+from ..schema.tables import alert, run_log
+from ..schema.types import finite
+from .reports import LARGEST_ID, storable
+
+RUN_PLACE: Final = (run_log.c.started_at, run_log.c.id)
+ALERT_PLACE: Final = (alert.c.created_at, alert.c.id)
+# A cell's start is never infinite: it was found by its place in time.
+CELL_COLUMNS: Final = tuple(
+    run_log.c[name] if name != "finished_at" else finite(run_log.c[name]).label(name)
+    for name in RunCell.__slots__
+)
+
+# Literals, not parameters: only so does the planner see that a partial index fits.
+FAILURE_ALERT: Final = and_(
+    alert.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
+    alert.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
+)
+
+
+def keys_of(job_name: str) -> dict[str, ErrorGroup]:
+    """Return the `source_id` of a job's failure alerts, for each group."""
+    return {failure_key(storable(job_name), group).source_id: group for group in ErrorGroup}
+
+
+def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
+    """Take the `source_id` of a failure alert apart; None where another program made it up."""
+    name, _, group = (source_id or "").rpartition(":")
+    return (name, ErrorGroup(group)) if name and group in ErrorGroup.__members__ else None
+
+
+def of_job(job_name: str) -> ColumnElement[bool]:
+    """The runs of a job that have a place in time."""
+    return and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+
+
+def has_place(time: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a row stands somewhere in time, and not nowhere or at the end of all."""
+    return finite(time).is_not(None)
+
+
+def in_order(
+    query: Select[Any], place: Sequence[ColumnElement[Any]], *, ascending: bool
+) -> Select[Any]:
+    """Sort by a place in time."""
+    return query.order_by(*(column.asc() if ascending else column.desc() for column in place))
+
+
+def beyond(
+    place: Sequence[Column[Any]], instant: datetime | None, row_id: int, *, ascending: bool
+) -> ColumnElement[bool]:
+    """What comes after a row, in that order."""
+    here = tuple_(*place)
+    possible_id = max(-LARGEST_ID, min(row_id, LARGEST_ID))
+    there = tuple_(instant, possible_id, types=[column.type for column in place])
+    return here > there if ascending else here < there
+
+
+def first_success(
+    condition: ColumnElement[bool],
+    *,
+    ascending: bool,
+    within: int,
+    correlated: FromClause | None = None,
+) -> Select[Any]:
+    """The first success among the first `within` runs in that order: the search has an end."""
+    searched = select(*CELL_COLUMNS).where(condition).correlate(correlated)
+    runs = in_order(searched, RUN_PLACE, ascending=ascending).limit(within).subquery()
+    found = select(*runs.c).where(runs.c.status == literal_column("'SUCCESS'"))
+    place = [runs.c[column.name] for column in RUN_PLACE]
+    return in_order(found, place, ascending=ascending).limit(1)
+
+
+def speaks_sqlite(engine: Engine) -> bool:
+    """Whether statements are SQLite's, where the two databases differ."""
+    return engine.dialect.name == "sqlite"

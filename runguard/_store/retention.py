@@ -1,0 +1,77 @@
+"""Deleting old runs, alerts and guards of the cooldown, in small batches beside live traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from .._errors import ConfigurationError
+from .._monitor.records import Prunable
+from .operator import OperatorStore
+
+BATCH: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePlan:
+    """What is old enough to go.
+
+    Alerts and guards stay for `alerts_older_than`, which is more where some run recorded a longer
+    cooldown: an alert that could still cover a failure is never removed.
+    """
+
+    runs_older_than: timedelta
+    alerts_older_than: timedelta
+    include_foreign: bool
+
+    def age_of(self, what: Prunable) -> timedelta:
+        """Return the age from which rows of this kind go."""
+        return self.runs_older_than if what is Prunable.RUNS else self.alerts_older_than
+
+
+def plan_pruning(
+    store: OperatorStore,
+    *,
+    older_than: timedelta,
+    cooldown: timedelta,
+    include_foreign: bool = False,
+) -> PrunePlan:
+    """Find out what may go.
+
+    Raises:
+        ConfigurationError: `older_than` is less than the cooldown.
+    """
+    if older_than < cooldown:
+        raise ConfigurationError(
+            f"--older-than: expected at least the cooldown, {cooldown}, found {older_than}:"
+            " an alert inside its window must stay, or the next failure would alert again"
+        )
+    return PrunePlan(older_than, max(older_than, store.longest_cooldown()), include_foreign)
+
+
+def count_prunable(store: OperatorStore, plan: PrunePlan, what: Prunable) -> int:
+    """Count what would go now."""
+    return store.count_prunable(
+        what, older_than=plan.age_of(what), include_foreign=plan.include_foreign
+    )
+
+
+def prune(
+    store: OperatorStore, plan: PrunePlan, what: Prunable, *, batch: int = BATCH
+) -> Iterator[int]:
+    """Delete what is old, and yield the rows of each batch; it may be left at any time."""
+    after = None
+    while True:
+        pruned = store.prune_batch(
+            what,
+            older_than=plan.age_of(what),
+            include_foreign=plan.include_foreign,
+            limit=batch,
+            after=after,
+        )
+        yield pruned.rows
+        if pruned.rows < batch:
+            return
+        after = pruned.last

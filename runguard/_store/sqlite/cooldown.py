@@ -1,0 +1,131 @@
+"""The cooldown on SQLite: who may raise an alert, decided under the file's write lock.
+
+The same rule as in `postgresql_cooldown.py`, in steps. SQLite lets one writer in at a time; but a
+transaction that begins with a read and writes later fails, or decides by what is no longer so. The
+caller therefore holds `BEGIN IMMEDIATE` before it comes here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.types import Float
+
+from ..._models import AlertDraft, AlertKey, AlertOutcome, AlertVerdict
+from ..rows import alert_values, parameters
+from ..schema.tables import alert, alert_cooldown
+from ..schema.types import db_now, db_now_plus
+from .statements import given
+
+_KEY: Final = ("source_type", "source_id", "alert_type")
+_GIVEN: Final = (*_KEY, "alert_key", "severity", "title", "message", "detail")
+
+
+def raise_if_allowed(
+    connection: Connection, draft: AlertDraft, *, run_id: int | None = None
+) -> AlertVerdict:
+    """Write the alert unless its key has one inside the window; `run_id` goes into its detail."""
+    if draft.cooldown > timedelta(0):
+        covering = _covering(connection, draft)
+        if covering is not None:
+            return covering
+    values = alert_values(draft)
+    if run_id is not None:
+        values["detail"]["run_id"] = run_id
+    written = connection.execute(_write_alert(), parameters(values)).one()
+    guard = {**_key_values(draft.key), "last_alert_at": written.created_at}
+    connection.execute(_move_guard(), parameters(guard))
+    return AlertVerdict(AlertOutcome.RAISED, written.id)
+
+
+def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
+    """Suppress where the window holds an alert, or the guard of one that was deleted."""
+    values = parameters(_key_values(draft.key), {"window": -draft.cooldown.total_seconds()})
+    youngest = connection.execute(_covering_alert(), values).one_or_none()
+    guard: datetime | None = connection.execute(_guard_inside(), values).scalar_one_or_none()
+    if youngest is None and guard is None:
+        return None
+    alerted = [] if youngest is None else [youngest.created_at]
+    last_alert_at = max(alerted if guard is None else [*alerted, guard])
+    return AlertVerdict(
+        AlertOutcome.SUPPRESSED,
+        None if youngest is None else youngest.id,
+        last_alert_at + draft.cooldown,
+    )
+
+
+def _key_values(key: AlertKey) -> dict[str, Any]:
+    return {
+        "source_type": key.source_type,
+        "source_id": key.source_id,
+        "alert_type": key.alert_type,
+    }
+
+
+@cache
+def _covering_alert() -> Select[Any]:
+    """Find the youngest alert of a key inside the window."""
+    return (
+        select(alert.c.id, alert.c.created_at)
+        .where(_is_key(alert), alert.c.created_at >= _window_start())
+        .order_by(alert.c.created_at.desc())
+        .limit(1)
+    )
+
+
+@cache
+def _guard_inside() -> Select[Any]:
+    """Find the guard of a key inside the window: an alert of it may have been deleted."""
+    guard = alert_cooldown
+    return select(guard.c.last_alert_at).where(
+        _is_key(guard), guard.c.last_alert_at >= _window_start()
+    )
+
+
+@cache
+def _write_alert() -> Executable:
+    """Write an alert."""
+    return (
+        insert(alert)
+        .values(**given(alert, *_GIVEN), review_status="AUTO", resolved=False, created_at=db_now())
+        .returning(alert.c.id, alert.c.created_at)
+    )
+
+
+@cache
+def _move_guard() -> Executable:
+    """Note when a key last alerted."""
+    statement = upsert(alert_cooldown).values(**given(alert_cooldown, *_KEY, "last_alert_at"))
+    return statement.on_conflict_do_update(
+        index_elements=list(_KEY), set_={"last_alert_at": statement.excluded.last_alert_at}
+    )
+
+
+def _is_key(table: Table) -> ColumnElement[bool]:
+    source_type, source_id, alert_type = given(table, *_KEY).values()
+    return (
+        (table.c.source_type == source_type)
+        & (table.c.source_id == source_id)
+        & (table.c.alert_type == alert_type)
+    )
+
+
+def _window_start() -> db_now_plus:
+    return db_now_plus(bindparam("in_window", type_=Float()))
+
+
+# Built before the first run begins, as all that ends one: a process may end short of memory.
+ENDINGS: Final = (_covering_alert, _guard_inside, _write_alert, _move_guard)

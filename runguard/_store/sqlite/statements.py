@@ -1,0 +1,78 @@
+"""The statements that each run on SQLite needs: built once, when first needed.
+
+A statement that is built anew costs as much again as running it. What is seldom needed (locks, lost
+runs, records that come late) is written where it is used.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ..rows import FAILURE_COLUMNS
+from ..schema.tables import run_log
+from ..schema.types import db_now
+
+_NEW_RUN: Final = ("run_key", "job_name", "trigger_type", "host", "pid")
+_COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
+
+# A run that was declared lost takes its real ending, once: that moves `finished_at` on.
+STILL_OPEN: Final = (run_log.c.status == "RUNNING") | (
+    (run_log.c.status == "FAILED") & (run_log.c.lost_at == run_log.c.finished_at)
+)
+
+
+def given(table: Table, *names: str) -> dict[str, ColumnElement[Any]]:
+    """Return parameters for columns, as `rows.parameters` names them."""
+    return {name: parameter(table.c[name]) for name in names}
+
+
+def parameter(column: Column[Any]) -> ColumnElement[Any]:
+    """Return the parameter for one column."""
+    return bindparam(f"in_{column.name}", type_=column.type)
+
+
+@cache
+def start() -> Executable:
+    """Write the RUNNING row; a repeat finds its own."""
+    new = given(run_log, *_NEW_RUN)
+    return (
+        upsert(run_log)
+        .values(**new, status="RUNNING", started_at=db_now(), updated_at=db_now())
+        .on_conflict_do_update(index_elements=["run_key"], set_={"run_key": new["run_key"]})
+        .returning(run_log.c.id)
+    )
+
+
+@cache
+def open_run() -> Select[Any]:
+    """Find a run that may still be ended."""
+    own = run_log.c.run_key == parameter(run_log.c.run_key)
+    return select(run_log.c.id).where(own, STILL_OPEN)
+
+
+@cache
+def end() -> Executable:
+    """End a run, well or not."""
+    values = given(run_log, "status", "alert_outcome", "covered_by", *_COUNTERS, *FAILURE_COLUMNS)
+    return (
+        update(run_log)
+        .where(run_log.c.id == parameter(run_log.c.id))
+        .values(**values, finished_at=db_now(), updated_at=db_now())
+    )
+
+
+# What ends a run is built before the first one begins: a process may end short of memory.
+ENDINGS: Final = (open_run, end)
