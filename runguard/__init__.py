@@ -5,6 +5,7 @@
 ... def enrolment_sync() -> None: ...
 """
 
+from ._api import classify, configure, run_scope, tracked_run
 from ._errors import (
     ConfigurationError,
     JobLockActive,
@@ -13,10 +14,8 @@ from ._errors import (
     StoreUnavailable,
 )
 from ._models import ErrorGroup, Failure, Rule, RunStatus, Severity, TriggerType
-from ._run.decorator import tracked_run
 from ._run.handle import Run, current_run
-from ._run.runtime import classify, configure
-from ._run.scope import RunScope, run_scope
+from ._run.scope import RunScope
 
 __all__ = [
     "ConfigurationError",

@@ -193,6 +193,13 @@ def _number(variable: str, text: str, expected: str, *, smallest: float) -> floa
     return number
 
 
+def embedded_file() -> str:
+    """Return the path of the embedded store, in the user's state directory."""
+    from platformdirs import user_state_path
+
+    return str(user_state_path("runguard") / "runguard.db")
+
+
 FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "database_url": (DATABASE_URL, _text),
     "cooldown": (COOLDOWN_MINUTES, _minutes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._run.runtime import runtime
+from ._api import runtime
 
 
 def reset() -> None:

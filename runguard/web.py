@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import _settings
+from ._api import new_runtime, operator_store, runtime
 from ._errors import ConfigurationError
-from ._run.runtime import Runtime, runtime
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -90,10 +91,10 @@ def create_app(
         raise ConfigurationError(f"access: expected 'host' or 'login', found {access!r}")
     own = runtime
     if database_url is not None or engine is not None:
-        own = Runtime()
-        own.configure({"database_url": database_url, "engine": engine}, check=False)
+        own = new_runtime()
+        own.configure({"database_url": database_url, "engine": engine})
     return build_application(
-        own.whole_store,
+        partial(operator_store, own),
         read_only=read_only,
         access=who,
         title=title,

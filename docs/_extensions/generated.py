@@ -54,12 +54,12 @@ def _pages_with_generated_parts(app: Sphinx, *_: object) -> list[str]:
 
 def settings() -> Iterator[str]:
     """Make one table of `Settings`: names, variables, meanings and defaults."""
-    from runguard import _config
+    from runguard import _settings
 
-    meanings = described_attributes(_config.Settings)
-    variables = {setting: variable for setting, (variable, _) in _config.FROM_ENVIRONMENT.items()}
+    meanings = described_attributes(_settings.Settings)
+    variables = {setting: variable for setting, (variable, _) in _settings.FROM_ENVIRONMENT.items()}
     rows = []
-    for field in dataclasses.fields(_config.Settings):
+    for field in dataclasses.fields(_settings.Settings):
         name = "redact" if field.name == "redactor" else field.name
         variable = f"`{variables[field.name]}`" if field.name in variables else ""
         rows.append((f"`{name}`", variable, meanings.pop(field.name), _default_of(field)))
@@ -129,7 +129,7 @@ def exit_codes() -> Iterator[str]:
 
 def tables() -> Iterator[str]:
     """Make one section for each table: columns with types, defaults and meanings, then indexes."""
-    from runguard._storage.indexes import metadata
+    from runguard._store.schema.indexes import metadata
 
     meanings = tomllib.loads((DOCS / "reference" / "columns.toml").read_text("utf-8"))
     if unknown := meanings.keys() - metadata.tables.keys():

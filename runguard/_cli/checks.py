@@ -15,10 +15,9 @@ from typing import Any, Final
 from .. import _settings
 from .._errors import ConfigurationError, RunguardError
 from .._monitor.records import OpenRuns, StoreDiagnosis, StoreReport
-from .._run.runtime import embedded_file, runtime
-from .._settings import Settings
+from .._settings import Settings, embedded_file
 from .output import duration
-from .stores import found_spool, opened_store, quiet_log
+from .stores import found_spool, opened_with_settings, quiet_log
 
 OLDEST_POSTGRESQL: Final = 13
 LARGEST_CLOCK_DIFFERENCE: Final = timedelta(seconds=5)
@@ -183,13 +182,14 @@ def _missing_file(file: Path) -> Finding:
 
 def _questioned(url: str) -> Iterator[Finding]:
     try:
-        with quiet_log(), opened_store(url, **_usable_settings()) as store:
+        with quiet_log(), opened_with_settings(url, **_usable_settings()) as opened:
+            store = opened.store
             began = time.monotonic()
             report = store.inspect()
             took = timedelta(seconds=time.monotonic() - began)
             diagnosis = store.diagnose()
             now = datetime.now(UTC)
-            limit = runtime.settings().lost_after
+            limit = opened.settings.lost_after
             foreign = store.foreign_open_runs(older_than=limit) if report.is_current else None
     except RunguardError as error:
         found = str(error).partition("; `runguard doctor`")[0]  # which is us

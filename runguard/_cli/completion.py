@@ -100,8 +100,7 @@ def _asked(ctx: Any, question: Callable[[OperatorStore], list[Found]]) -> list[F
 
 def _is_there(url: str | None) -> bool:
     """Whether a store can be asked without making its file."""
-    from .._run.runtime import embedded_file
-    from .._settings import DATABASE_URL
+    from .._settings import DATABASE_URL, embedded_file
 
     named = url or os.environ.get(DATABASE_URL)
     if not named:

@@ -14,12 +14,12 @@ from typer.core import TyperCommand
 
 from .._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
 from .._models import TriggerType
-from .._run.runtime import runtime
-from .._run.scope import run_scope
+from .._run.options import make_options
+from .._run.scope import RunScope
 from .._settings import trigger_type_of
 from .options import DatabaseUrl, read_duration
 from .output import say
-from .stores import check_url
+from .stores import opened_runtime
 
 EX_UNAVAILABLE: Final = 69  # of sysexits.h, which cron's and systemd's readers know
 EX_TEMPFAIL: Final = 75
@@ -134,23 +134,26 @@ def execute(
     from .._exec import command as _exec
 
     _exec.open_standard_streams()
-    check_url(database_url)
-    runtime.configure({"database_url": database_url}, check=False)
+    options = make_options(
+        job,
+        trigger_type=None if trigger is None else read_trigger(trigger),
+        lock=lock,
+        lock_ttl=lock_ttl,
+        cooldown=cooldown,
+    )
     try:
-        scope = run_scope(
-            job,
-            trigger_type=None if trigger is None else read_trigger(trigger),
-            lock=lock,
-            lock_ttl=lock_ttl,
-            cooldown=cooldown,
-        )
-        code = _exec.execute(command, scope, timeout=timeout, kill_after=kill_after)
+        with opened_runtime(database_url) as runtime:
+            code = _exec.execute(
+                command,
+                RunScope(options, runtime),
+                clean=runtime.settings().redactor.clean,
+                timeout=timeout,
+                kill_after=kill_after,
+            )
     except JobLockActive as conflict:
         code = _refused(conflict, EX_TEMPFAIL)
     except (StoreUnavailable, SchemaOutOfDate) as trouble:
         code = _refused(trouble, EX_UNAVAILABLE)
-    finally:
-        runtime.close()
     raise typer.Exit(code)
 
 

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from .. import _settings
+from .. import _api, _settings
 from .._errors import SchemaOutOfDate, StoreUnavailable
 from .._models import TriggerType
-from .._run.runtime import embedded_file
+from .._settings import embedded_file
 from .._store.operator import OperatorStore
 from .options import DatabaseUrl
 from .output import say
-from .stores import opened_store
+from .stores import check_url
 
 
 def demo(
@@ -42,14 +42,17 @@ def demo(
     url = _fresh_file() if database_url is None else database_url
     if database_url is None and os.environ.get(_settings.DATABASE_URL):
         say(f"{_settings.DATABASE_URL} is left alone; --database-url plays on a server.")
-    from .. import _demo
+    from . import demo as _demo
 
-    settings = {
-        "cooldown": _demo.COOLDOWN,
-        "lock_ttl": _settings.Settings().lock_ttl,
-        "trigger_type": TriggerType.MANUAL,
-    }
-    with opened_store(url, **settings) as store:
+    check_url(url)
+    _api.configure(
+        database_url=url,
+        cooldown=_demo.COOLDOWN,
+        lock_ttl=_settings.Settings().lock_ttl,
+        trigger_type=TriggerType.MANUAL,
+    )
+    try:
+        store = _api.operator_store(_api.runtime)
         _make_ready(store, url, upgrade=upgrade)
         report = store.inspect()
         option = (
@@ -63,6 +66,8 @@ def demo(
             option=option,
             program=_program(),
         )
+    finally:
+        _api.runtime.close()
     if web:
         from .serving import web as show
 

@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .._monitor.records import Prunable
-from .._run.runtime import runtime
 from .._store.operator import OperatorStore
 from .._store.retention import PrunePlan, count_prunable, plan_pruning
 from .._store.retention import prune as prune_old_rows
 from .options import AsJson, DatabaseUrl, read_duration
 from .output import duration, plain_table, say, write_json, write_table
-from .stores import opened_store
+from .stores import opened_with_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +53,12 @@ def prune(
     Never an open run, the newest run of a job, or what a cooldown still needs. Small batches, so
     that jobs may run meanwhile; it can be stopped and started again at any time.
     """
-    with opened_store(database_url) as store:
+    with opened_with_settings(database_url) as opened:
+        store = opened.store
         plan = plan_pruning(
             store,
             older_than=older_than,
-            cooldown=runtime.settings().cooldown,
+            cooldown=opened.settings.cooldown,
             include_foreign=include_foreign,
         )
         if plan.alerts_older_than > older_than:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from .._run.reaper import reap as reap_lost_runs
-from .._run.runtime import runtime
 from .options import AsJson, DatabaseUrl, Job
 from .output import say, write_json, write_listing
-from .stores import opened_store
+from .stores import opened_with_settings
 from .tables import lost_listing
 
 
@@ -17,8 +16,8 @@ def reap(*, job: Job = None, as_json: AsJson = False, database_url: DatabaseUrl 
     takes its real ending. Any start of the same job does this too: run it from cron for jobs
     that start seldom.
     """
-    with opened_store(database_url) as store:
-        lost = list(reap_lost_runs(store, runtime.settings(), job_name=job))
+    with opened_with_settings(database_url) as opened:
+        lost = list(reap_lost_runs(opened.store, opened.settings, job_name=job))
         if as_json:
             write_json(lost)
         elif lost:

@@ -10,18 +10,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .._run.runtime import runtime
 from .options import AsJson, DatabaseUrl
 from .output import say
-from .stores import opened_store, quiet_log
+from .stores import found_spool, opened_with_settings, quiet_log
 
 FLUSH_SECONDS = 3600.0
 
 
 def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
     """Say how many records wait on this machine, since when, and where."""
-    with quiet_log(), opened_store(database_url):
-        spool = runtime.spool()
+    with quiet_log(), found_spool(database_url) as spool:
         files = spool.waiting()
         oldest = spool.waiting_since()
         since = oldest and oldest.isoformat()
@@ -44,8 +42,8 @@ def flush(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Replay what waits into the store. What cannot be replayed stays, and exits with 3."""
-    with opened_store(database_url) as store:
-        spool = runtime.spool()
+    with opened_with_settings(database_url) as opened:
+        spool = opened.spool
         total = len(spool.waiting())
         if not total:
             say("No record waits.")
@@ -53,7 +51,7 @@ def flush(
         done = 0
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("replaying", total=total)
-            for replayed in spool.replay(store, seconds=seconds):
+            for replayed in spool.replay(opened.store, seconds=seconds):
                 progress.advance(task)
                 if replayed.trouble is None:
                     done += 1

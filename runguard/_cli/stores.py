@@ -5,44 +5,74 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .. import _api
 from .._errors import ConfigurationError
-from .._run.runtime import embedded_file, runtime
-from .._run.spool import Spool
-from .._store.operator import OperatorStore
+from .._settings import embedded_file
+
+if TYPE_CHECKING:
+    from .._run.runtime import Runtime
+    from .._run.spool import Spool
+    from .._settings import Settings
+    from .._store.operator import OperatorStore
+
+
+class OpenedStore(NamedTuple):
+    """A store with what a run of the same settings would have."""
+
+    store: OperatorStore
+    settings: Settings
+    spool: Spool
+
+
+@contextmanager
+def opened_runtime(database_url: str | None, **settings: Any) -> Iterator[Runtime]:
+    """Give a runtime for one command, set up as a run would set it up.
+
+    Raises:
+        ConfigurationError: a setting cannot be used.
+    """
+    check_url(database_url)
+    runtime = _api.new_runtime()
+    runtime.configure({"database_url": database_url, **settings})
+    try:
+        yield runtime
+    finally:
+        runtime.close()
 
 
 @contextmanager
 def opened_store(database_url: str | None, **settings: Any) -> Iterator[OperatorStore]:
-    """Give the store for one command, set up as a run would set it up.
+    """Give the store for one command.
 
     Raises:
         ConfigurationError: a setting cannot be used.
         StoreUnavailable: nothing can be opened there.
     """
-    check_url(database_url)
-    runtime.configure({"database_url": database_url, **settings}, check=False)
-    try:
-        yield runtime.whole_store()
-    finally:
-        runtime.close()
+    with opened_runtime(database_url, **settings) as runtime:
+        yield _api.operator_store(runtime)
+
+
+@contextmanager
+def opened_with_settings(database_url: str | None, **settings: Any) -> Iterator[OpenedStore]:
+    """Give the store for one command, with its settings and its spool."""
+    with opened_runtime(database_url, **settings) as runtime:
+        yield OpenedStore(_api.operator_store(runtime), runtime.settings(), runtime.spool())
 
 
 @contextmanager
 def found_spool(database_url: str | None, **settings: Any) -> Iterator[Spool]:
     """Give the folder of the records that wait for a store, without opening that."""
-    runtime.configure({"database_url": database_url, **settings}, check=False)
-    try:
+    with opened_runtime(database_url, **settings) as runtime:
         yield runtime.spool()
-    finally:
-        runtime.close()
 
 
 @contextmanager
 def opened_database(database_url: str | None) -> Iterator[str]:
     """Give the URL of the store for one command that changes the schema; else as above."""
-    with opened_store(database_url):  # makes the folder of a file, and tells of the embedded one
+    with opened_runtime(database_url) as runtime:
+        runtime.store()  # makes the folder of a file, and tells of the embedded one
         yield runtime.settings().database_url or f"sqlite:///{embedded_file()}"
 
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
@@ -16,7 +15,6 @@ from typing import Final
 from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify_text
 from .._models import ErrorGroup, Failure
-from .._run.runtime import runtime
 from .._run.scope import RunScope
 from .child import LONGEST_TAIL, PASSED_ON, Child, Signals, Stderr, Terminal
 
@@ -27,7 +25,7 @@ LONGEST_LAST_LINE: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CommandResult:
     """How a command ended.
 
     Attributes:
@@ -46,13 +44,19 @@ class Ending:
 
 
 def execute(
-    command: Sequence[str], scope: RunScope, *, timeout: timedelta | None, kill_after: timedelta
+    command: Sequence[str],
+    scope: RunScope,
+    *,
+    clean: Callable[..., str],
+    timeout: timedelta | None,
+    kill_after: timedelta,
 ) -> int:
     """Run a command inside a run, with our stdin and stdout; return the exit code to end with.
 
     Args:
         command: the program and its arguments; no shell reads them.
         scope: the run, not entered yet.
+        clean: takes secrets out of a text.
         timeout: after which the whole process group is ended; None for never.
         kill_after: from asking the group to end until it is killed.
 
@@ -61,54 +65,52 @@ def execute(
         StoreUnavailable: a lock is wanted and the store is away; likewise.
         SchemaOutOfDate: likewise.
     """
-    clean = runtime.settings().redactor.clean
     child = Child(command, clean=clean)
     stderr = Stderr(child.stderr)
     terminal = Terminal()
     try:
         signals = Signals((*PASSED_ON, signal.SIGTSTP) if terminal.exists else PASSED_ON)
-        with signals, suppress(KeyboardInterrupt), scope as run:
-            ending = _ended_before(signals)
-            if ending is None:
+        with signals, scope:
+            result = _ended_before(signals)
+            if result is None:
                 stderr.start()
-                ending = _supervise(child, signals, terminal, timeout, kill_after)
+                result = _supervise(child, signals, terminal, timeout, kill_after)
                 stderr.settle()
-            exit_code = ending.exit_code
-            if exit_code:
-                failure = failure_of(ending, stderr.tail, stderr.length, clean=clean)
-                if ending.interrupted:
-                    raise KeyboardInterrupt(failure.error_message)  # by hand, it raises no alert
-                run._declared_failure = failure
+            if result.exit_code:
+                failure = failure_of(result, stderr.tail, stderr.length, clean=clean)
+                scope.fail_with(failure, interrupted=result.interrupted)
     finally:
         terminal.close()
         child.dismiss()
     stderr.finish()  # all is written: from here on a signal may end us
-    return exit_code
+    return result.exit_code
 
 
-def failure_of(ending: Ending, tail: bytes, length: int, *, clean: Callable[..., str]) -> Failure:
+def failure_of(
+    result: CommandResult, tail: bytes, length: int, *, clean: Callable[..., str]
+) -> Failure:
     """Sort a failed command by the end of its stderr, which was `length` bytes long in all."""
     text = tail.decode(errors="replace")
     if length > len(tail) and "\n" in text:
         text = text.partition("\n")[2]  # half a line says half of what it said
     # Secrets are hidden before anything is cut, so that no half of one is left.
     cleaned = clean(text, limit=4 * LONGEST_TAIL).strip()
-    failure = _by_timeout() if ending.timed_out else _by_last_line(text)
+    failure = _by_timeout() if result.timed_out else _by_last_line(text)
     return replace(
         failure,
-        error_type=ending.error_type,
-        error_message=_message(ending.words, cleaned, length),
+        error_type=result.error_type,
+        error_message=_message(result.words, cleaned, length),
     )
 
 
-def _ended_before(signals: Signals) -> Ending | None:
+def _ended_before(signals: Signals) -> CommandResult | None:
     """Say so if we were told to end while the run was being opened."""
     for signum in signals.wait(0):
         if signum in PASSED_ON:
             name = _name_of(signum)
             words = f"not begun: {name} came first"
             is_interrupt = signum == signal.SIGINT
-            return Ending(SIGNALLED + signum, words, name, interrupted=is_interrupt)
+            return CommandResult(SIGNALLED + signum, words, name, interrupted=is_interrupt)
     return None
 
 
@@ -118,20 +120,20 @@ def _supervise(
     terminal: Terminal,
     timeout: timedelta | None,
     kill_after: timedelta,
-) -> Ending:
+) -> CommandResult:
     child.begin()
     until = inf if timeout is None else time.monotonic() + timeout.total_seconds()
     code = child.wait(signals, terminal, until=until)
     if code is None:
         child.end(signals, terminal, grace=kill_after.total_seconds())
-        return Ending(TIMED_OUT, f"timed out after {timeout}", "timeout", timed_out=True)
+        return CommandResult(TIMED_OUT, f"timed out after {timeout}", "timeout", timed_out=True)
     if code >= 0:
         words = f"exit code {code}"
         # How a shell says that what it ran was interrupted.
-        return Ending(code, words, words, interrupted=code == SIGNALLED + signal.SIGINT)
+        return CommandResult(code, words, words, interrupted=code == SIGNALLED + signal.SIGINT)
     name = _name_of(-code)
     words = f"killed by {name} (signal {-code})"
-    return Ending(SIGNALLED - code, words, name, interrupted=-code == signal.SIGINT)
+    return CommandResult(SIGNALLED - code, words, name, interrupted=-code == signal.SIGINT)
 
 
 def _by_timeout() -> Failure:

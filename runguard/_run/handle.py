@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from .. import _events
@@ -28,13 +28,23 @@ from .._models import (
 )
 from . import outage
 from .run_key import new_run_key
-from .runtime import runtime
-from .threads import off_loop
+from .threads import run_uncancelled
 
 if TYPE_CHECKING:
     import structlog
 
+    from .runtime import Runtime
+
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
+
+
+class DeclaredFailure(NamedTuple):
+    """A failure that is not an exception, and where it was declared."""
+
+    failure: Failure
+    location: str | None
+    alerts: bool = True
+
 
 innermost_run: ContextVar[Run | None] = ContextVar("runguard_run", default=None)
 
@@ -64,6 +74,7 @@ class Run:
         trigger_type: TriggerType,
         cooldown: timedelta,
         outer: Run | None,
+        runtime: Runtime,
     ) -> None:
         """Made by `run_scope`, not by users."""
         self.id: int | None = None
@@ -78,9 +89,9 @@ class Run:
         self.created_alerts = 0
         self.retry_count = 0
         self._cooldown = cooldown
-        self._declared_failure: Failure | None = None
-        self._declared_at: str | None = None
+        self._declared: DeclaredFailure | None = None
         self._outer = outer
+        self._runtime = runtime
         self._log: structlog.stdlib.BoundLogger | None = None
 
     def __repr__(self) -> str:
@@ -105,12 +116,12 @@ class Run:
         """
         self._must_be_open("fail")
         caller = sys._getframe(1)
-        self._declared_at = place_of(caller, caller.f_lineno)
-        self._declared_failure = classify_text(
+        failure = classify_text(
             text_from(reason),
             http_status_code=http_status_code,
-            clean=runtime.settings().redactor.clean,
+            clean=self._runtime.settings().redactor.clean,
         )
+        self._declared = DeclaredFailure(failure, place_of(caller, caller.f_lineno))
 
     def emit_alert(
         self,
@@ -142,7 +153,7 @@ class Run:
             ConfigurationError: `severity` is none of the three.
             RuntimeError: the run is finished.
         """
-        key = _key_of(source_type, source_id, alert_type)
+        key = self._key_of(source_type, source_id, alert_type)
         work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
         return self._count_alert(work(), key)
 
@@ -158,12 +169,12 @@ class Run:
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
         """Do as `emit_alert`, off the event loop."""
-        key = _key_of(source_type, source_id, alert_type)
+        key = self._key_of(source_type, source_id, alert_type)
         work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
-        outcome, cancellation = await off_loop(runtime.writers, work)
+        outcome, interruption = await run_uncancelled(self._runtime.writers, work)
         raised = self._count_alert(outcome, key)
-        if cancellation is not None:
-            raise cancellation
+        if interruption is not None:
+            raise interruption
         return raised
 
     def _alert_work(
@@ -176,7 +187,7 @@ class Run:
         detail: Mapping[str, Any] | None,
     ) -> Callable[[], AlertVerdict | Exception]:
         self._must_be_open("emit_alert")
-        settings = runtime.settings()
+        settings = self._runtime.settings()
         clean = settings.redactor.clean
         cleaned_detail = settings.redactor.clean_json(dict(detail or {}))
         draft = AlertDraft(
@@ -192,10 +203,12 @@ class Run:
 
         def work() -> AlertVerdict | Exception:
             try:
-                return runtime.store().raise_alert(draft, timeout=timeout)
+                return self._runtime.store().raise_alert(draft, timeout=timeout)
             except Exception as trouble:  # the job goes on: see SPEC 8
                 late = outage.dated(draft, datetime.now(UTC))
-                outage.keep(SpooledAlert(late), job_name=self.job_name, run_id=self.id)
+                outage.keep(
+                    self._runtime.spool, SpooledAlert(late), job_name=self.job_name, run_id=self.id
+                )
                 return trouble
 
         return work
@@ -215,6 +228,12 @@ class Run:
         )
         return raised
 
+    def _key_of(self, *parts: object) -> AlertKey:
+        """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
+        clean = partial(self._runtime.settings().redactor.clean, limit=LONGEST_KEY_PART)
+        source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
+        return AlertKey(source_type, source_id, alert_type)
+
     def _must_be_open(self, what: str) -> None:
         if self.status is not RunStatus.RUNNING:
             raise RuntimeError(f"{what}() was called on a run that is finished: {self!r}")
@@ -229,13 +248,6 @@ def current_run() -> Run | None:
     while run is not None and run.status is not RunStatus.RUNNING:
         run = run._outer
     return run
-
-
-def _key_of(*parts: object) -> AlertKey:
-    """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
-    clean = partial(runtime.settings().redactor.clean, limit=LONGEST_KEY_PART)
-    source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
-    return AlertKey(source_type, source_id, alert_type)
 
 
 def _severity_of(severity: Severity | str) -> Severity:

@@ -15,23 +15,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
 from .. import _events
 from .._models import Lease
 
 if TYPE_CHECKING:
-    from .handle import Run
     from .repository import RunRepository
 
 RENEWALS_PER_TTL: Final = 3
 STORE_TIMEOUT_SECONDS: Final = 10.0
 
 
+class BeatingRun(Protocol):
+    """What the heartbeat needs to know of a run, and the one thing that it tells it."""
+
+    id: int | None
+    key: UUID
+    job_name: str
+    lock_lost: bool
+
+
 @dataclass(slots=True)
 class _HeldLease:
-    run: Run
+    run: BeatingRun
     lease: Lease
     ttl: timedelta
     due: float
@@ -40,14 +48,14 @@ class _HeldLease:
         self.due = time.monotonic() + self.ttl.total_seconds() / RENEWALS_PER_TTL
 
 
-class Keeper:
-    """Keeps runs and leases until told to forget them."""
+class Heartbeat:
+    """Beats for runs and renews leases, from when they are added until they are removed."""
 
     def __init__(self, store: Callable[[], RunRepository]) -> None:
         """Take how to get at the store; no thread is started yet."""
         self._store = store
         self._changed = threading.Condition()
-        self._runs: dict[UUID, tuple[Run, float]] = {}  # with when its first beat is due
+        self._runs: dict[UUID, tuple[BeatingRun, float]] = {}  # with when its first beat is due
         self._leases: dict[UUID, _HeldLease] = {}
         self._interval = inf
         self._next_beat = inf
@@ -55,7 +63,7 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def keep(self, run: Run, interval: timedelta) -> None:
+    def add(self, run: BeatingRun, interval: timedelta) -> None:
         """Beat for this run, from one interval from now on."""
         with self._changed:
             first_beat = time.monotonic() + interval.total_seconds()
@@ -65,7 +73,7 @@ class Keeper:
                 self._next_beat = first_beat
                 self._wake()
 
-    def keep_lease(self, run: Run, lease: Lease, ttl: timedelta) -> None:
+    def add_lease(self, run: BeatingRun, lease: Lease, ttl: timedelta) -> None:
         """Renew this lease from now on; set `run.lock_lost` if it goes to another."""
         held = _HeldLease(run, lease, ttl, due=inf)
         held.put_off()
@@ -73,7 +81,7 @@ class Keeper:
             self._leases[run.key] = held
             self._wake()
 
-    def forget(self, run: Run) -> None:
+    def remove(self, run: BeatingRun) -> None:
         """Beat for this run no more, and leave its lease alone."""
         if sys.is_finalizing():
             return  # the thread is dead by now, and may have died with the lock in its hands
@@ -93,7 +101,7 @@ class Keeper:
 
     def _wake(self) -> None:
         if self._thread is None:
-            thread = threading.Thread(target=self._work, name="runguard-keeper", daemon=True)
+            thread = threading.Thread(target=self._work, name="runguard-heartbeat", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the interpreter shuts down, or the system has no thread left

@@ -1,4 +1,4 @@
-"""The life of one run, as small steps over one state: open, enter, leave, judge, close, tell.
+"""The life of one run, as small steps over one state: open, enter, leave, ending_of, close, tell.
 
 `open` and `close` do the database work and may be done by another thread; they return what went
 wrong instead of raising it. The other steps belong to the caller's thread and context. Nothing of
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .. import _events
 from .._errors import JobLockActive, RunguardError, StoreUnavailable
@@ -34,18 +34,17 @@ from .._models import (
     SpooledRun,
     lock_owner,
 )
-from .._settings import Settings
 from .._version import __version__
 from . import outage
-from .handle import Run, innermost_run
+from .handle import DeclaredFailure, Run, innermost_run
 from .options import RunOptions
-from .outcome import Ending, judge
+from .outcome import Outcome, interruption_alerts, outcome_of
 from .reaper import reap
 from .run_key import new_run_key
-from .runtime import runtime
 
 if TYPE_CHECKING:
     from .repository import RunRepository
+    from .runtime import Runtime
 
 VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
@@ -54,12 +53,26 @@ LEAST_PATIENCE_SECONDS: Final = 0.1
 T = TypeVar("T")
 
 
-class RunLife:
+class Opening(NamedTuple):
+    """What became of the opening of a run.
+
+    Attributes:
+        trouble: what went wrong; None where all went well.
+        refusal: where another run holds the lock, the ending of this one, and what the store said.
+    """
+
+    trouble: Exception | None = None
+    refusal: tuple[RunEnding, FinishedRun | Exception] | None = None
+
+
+class Lifecycle:
     """One run from its first row to its last."""
 
-    def __init__(self, options: RunOptions, settings: Settings) -> None:
+    def __init__(self, options: RunOptions, runtime: Runtime) -> None:
         """Make the handle; nothing is written yet."""
+        settings = runtime.settings()
         self._options = options
+        self._runtime = runtime
         self._settings = settings
         self._cooldown = settings.cooldown if options.cooldown is None else options.cooldown
         self._lock_ttl = options.lock_ttl or settings.lock_ttl
@@ -77,46 +90,49 @@ class RunLife:
             trigger_type=self._new.trigger_type,
             cooldown=self._cooldown,
             outer=innermost_run.get(),
+            runtime=runtime,
         )
         self._started_at = datetime.now(UTC)  # kept only if the store's own clock is out of reach
         # The beginning may use up half, so that the ending always has the other.
         self._patience = settings.store_timeout.total_seconds() / 2
-        self._refusal: tuple[RunEnding, FinishedRun | Exception] | None = None
-        self._trouble_is_told = False
+        self._opening = Opening()
         self._context: tuple[Token[Run | None], Any] | None = None
 
-    def open(self) -> Exception | None:
+    def open(self) -> Opening:
         """Take the lock if asked to, and write the RUNNING row. Return what went wrong."""
         try:
-            store = runtime.store()
+            store = self._runtime.store()
             self._look_for_lost_runs(store)
-            if self._options.lock:
-                self._take_lock(store)
+            if self._options.lock and (holder := self._take_lock(store)) is not None:
+                return self._refuse(store, JobLockActive(self._new.job_name, holder))
             self.run.id = self._patiently(store.start_run, self._new)
-            runtime.hold_reserve()
-        except JobLockActive as conflict:
-            return conflict
+            self._runtime.hold_reserve()
         except Exception as trouble:  # `enter` says what it means for the body
-            return self._outlive(trouble)
-        return None
+            self._outlive(trouble)
+            return Opening(trouble)
+        return Opening()
 
-    def enter(self, trouble: Exception | None) -> Run:
+    def enter(self, opening: Opening) -> Run:
         """Let the body begin, or raise what must keep it from running."""
-        if isinstance(trouble, JobLockActive):
-            if self._refusal is not None:
-                self.tell(*self._refusal)
-            raise trouble
-        if trouble is not None:
-            self._tell_trouble("start", trouble)
-            if self._must_refuse():
-                raise _own_error(trouble)
+        self._opening = opening
+        if opening.refusal is not None:
+            self.tell(*opening.refusal)
+        elif opening.trouble is not None:
+            _events.internal_error("start", opening.trouble, **self._names())
+        if opening.trouble is not None and (opening.refusal is not None or self._must_refuse()):
+            raise _own_error(opening.trouble)
         self._patience += self._settings.store_timeout.total_seconds() / 2
         self._context = (innermost_run.set(self.run), _events.bind_context(**self._names()))
-        runtime.keeper.keep(self.run, self._settings.heartbeat_interval)
+        self._runtime.heartbeat.add(self.run, self._settings.heartbeat_interval)
         if self._lease is not None:
-            runtime.keeper.keep_lease(self.run, self._lease, self._lock_ttl)
+            self._runtime.heartbeat.add_lease(self.run, self._lease, self._lock_ttl)
         _events.emit(_events.RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
         return self.run
+
+    def declare(self, failure: Failure, *, interrupted: bool) -> None:
+        """Let the run end FAILED without an exception."""
+        alerts = not interrupted or interruption_alerts(self.run.trigger_type)
+        self.run._declared = DeclaredFailure(failure, None, alerts)
 
     def leave(self) -> bool:
         """Leave the caller's context; False in a forked child, whose run it is not."""
@@ -131,13 +147,13 @@ class RunLife:
         if self._new.pid != os.getpid():
             self.run.status = RunStatus.FAILED
             return False
-        runtime.keeper.forget(self.run)
+        self._runtime.heartbeat.remove(self.run)
         return True
 
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
         if isinstance(exc, MemoryError):
-            runtime.release_reserve()
+            self._runtime.release_reserve()
         try:
             ending = self._judge(exc)
         except Exception as bug:  # a run is never left RUNNING for a bug of ours
@@ -152,13 +168,13 @@ class RunLife:
         try:
             return self._write(ending, finished_at)
         except Exception as trouble:  # the job's own result must go on
-            outage.keep(self._whole(ending, finished_at), **self._names())
+            self._keep(self._whole(ending, finished_at))
             return trouble
         except BaseException:  # of a signal's handler; nobody else will write what it cut off
             try:
                 self._write(ending, finished_at)
             except BaseException:  # another signal: this one takes a millisecond
-                outage.keep(self._whole(ending, finished_at), **self._names())
+                self._keep(self._whole(ending, finished_at))
             raise
         finally:
             self._release_lock()
@@ -166,8 +182,9 @@ class RunLife:
     def tell(self, ending: RunEnding, outcome: FinishedRun | Exception) -> None:
         """Log how the run ended, and what became of its alert."""
         if isinstance(outcome, Exception):
-            self._tell_trouble("finish", outcome)
-            return
+            if self._opening.refusal is not None or self._opening.trouble is None:
+                _events.internal_error("finish", outcome, **self._names())
+            return  # a store that is away at the start and at the end is one trouble, told once
         group = ending.failure and ending.failure.error_group.value
         _events.emit(
             _events.RUN_FINISHED,
@@ -185,35 +202,35 @@ class RunLife:
             )
 
     def _write(self, ending: RunEnding, finished_at: datetime) -> FinishedRun:
-        store = runtime.store()
+        store = self._runtime.store()
         if self.run.id is not None:
             finished = self._patiently(store.finish_run, ending)
         else:
             finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
-            runtime.spool().forget(self._new.key)
+            self._runtime.spool().forget(self._new.key)
         try:
-            outage.replay_waiting(store, seconds=self._patience)
+            outage.replay_waiting(self._runtime.spool(), store, seconds=self._patience)
         except Exception as trouble:  # this run is written, whatever becomes of the others
             _events.internal_error("replay", trouble, **self._names())
         return finished
 
     def _judge(self, exc: BaseException | None) -> RunEnding:
-        verdict = judge(
+        outcome = outcome_of(
             exc,
             trigger_type=self.run.trigger_type,
             no_alert_on=self._options.no_alert_on,
         )
         counters = _counters_of(self.run)
-        if verdict is Ending.SUCCESS:
-            declared = self.run._declared_failure
-            if declared is None:
+        if outcome is Outcome.SUCCESS:
+            if (declared := self.run._declared) is None:
                 return RunEnding(self._new.key, counters)
-            location = self.run._declared_at
-            return self._failed(declared, counters, location=location, alerts=True)
-        assert exc is not None  # noqa: S101 - judge calls no exception a success
-        failure = classify(exc, rules=self._settings.rules, clean=self._settings.redactor.clean)
-        alerts = verdict is Ending.FAILED
-        return self._failed(failure, counters, location=location_of(exc), alerts=alerts)
+            failure, location, alerts = declared
+        else:
+            assert exc is not None  # noqa: S101 - no exception is a success
+            clean = self._settings.redactor.clean
+            failure = classify(exc, rules=self._settings.rules, clean=clean)
+            location, alerts = location_of(exc), outcome is Outcome.FAILED
+        return self._failed(failure, counters, location=location, alerts=alerts)
 
     def _failed(
         self, failure: Failure, counters: Counters, *, location: str | None, alerts: bool
@@ -228,26 +245,22 @@ class RunLife:
         )
         return RunEnding(self._new.key, counters, failure, location, alert if alerts else None)
 
-    def _tell_trouble(self, stage: str, trouble: Exception) -> None:
-        """Tell it once: a store that is away at the start and at the end is one trouble."""
-        if not self._trouble_is_told:
-            self._trouble_is_told = True
-            _events.internal_error(stage, trouble, **self._names())
-
     def _must_refuse(self) -> bool:
         """Whether the body must not run although nothing is wrong with the job."""
         lock_is_missing = self._options.lock and self._lease is None
         return lock_is_missing or self._settings.outage_policy == "refuse"
 
-    def _outlive(self, trouble: Exception) -> Exception:
+    def _outlive(self, trouble: Exception) -> None:
         """Keep on this machine what the store could not be told at the start."""
         if self._must_refuse():
             self._release_lock()
             ending = self.ending_of(_own_error(trouble))
-            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
+            self._keep(self._whole(ending, datetime.now(UTC)))
         else:
-            outage.keep(SpooledRun(self._new, self._started_at), **self._names())
-        return trouble
+            self._keep(SpooledRun(self._new, self._started_at))
+
+    def _keep(self, record: SpooledRun) -> None:
+        outage.keep(self._runtime.spool, record, **self._names())
 
     def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
         """The run as one record, with this host's times."""
@@ -256,7 +269,7 @@ class RunLife:
 
     def _look_for_lost_runs(self, store: RunRepository) -> None:
         """Close this job's runs whose process died; before the lock, which they may hold."""
-        if not runtime.lost_runs.is_due(self._new.job_name, self._settings.lost_after):
+        if not self._runtime.lost_runs.is_due(self._new.job_name, self._settings.lost_after):
             return
         patience = max(LEAST_PATIENCE_SECONDS, self._patience)
         began = time.monotonic()
@@ -265,33 +278,34 @@ class RunLife:
                 pass
         self._patience -= time.monotonic() - began
 
-    def _take_lock(self, store: RunRepository) -> None:
+    def _take_lock(self, store: RunRepository) -> LockHolder | None:
+        """Take the job's lock; return who holds it where that is another run."""
         owner = lock_owner(self._new.host, self._new.pid, self._new.key)
         taken = self._patiently(store.acquire_lock, self._new.job_name, owner, self._lock_ttl)
         if isinstance(taken, LockHolder):
-            conflict = JobLockActive(self._new.job_name, taken)
-            self._record_refusal(store, conflict)
-            raise conflict
+            return taken
         self._lease = taken
         self.run.fence = taken.fence
+        return None
 
-    def _record_refusal(self, store: RunRepository, conflict: JobLockActive) -> None:
+    def _refuse(self, store: RunRepository, conflict: JobLockActive) -> Opening:
+        """Record a run whose body must not begin, since another one holds the lock."""
         ending = self.ending_of(conflict)
         outcome: FinishedRun | Exception
         try:
             outcome = self._patiently(store.record_refused_run, self._new, ending)
             self.run.id = conflict.run_id = outcome.run_id
         except Exception as trouble:  # the conflict must be told all the same
-            outage.keep(self._whole(ending, datetime.now(UTC)), **self._names())
+            self._keep(self._whole(ending, datetime.now(UTC)))
             outcome = trouble
-        self._refusal = (ending, outcome)
+        return Opening(conflict, (ending, outcome))
 
     def _release_lock(self) -> None:
         lease, self._lease = self._lease, None
         if lease is None:
             return
         try:
-            freed = self._patiently(runtime.store().release_lock, lease)
+            freed = self._patiently(self._runtime.store().release_lock, lease)
         except Exception as trouble:  # the lease expires by itself
             _events.internal_error("release_lock", trouble, **self._names())
         else:

@@ -43,7 +43,7 @@ def make_options(
     lock: bool,
     lock_ttl: timedelta | None,
     cooldown: timedelta | None,
-    no_alert_on: type[BaseException] | tuple[type[BaseException], ...],
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> RunOptions:
     """Read the options of `run_scope` and `tracked_run`."""
     return RunOptions(

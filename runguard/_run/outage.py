@@ -5,32 +5,32 @@ Nothing here raises: a disk that is full or cannot be written is one loud event,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .. import _events
 from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
-from .runtime import runtime
 
 if TYPE_CHECKING:
     from .repository import RunRepository
+    from .spool import Spool
 
 MOST_SECONDS_OF_REPLAY = 2.0
 
 
-def keep(record: SpooledRun | SpooledAlert, **names: object) -> None:
+def keep(spool: Callable[[], Spool], record: SpooledRun | SpooledAlert, **names: object) -> None:
     """Write a record to the spool."""
     try:
-        path = runtime.spool().put(record)
+        path = spool().put(record)
     except Exception as trouble:  # the job goes on: see SPEC 8
         _events.emit(_events.RECORD_LOST, error=_events.told(trouble), **names)
     else:
         _events.emit(_events.SPOOLED, file=str(path), **names)
 
 
-def replay_waiting(store: RunRepository, *, seconds: float) -> None:
+def replay_waiting(spool: Spool, store: RunRepository, *, seconds: float) -> None:
     """Replay what waits, if it is time to look; the store has just been seen to work."""
-    spool = runtime.spool()
     if not spool.is_due():
         return
     done = 0

@@ -13,7 +13,7 @@ from .._failure.introspection import qualified_name
 from .._models import TriggerType
 
 
-class Ending(Enum):
+class Outcome(Enum):
     """How a body ended."""
 
     SUCCESS = "success"
@@ -23,31 +23,36 @@ class Ending(Enum):
 
 _BY_NAME: Final = {
     # The task runs again: the last attempt alerts.
-    "celery.exceptions.Retry": Ending.FAILED_QUIETLY,
-    "celery.exceptions.Ignore": Ending.SUCCESS,
-    "celery.exceptions.Reject": Ending.SUCCESS,
+    "celery.exceptions.Retry": Outcome.FAILED_QUIETLY,
+    "celery.exceptions.Ignore": Outcome.SUCCESS,
+    "celery.exceptions.Reject": Outcome.SUCCESS,
 }
 
 
-def judge(
+def outcome_of(
     exc: BaseException | None,
     *,
     trigger_type: TriggerType,
     no_alert_on: tuple[type[BaseException], ...] = (),
-) -> Ending:
+) -> Outcome:
     """Say how a body ended that raised `exc`, or None."""
     if exc is None or isinstance(exc, GeneratorExit):
-        return Ending.SUCCESS
+        return Outcome.SUCCESS
     if isinstance(exc, SystemExit) and _exits_cleanly(exc.code):
-        return Ending.SUCCESS
+        return Outcome.SUCCESS
     for base in type(exc).__mro__:
         if (ending := _BY_NAME.get(qualified_name(base))) is not None:
             return ending
     if isinstance(exc, no_alert_on):
-        return Ending.FAILED_QUIETLY
-    if isinstance(exc, KeyboardInterrupt) and trigger_type is TriggerType.MANUAL:
-        return Ending.FAILED_QUIETLY
-    return Ending.FAILED
+        return Outcome.FAILED_QUIETLY
+    if isinstance(exc, KeyboardInterrupt) and not interruption_alerts(trigger_type):
+        return Outcome.FAILED_QUIETLY
+    return Outcome.FAILED
+
+
+def interruption_alerts(trigger_type: TriggerType) -> bool:
+    """Whether an interruption such as Ctrl-C raises an alert: who started a run by hand knows."""
+    return trigger_type is not TriggerType.MANUAL
 
 
 def _exits_cleanly(code: object) -> bool:

@@ -7,7 +7,7 @@ known by their client-made key, leases by their owner.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,4 +100,22 @@ class RunRepository(Protocol):
 
     def close(self) -> None:
         """Close every connection."""
+        ...
+
+
+class StoreFactory(Protocol):
+    """Where a runtime gets its store from. Nothing is connected here."""
+
+    def check(self, *, url: str | None, engine: Any) -> None:
+        """Raise a `ConfigurationError` unless this URL, or this engine, can be used."""
+        ...
+
+    def identity(self, *, url: str | None, engine: Any) -> str:
+        """Name a store without its secrets; the records of its outages wait under that name."""
+        ...
+
+    def open(
+        self, *, url: str | None, engine: Any, max_connections: int, patience: float
+    ) -> RunRepository:
+        """Return a store; `patience` is in seconds, for a busy pool."""
         ...

@@ -1,74 +1,37 @@
-"""`run_scope`: one run as a context manager."""
+"""`RunScope`: one run as a context manager."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable, Generator
 from functools import partial
 from types import TracebackType
+from typing import Any, TypeVar
 
-from .._models import TriggerType, TriggerTypeName
+from .._models import Failure
 from .handle import Run
-from .lifecycle import RunLife
-from .options import RunOptions, make_options
-from .runtime import runtime
-from .threads import off_loop
+from .lifecycle import Lifecycle
+from .options import RunOptions
+from .runtime import Runtime
+from .threads import Done, run_uncancelled
 
+T = TypeVar("T")
 
-def run_scope(
-    job_name: str,
-    /,
-    *,
-    trigger_type: TriggerType | TriggerTypeName | None = None,
-    lock: bool = False,
-    lock_ttl: timedelta | None = None,
-    cooldown: timedelta | None = None,
-    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
-) -> RunScope:
-    """Track a block as a run, with `with` or `async with`.
-
-    Args:
-        job_name: 1 to 255 printable characters.
-        trigger_type: MANUAL, SCHEDULER or RETRY.
-        lock: let only one run of the job be inside; the others raise `JobLockActive`.
-        lock_ttl: lease of that lock.
-        cooldown: silence after an alert; 0 alerts every time.
-        no_alert_on: exception types whose failure is recorded but raises no alert.
-
-    Raises:
-        ConfigurationError: an option or a setting cannot be used.
-
-    >>> with run_scope("enrolment_sync", trigger_type="SCHEDULER") as run:
-    ...     run.total_records = 512
-    """
-    return RunScope(
-        make_options(
-            job_name,
-            trigger_type=trigger_type,
-            lock=lock,
-            lock_ttl=lock_ttl,
-            cooldown=cooldown,
-            no_alert_on=no_alert_on,
-        )
-    )
+# Yields each piece of database work, is sent what became of it, and returns its result.
+Steps = Generator[Callable[[], Any], Done[Any], T]
 
 
 class RunScope:
     """One run, for `with` and `async with`. Entering it a second time is a `RuntimeError`."""
 
-    def __init__(self, options: RunOptions) -> None:
+    def __init__(self, options: RunOptions, runtime: Runtime) -> None:
         """Made by `run_scope` and `tracked_run`."""
         self._options = options
-        self._life: RunLife | None = None
+        self._runtime = runtime
+        self._life: Lifecycle | None = None
 
     def __enter__(self) -> Run:
         """Write the RUNNING row, then let the body run."""
-        life = self._begin()
-        try:
-            trouble = life.open()
-        except BaseException as interruption:
-            life.close(life.ending_of(interruption))
-            raise
-        return life.enter(trouble)
+        return _drive(self._entering())
 
     def __exit__(
         self,
@@ -77,20 +40,11 @@ class RunScope:
         traceback: TracebackType | None,
     ) -> None:
         """Write how the run ended. The body's exception goes on, whatever happens here."""
-        life = self._entered()
-        if life.leave():
-            ending = life.ending_of(exc)
-            life.tell(ending, life.close(ending))
+        _drive(self._leaving(exc))
 
     async def __aenter__(self) -> Run:
         """Do as `__enter__`, with the database work off the event loop."""
-        life = self._begin()
-        trouble, cancellation = await off_loop(runtime.writers, life.open)
-        if cancellation is not None:
-            ending = life.ending_of(cancellation)
-            await off_loop(runtime.writers, partial(life.close, ending))
-            raise cancellation
-        return life.enter(trouble)
+        return await self._drive_off_loop(self._entering())
 
     async def __aexit__(
         self,
@@ -100,25 +54,69 @@ class RunScope:
     ) -> None:
         """Do as `__exit__`, off the event loop; a cancellation waits until the end is written."""
         if isinstance(exc, GeneratorExit):
-            self.__exit__(exc_type, exc, traceback)  # a coroutine that is closed may not wait
-            return
+            _drive(self._leaving(exc))  # a coroutine that is closed may not wait
+        else:
+            await self._drive_off_loop(self._leaving(exc))
+
+    def fail_with(self, failure: Failure, *, interrupted: bool = False) -> None:
+        """Let the run end FAILED with a failure that was judged elsewhere, as `exec` does.
+
+        What somebody `interrupted` by hand alerts only where a Ctrl-C would.
+        """
+        self._entered().declare(failure, interrupted=interrupted)
+
+    def _entering(self) -> Steps[Run]:
+        life = self._begin()
+        opening, interruption = yield life.open
+        if interruption is not None:
+            yield partial(life.close, life.ending_of(interruption))
+            raise interruption
+        return life.enter(opening)
+
+    def _leaving(self, exc: BaseException | None) -> Steps[None]:
         life = self._entered()
         if life.leave():
             ending = life.ending_of(exc)
-            outcome, cancellation = await off_loop(runtime.writers, partial(life.close, ending))
-            life.tell(ending, outcome)
-            if cancellation is not None:
-                raise cancellation
+            outcome, interruption = yield partial(life.close, ending)
+            if outcome is not None:
+                life.tell(ending, outcome)
+            if interruption is not None:
+                raise interruption
 
-    def _begin(self) -> RunLife:
+    async def _drive_off_loop(self, steps: Steps[T]) -> T:
+        """Do the work in threads; a cancellation meanwhile is a step's to raise."""
+        try:
+            work = next(steps)
+            while True:
+                work = steps.send(await run_uncancelled(self._runtime.writers, work))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _begin(self) -> Lifecycle:
         if self._life is not None:
             raise RuntimeError(
                 f"run_scope({self._options.job_name!r}) was entered before: make one for each run"
             )
-        self._life = RunLife(self._options, runtime.settings())
+        self._life = Lifecycle(self._options, self._runtime)
         return self._life
 
-    def _entered(self) -> RunLife:
+    def _entered(self) -> Lifecycle:
         if self._life is None:
             raise RuntimeError("this run_scope was left before it was entered")
         return self._life
+
+
+def _drive(steps: Steps[T]) -> T:
+    """Do the work here and now; an interruption meanwhile (Ctrl-C) is a step's to raise."""
+    try:
+        work = next(steps)
+        while True:
+            try:
+                done: Done[Any] = Done(work(), None)
+            except BaseException as interruption:  # work returns its own faults
+                done = Done(None, interruption)
+            work = steps.send(done)
+    except StopIteration as end:
+        result: T = end.value
+        return result

@@ -13,13 +13,15 @@ T = TypeVar("T")
 
 
 class Done(NamedTuple, Generic[T]):
-    """What the work returned, and the cancellation that was held back meanwhile."""
+    """What the work returned, and the interruption (a cancellation) that came meanwhile."""
 
     result: T
-    cancellation: BaseException | None
+    interruption: BaseException | None
 
 
-async def off_loop(threads: Callable[[], ThreadPoolExecutor], work: Callable[[], T]) -> Done[T]:
+async def run_uncancelled(
+    threads: Callable[[], ThreadPoolExecutor], work: Callable[[], T]
+) -> Done[T]:
     """Run `work` in a thread to its end, however often the task is cancelled meanwhile.
 
     The caller raises the held-back cancellation when it has done what must be done. Without a

@@ -123,7 +123,7 @@ def test_a_holder_that_lost_its_lease_learns_it(
 
 def test_one_thread_keeps_all_leases(sqlite_url: str) -> None:
     with run_scope("one", lock=True), run_scope("two", lock=True):
-        keepers = [t for t in threading.enumerate() if t.name == "runguard-keeper" and t.daemon]
+        keepers = [t for t in threading.enumerate() if t.name == "runguard-heartbeat" and t.daemon]
 
     assert len(keepers) == 1
 

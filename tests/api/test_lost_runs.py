@@ -16,8 +16,8 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import run_scope
+from runguard._api import runtime
 from runguard._run.reaper import reap
-from runguard._run.runtime import runtime
 from tests.support.processes import race
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_16_reapers_at_once_close_each_run_once_and_raise_one_alert(
     migrated_pg_url: str,
 ) -> None:
     runguard.configure(database_url=migrated_pg_url)
-    engine = runguard._run.runtime.runtime.store().engine  # type: ignore[attr-defined]
+    engine = runguard._api.runtime.store().engine  # type: ignore[attr-defined]
     with engine.connect() as connection:
         connection.exec_driver_sql(
             "insert into run_log (run_key, job_name, host, pid, started_at)"
@@ -153,9 +153,9 @@ def test_16_reapers_at_once_close_each_run_once_and_raise_one_alert(
 from datetime import timedelta
 from runguard import configure
 from runguard._run.reaper import reap
-from runguard._run.runtime import runtime
+from runguard._api import operator_store, runtime
 configure(database_url={migrated_pg_url!r})
-store, settings = runtime.whole_store(), runtime.settings()
+store, settings = operator_store(runtime), runtime.settings()
 store.recent_runs(limit=1)
 wait()
 report(len(list(reap(store, settings))))

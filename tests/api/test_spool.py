@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
-from runguard._run.runtime import runtime
+from runguard._api import runtime
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:

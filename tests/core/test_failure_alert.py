@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from runguard._alerting import SEVERITY_OF, failure_alert
+from runguard._failure.alert import SEVERITY_OF, failure_alert
 from runguard._models import AlertDraft, ErrorGroup, ErrorReason, Failure
 
 

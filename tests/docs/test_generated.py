@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runguard._config import Settings
+from runguard._settings import Settings
 from runguard._version import __version__
 from tests.docs.pages import DOCS, PAGES, ROOT, text_of
 

@@ -84,8 +84,8 @@ def test_the_table_of_events_names_what_is_logged(
         with pytest.raises(ValueError, match="x"), run_scope("job"):
             raise ValueError("x")
     with run_scope("job", lock=True):
-        runguard._runtime.runtime.store().release_lock(_lease_of("job"), timeout=5)
-    store = type(runguard._runtime.runtime.store())
+        runguard._api.runtime.store().release_lock(_lease_of("job"), timeout=5)
+    store = type(runguard._api.runtime.store())
     with monkeypatch.context() as outage:
         outage.setattr(store, "start_run", _fail)
         outage.setattr(store, "replay_run", _fail)
@@ -95,7 +95,7 @@ def test_the_table_of_events_names_what_is_logged(
         with run_scope("job"):
             pass
     monkeypatch.setattr("runguard._spool.LOOK_EVERY_SECONDS", 0.0)
-    runguard._runtime.runtime.spool()._look_again_at = 0.0
+    runguard._api.runtime.spool()._look_again_at = 0.0
     with run_scope("job"):
         pass
 
@@ -107,7 +107,7 @@ def test_the_table_of_events_names_what_is_logged(
 
 
 def _lease_of(job_name: str) -> Any:
-    [held] = runguard._runtime.runtime.keeper._leases.values()
+    [held] = runguard._api.runtime.heartbeat._leases.values()
     assert held.lease.job_name == job_name
     return held.lease
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from runguard._exec.child import LONGEST_TAIL
-from runguard._exec.command import Ending, failure_of
+from runguard._exec.command import CommandResult, failure_of
 from runguard._failure.redaction import Redactor
 from runguard._models import Failure
 
-EXIT_1 = Ending(1, "exit code 1", "exit code 1")
+EXIT_1 = CommandResult(1, "exit code 1", "exit code 1")
 
 
-def failed(stderr: bytes, ending: Ending = EXIT_1) -> Failure:
+def failed(stderr: bytes, ending: CommandResult = EXIT_1) -> Failure:
     return failure_of(ending, stderr[-LONGEST_TAIL:], len(stderr), clean=Redactor().clean)
 
 
@@ -38,14 +38,16 @@ def test_the_last_line_that_says_something_decides(
 
 @pytest.mark.parametrize("start", ["404 Not Found", "Service Unavailable"])
 def test_an_exit_code_is_never_read_as_a_status(start: str) -> None:
-    failure = failed(f"{start} in ledger\n".encode(), Ending(143, "exit code 503", "exit code 503"))
+    failure = failed(
+        f"{start} in ledger\n".encode(), CommandResult(143, "exit code 503", "exit code 503")
+    )
 
     assert failure.http_status_code in (404, None)
     assert failure.error_group != "HTTP_5XX"
 
 
 def test_a_timeout_is_one_whatever_stderr_says() -> None:
-    ending = Ending(124, "timed out after 0:15:00", "timeout", timed_out=True)
+    ending = CommandResult(124, "timed out after 0:15:00", "timeout", timed_out=True)
     failure = failed(b"job_lock active\nHTTP 503\n", ending)
 
     assert (failure.error_group, failure.severity, failure.http_status_code) == (

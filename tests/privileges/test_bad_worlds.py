@@ -14,7 +14,7 @@ from sqlalchemy import event, func, select
 import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
-from runguard._run.runtime import runtime
+from runguard._api import runtime
 from tests.support.stores import open_store
 
 if TYPE_CHECKING:

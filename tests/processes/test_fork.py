@@ -277,7 +277,7 @@ thread.join()
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("lock", ["runtime._lock", "runtime.keeper._changed"])
+@pytest.mark.parametrize("lock", ["runtime._lock", "runtime.heartbeat._changed"])
 def test_a_fork_while_a_thread_holds_a_lock_of_ours_deadlocks_nobody(
     start: Start, rows: Rows, lock: str
 ) -> None:
@@ -285,7 +285,7 @@ def test_a_fork_while_a_thread_holds_a_lock_of_ours_deadlocks_nobody(
     ended = start(
         f"""
 {WORK}
-from runguard._run.runtime import runtime
+from runguard._api import runtime
 
 with run_scope("parent", lock=True):
     pass

@@ -126,7 +126,7 @@ def test_a_poolers_error_about_a_prepared_statement_ends_preparing(
 ) -> None:
     warm_up()
     # The server forgets what was prepared, as it seems to a client that a pooler moved.
-    from runguard._run.runtime import runtime
+    from runguard._api import runtime
 
     with runtime.store().engine.connect() as connection:  # type: ignore[attr-defined]
         connection.connection.driver_connection.pgconn.exec_(b"deallocate all")

@@ -19,12 +19,12 @@ from urllib.request import ProxyHandler, build_opener
 
 from rich.text import Text
 
-from . import JobLockActive, current_run, run_scope, tracked_run
-from ._cli.output import plain_table, stdout_console, write_listing, write_table
-from ._cli.stores import quiet_log
-from ._cli.tables import alerts_listing, groups_listing, joined_listing, runs_listing
-from ._monitor.records import RunWithAlert
-from ._store.operator import OperatorStore
+from .. import JobLockActive, current_run, run_scope, tracked_run
+from .._monitor.records import RunWithAlert
+from .._store.operator import OperatorStore
+from .output import plain_table, stdout_console, write_listing, write_table
+from .stores import quiet_log
+from .tables import alerts_listing, groups_listing, joined_listing, runs_listing
 
 COOLDOWN: Final = timedelta(minutes=30)
 SYNC: Final = "demo.enrolment_sync"

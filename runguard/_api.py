@@ -1,0 +1,225 @@
+"""What users call, and the one runtime of this process: here runs meet their store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from . import _settings
+from ._errors import SchemaOutOfDate
+from ._failure.classify import classify as classify_by
+from ._models import Failure, Rule, TriggerType, TriggerTypeName
+from ._run.decorator import track
+from ._run.options import make_options
+from ._run.runtime import Runtime
+from ._run.scope import RunScope
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Engine
+
+    from ._run.repository import RunRepository
+    from ._settings import OutagePolicy, RedactionPatterns
+    from ._store.operator import OperatorStore
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Stores:
+    """A `StoreFactory` that imports what a store needs when one is asked for."""
+
+    def check(self, *, url: str | None, engine: Any) -> None:
+        """Raise a `ConfigurationError` unless this URL, or this engine, can be used."""
+        from ._store.url import check_engine, parse_url
+
+        if engine is not None:
+            check_engine(engine)
+        elif url is not None:
+            parse_url(url, source=_settings.DATABASE_URL)
+
+    def identity(self, *, url: str | None, engine: Any) -> str:
+        """Name a store without its secrets."""
+        from ._store.url import identity_of
+
+        return identity_of(url, engine)
+
+    def open(
+        self, *, url: str | None, engine: Any, max_connections: int, patience: float
+    ) -> RunRepository:
+        """Return a store that records."""
+        from ._store.factory import open_recorder
+
+        return open_recorder(
+            url=url, engine=engine, max_connections=max_connections, patience=patience
+        )
+
+
+def new_runtime() -> Runtime:
+    """Return a runtime beside the one that this process's runs use."""
+    return Runtime(_Stores())
+
+
+def operator_store(of: Runtime) -> OperatorStore:
+    """Return the store of a runtime with all that operators ask of it, which a run never loads."""
+    from ._store.factory import open_operator_store
+
+    return of.store_as(open_operator_store)
+
+
+runtime: Final = new_runtime()
+
+
+def tracked_run(
+    job_name: str,
+    /,
+    *,
+    trigger_type: TriggerType | TriggerTypeName | None = None,
+    lock: bool = False,
+    lock_ttl: timedelta | None = None,
+    cooldown: timedelta | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Track every call of a function or coroutine function as a run.
+
+    The options are those of `run_scope`. The function keeps its signature, and its result or
+    exception passes unchanged; `current_run()` gives it its `Run`.
+
+    Raises:
+        ConfigurationError: an option cannot be used.
+        TypeError: the function is a generator, whose body runs while it is iterated.
+
+    >>> @tracked_run("enrolment_sync", lock=True)
+    ... def enrolment_sync(term: str) -> int:
+    ...     return 512
+    """
+    options = make_options(
+        job_name,
+        trigger_type=trigger_type,
+        lock=lock,
+        lock_ttl=lock_ttl,
+        cooldown=cooldown,
+        no_alert_on=no_alert_on,
+    )
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        return track(function, lambda: RunScope(options, runtime))
+
+    return decorate
+
+
+def run_scope(
+    job_name: str,
+    /,
+    *,
+    trigger_type: TriggerType | TriggerTypeName | None = None,
+    lock: bool = False,
+    lock_ttl: timedelta | None = None,
+    cooldown: timedelta | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+) -> RunScope:
+    """Track a block as a run, with `with` or `async with`.
+
+    Args:
+        job_name: 1 to 255 printable characters.
+        trigger_type: MANUAL, SCHEDULER or RETRY.
+        lock: let only one run of the job be inside; the others raise `JobLockActive`.
+        lock_ttl: lease of that lock.
+        cooldown: silence after an alert; 0 alerts every time.
+        no_alert_on: exception types whose failure is recorded but raises no alert.
+
+    Raises:
+        ConfigurationError: an option or a setting cannot be used.
+
+    >>> with run_scope("enrolment_sync", trigger_type="SCHEDULER") as run:
+    ...     run.total_records = 512
+    """
+    return RunScope(
+        make_options(
+            job_name,
+            trigger_type=trigger_type,
+            lock=lock,
+            lock_ttl=lock_ttl,
+            cooldown=cooldown,
+            no_alert_on=no_alert_on,
+        ),
+        runtime,
+    )
+
+
+def configure(
+    *,
+    database_url: str | None = None,
+    engine: Engine | None = None,
+    cooldown: timedelta | None = None,
+    lock_ttl: timedelta | None = None,
+    trigger_type: TriggerType | TriggerTypeName | None = None,
+    rules: Sequence[Rule] | None = None,
+    redact: RedactionPatterns | None = None,
+    outage_policy: OutagePolicy | None = None,
+    store_timeout: timedelta | None = None,
+    max_connections: int | None = None,
+    heartbeat_interval: timedelta | None = None,
+    lost_after: timedelta | None = None,
+    spool_dir: str | os.PathLike[str] | None = None,
+    check: bool = False,
+) -> None:
+    """Set what every run of this process uses. Call it once, before the first run.
+
+    What is None comes from the environment, then from the default.
+
+    Args:
+        database_url: SQLAlchemy URL; `postgresql://` is taken as psycopg 3.
+        engine: a ready SQLAlchemy engine instead; used in autocommit.
+        cooldown: silence after an alert (default 30 minutes; 0 switches it off).
+        lock_ttl: lease of the job lock (default 900 seconds).
+        trigger_type: of runs whose code names none (default MANUAL).
+        rules: own classification rules, asked in order before all others.
+        redact: more secrets: regular expressions, or functions from text to text.
+        outage_policy: with the store away, `run` the body unrecorded (default) or `refuse`.
+        store_timeout: the most that a dead store may add to a run (default 5 seconds).
+        max_connections: to PostgreSQL, in this process (default 5).
+        heartbeat_interval: between two signs of life of an open run (default 30 seconds).
+        lost_after: silence after which a run counts as lost (default 5 minutes).
+        spool_dir: where records wait for a store that is away.
+        check: connect at once, and prove the schema.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or a run has already begun.
+        StoreUnavailable: with `check`, the store cannot be reached.
+        SchemaOutOfDate: with `check`, the schema is missing or of another version.
+    """
+    explicit = {
+        "database_url": database_url,
+        "engine": engine,
+        "cooldown": cooldown,
+        "lock_ttl": lock_ttl,
+        "trigger_type": trigger_type,
+        "rules": rules,
+        "redact": redact,
+        "outage_policy": outage_policy,
+        "store_timeout": store_timeout,
+        "max_connections": max_connections,
+        "heartbeat_interval": heartbeat_interval,
+        "lost_after": lost_after,
+        "spool_dir": spool_dir,
+    }
+    runtime.configure(explicit)
+    if check:
+        report = operator_store(runtime).inspect()
+        if not report.is_current and report.dialect != "sqlite":
+            raise SchemaOutOfDate(found=report.found, needed=report.needed)
+
+
+def classify(exc: BaseException) -> Failure:
+    """Sort an exception as a run would: by your own rules, then by what it carries.
+
+    Never raises, whatever the exception does; an unreadable configuration counts as none.
+
+    >>> classify(TimeoutError("no answer")).error_group
+    <ErrorGroup.TIMEOUT: 'TIMEOUT'>
+    """
+    settings = runtime.settings_so_far()
+    return classify_by(exc, rules=settings.rules, clean=settings.redactor.clean)
