@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Final
 
 from .. import _events
 from .._failure.alert import SEVERITY_OF, failure_alert
-from .._models import Counters, ErrorGroup, ErrorReason, Failure, FinishedRun, LostRun, RunEnding, RunStatus
+from .._models import (
+    Counters,
+    ErrorGroup,
+    ErrorReason,
+    Failure,
+    FinishedRun,
+    LostRun,
+    RunEnding,
+    RunStatus,
+)
 from .._settings import Settings
 from .run_key import new_run_key
 
