@@ -91,10 +91,10 @@ def test_the_table_of_events_names_what_is_logged(
         outage.setattr(store, "replay_run", _fail)
         with run_scope("job"):
             pass
-        outage.setattr("runguard._spool.Spool.put", _fail)
+        outage.setattr("runguard._run.spool.Spool.put", _fail)
         with run_scope("job"):
             pass
-    monkeypatch.setattr("runguard._spool.LOOK_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("runguard._run.spool.LOOK_EVERY_SECONDS", 0.0)
     runguard._api.runtime.spool()._look_again_at = 0.0
     with run_scope("job"):
         pass
