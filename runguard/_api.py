@@ -82,14 +82,24 @@ def tracked_run(
     cooldown: timedelta | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Track every call of a function or coroutine function as a run.
+    """Track every call of a function, a coroutine function or a method as a run.
 
-    The options are those of `run_scope`. The function keeps its signature, and its result or
-    exception passes unchanged; `current_run()` gives it its `Run`.
+    The function keeps its signature, and its result or exception passes unchanged. Inside,
+    `current_run()` returns its `Run`.
+
+    Args:
+        job_name: The job's name, 1 to 255 printable characters.
+        trigger_type: MANUAL, SCHEDULER or RETRY. None: as configured.
+        lock: Let only one run of the job be inside. The others raise `JobLockActive`.
+        lock_ttl: Lease of that lock, more than 0. None: as configured.
+        cooldown: Silence after an alert; 0 alerts every time. None: as configured.
+        no_alert_on: Exception types whose failure is recorded and raises no alert.
 
     Raises:
-        ConfigurationError: an option cannot be used.
-        TypeError: the function is a generator, whose body runs while it is iterated.
+        ConfigurationError: An option cannot be used.
+        TypeError: The function is a generator function: its body runs while it is iterated.
+
+    Added in 0.1.
 
     >>> @tracked_run("enrolment_sync", lock=True)
     ... def enrolment_sync(term: str) -> int:
@@ -123,15 +133,20 @@ def run_scope(
     """Track a block as a run, with `with` or `async with`.
 
     Args:
-        job_name: 1 to 255 printable characters.
-        trigger_type: MANUAL, SCHEDULER or RETRY.
-        lock: let only one run of the job be inside; the others raise `JobLockActive`.
-        lock_ttl: lease of that lock.
-        cooldown: silence after an alert; 0 alerts every time.
-        no_alert_on: exception types whose failure is recorded but raises no alert.
+        job_name: The job's name, 1 to 255 printable characters.
+        trigger_type: MANUAL, SCHEDULER or RETRY. None: as configured.
+        lock: Let only one run of the job be inside. The others raise `JobLockActive` on entry.
+        lock_ttl: Lease of that lock, more than 0. None: as configured.
+        cooldown: Silence after an alert; 0 alerts every time. None: as configured.
+        no_alert_on: Exception types whose failure is recorded and raises no alert.
+
+    Returns:
+        A `RunScope` for one run. Entering it gives the `Run`.
 
     Raises:
-        ConfigurationError: an option or a setting cannot be used.
+        ConfigurationError: An option cannot be used; on entry, a setting cannot be used.
+
+    Added in 0.1.
 
     >>> with run_scope("enrolment_sync", trigger_type="SCHEDULER") as run:
     ...     run.total_records = 512
@@ -168,28 +183,31 @@ def configure(
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
 
-    What is None comes from the environment, then from the default.
+    A setting that is None comes from the environment, or else from the default.
 
     Args:
-        database_url: SQLAlchemy URL; `postgresql://` is taken as psycopg 3.
-        engine: a ready SQLAlchemy engine instead; used in autocommit.
-        cooldown: silence after an alert (default 30 minutes; 0 switches it off).
-        lock_ttl: lease of the job lock (default 900 seconds).
-        trigger_type: of runs whose code names none (default MANUAL).
-        rules: own classification rules, asked in order before all others.
-        redact: more secrets: regular expressions, or functions from text to text.
-        outage_policy: with the store away, `run` the body unrecorded (default) or `refuse`.
-        store_timeout: the most that a dead store may add to a run (default 5 seconds).
-        max_connections: to PostgreSQL, in this process (default 5).
-        heartbeat_interval: between two signs of life of an open run (default 30 seconds).
-        lost_after: silence after which a run counts as lost (default 5 minutes).
-        spool_dir: where records wait for a store that is away.
-        check: connect at once, and prove the schema.
+        database_url: SQLAlchemy URL of the store. `postgresql://` means psycopg 3.
+        engine: SQLAlchemy engine, instead of a URL. It is used in autocommit.
+        cooldown: Silence after an alert of the same key (default 30 minutes). 0: none.
+        lock_ttl: Lease of the job lock, more than 0 (default 900 seconds).
+        trigger_type: Trigger of runs whose code names none (default MANUAL).
+        rules: Your own classification rules. They are asked first, in order.
+        redact: More secrets to remove: regular expressions, or functions from text to text.
+        outage_policy: With the store away, `run` the body (default) or `refuse` to.
+        store_timeout: Longest time that a dead store adds to a run (default 5 seconds).
+        max_connections: Most connections to PostgreSQL in this process (default 5).
+        heartbeat_interval: Time between two heartbeats of an open run (default 30 seconds).
+        lost_after: Silence after which a run counts as lost (default 5 minutes).
+        spool_dir: Folder of the records that wait for a store that is away. None: in the user's
+            state directory.
+        check: Connect at once, and check the schema.
 
     Raises:
-        ConfigurationError: a value cannot be used, or a run has already begun.
-        StoreUnavailable: with `check`, the store cannot be reached.
-        SchemaOutOfDate: with `check`, the schema is missing or of another version.
+        ConfigurationError: A value cannot be used, or a run has already begun.
+        StoreUnavailable: With `check`: the store cannot be reached.
+        SchemaOutOfDate: With `check`: the schema is missing or of another version.
+
+    Added in 0.1.
     """
     explicit = {
         "database_url": database_url,
@@ -214,9 +232,17 @@ def configure(
 
 
 def classify(exc: BaseException) -> Failure:
-    """Sort an exception as a run would: by your own rules, then by what it carries.
+    """Sort an exception into its group, as a run would, and record nothing.
 
-    Never raises, whatever the exception does; an unreadable configuration counts as none.
+    Never raises, whatever the exception does. An unreadable configuration counts as none.
+
+    Args:
+        exc: The exception. Its causes, contexts and group members count too.
+
+    Returns:
+        The `Failure`: group, severity, and which rule decided.
+
+    Added in 0.1.
 
     >>> classify(TimeoutError("no answer")).error_group
     <ErrorGroup.TIMEOUT: 'TIMEOUT'>

@@ -19,22 +19,29 @@ from ._models import LockHolder
 
 
 class RunguardError(Exception):
-    """The base of everything that runguard itself raises."""
+    """The base of every exception that runguard itself raises. Added in 0.1."""
 
 
 class ConfigurationError(RunguardError, ValueError):
-    """A setting or an argument cannot be used. The message names it."""
+    """A setting or an argument cannot be used. The message names it. Added in 0.1."""
 
 
 class StoreUnavailable(RunguardError):
-    """The store could not be reached in time, or refused the statement."""
+    """The store could not be reached in time, or refused the statement. Added in 0.1."""
 
 
 class SchemaOutOfDate(RunguardError):
-    """The store has no runguard schema, or not the version that this runguard needs."""
+    """The store has no runguard schema, or not the version that this runguard needs.
+
+    Attributes:
+        found: The version that was found; None where there is no schema.
+        needed: The version that this runguard needs.
+
+    Added in 0.1.
+    """
 
     def __init__(self, *, found: str | None, needed: str) -> None:
-        """Keep both versions; `found` is None where there is no schema."""
+        """Keep both versions."""
         self.found = found
         self.needed = needed
         what = "no runguard schema" if found is None else f"runguard schema version {found}"
@@ -59,15 +66,22 @@ class SchemaConflict(RunguardError):
 
 
 class JobLockActive(RunguardError, RuntimeError):
-    """Another run holds the job's lock, so the body was not run."""
+    """Another run holds the job's lock, so the body was not run.
+
+    Attributes:
+        http_status_code: Always 409.
+        job_name: The job.
+        run_id: Id of the refused run, or None where it could not be recorded.
+        locked_by: The holder, `HOST:PID:RUN_KEY`, or None where unknown.
+        lock_expires_at: End of the holder's lease (aware, in UTC), or None where unknown.
+
+    Added in 0.1.
+    """
 
     http_status_code = 409
 
     def __init__(self, job_name: str, holder: LockHolder) -> None:
-        """Keep the job and the holder (`locked_by`, `lock_expires_at`; None where unknown).
-
-        `run_id` is the refused run's own, once it is recorded.
-        """
+        """Keep the job and the holder."""
         self.job_name = job_name
         self.run_id: int | None = None
         self.locked_by = holder.locked_by

@@ -14,7 +14,7 @@ from uuid import UUID
 
 
 class ErrorGroup(StrEnum):
-    """The six groups that every failure is sorted into."""
+    """The six groups that every failure is sorted into. Added in 0.1."""
 
     LOCK_CONFLICT = "LOCK_CONFLICT"
     HTTP_409 = "HTTP_409"
@@ -25,7 +25,7 @@ class ErrorGroup(StrEnum):
 
 
 class Severity(StrEnum):
-    """How loud an alert is."""
+    """How urgent an alert is. Added in 0.1."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -33,7 +33,7 @@ class Severity(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """The state of a run: RUNNING, then SUCCESS or FAILED for good."""
+    """The state of a run: RUNNING, then SUCCESS or FAILED for good. Added in 0.1."""
 
     RUNNING = "RUNNING"
     SUCCESS = "SUCCESS"
@@ -41,7 +41,7 @@ class RunStatus(StrEnum):
 
 
 class TriggerType(StrEnum):
-    """What started a run."""
+    """What started a run. Added in 0.1."""
 
     MANUAL = "MANUAL"
     SCHEDULER = "SCHEDULER"
@@ -117,9 +117,16 @@ TriggerTypeName = Literal["MANUAL", "SCHEDULER", "RETRY"]
 class Failure:
     """Why a run failed, as `classify` sees it.
 
-    `http_status_code` is the status that decided the group, or None; `error_type` is the qualified
-    name of the exception's type; `error_message` is redacted and at most 16 KiB; `matched_by` says
-    in words which rule decided; `error_reason` is an `ErrorReason`, or None where none is known.
+    Attributes:
+        error_group: One of the six groups.
+        severity: How urgent its alert is.
+        http_status_code: The HTTP status that decided the group, 400 to 599, or None.
+        error_type: Qualified name of the exception's type.
+        error_message: The text without secrets, at most 16 KiB.
+        matched_by: Which rule decided, for a human.
+        error_reason: An `ErrorReason`, or None where none is known. Added in 0.2.
+
+    Added in 0.1.
     """
 
     error_group: ErrorGroup
@@ -133,10 +140,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A user's own classification rule, asked before all others.
+    """A classification rule of your own, asked before all others.
 
-    `match` is an exception type, a qualified type name (`"billing.errors.Declined"`), or a
-    predicate of the exception. `http_status_code` (400-599) is recorded with the failure.
+    Attributes:
+        match: An exception type, a qualified type name (`"billing.errors.Declined"`), or a
+            function from the exception to a bool. Types and names match subclasses too.
+        error_group: The group of an exception that matches.
+        http_status_code: HTTP status to record with the failure, 400 to 599, or None.
+
+    Added in 0.1.
 
     >>> Rule(ConnectionResetError, "HTTP_5XX").error_group
     <ErrorGroup.HTTP_5XX: 'HTTP_5XX'>

@@ -48,19 +48,20 @@ class Settings:
     """Everything that is set once for a process.
 
     Attributes:
-        database_url: SQLAlchemy URL; None for the embedded file in the user's state directory.
-        engine: a ready SQLAlchemy engine, instead of a URL.
-        cooldown: silence after an alert of the same key; 0 switches it off.
-        lock_ttl: lease of the job lock, more than 0.
-        trigger_type: of runs whose code names none.
-        rules: own classification rules, asked in order before all others.
-        redactor: what every stored text passes through.
-        outage_policy: with the store away, `run` the body unrecorded or `refuse` to.
-        store_timeout: the most that a dead store may add to a run.
-        max_connections: to a PostgreSQL server, in each process.
-        heartbeat_interval: between two signs of life of an open run.
-        lost_after: silence after which a run counts as lost; at least three intervals.
-        spool_dir: where records wait for a store that is away; None for the state directory.
+        database_url: SQLAlchemy URL of the store; none means the embedded SQLite file.
+        engine: SQLAlchemy engine, instead of a URL.
+        cooldown: Silence after an alert of the same key; 0 alerts every time.
+        lock_ttl: Lease of the job lock, more than 0; renewed at a third of it.
+        trigger_type: Trigger of runs whose code names none: `MANUAL`, `SCHEDULER` or `RETRY`.
+        rules: Your own classification rules, asked first, in order.
+        redactor: More secrets to remove from every text: regular expressions, or functions.
+        outage_policy: With the store away, `run` the body or `refuse` to.
+        store_timeout: Longest time that a dead store adds to a run.
+        max_connections: Most connections to a PostgreSQL server, in each process.
+        heartbeat_interval: Time between two heartbeats of an open run.
+        lost_after: Silence after which a run counts as lost; at least three heartbeats.
+        spool_dir: Folder of the records that wait for a store that is away; none means the user's
+            state directory.
     """
 
     database_url: str | None = None

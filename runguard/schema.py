@@ -30,10 +30,13 @@ def include_object(
     reflected: bool,  # noqa: FBT001 - Alembic's signature
     compare_to: Any,
 ) -> bool:
-    """Tell Alembic's autogenerate to leave alone what is in the database for runguard.
+    """Keep Alembic's autogenerate from dropping runguard's tables, columns and indexes.
 
-    False only for tables, columns and indexes of runguard's that the project's metadata does not
-    know. A project that has, say, `run_log` in its metadata still sees its own changes to it.
+    Give it to `context.configure`. It returns False only for objects of runguard's that the
+    project's metadata does not have: a project with `run_log` in its metadata still sees its own
+    changes to it.
+
+    Added in 0.1.
     """
     if not reflected or compare_to is not None:
         return True
@@ -45,7 +48,10 @@ def include_object(
 
 
 def keeping_ours(also: IncludeObject) -> IncludeObject:
-    """Return a filter that leaves runguard's objects alone and asks `also` about the others."""
+    """Return a filter that leaves runguard's objects alone and asks `also` about the others.
+
+    Added in 0.1.
+    """
 
     def include(
         item: Any,

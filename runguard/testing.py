@@ -6,5 +6,8 @@ from ._api import runtime
 
 
 def reset() -> None:
-    """Close every connection and forget settings and store, as if no run had been."""
+    """Close every connection, and forget settings and store, as if no run had been.
+
+    Added in 0.1.
+    """
     runtime.close()

@@ -48,26 +48,28 @@ def create_app(
 ) -> Starlette:
     """Return the pages and the JSON API as an ASGI application, to serve or to mount.
 
-    It works under any prefix, and uses what `runguard.configure` was told unless it is given a
-    store of its own.
+    It works below any prefix. Without `database_url` and `engine`, it reads the store that
+    `runguard.configure` names.
 
     Args:
-        access: `login` asks for the token, or the user and the password; `host` asks nobody,
-            since your application has: everyone whom it lets through may read and resolve.
-        token: at least 16 characters; otherwise `RUNGUARD_WEB_TOKEN`.
-        user: with `password`; otherwise `RUNGUARD_WEB_USER` and `RUNGUARD_WEB_PASSWORD`.
-        password: at least 8 characters.
-        allow_hosts: the names by which it may be called; any, where None.
-        read_only: refuse every write.
-        title: what the pages call themselves.
-        secret: signs sessions and forms; give one where several processes serve the same pages.
-        actor_of: names who sends a request, to be kept beside what they resolve. Otherwise the
-            login's user, or the one that Starlette's authentication found.
-        database_url: another store than the process's own.
-        engine: the same, as a ready engine.
+        access: `login` asks for the token, or the user and the password. `host` asks nobody:
+            everybody whom your application lets through may read and resolve.
+        token: At least 16 characters. None: `RUNGUARD_WEB_TOKEN`.
+        user: With `password`. None: `RUNGUARD_WEB_USER` and `RUNGUARD_WEB_PASSWORD`.
+        password: At least 8 characters.
+        allow_hosts: Host names that requests may use. None: any.
+        read_only: Refuse every write.
+        title: Title of the pages.
+        secret: Signs sessions. Give one where several processes serve the same pages.
+        actor_of: Returns who sends a request; it is recorded with what they resolve. None: the
+            login's user, or the user that Starlette's authentication found.
+        database_url: URL of another store.
+        engine: SQLAlchemy engine of another store.
 
     Raises:
-        ConfigurationError: nobody said who may come in, or a value cannot be used.
+        ConfigurationError: No login is set, or a value cannot be used.
+
+    Added in 0.1.
     """
     try:
         from ._web.application import build_application

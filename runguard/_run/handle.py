@@ -50,20 +50,22 @@ innermost_run: ContextVar[Run | None] = ContextVar("runguard_run", default=None)
 
 
 class Run:
-    """The handle of a run.
+    """The handle of a run. `run_scope` gives it to the block, `current_run` to any code inside.
 
     Attributes:
-        id: the row's id in `run_log`; None while no row exists (the store is away).
-        key: made by the client, and the same in `run_log.run_key`.
-        job_name: as given.
-        trigger_type: what started it.
-        status: RUNNING inside the scope, then how it ended.
-        fence: with `lock=True`, a number that grows with every holder of the job's lock.
-        lock_lost: whether the lock has gone to another run meanwhile.
-        total_records: a counter of the job's, 0 or more; likewise the other three.
-        changed_records: how many the job changed.
-        created_alerts: alerts of this run; `emit_alert` adds to it.
-        retry_count: how often the job tried again.
+        id: Id of its row in `run_log`. None while no row exists: the store is away.
+        key: UUID of the run, made in this process; the same as `run_log.run_key`.
+        job_name: The job's name.
+        trigger_type: What started the run.
+        status: RUNNING inside the scope, then SUCCESS or FAILED.
+        fence: With `lock=True`, a number that grows with each holder of the lock; else None.
+        lock_lost: Whether another run has taken the lock over meanwhile.
+        total_records: Counter of the job, 0 or more, to set or add to: records seen.
+        changed_records: Counter of the job: records changed.
+        created_alerts: Counter: alerts of this run. `emit_alert` adds to it.
+        retry_count: Counter of the job: further tries.
+
+    Added in 0.1.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class Run:
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
-        """A structlog logger bound to this run; made, and structlog imported, on first use."""
+        """A structlog logger that knows `run_id` and `job_name`; made on first use."""
         if self._log is None:
             self._log = _events.bound_logger(run_id=self.id, job_name=self.job_name)
         return self._log
@@ -108,8 +110,16 @@ class Run:
     def fail(self, reason: str, *, http_status_code: int | None = None) -> None:
         """Mark the run FAILED at exit, although nothing is raised: a partial failure.
 
-        The last call counts; an exception that leaves the scope counts more. `reason` is
-        classified as text, `http_status_code` (400-599) as an answer of the upstream.
+        The last call counts. An exception that leaves the scope replaces it.
+
+        Args:
+            reason: What went wrong. It becomes the run's message, and is classified as text.
+            http_status_code: Status that the upstream answered, 400 to 599, or None.
+
+        Raises:
+            RuntimeError: The run has ended.
+
+        Added in 0.1.
 
         >>> with run_scope("enrolment_sync") as run:
         ...     run.fail("3 of 10 pages failed: HTTP 503")
@@ -134,24 +144,26 @@ class Run:
         message: str,
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Raise an alert of the job's own, at once and whatever becomes of the run.
+        """Raise an alert of the job's own. It is committed at once, however the run ends.
 
         Args:
-            alert_type: what kind, such as `NEW`; with the two below, the cooldown's key.
-            source_type: what it is about, such as `student`.
-            source_id: which one.
+            alert_type: Kind of the alert, such as `NEW`. With the next two, the cooldown's key.
+            source_type: Kind of what it is about, such as `student`.
+            source_id: Which one.
             severity: `low`, `medium` or `high`.
-            title: one line.
-            message: the text.
-            detail: what JSON can hold.
+            title: One line.
+            message: The text.
+            detail: More, as JSON can hold it.
 
         Returns:
-            True where it was written; False where the cooldown suppressed it, or the store is
-            away (which is logged).
+            True where it was written. False where the cooldown suppressed it, or the store is
+            away (then it waits in the spool, and an event says so).
 
         Raises:
             ConfigurationError: `severity` is none of the three.
-            RuntimeError: the run is finished.
+            RuntimeError: The run has ended.
+
+        Added in 0.1.
         """
         key = self._key_of(source_type, source_id, alert_type)
         work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
@@ -168,7 +180,7 @@ class Run:
         message: str,
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Do as `emit_alert`, off the event loop."""
+        """Raise an alert as `emit_alert` does, off the event loop. Added in 0.1."""
         key = self._key_of(source_type, source_id, alert_type)
         work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
         outcome, interruption = await run_uncancelled(self._runtime.writers, work)
@@ -240,9 +252,11 @@ class Run:
 
 
 def current_run() -> Run | None:
-    """Return the innermost open run of this thread or task, or None.
+    """Return the innermost open run of this thread or task, or None where there is none.
 
-    Child tasks and `asyncio.to_thread` inherit it; a run that has ended is never returned.
+    Child tasks and `asyncio.to_thread` inherit it. A run that has ended is never returned.
+
+    Added in 0.1.
     """
     run = innermost_run.get()
     while run is not None and run.status is not RunStatus.RUNNING:

@@ -21,7 +21,10 @@ Steps = Generator[Callable[[], Any], Done[Any], T]
 
 
 class RunScope:
-    """One run, for `with` and `async with`. Entering it a second time is a `RuntimeError`."""
+    """One run, for `with` and `async with`; `run_scope` makes it.
+
+    Entering it a second time is a `RuntimeError`. Added in 0.1.
+    """
 
     def __init__(self, options: RunOptions, runtime: Runtime) -> None:
         """Made by `run_scope` and `tracked_run`."""
