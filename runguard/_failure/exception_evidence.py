@@ -1,155 +1,21 @@
-"""What exceptions carry: HTTP statuses, timeouts, SQLSTATEs. Tables, and how they are looked up.
+"""What exceptions carry: HTTP statuses, timeouts, SQLSTATEs.
 
-Types are known by their qualified names, up the inheritance: no client library is imported, and
-none needs to be installed.
+Types are known by their qualified names, up the inheritance: see `known_types`.
 """
 
 from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
+from . import known_types as known
 from .introspection import attribute, bases_of, qualified_name, text_of
-from .text_evidence import status_line, timeout_in
+from .text_evidence import status_line, status_of_page
+from .text_timeouts import timeout_in
 
-# Where real clients keep the status, in the order in which they are asked.
-STATUS_ATTRIBUTES: Final = (
-    "status_code",  # openai, azure-core, starlette, elasticsearch, docker, jira, zeep …
-    "http_status_code",
-    "http_status",  # stripe, spotipy, swiftclient
-    "status",  # aiohttp, kubernetes, PyGithub, falcon ("503 Service Unavailable"), twisted (bytes)
-    "status_int",  # webob
-    "http_code",
-    "httpcode",  # suds
-    "response_code",  # python-gitlab
-)
-# Methods of the same meaning.
-STATUS_METHODS: Final = (
-    "http_status",  # facebook_business
-    "get_http_status",
-    "get_http_status_code",  # mlflow
-    "get_status_code",
-)
-# Where exceptions keep the response, and where that keeps its status.
-RESPONSE_ATTRIBUTES: Final = ("response", "resp", "http_response", "meta")
-RESPONSE_STATUS_ATTRIBUTES: Final = ("status_code", "status", "status_int", "code")
-# Keys of responses that are dictionaries; botocore nests its own one deep.
-RESPONSE_STATUS_KEYS: Final = ("HTTPStatusCode", "status_code", "statusCode", "status")
-
-# `code` is an HTTP status on these, and on types with HTTP in their name; elsewhere it is an exit
-# code, an SMTP reply, a vendor's own number.
-TYPES_WITH_HTTP_CODE: Final = frozenset(
-    {
-        "cinderclient.exceptions.ClientException",
-        "github3.exceptions.GitHubError",
-        "google.api_core.exceptions.GoogleAPICallError",
-        "google.genai.errors.APIError",
-        "gql.transport.exceptions.TransportServerError",
-        "gspread.exceptions.APIError",
-        "ibm_cloud_sdk_core.api_exception.ApiException",
-        "influxdb.exceptions.InfluxDBClientError",
-        "novaclient.exceptions.ClientException",
-        "postgrest.exceptions.APIError",
-        "pyactiveresource.connection.ConnectionError",
-    }
-)
-# Types with an attribute of their own for it.
-STATUS_ATTRIBUTE_OF_TYPE: Final[Mapping[str, str]] = {"xmlrpc.client.ProtocolError": "errcode"}
-# Types that mean one status and carry it nowhere.
-STATUS_OF_TYPE: Final[Mapping[str, int]] = {
-    "django.core.exceptions.PermissionDenied": 403,
-    "django.http.response.Http404": 404,
-    "hvac.exceptions.BadGateway": 502,
-    "hvac.exceptions.Forbidden": 403,
-    "hvac.exceptions.InternalServerError": 500,
-    "hvac.exceptions.InvalidPath": 404,
-    "hvac.exceptions.InvalidRequest": 400,
-    "hvac.exceptions.PreconditionFailed": 412,
-    "hvac.exceptions.RateLimitExceeded": 429,
-    "hvac.exceptions.Unauthorized": 401,
-    "hvac.exceptions.UnsupportedOperation": 405,
-    "hvac.exceptions.VaultDown": 503,
-    "hvac.exceptions.VaultNotInitialized": 501,
-}
-# Their numbers are no answers of an HTTP server, neither in attributes nor in the text: statuses
-# of processes, replies of other protocols, statements with their parameters.
-NOT_HTTP: Final = frozenset(
-    {
-        "MySQLdb._exceptions.MySQLError",
-        "aiosmtplib.errors.SMTPException",
-        "amqp.exceptions.AMQPError",
-        "cx_Oracle.Error",
-        "ftplib.Error",
-        "oracledb.exceptions.Error",
-        "pika.exceptions.AMQPError",
-        "pymysql.err.MySQLError",
-        "pyodbc.Error",
-        "smtplib.SMTPException",
-        "sqlalchemy.exc.StatementError",
-        "sqlite3.Error",
-        "subprocess.SubprocessError",
-        "twisted.internet.error.ProcessTerminated",
-    }
-)
-
-TIMEOUT_TYPES: Final = frozenset(
-    {
-        "TimeoutError",  # also socket.timeout, and that of asyncio and concurrent.futures
-        "google.api_core.exceptions.RetryError",
-        "huey.exceptions.ResultTimeout",
-        "ldap.TIMELIMIT_EXCEEDED",
-        "multiprocessing.context.TimeoutError",
-        "subprocess.TimeoutExpired",
-        "trio.TooSlowError",
-        "web3.exceptions.TimeExhausted",
-    }
-)
-# How libraries name their timeouts: httpx.ReadTimeout, selenium's TimeoutException, cassandra's
-# OperationTimedOut, celery's SoftTimeLimitExceeded, kafka's RequestTimedOutError, ldap.TIMEOUT …
-# Only theirs: an application's InvalidTimeout is its own affair.
-TIMEOUT_NAME: Final = (
-    r".*(?:Timeout|TIMEOUT|TimedOut|TimeLimitExceeded|DeadlineExceeded)"
-    r"(?:Error|Exception|Expired|ExpiredError|Result)?"
-)
-TIMEOUT_PACKAGES: Final = frozenset(
-    {
-        *("adal", "aiobotocore", "aiohttp", "aiokafka", "aiomysql", "aiopg", "aioredis"),
-        *("aiormq", "aiosmtplib", "airflow", "anthropic", "anyio", "apache_beam", "appium"),
-        *("arq", "async_timeout", "asyncpg", "asyncssh", "aws_xray_sdk", "azure", "billiard"),
-        *("boto", "boto3", "botocore", "cassandra", "celery", "clickhouse_connect"),
-        *("clickhouse_driver", "cohere", "concurrent", "confluent_kafka", "consul"),
-        *("couchbase", "curio", "curl_cffi", "dask", "databricks", "distributed", "dns"),
-        *("docker", "dramatiq", "elastic_transport", "elasticsearch", "elasticsearch7"),
-        *("elasticsearch8", "etcd3", "eventlet", "exchangelib", "fabric", "faust"),
-        *("filelock", "func_timeout", "geopy", "gevent", "google", "gotrue", "gql", "groq"),
-        *("grpc", "grpclib", "hazelcast", "httpcore", "httpcore2", "httpx", "httpx2", "huey"),
-        *("influxdb", "influxdb_client", "invoke", "jira", "joblib", "kafka", "kazoo"),
-        *("kombu", "kubernetes", "kubernetes_asyncio", "ldap", "ldap3", "loky", "mariadb"),
-        *("mistralai", "mysql", "nats", "ncclient", "neo4j", "netmiko", "niquests", "openai"),
-        *("opensearchpy", "oracledb", "paramiko", "pebble", "pexpect", "pika", "playwright"),
-        *("prefect", "procrastinate", "psycopg", "psycopg2", "psycopg_pool", "pulsar"),
-        *("pymongo", "pymssql", "pymysql", "pyodbc", "pyppeteer", "pysnmp", "qdrant_client"),
-        *("ray", "redis", "replicate", "requests", "rq", "scrapli", "selenium", "serial"),
-        *("slack_sdk", "snowflake", "sqlalchemy", "stopit", "stripe", "suds"),
-        *("supabase_auth", "taskiq", "telegram", "telethon", "temporalio", "tenacity"),
-        *("thrift", "timeout_decorator", "tornado", "trio", "twilio", "twisted", "typesense"),
-        *("uamqp", "urllib3", "usb", "uvloop", "valkey", "weaviate", "websocket"),
-        *("websockets", "zeep", "zmq"),
-    }
-)
-# They inherit from a timeout, though nothing timed out: the host refused, or has no address.
-NO_TIMEOUTS: Final = frozenset(
-    {
-        "urllib3.exceptions.NameResolutionError",
-        "urllib3.exceptions.NewConnectionError",
-    }
-)
-QUERY_CANCELED: Final = "57014"  # SQLSTATE; also when a person cancels
-CURL_TIMED_OUT: Final = 28
-WINDOWS_TIMED_OUT: Final = 10060  # WSAETIMEDOUT, which OSError keeps as it is
+_LONGEST_PAGE = 16 * 1024  # characters of a document that was no JSON
 
 
 def http_status(value: Any) -> int | None:
@@ -176,43 +42,57 @@ def http_status(value: Any) -> int | None:
 def carried_status(exc: BaseException) -> tuple[int, str] | None:
     """Return the HTTP status that an exception or its response carries, and where it was."""
     names = type_names(exc)
-    if not NOT_HTTP.isdisjoint(names):
+    if not known.NOT_HTTP.isdisjoint(names):
         return None
-    for name in STATUS_ATTRIBUTES:
+    for name in known.STATUS_ATTRIBUTES:
         if status := http_status(attribute(exc, name)):
             return status, name
-    for name in STATUS_METHODS:
+    for name in known.STATUS_METHODS:
         if status := http_status(_called(exc, name)):
             return status, f"{name}()"
     if _code_is_http(names) and (status := http_status(attribute(exc, "code"))):
         return status, "code"
-    for name in RESPONSE_ATTRIBUTES:
+    for name in known.RESPONSE_ATTRIBUTES:
         if (found := _status_of_response(attribute(exc, name))) is not None:
             return found[0], f"{name}.{found[1]}"
     for name in names:
-        own = STATUS_ATTRIBUTE_OF_TYPE.get(name)
+        own = known.STATUS_ATTRIBUTE_OF_TYPE.get(name)
         if own is not None and (status := http_status(attribute(exc, own))):
             return status, own
-        if name in STATUS_OF_TYPE:
-            return STATUS_OF_TYPE[name], "its type"
+        item = known.STATUS_ITEM_OF_TYPE.get(name)
+        if item is not None and (status := http_status(_item(attribute(exc, item[0]), item[1]))):
+            return status, f"{item[0]}[{item[1]!r}]"
+        if name in known.STATUS_OF_TYPE:
+            return known.STATUS_OF_TYPE[name], "its type"
     return None
 
 
 def timeout_evidence(exc: BaseException) -> str | None:
     """Return why an exception is a timeout, or None where it is none by type or attribute."""
     names = type_names(exc)
-    if not NO_TIMEOUTS.isdisjoint(names):
+    if not known.NO_TIMEOUTS.isdisjoint(names):
         return None
     for name in names:
-        if name in TIMEOUT_TYPES or _is_named_timeout(name):
+        if name in known.TIMEOUT_TYPES or _is_named_timeout(name):
             return f"type {name}"
-    if "OSError" in names and attribute(exc, "errno") in (errno.ETIMEDOUT, WINDOWS_TIMED_OUT):
+    number = attribute(exc, "errno")
+    is_timed_out = type(number) is int and number in (errno.ETIMEDOUT, known.WINDOWS_TIMED_OUT)
+    if "OSError" in names and is_timed_out:
         return "errno ETIMEDOUT"
-    if "pycurl.error" in names and _first_argument(exc) == CURL_TIMED_OUT:
+    first = _first_argument(exc)
+    if "pycurl.error" in names and type(first) is int and first == known.CURL_TIMED_OUT:
         return "curl's code 28"
-    if sqlstate(exc) == QUERY_CANCELED and timeout_in(text_of(exc)):
+    state = sqlstate(exc)
+    if state in known.TIMEOUT_SQLSTATES:
+        return f"SQLSTATE {state}"
+    if state == known.QUERY_CANCELED and timeout_in(text_of(exc)):
         return "SQLSTATE 57014 by a timeout"
-    if "DEADLINE_EXCEEDED" in _grpc_codes(exc, names):
+    family, number = vendor_number(exc, names)
+    if family and number in known.TIMEOUT_NUMBERS[family]:
+        return f"{family}'s error {number}"
+    if "subprocess.CalledProcessError" in names and _was_ended_by_timeout(exc):
+        return "exit code 124 of timeout(1)"
+    if "DEADLINE_EXCEEDED" in grpc_codes(exc, names):
         return "gRPC DEADLINE_EXCEEDED"
     return None
 
@@ -227,12 +107,61 @@ def sqlstate(exc: BaseException) -> str | None:
         ):
             if type(value) is str and re.fullmatch(r"[0-9A-Z]{5}", value):
                 return value
-    return None
+    return _odbc_state(exc) or _odbc_state(attribute(exc, "orig"))
+
+
+def vendor_number(exc: BaseException, names: list[str]) -> tuple[str, int | None]:
+    """Return the database's family and its own number of the error; empty where it has none.
+
+    MySQL's and SQL Server's drivers keep it as first argument or `errno`, Oracle's in an object of
+    its own, MongoDB's as `code`.
+    """
+    family = next(
+        (known.NUMBERED_TYPES[name] for name in names if name in known.NUMBERED_TYPES), ""
+    )
+    if not family:
+        return "", None
+    first = _first_argument(exc)
+    for value in (
+        attribute(exc, "errno"),
+        attribute(exc, "code") if family == "mongo" else None,
+        attribute(first, "code"),
+        first,
+        attribute(exc, "number"),
+    ):
+        if type(value) is int:
+            return family, value
+    return family, None
+
+
+def text_tells_no_timeout(exc: BaseException) -> bool:
+    """Whether a number that the exception carries is sure to be something else than a timeout.
+
+    Then the word `timeout` in its text is a name: of a file, a column, a constraint.
+    """
+    state = sqlstate(exc)
+    if state is not None and state[:2] in known.SQLSTATE_CLASSES_OF_NO_TIMEOUT:
+        return True
+    names = type_names(exc)
+    number = attribute(exc, "errno")
+    if "OSError" in names and type(number) is int:
+        return number in errno.errorcode and number != errno.ETIMEDOUT
+    return "sqlite3.IntegrityError" in names or "KeyError" in names
+
+
+def page_in(exc: BaseException) -> tuple[int, str] | None:
+    """Return the status of the HTML error page that a JSON parser was given, and its words."""
+    if known.JSON_ERRORS.isdisjoint(type_names(exc)):
+        return None
+    document = attribute(exc, "doc")
+    if type(document) is bytes:
+        document = str(document[:_LONGEST_PAGE], "utf-8", "replace")
+    return status_of_page(document[:_LONGEST_PAGE]) if type(document) is str else None
 
 
 def text_is_not_http(exc: BaseException) -> bool:
     """Whether the numbers in the exception's text are no HTTP statuses, whatever they follow."""
-    return not NOT_HTTP.isdisjoint(type_names(exc))
+    return not known.NOT_HTTP.isdisjoint(type_names(exc))
 
 
 def type_names(exc: BaseException) -> list[str]:
@@ -243,25 +172,26 @@ def type_names(exc: BaseException) -> list[str]:
 def _is_named_timeout(name: str) -> bool:
     package, _, rest = name.partition(".")
     return (
-        package in TIMEOUT_PACKAGES
+        package in known.TIMEOUT_PACKAGES
         and _timeout_name().fullmatch(rest.rpartition(".")[2]) is not None
     )
 
 
 def _code_is_http(names: list[str]) -> bool:
     return any(
-        name in TYPES_WITH_HTTP_CODE or "http" in name.rpartition(".")[2].lower() for name in names
+        name in known.TYPES_WITH_HTTP_CODE or "http" in name.rpartition(".")[2].lower()
+        for name in names
     )
 
 
 def _status_of_response(response: Any) -> tuple[int, str] | None:
     if issubclass(type(response), dict):
         for mapping in (_item(response, "ResponseMetadata"), response):
-            for key in RESPONSE_STATUS_KEYS:
+            for key in known.RESPONSE_STATUS_KEYS:
                 if status := http_status(_item(mapping, key)):
                     return status, key
         return None
-    for name in RESPONSE_STATUS_ATTRIBUTES:
+    for name in known.RESPONSE_STATUS_ATTRIBUTES:
         if status := http_status(attribute(response, name)):
             return status, name
     return None
@@ -273,11 +203,29 @@ def _item(mapping: Any, key: str) -> object:
 
 def _first_argument(exc: BaseException) -> object:
     args = BaseException.args.__get__(exc)  # type: ignore[attr-defined]
-    return args[0] if args and type(args[0]) is int else None
+    return args[0] if args else None
 
 
-def _grpc_codes(exc: BaseException, names: list[str]) -> list[object]:
-    """Names of gRPC's status codes: `code()` of grpc's own, `status` of grpclib's."""
+def _odbc_state(exc: object) -> str | None:
+    """Return the SQLSTATE that pyodbc puts first into its arguments."""
+    if not issubclass(type(exc), BaseException) or "pyodbc.Error" not in type_names(exc):  # type: ignore[arg-type]
+        return None
+    first = _first_argument(exc)  # type: ignore[arg-type]
+    return first if type(first) is str and re.fullmatch(r"[0-9A-Z]{5}", first) else None
+
+
+def _was_ended_by_timeout(exc: BaseException) -> bool:
+    code, command = attribute(exc, "returncode"), attribute(exc, "cmd")
+    if type(command) in (list, tuple):
+        command = command[0] if command else None
+    if type(code) is not int or code != known.TIMEOUT_EXIT_CODE or type(command) is not str:
+        return False
+    program = command.partition(" ")[0].rpartition("/")[2]
+    return program in known.TIMEOUT_COMMANDS
+
+
+def grpc_codes(exc: BaseException, names: list[str]) -> list[object]:
+    """Return names of gRPC's status codes: `code()` of grpc's own, `status` of grpclib's."""
     if not any(name.partition(".")[0] in ("grpc", "grpclib") for name in names):
         return [_name_of(attribute(exc, "grpc_status_code"))]
     return [_name_of(_called(exc, "code")), _name_of(attribute(exc, "status"))]
@@ -300,4 +248,4 @@ def _called(exc: BaseException, name: str) -> object:
 
 @cache
 def _timeout_name() -> re.Pattern[str]:
-    return re.compile(TIMEOUT_NAME)
+    return re.compile(known.TIMEOUT_NAME)

@@ -18,6 +18,19 @@ LONGEST_TEXT: Final = 64 * 1024
 MOST_MEMBERS: Final = 128
 """Exceptions that are looked at, whichever way they hang together."""
 
+# Attributes in which libraries keep the error that they wrap.
+_KEPT_IN: Final = (
+    "orig",  # SQLAlchemy: the driver's
+    "reason",  # urllib3 and urllib: the last attempt's
+    "cause",  # ray, google.api_core's RetryError
+    "exc",  # celery's Retry, billiard
+    "inner_exception",  # azure-core
+    "original_exception",
+    "original_error",
+    "last_exception",
+    "os_error",  # aiohttp
+)
+_MOST_KEPT: Final = 32  # of a collection in an attribute
 _DEEPEST: Final = 64
 _LONGEST_NAME: Final = 300
 
@@ -116,13 +129,32 @@ def _behind(exc: BaseException) -> list[BaseException]:
     near: list[Any] = [BaseException.__cause__.__get__(exc)]  # type: ignore[union-attr]
     if not BaseException.__suppress_context__.__get__(exc):  # type: ignore[attr-defined]
         near.append(BaseException.__context__.__get__(exc))  # type: ignore[union-attr]
-    near.append(attribute(exc, "orig"))  # SQLAlchemy: the driver's error
-    near.append(attribute(exc, "reason"))  # urllib3 and urllib: the last attempt's error
-    # tenacity: a future; its `exception()` would wait for one that is not done
-    near.append(attribute(attribute(exc, "last_attempt"), "_exception"))
+    near.extend(attribute(exc, name) for name in _KEPT_IN)
+    near.extend(_last_attempt(attribute(exc, "last_attempt")))
     if issubclass(type(exc), BaseExceptionGroup):
         near.extend(BaseExceptionGroup.exceptions.__get__(exc))
+    # cassandra's NoHostAvailable and paramiko's NoValidConnectionsError: by host; elastic: a tuple
+    near.extend(_members(attribute(exc, "errors")))
+    # requests: urllib3's error, also where the chain was lost on the way from another process
+    near.extend(BaseException.args.__get__(exc)[:_MOST_KEPT])  # type: ignore[attr-defined]
     return [member for member in near if issubclass(type(member), BaseException)]
+
+
+def _last_attempt(attempt: object) -> list[Any]:
+    """Return what the last attempt of a retrying library failed with.
+
+    tenacity keeps a future, whose `exception()` would wait where it is not done; retrying keeps the
+    triple of `sys.exc_info()`.
+    """
+    triple = attribute(attempt, "value")
+    return [attribute(attempt, "_exception"), *_members(triple)]
+
+
+def _members(kept: object) -> list[Any]:
+    # Plain types only: a foreign one's iteration may do anything.
+    if type(kept) is dict:
+        return list(kept.values())[:_MOST_KEPT]
+    return list(kept[:_MOST_KEPT]) if type(kept) in (list, tuple) else []  # type: ignore[index]
 
 
 def location_of(exc: BaseException) -> str | None:

@@ -1,0 +1,196 @@
+"""The tiers of evidence, in order (SPEC 4): the first that says something decides.
+
+1. the user's own rules;
+2. `job_lock active` in any text of the chain;
+3. the exception's own type and attributes;
+4. the same for what stands behind it, nearest first (what stands equally near counts as one);
+5. its text, then the texts of the chain.
+
+Inside a tier an HTTP status comes before a timeout. Loaded when a failure is sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from .._models import ErrorGroup, ErrorReason, Rule
+from .exception_evidence import (
+    carried_status,
+    http_status,
+    page_in,
+    sqlstate,
+    text_is_not_http,
+    text_tells_no_timeout,
+    timeout_evidence,
+    type_names,
+)
+from .introspection import LONGEST_TEXT, levels_of, qualified_name, text_of
+from .reason import reason_of
+from .text_evidence import holds_job_lock, status_in
+from .text_timeouts import timeout_in
+
+LONGEST_TEXTS: Final = 8 * LONGEST_TEXT  # of a whole chain: a group may hold many
+
+# The exception, what stands directly behind it, and so on: neighbours at one distance are equals.
+Levels = Sequence[Sequence[BaseException]]
+Texts = Sequence[Sequence[str]]
+
+
+class Verdict(NamedTuple):
+    """A group, the HTTP status that goes with it, which rule decided, and the reason."""
+
+    group: ErrorGroup
+    http_status_code: int | None
+    matched_by: str
+    reason: ErrorReason | None = None
+
+
+def verdict_of(exc: BaseException, rules: Sequence[Rule]) -> Verdict:
+    """Ask the tiers about an exception and its chain."""
+    levels = list(levels_of(exc))
+    texts = _texts(levels)
+    verdict = next(_tiers(levels, texts, rules))
+    reason = reason_of(
+        verdict.group,
+        verdict.http_status_code,
+        levels,
+        (text for level in texts for text in level),
+    )
+    return verdict._replace(reason=reason)
+
+
+def verdict_of_text(text: str, http_status_code: object = None) -> Verdict:
+    """Ask the tiers about a text, with a status as typed evidence."""
+    beginning = text[:LONGEST_TEXT]
+    if holds_job_lock(beginning):
+        verdict = Verdict(ErrorGroup.LOCK_CONFLICT, 409, "text: job_lock active")
+    elif status := http_status(http_status_code):
+        verdict = _by_status(status, "the status given to fail()")
+    else:
+        verdict = _by_text([beginning], [beginning], "") or _unknown()
+    reason = reason_of(verdict.group, verdict.http_status_code, (), [beginning])
+    return verdict._replace(reason=reason)
+
+
+def _tiers(levels: Levels, texts: Texts, rules: Sequence[Rule]) -> Iterator[Verdict]:
+    """Yield what each tier says, in order; the first counts."""
+    yield from _own_rules(levels, rules)
+    for distance, level in enumerate(texts):
+        if any(holds_job_lock(text) for text in level):
+            yield Verdict(ErrorGroup.LOCK_CONFLICT, 409, f"{_place(distance)}text: job_lock active")
+    for distance, level_of_exceptions in enumerate(levels):
+        yield from _by_evidence(level_of_exceptions, _place(distance))
+    yield from _by_texts(levels, texts)
+    yield _unknown()
+
+
+def _texts(levels: Levels) -> list[list[str]]:
+    """Read each text once, since a `__str__` may answer differently the next time."""
+    left = LONGEST_TEXTS
+    texts: list[list[str]] = []
+    for level in levels:
+        texts.append([])
+        for exc in level:
+            text = text_of(exc)[:left]
+            left -= len(text)
+            texts[-1].append(text)
+    return texts
+
+
+def _own_rules(levels: Levels, rules: Sequence[Rule]) -> Iterator[Verdict]:
+    for number, rule in enumerate(rules, start=1):
+        for distance, level in enumerate(levels):
+            if any(_matches(rule, exc) for exc in level):
+                group = ErrorGroup(rule.error_group)
+                status = http_status(rule.http_status_code)
+                if status is None and group in (ErrorGroup.HTTP_409, ErrorGroup.LOCK_CONFLICT):
+                    status = 409
+                yield Verdict(group, status, f"{_place(distance)}own rule {number}")
+
+
+def _matches(rule: Rule, exc: BaseException) -> bool:
+    match = rule.match
+    try:
+        if isinstance(match, str):
+            return match in type_names(exc)
+        if isinstance(match, type):
+            return issubclass(type(exc), match)
+        return bool(match(exc))
+    except BaseException:  # a predicate that fails says no, whatever it raises
+        return False
+
+
+def _by_evidence(level: Sequence[BaseException], where: str) -> Iterator[Verdict]:
+    """Read types and attributes: of neighbours at one distance, a status before a timeout."""
+    for exc in level:
+        if (carried := carried_status(exc)) is not None:
+            status, place = carried
+            name = qualified_name(type(exc))
+            yield _by_status(status, f"{where}{place} = {status} of {name}")
+    for exc in level:
+        if (timeout := timeout_evidence(exc)) is not None:
+            yield Verdict(ErrorGroup.TIMEOUT, None, f"{where}{timeout}, a timeout")
+
+
+def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
+    # A database's message quotes its users' data: numbers in it are no answers of an upstream.
+    is_sql = any(sqlstate(exc) for level in levels for exc in level)
+    tells_no_timeout = is_sql and any(
+        text_tells_no_timeout(exc) for level in levels for exc in level if sqlstate(exc)
+    )
+    for distance, (level, texts_of_level) in enumerate(zip(levels, texts, strict=True)):
+        for exc in level:
+            if (page := page_in(exc)) is not None:
+                yield _by_status(page[0], f"{_place(distance)}page: {page[1]!r}")
+        both = list(zip(level, texts_of_level, strict=True))
+        may_hold_status = [
+            _with_its_type(exc, text)
+            for exc, text in both
+            if not is_sql and not text_is_not_http(exc)
+        ]
+        may_tell_timeout = [
+            text for exc, text in both if not tells_no_timeout and not text_tells_no_timeout(exc)
+        ]
+        verdict = _by_text(may_hold_status, may_tell_timeout, _place(distance))
+        if verdict is not None:
+            yield verdict
+
+
+def _with_its_type(exc: BaseException, text: str) -> str:
+    """Put the type's name before a text that begins with a number: a traceback shows both."""
+    if not text.lstrip("(")[:1].isdigit():
+        return text
+    name = qualified_name(type(exc))
+    if "." not in name:  # one of Python's own says nothing of a number
+        return text
+    return f"{name}{text}" if text.startswith("(") else f"{name}: {text}"
+
+
+def _by_text(
+    may_hold_status: Sequence[str], may_tell_timeout: Sequence[str], where: str
+) -> Verdict | None:
+    for text in may_hold_status:
+        if (said := status_in(text)) is not None:
+            status, words = said
+            return _by_status(status, f"{where}text: {words!r}")
+    for text in may_tell_timeout:
+        if (words_of_timeout := timeout_in(text)) is not None:
+            return Verdict(ErrorGroup.TIMEOUT, None, f"{where}text: {words_of_timeout!r}")
+    return None
+
+
+def _by_status(status: int, matched_by: str) -> Verdict:
+    if status == 409:
+        return Verdict(ErrorGroup.HTTP_409, status, matched_by)
+    group = ErrorGroup.HTTP_5XX if status >= 500 else ErrorGroup.HTTP_4XX
+    return Verdict(group, status, matched_by)
+
+
+def _unknown() -> Verdict:
+    return Verdict(ErrorGroup.UNKNOWN, None, "no rule matched")
+
+
+def _place(distance: int) -> str:
+    """Say how far behind the exception something stands: nothing for the exception itself."""
+    return f"behind it ({distance}): " if distance else ""

@@ -1,0 +1,211 @@
+"""The words for a timeout, and the contexts in which the word is only a name. Data only.
+
+Fragments of regular expressions, matched in any case. Loaded when a text is read for a timeout,
+never by `import runguard`. Gaps are bounded, so that any text is read in linear time.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_DURATION: Final = (
+    r"[0-9][0-9.,:]{0,11}\s?(?:ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?"
+    r"|h|hrs?|hours?)\b"
+)
+_KIND: Final = (
+    r"(?:(?:the|its|a|your|our|maximum|max|allowed|allotted|configured|permitted|hard|soft|cpu"
+    r"|execution|query|statement|run|running|wall|wallclock|wall-clock|processing|response|request"
+    r"|wait|waiting|elapsed|job|task|build|step|total)\s){0,5}"
+)
+
+# The word itself, alone or inside another: `ReadTimeout`, `ETIMEDOUT`, `TIMED_OUT`, `Time-out`.
+PLAIN: Final = r"timeout|time-out|timed[ _-]?out"
+
+# Sentences and codes that say it without the word. Each is an event, never a name.
+SAID_OTHERWISE: Final = (
+    # Go, gRPC, Kubernetes, tokio
+    r"deadline[ _]?(?:has[ _])?(?:been[ _])?(?:exceeded|elapsed|expired|passed|reached)"
+    r"|exceeded[ _](?:\w+[ _]){0,3}deadline|longer than (?:the )?specified deadline",
+    # job systems: Celery, dramatiq, Slurm, PBS, GitHub, PHP, MySQL, MongoDB, LDAP
+    r"time[ _-]?limit[ _-]?(?:was[ _]|has been[ _])?(?:exceeded|reached|expired|hit)"
+    r"|(?:hard|soft) time limit \(|due to time limit|operation exceeded time limit"
+    r"|maxtimemsexpired",
+    rf"exceed(?:ed|s|ing)?\s{_KIND}(?:time|duration|runtime|walltime|time[ -]limit)\b(?! to live)",
+    rf"exceed(?:ed|s|ing)?\s(?:the |its |a |an )?(?:limit of )?{_DURATION}",
+    r"maximum (?:statement |query )?execution time|max_(?:statement|execution)_time\b"
+    r"|execution time (?:limit )?exceeded|(?:walltime|wall time|cpu time).{0,30}?exceeded",
+    r"execution expired|timer expired|query execution was interrupted, max",  # Ruby; ETIME; MySQL
+    r"(?:ran|running|run) (?:for )?too long|(?:took|taking|takes) too long"
+    rf"|(?:took|taking|takes|ran|running) (?:longer|more) than (?:the |{_DURATION})",
+    r"\(exit\) time out|time ?out (?:period|error|exceeded|expired|occurred|waiting|while)"
+    r"|(?:connection|request|read|session|operation|gateway|lock|wait|query|response|connect|login)"
+    r" time out\b",
+    # nobody answered
+    r"(?:no|without(?: an?| any)?) (?:\w+ )?(?:response|reply|answer|data|heartbeat|result|ack"
+    r"|acknowledge?ment|activity|progress|output|connection|packets?|bytes)\b[^.\n]{0,40}?"
+    rf"\b(?:within|in|after|for)\s+(?:the last\s)?{_DURATION}",
+    r"(?:(?:did|does|do|has|have|had|is|was|were|are|would)(?:n[\u2019']t|\snot)|never|cannot"
+    r"|could not|couldn[\u2019']t|unable to|failed to|not)\s[^.\n]{0,50}?\b(?:within|in under)\s+"
+    rf"(?:the\s)?(?:{_DURATION}|(?:allotted|allowed|given|expected|required|specified"
+    rf"|configured)\s)",
+    rf"not (?:ready|available|healthy|reachable|finished|completed?|done|stable"
+    rf"|up) after {_DURATION}"
+    rf"|still (?:running|waiting|pending|not \w+) after {_DURATION}",
+    rf"g(?:ave|ive|iving) up (?:waiting|on waiting|after (?:waiting )?{_DURATION})"
+    rf"|(?:stopped|tired of) waiting|waited (?:for )?(?:too long|more than {_DURATION})",
+    r"has passed since batch creation",  # Kafka's producer
+    r"has failed to respond|did not properly respond after a period of time",  # WSAETIMEDOUT
+    r"operation too slow",  # curl
+    # codes
+    r"\berrno\W{0,3}110\b|\bos error (?:110|10060)\b|\(110: ",
+    r"\b(?:winerror|wsa\w*|socket error|error|errno|code)\W{0,3}10060\b|\(10060\b|0x0{0,4}274c\b",
+    r"\bcurl(?: error)?:?\s?\(?28\b|\bcurle_operation_timedout",
+    r"\b(?:1969|3024) \([0-9A-Z]{5}\)|\((?:1969|3024), |\b0006(?:04|30) \(57014\)",
+    r"\bexit(?:ed)?(?: with)?(?: an?)?(?: error)?[ _-]?(?:code|status)?[ :=]{1,3}124\b"
+    r"|\] error 124\b",
+    # Korean
+    r"타임\s?아웃|시간\s?초과|시간(?:이|을)\s?초과|시간이 지났|응답 시간이 초과|제한 시간",
+    # Japanese
+    r"タイム[・ ]?アウト|時間切れ|制限時間を(?:超|過)|時間内に応答",
+    # Chinese
+    r"超时|超時|逾时|逾時|请求时间过长|未在.{0,12}时间内",
+    # German
+    r"zeit(?:limit)?[ -]?überschr(?:eitung|itten)|zeitlimit|wartezeit.{0,40}?abgelaufen"
+    r"|zeit(?:rahmen|fenster)? (?:ist )?abgelaufen|nicht rechtzeitig",
+    # Spanish
+    r"tiempo de (?:espera|conexión|respuesta|ejecución).{0,30}?(?:agot|super|exced|expir|venc)"
+    r"|(?:agot[óa]|agotado|super[óa]|excedi[óo]|expir[óo]|venci[óo]) (?:el )?(?:límite de )?tiempo"
+    r"|tiempo (?:de espera )?(?:agotado|excedido|límite)",
+    # French
+    r"délai[^.\n]{0,40}?(?:écoul|dépass|expir)|(?:expiration|dépassement) d[ue](?: la)?[^.\n]{0,12}"
+    r"délai|temps (?:d['\u2019]attente|d['\u2019]exécution|imparti)[^.\n]{0,20}?(?:écoul|dépass"
+    r"|expir)",
+    # Portuguese
+    r"tempo (?:limite|de espera|esgotado|de conexão|máximo)[^.\n]{0,30}?(?:esgot|exced|expir"
+    r"|atingid)"
+    r"|tempo esgotado|esgotado o tempo|expirou o tempo|tempo limite",
+    # Italian
+    r"tempo (?:di attesa |limite |massimo )?[^.\n]{0,16}?(?:scaduto|esaurito|superato)"
+    r"|connessione scaduta",
+    # Russian, Ukrainian
+    r"(?:время|времени) (?:ожидания|выполнения)[^.\n]{0,24}?(?:истек|превы)|(?:истек"
+    r"|превы)[а-яё]{1,6} "
+    r"(?:время|лимит времени|тайм)|тайм-?аут|час очікування[^.\n]{0,24}?(?:вичерп|минув)",
+    # Polish, Czech, Dutch, Swedish, Turkish, Vietnamese, Indonesian
+    r"przekroczon[oy] (?:limit )?czas|upłynął (?:limit )?czas|vypršel[ao]? (?:časový|čas)"
+    r"|čas(?:ový limit)? [^.\n]{0,12}?vypršel|wachttijd[^.\n]{0,24}?verstreken|tijdslimiet"
+    r"|tidsgräns|zaman aşım|hết thời gian|quá thời gian|waktu (?:tunggu )?habis",
+    # Windows' sentence for WSAETIMEDOUT, by language
+    r"응답이 없어 연결|一定の時間が過ぎても正しく応答|一段时间后没有正确答复|一段時間後並未正確"
+    r"|nach einer bestimmten zeitspanne nicht|no respondió adecuadamente tras un periodo"
+    r"|n['\u2019]a pas répondu convenablement|não respondeu corretamente após",
+)
+# Spared the many patterns: a text with none of these says nothing otherwise.
+HINTS: Final = (
+    *(
+        "deadline",
+        "limit",
+        "exceed",
+        "execution",
+        "long",
+        "within",
+        "under",
+        "after",
+        " for ",
+        " in ",
+    ),
+    *("wait", "time out", "expired", "passed since", "respond", "too slow", "110", "10060", "274c"),
+    *("28", "1969", "3024", "57014", "124", "maxtimems", "max_", "curle_"),
+)
+
+# An occurrence of the plain word is a name where its own token, or what stands around, says so.
+# Accessors of timers and options: `setTimeout(`, `with_timeout(`.
+ACCESSOR: Final = (
+    r"(?:set|clear|get|with|liston|_on|on|has|is|unset|parse|default|apply)_?timeouts?\Z"
+)
+FILE_ENDING: Final = (
+    r"\.(?:conf|cfg|cnf|ini|py|js|mjs|ts|json|ya?ml|toml|txt|log|csv|sh|rb|go|java|php|pl|rs|sql"
+    r"|xml"
+    r"|lock|sock|env|properties|html?|so|dll|exe)\b"
+)
+# A frame of a traceback: its function and file may have any name.
+FRAME: Final = (
+    r"\s*File \".*\", line \d+|\s+at [\w.$<>\[\]/:@ ]+[(:]|\s+from \S+:\d+|#\d+ "
+    r"|\s*\S+\.(?:go|rs):\d+"
+)
+# After the token: an assignment, or a key's colon. `timed_out: true` is none: it is an event.
+ASSIGNED: Final = r"\s?=(?!=|>)\s?(?!['\"]?(?:true|1)\b)|\\?[\"']\s?(?::|=>)\s?(?!true\b)|=>"
+KEYED: Final = r"\s?:\s?[\"']?(?:-?[0-9]|null\b|none\b|nil\b|false\b|undefined\b|nan\b)"
+KEYED_BEFORE: Final = r"(?:[{,(]|\A|\n)\s*[\"']?[\w.-]*\Z"
+OBJECT: Final = (
+    r"\((?:connect|read|write|pool|total|timeout|sock_read|sock_connect|seconds|value)\s?="
+)
+# The same where it is an event all the same: `timeout=30 exceeded`.
+EVENT_AFTER: Final = (
+    r"[^\n,;]{0,30}?\b(?:exceeded|expired|reached|elapsed|occurred|passed|hit|triggered|fired)\b"
+)
+# The interpreter's, a database's, a validator's or a shell's own words about a name.
+ABOUT_A_NAME: Final = (
+    # before it, on the same line
+    (
+        r"(?:key|name|attribute|unboundlocal|import|modulenotfound|reference|nosuchfield"
+        r"|nosuchmethod"
+        r"|nomethod)error\b[^\n]{0,120}\Z"
+        r"|(?:has no attribute|unexpected keyword(?: argument)?|cannot import name|no module named"
+        r"|got multiple values for (?:keyword )?argument|cannot find module|reading|cannot access"
+        r" local variable|positional arguments?:|not find method|undefined (?:variable|property"
+        r"|method|index|array key|local variable or method|constant|function|reference to|field)"
+        r"|undefined:|unknown keywords?:?|no such file or directory[:\s@\w-]{0,20}"
+        r"|no such (?:column"
+        r"|table|option|field|key|function|file)|unable to resolve symbol|cannot find symbol"
+        r"|symbol not found)\s?:?\s?[\"'`\u2018\u201c:$\[({]{0,3}[\w.:$-]{0,60}\Z"
+        r"|(?:columns?|relation|tables?|constraint|index|sequence|view|parameters?|settings?|keys?"
+        r"|fields?|variables?|attributes?|propert(?:y|ies)|arguments?|options?|flags?|keywords?"
+        r"|names?"
+        r"|commands?|modules?|files?|identifiers?|method|function|type|role|database|schema|header)"
+        r"\s?:?\s?[\"'`\u2018\u201c\u00ab]{1,2}[\w.:$-]{0,60}\Z"
+        r"|(?:columns?|parameters?|attributes?|variables?|keywords?|arguments?|options?|fields?"
+        r"|identifiers?|flags?)\s?(?:name)?\s?:?\s?[(\[]?[\w.:$-]{0,40}\Z"
+        r"|\bkey \([\w, ]{0,60}\Z"
+        r"|(?<!\w)(?:invalid|bad|illegal|negative|missing|unsupported|unrecogni[sz]ed|set|setting"
+        r"|unset"
+        r"|parse|parsing|convert|adjust|configure|validate|validating|declare|specify|override)\s"
+        r"(?:\w+\s){0,3}[\"'`\u2018]?[\w.-]{0,40}\Z"
+        r"|\btypeerror: [^\n]{0,80}argument[^\n]{0,20}\Z"
+        r"|valueerror: [^\n]{0,40}\bset \w* ?\Z"
+    ),
+    # after it
+    (
+        r"[\w.-]{0,40}[\"'`\u2019\u201d\u00bb]?\s(?:is not defined|is not a (?:valid|function"
+        r"|known|recogni)"
+        r"|is (?:a required|an? invalid|an? unknown|an? unexpected|required\b|not (?:allowed"
+        r"|supported"
+        r"|permitted|set|valid|configured|an? ))|must (?:be|not)|should be|needs to be|has to be"
+        r"|may not"
+        r"|cannot be|does not exist|was not found|was not declared|has no|could not be (?:parsed"
+        r"|set"
+        r"|resolved|found)|undeclared|of relation|in ['\"](?:field list|where clause)|->|column\b"
+        r"|field\b|property\b|parameter\b|option\b|argument\b|attribute\b|setting\b"
+        r"|value(?! exceeded))"
+        r"|[\"']?: (?:command not found|not found|no such file|permission denied|invalid (?:time"
+        r"|option"
+        r"|value|number|duration|int|float)|unrecogni[sz]ed option|failed to run"
+        r"|can['\u2019]t execute"
+        r"|unknown (?:option|signal)|the monitored command|missing operand|field required"
+        r"|this field"
+        r"|input should|not a valid|value is not|none is not|invalid argument|argument required"
+        r"|expected)"
+        r"|\s?[\"'`]? *\((?:type=|\[type)"
+    ),
+)
+# A pydantic error names its field alone on a line; the complaint follows, indented.
+FIELD_OF_ERRORS: Final = r"\n\s{1,8}\S[^\n]{0,200}(?:\[type=|\(type=|field required)"
+# timeout(1) as a command: `timeout 30 pg_dump …`, `['timeout', '30', …]`.
+COMMAND: Final = (
+    r"[\"']?(?:,\s?[\"']|\s)(?:-\S+(?:\s|[\"'],\s?[\"'])){0,4}[0-9.]{1,9}[smhd]?(?:[\"'],|\s)"
+    r"(?!(?:ms|s|secs?|seconds?|minutes?|hours?|exceeded|expired|reached|elapsed|after|for)\b)"
+    r"\s?[\"']?[\w./~-]"
+)
+COMMAND_BEFORE: Final = (
+    r"(?:\A|[\n\"'`\[(;&|]|[+$#]\s|command:?\s|exec\s|run\s|cmd:?\s)\s?[\w/.]{0,20}\Z"
+)
