@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
-from .._errors import did_you_mean
 from .._models import ErrorGroup, RunStatus, TriggerType
+from .._monitor import filters
 from . import completion
 from .output import Form
 
@@ -23,15 +24,10 @@ EXIT_CODES: Final = (
     "  3  the store cannot be reached, or refuses\n"
     "  4  its schema is missing or out of date"
 )
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION: Final = re.compile(r"(\d{1,7})([smhdw])", re.IGNORECASE)
-_LONGEST: Final = timedelta(days=36_500)
 _WATCH: Final = "--watch"
 _WATCH_SECONDS: Final = "2"
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
-
-# What `--since` and `--until` give: so long ago, or a time.
-When = timedelta | datetime
+Value = TypeVar("Value")
 
 
 class WatchableCommand(TyperCommand):
@@ -59,78 +55,26 @@ def help_end(*examples: str, notes: Sequence[str] = ()) -> str:
     return f"\b\nExamples:\n{lines}\n\n{said}{EXIT_CODES}"
 
 
-def read_duration(text: str) -> timedelta:
-    """Read `90m`, `24h` or `7d`.
+def reading(read: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Return a parser of an option's value, whose errors are wrong usage."""
 
-    >>> read_duration("90m")
-    datetime.timedelta(seconds=5400)
-    """
-    found = _DURATION.fullmatch(text.strip())
-    length = timedelta(0)
-    if found is not None:
-        length = min(_LONGEST, timedelta(**{_UNITS[found[2].lower()]: int(found[1])}))
-    if not length:
-        raise typer.BadParameter(f"expected a duration such as 90m, 24h or 7d, found {text!r}")
-    return length
+    def parse(text: str) -> Value:
+        try:
+            return read(text)
+        except filters.UnreadableFilter as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
 
 
-def read_when(text: str) -> When:
-    """Read `24h`, which is so long ago, or a time; a time without a zone is one of here.
-
-    >>> read_when("2026-03-01T02:30Z")
-    datetime.datetime(2026, 3, 1, 2, 30, tzinfo=datetime.timezone.utc)
-    """
-    try:
-        return datetime.fromisoformat(text.strip()).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    try:
-        return read_duration(text)
-    except typer.BadParameter:
-        raise typer.BadParameter(
-            "expected a duration such as 90m, 24h or 7d, or a time such as 2026-03-01T02:30,"
-            f" found {text!r}"
-        ) from None
+def word_of(known: Iterable[str]) -> Callable[[str], str]:
+    """Return a parser of one of the known words, in any case."""
+    return reading(lambda text: filters.read_word(text, known))
 
 
-def instant_of(when: When | None, *, now: datetime) -> datetime | None:
-    """Return the time that was meant; `now` is the database's clock."""
-    if not isinstance(when, timedelta):
-        return when
-    try:
-        return now - when
-    except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
-
-
-def read_format(text: str) -> Form:
-    """Read the form of a report, in any case."""
-    return Form(_one_of(text.lower(), Form, "a format", upper=False))
-
-
-def read_trigger(text: str) -> str:
-    """Read what started a run, in any case."""
-    return _one_of(text, TriggerType, "a trigger")
-
-
-def read_status(text: str) -> str:
-    """Read the status of a run, in any case."""
-    return _one_of(text, RunStatus, "a status")
-
-
-def read_group(text: str) -> str:
-    """Read the group of a failure, in any case."""
-    return _one_of(text, ErrorGroup, "a group")
-
-
-def _one_of(text: str, known: Iterable[str], what: str, *, upper: bool = True) -> str:
-    names = [str(name) for name in known]
-    name = text.strip().upper() if upper else text.strip()
-    if name not in names:
-        raise typer.BadParameter(
-            f"expected {what} ({', '.join(names)}), found {text!r}{did_you_mean(name, names)}"
-        )
-    return name
+read_duration: Final = reading(filters.read_duration)
+# A time without a zone is one of this machine's.
+read_when: Final = reading(partial(filters.read_when, localize=datetime.astimezone))
 
 
 DatabaseUrl = Annotated[
@@ -181,7 +125,7 @@ Status = Annotated[
     str | None,
     typer.Option(
         "--status",
-        parser=read_status,
+        parser=word_of(RunStatus),
         metavar="STATUS",
         help="Only RUNNING, SUCCESS or FAILED.",
         show_default=False,
@@ -192,7 +136,7 @@ Group = Annotated[
     str | None,
     typer.Option(
         "--group",
-        parser=read_group,
+        parser=word_of(ErrorGroup),
         metavar="GROUP",
         help="Only failures of this group: LOCK_CONFLICT, HTTP_409, HTTP_5XX, HTTP_4XX, TIMEOUT or"
         " UNKNOWN.",
@@ -204,7 +148,7 @@ Trigger = Annotated[
     str | None,
     typer.Option(
         "--trigger",
-        parser=read_trigger,
+        parser=word_of(TriggerType),
         metavar="TRIGGER",
         help="Only runs started by MANUAL, SCHEDULER or RETRY.",
         show_default=False,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from .._errors import did_you_mean
+from .._monitor.filters import When, instant_of
 from .._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
 from .._store.operator import OperatorStore
 from .options import (
@@ -23,9 +24,7 @@ from .options import (
     Trigger,
     Until,
     Watch,
-    When,
     form_of,
-    instant_of,
     refuse_together,
 )
 from .output import Listing, columns_of, say, shown_on, write_records

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from .._errors import ConfigurationError
+from .._monitor.filters import When, read_word
 from .._monitor.records import GroupCount
 from .._store.operator import OperatorStore
 from ..web import NEEDED
@@ -24,8 +25,7 @@ from .options import (
     Job,
     Since,
     Watch,
-    When,
-    read_format,
+    reading,
     refuse_together,
 )
 from .output import Form, columns_of, for_a_file, say, text_of, write_records
@@ -58,7 +58,7 @@ def report(
         Any,  # a Form, read by its parser
         typer.Option(
             "--format",
-            parser=read_format,
+            parser=reading(lambda text: Form(read_word(text, Form))),
             metavar="FORMAT",
             help="table, json, csv, or html: one page with charts, to attach to a mail.",
             show_default=False,

@@ -1,0 +1,116 @@
+"""What a filter asks for, read from text: durations, times, words, names of jobs.
+
+The command line, the pages and the JSON API read their filters here, so that one text means the
+same everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from .._errors import nearest
+
+# Where every database can go; no run is older, and none that is newer has begun.
+EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+LONGEST: Final = timedelta(days=36_500)
+A_DURATION: Final = "a duration such as 90m, 24h or 7d"
+ANY_TEXT: Final = "*"
+ANY_LETTER: Final = "?"
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION: Final = re.compile(r"(\d{1,7})([smhdw])", re.IGNORECASE | re.ASCII)
+
+# What `since` and `until` give: so long ago, or a time.
+When = timedelta | datetime
+
+
+class UnreadableFilter(ValueError):
+    """A text that no filter understands; says what was expected, and what was found."""
+
+    def __init__(self, expected: str, found: str, *, hint: str = "") -> None:
+        """Keep what was expected apart, for those who say it in another way."""
+        super().__init__(f"expected {expected}, found {found!r}{hint}")
+        self.expected = expected
+
+
+def read_duration(text: str) -> timedelta:
+    """Read `90m`, `24h` or `7d`; a century at most.
+
+    Raises:
+        UnreadableFilter: it is no duration, or none at all.
+
+    >>> read_duration("90m")
+    datetime.timedelta(seconds=5400)
+    """
+    found = _DURATION.fullmatch(text.strip())
+    length = timedelta(0)
+    if found is not None:
+        length = min(LONGEST, timedelta(**{_UNITS[found[2].lower()]: int(found[1])}))
+    if not length:
+        raise UnreadableFilter(A_DURATION, text)
+    return length
+
+
+def read_when(text: str, *, localize: Callable[[datetime], datetime] | None = None) -> When:
+    """Read `24h`, which is so long ago, or a time.
+
+    Args:
+        text: What was typed.
+        localize: Gives a time without a zone its own; without it such a time is refused.
+
+    Raises:
+        UnreadableFilter: it is neither.
+
+    >>> read_when("2026-03-01T02:30Z")
+    datetime.datetime(2026, 3, 1, 2, 30, tzinfo=datetime.timezone.utc)
+    """
+    example = "2026-03-01T02:30" if localize is not None else "2026-03-01T02:30Z, with its zone"
+    try:
+        return read_duration(text)
+    except UnreadableFilter:
+        pass
+    try:
+        instant = datetime.fromisoformat(text.strip())
+        if instant.tzinfo is None and localize is not None:
+            instant = localize(instant)
+    except (ValueError, OverflowError, OSError):
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise UnreadableFilter(f"{A_DURATION}, or a time such as {example}", text)
+    return min(max(instant, EARLIEST), LATEST).astimezone(UTC)
+
+
+def instant_of(when: When | None, *, now: datetime) -> datetime | None:
+    """Return the time that was meant; `now` is the database's clock."""
+    return max(EARLIEST, now - when) if isinstance(when, timedelta) else when
+
+
+def read_word(text: str, known: Iterable[str]) -> str:
+    """Read one of the known words, in any case.
+
+    Raises:
+        UnreadableFilter: it is none of them.
+
+    >>> read_word("failed", ["RUNNING", "FAILED"])
+    'FAILED'
+    """
+    words = {str(word).lower(): str(word) for word in known}
+    typed = text.strip().lower()
+    if typed not in words:
+        near = nearest(typed, words)
+        hint = "" if near is None else f" (did you mean {words[near]!r}?)"
+        raise UnreadableFilter(f"one of {', '.join(words.values())}", text, hint=hint)
+    return words[typed]
+
+
+def is_pattern(job: str) -> bool:
+    """Whether a job's name stands for several: `*` for any text, `?` for any letter.
+
+    >>> is_pattern("billing.*"), is_pattern("billing.daily")
+    (True, False)
+    """
+    return ANY_TEXT in job or ANY_LETTER in job
