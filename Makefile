@@ -59,7 +59,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python -m sphinx -W --keep-going -q -b html -d build/doctrees docs build/docs
 
 docs-outputs: $(VENV)/.dev
-	RUNGUARD_TEST_DOCS_OUTPUTS=yes $(BIN)/python -m pytest -q tests/docs/test_every_block.py
+	RUNGUARD_TEST_DOCS_OUTPUTS=yes $(BIN)/python -m pytest -q tests/usage/docs/test_every_block.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -51,7 +51,7 @@ def section(records: list[dict[str, Any]]) -> Section:
             found.targets.append(
                 Target(f"{record['operation']} at {largest:,} runs / at none", record["ratio"], 1.2)
             )
-    found.notes.append("that each view is an index scan is a test: tests/storage/")
+    found.notes.append("that each view is an index scan is a test: tests/store/")
     lines = _lines(records)
     runs = {name: line for name, line in lines.items() if name in RUNS}
     views = {name: line for name, line in lines.items() if name not in RUNS}

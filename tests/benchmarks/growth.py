@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from runguard._models import ErrorGroup
 from runguard._store.migrate import upgrade
 from tests.benchmarks.dataset import fill
-from tests.storage.drafts import failure, new_run, success
+from tests.store.drafts import failure, new_run, success
 from tests.support.postgres import PostgresAddress
 from tests.support.stores import open_store
 

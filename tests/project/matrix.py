@@ -28,7 +28,7 @@ PAGE: Final = ROOT / "docs" / "reference" / "compatibility.md"
 PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 SQLALCHEMYS: Final = ("2.0", "2.1")
 POSTGRESES: Final = (16, 18)
-SUITES: Final = ("tests/storage", "tests/api", "tests/connections")
+SUITES: Final = ("tests/store", "tests/run", "tests/faults/connections")
 _BETWEEN: Final = re.compile(r"(?<=<!-- matrix -->\n).*(?=<!-- end of matrix -->)", re.DOTALL)
 _VERSIONS: Final = (
     "import importlib.metadata as m, json, platform, sqlite3; print(json.dumps("

@@ -1,0 +1,222 @@
+"""The documentation's rights are enough for each role, and no more than enough."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+import runguard
+from runguard import JobLockActive, RunguardError, current_run, run_scope
+from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
+from runguard._run.reaper import reap
+from runguard._run.spool import Spool
+from runguard._settings import Settings
+from runguard._store.migrate import current, downgrade, upgrade
+from runguard._store.schema.diagnosis import NEEDED_PRIVILEGES
+from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.support.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from runguard._store.operator import OperatorStore
+    from tests.faults.privileges.conftest import World
+
+    Events = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+PATIENT = timedelta(minutes=2)
+TTL = timedelta(minutes=15)
+
+
+def fail(job_name: str = "job") -> None:
+    with pytest.raises(ValueError, match="bad"), run_scope(job_name):
+        raise ValueError("bad")
+
+
+def test_a_job_can_do_all_that_runguard_does(world: World, events: Events) -> None:
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT, check=True)
+    with run_scope("job") as run:
+        run.emit_alert(
+            "NEW", source_type="s", source_id="1", severity="low", title="t", message="m"
+        )
+    fail()
+    fail()
+    with (
+        run_scope("locked", lock=True),
+        pytest.raises(JobLockActive),
+        run_scope("locked", lock=True),
+    ):
+        raise AssertionError("two inside")
+
+    assert world.run("select status, alert_outcome from run_log order by id") == [
+        ("SUCCESS", "none"),
+        ("FAILED", "raised"),
+        ("FAILED", "suppressed"),
+        ("SUCCESS", "none"),
+        ("FAILED", "raised"),
+    ]
+    assert current_run() is None
+    assert "runguard.internal_error" not in [event for event, _ in events()]
+
+
+def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
+    store = open_store(world.url("job"))
+    try:
+        lost, waiting = new_run("lost"), new_run("late")
+        store.start_run(lost, timeout=TIMEOUT)
+        store.beat([lost.key], timeout=TIMEOUT)
+        world.run("update run_log set heartbeat_at = now() - interval '1 hour'")
+        reaped = list(reap(store, Settings()))
+        spool = Spool(tmp_path)
+        now = datetime.now(UTC)
+        spool.put(SpooledRun(waiting, now, now, failure(waiting)))
+        spool.put(SpooledAlert(own_alert()))
+        troubles = [replayed.trouble for replayed in spool.replay(store, seconds=60)]
+    finally:
+        store.close()
+
+    assert [run.key for run in reaped] == [lost.key]
+    assert troubles == [None, None]
+    assert world.run("select job_name, status from run_log order by id") == [
+        ("lost", "FAILED"),
+        ("late", "FAILED"),
+    ]
+    assert world.run("select count(*) from alert") == [(3,)]
+
+
+def everything(store: OperatorStore) -> None:
+    """Each statement that a job's process may send, once."""
+    good, bad, quiet = new_run(), new_run(), new_run()
+    for run in (good, bad, quiet):
+        store.start_run(run, timeout=TIMEOUT)
+    store.beat([good.key], timeout=TIMEOUT)
+    store.finish_run(success(good), timeout=TIMEOUT)
+    store.finish_run(failure(bad), timeout=TIMEOUT)
+    store.finish_run(failure(quiet, alerts=False), timeout=TIMEOUT)
+    store.raise_alert(own_alert(), timeout=TIMEOUT)
+    lease = store.acquire_lock("job", "one", TTL, timeout=TIMEOUT)
+    assert isinstance(lease, Lease)
+    assert isinstance(store.acquire_lock("job", "two", TTL, timeout=TIMEOUT), LockHolder)
+    store.renew_lock(lease, TTL, timeout=TIMEOUT)
+    store.release_lock(lease, timeout=TIMEOUT)
+    store.find_lost_runs(silent_for=timedelta(minutes=5), job_name=None, limit=9, timeout=TIMEOUT)
+    assert store.inspect().is_current
+
+
+@pytest.mark.parametrize(
+    ("table", "privilege"),
+    [(table, right) for table, rights in NEEDED_PRIVILEGES.items() for right in rights],
+)
+def test_a_job_cannot_do_without_any_of_them(world: World, table: str, privilege: str) -> None:
+    world.run(f"revoke {privilege} on {table} from runguard_job", "migrator")
+    store = open_store(world.url("job"))
+    try:
+        with pytest.raises(RunguardError, match=r"permission denied .*\(SQLSTATE 42501\)"):
+            everything(store)
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "delete from run_log",
+        "delete from alert",
+        "delete from alert_cooldown",
+        "delete from job_lock",
+        "truncate run_log",
+        "update runguard_version set version_num = '9'",
+        "alter table run_log add column x int",
+        "drop table alert",
+        "drop index runguard_run_log_run_key",
+        "create table mine (x int)",
+        "create index mine on run_log (pid)",
+        "create trigger mine before insert on run_log for each row"
+        " execute function suppress_redundant_updates_trigger()",
+    ],
+)
+@pytest.mark.parametrize("role", ["job", "operator"])
+def test_neither_jobs_nor_operators_can_do_more(world: World, role: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        world.run(f"begin; {statement}; rollback", role)
+
+
+def test_a_job_resolves_no_alert(world: World) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        world.run("update alert set resolved = true", "job")
+
+
+def test_an_operator_sees_everything(world: World, cli: Callable[..., Any]) -> None:
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT)
+    fail()
+    runguard.testing.reset()
+    url = ("--database-url", world.url("operator"))
+
+    [run] = json.loads(cli("runs", "--json", *url).stdout)
+    [alert] = json.loads(cli("alerts", "--json", *url).stdout)
+    assert (run["status"], alert["source_id"]) == ("FAILED", "job:UNKNOWN")
+    assert cli("report", *url).exit_code == 0
+    doctor = cli("doctor", "--json", *url)
+    problems = [one for one in json.loads(doctor.stdout) if one["state"] == "problem"]
+    assert [one["check"] for one in problems] == ["privileges"]
+    assert "lacks INSERT on run_log" in problems[0]["found"]
+
+
+def test_an_operator_resolves_an_alert_and_rewrites_none(world: World) -> None:
+    world.run(
+        "insert into alert (source_type, source_id, alert_type, title)"
+        " values ('student', '1', 'NEW', 'A new student')"
+    )
+    world.run(
+        "update alert set resolved = true, resolved_at = now(), resolved_by = 'me',"
+        " review_status = 'CONFIRMED' where id = 1",
+        "operator",
+    )
+
+    assert world.run("select resolved, resolved_by from alert") == [(True, "me")]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        world.run("update alert set severity = 'low'", "operator")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["insert into run_log (job_name) values ('x')", "update run_log set status = 'SUCCESS'"],
+)
+def test_an_operator_writes_no_run(world: World, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        world.run(statement, "operator")
+
+
+def test_doctor_finds_nothing_wrong_with_a_job(world: World, cli: Callable[..., Any]) -> None:
+    answer = cli("doctor", "--json", "--database-url", world.url("job"))
+
+    assert answer.exit_code == 0
+    states = {one["check"]: one["state"] for one in json.loads(answer.stdout)}
+    assert (states["privileges"], states["schema"]) == ("ok", "ok")
+
+
+def test_a_migrator_prunes(world: World, cli: Callable[..., Any]) -> None:
+    world.run(
+        "insert into run_log (job_name, status, started_at, run_key) select 'job', 'SUCCESS',"
+        " now() - n * interval '1 day', gen_random_uuid() from generate_series(1, 100) n"
+    )
+    arguments = ("prune", "--older-than", "90d", "--json", "--database-url")
+
+    assert cli(*arguments, world.url("job")).exit_code == 3
+    [runs, *_] = json.loads(cli(*arguments, world.url("migrator")).stdout)
+    assert runs["rows"] == 11
+
+
+def test_a_migrator_goes_back_and_forth(world: World) -> None:
+    url = world.url("migrator")
+    downgrade(url, "base")
+    gone = world.run("select to_regclass('runguard.run_log')")
+    upgrade(url)
+
+    assert gone == [(None,)]
+    assert current(url) is not None

@@ -1,0 +1,130 @@
+"""No question of a page reads a whole table, whatever was asked for and however rare it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, RunFilter
+from tests.store.test_query_plans import (  # the fixtures too
+    Sent,
+    assert_no_table_is_read_whole,
+    await_no_other_session,
+    filled,
+    libpq,
+    sent,
+    store,
+    whole_reads,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runguard._store.operator import OperatorStore
+
+__all__ = ["filled", "sent", "store"]
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def a_failed_run(store: OperatorStore) -> int:
+    return store.run_page(RunFilter(status="FAILED", job_name="job_7"), limit=1).runs[0].id
+
+
+def a_failure_alert(store: OperatorStore) -> int:
+    return store.alert_page(AlertFilter(alert_type="FAILED"), limit=1).alerts[0].id
+
+
+def halfway(store: OperatorStore) -> Cursor:
+    return Cursor(store.now() - 45 * DAY, 20_000)
+
+
+def runs(**wanted: object) -> Callable[[OperatorStore], object]:
+    return lambda store: store.run_page(RunFilter(**wanted), limit=50)  # type: ignore[arg-type]
+
+
+def alerts(**wanted: object) -> Callable[[OperatorStore], object]:
+    return lambda store: store.alert_page(AlertFilter(**wanted), limit=50)  # type: ignore[arg-type]
+
+
+QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
+    "overview": lambda store: store.overview(strip=30),
+    "overview with a look further back": lambda store: store.overview(strip=1),
+    "overview of a job": lambda store: store.overview(strip=30, job_name="job_7"),
+    "failures of a day": lambda store: store.failure_buckets(since=store.now() - DAY, bucket=HOUR),
+    "failures of a job": lambda store: store.failure_buckets(
+        since=store.now() - 30 * DAY, bucket=DAY, job_name="job_7"
+    ),
+    "runs": runs(),
+    "older runs": lambda store: store.run_page(RunFilter(), limit=50, older_than=halfway(store)),
+    "newer runs": lambda store: store.run_page(RunFilter(), limit=50, newer_than=halfway(store)),
+    "runs of a job": runs(job_name="job_7"),
+    "failed runs": runs(status="FAILED"),
+    "failed runs of a job": runs(status="FAILED", job_name="job_190"),
+    "failed runs of nobody": runs(status="FAILED", job_name="nobody"),
+    "runs of a group": runs(error_group="TIMEOUT"),
+    "runs of a group of a job": runs(error_group="TIMEOUT", job_name="job_190"),
+    "open runs": runs(status="RUNNING"),
+    "good runs": runs(status="SUCCESS"),
+    "runs of a rare trigger": runs(trigger_type="RETRY"),
+    "runs of a rare trigger of a job": runs(trigger_type="RETRY", job_name="job_7"),
+    "alerts": alerts(),
+    "oldest alerts": lambda store: store.alert_page(
+        AlertFilter(), limit=50, order=AlertOrder.OLDEST
+    ),
+    "later alerts": lambda store: store.alert_page(
+        AlertFilter(), limit=50, following=halfway(store)
+    ),
+    "alerts of a job": alerts(job_name="job_7"),
+    "alerts of a group": alerts(error_group="TIMEOUT"),
+    "failure alerts": alerts(alert_type="FAILED"),
+    "alerts of a rare type": alerts(alert_type="RARE"),
+    "open alerts": alerts(resolved=False),
+    "open failure alerts": alerts(resolved=False, alert_type="FAILED"),
+    "resolved alerts": alerts(resolved=True),
+    "alerts of a rare severity": alerts(severity="critical"),
+    "reviewed alerts": alerts(review_status="DONE"),
+    "alerts that nobody reviewed": alerts(review_status="AUTO"),
+    "a run": lambda store: store.run_details(a_failed_run(store)),
+    "an alert": lambda store: store.alert_details(a_failure_alert(store)),
+    "last runs": lambda store: store.last_runs("job_7", limit=200),
+    "cooldowns": lambda store: store.cooldowns("job_7"),
+    "a lock": lambda store: store.lock_state("job_7"),
+    "resolving": lambda store: store.resolve_alerts([a_failure_alert(store)], by="ana"),
+    "opening again": lambda store: store.resolve_alerts(
+        [a_failure_alert(store)], by="ana", resolved=False
+    ),
+    "reviewing": lambda store: store.review_alerts(
+        [a_failure_alert(store)], by="ana", review_status="DONE"
+    ),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_comes_from_an_index(
+    store: OperatorStore, sent: list[Sent], filled: str, question: str
+) -> None:
+    QUESTIONS[question](store)
+
+    assert sent
+    for statement in sent:
+        assert_no_table_is_read_whole(filled, statement)
+
+
+def test_an_answer_comes_from_an_index_however_often_it_is_asked_for(
+    store: OperatorStore, filled: str
+) -> None:
+    """A statement that is prepared gets a plan for all parameters after five times."""
+    with psycopg.connect(libpq(filled), autocommit=True) as connection:
+        before = whole_reads(connection)
+        for ask in QUESTIONS.values():
+            for _ in range(8):
+                ask(store)
+        store.close()
+
+        await_no_other_session(connection)
+        assert whole_reads(connection) == before

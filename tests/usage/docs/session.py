@@ -1,0 +1,163 @@
+"""A reader who follows one page: saves its files, runs its scripts and its commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from tests.usage.docs.pages import ROOT, Block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SERVER: Final = "postgresql://app@db.internal/prod"
+PROGRAM: Final = "/opt/jobs/invoices --all"
+ANYTHING: Final = "..."  # a line that stands for any number of lines
+EMBEDDED_STORE: Final = "runguard.embedded_store "
+SECONDS: Final = 60
+# tests/project/test_wheel.py installs; a hook would land in the checkout that is tested.
+INSTALLS: Final = ("pip install ", "pre-commit install")
+_CRON: Final = re.compile(r"^(?:[\d*/,-]+ +){5}(.+)$", re.MULTILINE)
+_VARIABLE: Final = re.compile(r"^(?:export )?(\w+)=(\S+)$")
+_SERVICE: Final = re.compile(r"^ExecStart=(.+)$", re.MULTILINE)
+
+
+@dataclass
+class Session:
+    """The reader's folder, and the environment as the page has changed it so far."""
+
+    folder: Path
+    server: str | None = None  # what the pages call SERVER
+    environment: dict[str, str] = field(default_factory=dict)
+    exit_code: int = 0
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        programs = os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: .venv/bin
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONUNBUFFERED": "1",  # as on a terminal, where lines come in their order
+        }
+
+    def follow(self, block: Block) -> str:
+        """Do what the block says; return it with what was really printed.
+
+        Raises:
+            AssertionError: something did not work.
+        """
+        text = self._on_our_server(block.text)
+        if block.file:
+            (self.folder / block.file).write_text(text)
+        elif block.language == "python":
+            (self.folder / "block.py").write_text(text)
+            printed = self._run("python -W error block.py")
+            assert self.exit_code == 0, printed
+        elif block.language == "console":
+            return "".join(self._transcript(block.text))
+        else:
+            self._schedule(text)
+        return block.text
+
+    def _transcript(self, text: str) -> Iterator[str]:
+        steps = list(_steps(text))
+        for number, (command, shown) in enumerate(steps):
+            following = steps[number + 1][0] if number + 1 < len(steps) else ""
+            printed = self._do(self._on_our_server(command))
+            fails = "Traceback (" in shown or "$?" in following
+            assert fails == (self.exit_code != 0), f"$ {command}\n{printed}"
+            if EMBEDDED_STORE not in shown:  # the tutorial says that it leaves the warning out
+                printed = re.sub(rf"^{EMBEDDED_STORE}.*\n", "", printed, flags=re.MULTILINE)
+            same = not shown or _matches(shown, printed)
+            yield f"$ {command}\n{shown if same else printed}"
+
+    def _do(self, command: str) -> str:
+        if variable := _VARIABLE.match(command):
+            self.environment[variable[1]] = variable[2]
+            return ""
+        if command.startswith(INSTALLS):
+            return ""
+        if command.startswith("make "):
+            return self._run(f"make --dry-run --directory {ROOT} {command.removeprefix('make ')}")
+        if command.startswith("runguard web") or "--watch" in command:
+            return self._until_ctrl_c(command)
+        return self._run(command)
+
+    def _run(self, command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", f"(exit {self.exit_code})\n{command}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        self.exit_code = done.returncode
+        return done.stdout.replace(self.environment["XDG_STATE_HOME"], "~/.local/state")
+
+    def _until_ctrl_c(self, command: str) -> str:
+        if command.startswith("runguard web") and "--port" not in command:
+            command += " --port 0"  # another test may serve at the usual one
+        with subprocess.Popen(
+            shlex.split(command),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert process.stdout is not None
+            while (line := process.stdout.readline()).startswith(EMBEDDED_STORE):
+                pass
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=SECONDS)
+        self.exit_code = process.returncode
+        return line + rest
+
+    def _schedule(self, text: str) -> None:
+        """Run what a crontab or a service would run."""
+        commands = _CRON.findall(text) or _SERVICE.findall(text)
+        assert commands, f"nothing is scheduled by:\n{text}"
+        for line in text.splitlines():
+            if variable := _VARIABLE.match(line.removeprefix("Environment=")):
+                self.environment[variable[1]] = variable[2]
+        for command in commands:
+            printed = self._run(command.replace(PROGRAM, "true"))
+            assert self.exit_code == 0, f"{command}\n{printed}"
+
+    def _on_our_server(self, text: str) -> str:
+        if SERVER not in text:
+            return text
+        assert self.server is not None
+        return text.replace(SERVER, self.server)
+
+
+def _steps(text: str) -> Iterator[tuple[str, str]]:
+    """Take a transcript apart: each command, and what it prints."""
+    for step in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, shown = step.partition("\n")
+        yield command, shown
+
+
+def _matches(shown: str, printed: str) -> bool:
+    lines = [re.escape(line) + "\n" for line in _comparable(shown)]
+    pattern = "".join(r"(?:.*\n)*?" if line == r"\.\.\." + "\n" else line for line in lines)
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _comparable(printed))) is not None
+
+
+def _comparable(text: str) -> list[str]:
+    """The words of each line, without what differs from one time to the next."""
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    text = re.sub(r"less than a second|\d+ (minutes?|seconds?)( \d+ seconds?)?", "SO LONG", text)
+    text = re.sub(r"\b\d+\.\d\ds\b", "TOOK", text)
+    return [" ".join(line.split()) for line in text.splitlines()]

@@ -1,0 +1,99 @@
+"""Every block of the documentation does what it says, or a reason stands here why it is not run.
+
+`make docs-outputs` writes what was really printed into the pages.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.usage.docs.pages import PAGES, ROOT, Block, blocks, text_of
+from tests.usage.docs.session import SERVER, Session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Read here once: inside a test the environment holds no RUNGUARD_ name.
+IS_REWRITTEN: Final = bool(os.environ.get("RUNGUARD_TEST_DOCS_OUTPUTS"))
+RUN_HERE: Final = {"python", "console", "text", "ini"}
+
+RUN_ELSEWHERE: Final = {
+    "docs/howto/least-privilege.md": "tests/faults/privileges/conftest.py",
+    "docs/reference/tables.md": "tests/usage/docs/test_statements.py",
+}
+"""The test that runs the SQL of a page."""
+
+NOT_RUN: Final = {
+    'docs/howto/housekeeping.md: psql "$DATABASE_URL" --single-transaction'
+    " --set ON_ERROR_STOP=1 -f examples/partitioned_run_log.sql": (
+        "psql may be missing; tests/store/test_partitioning.py runs the file"
+    ),
+}
+"""The blocks that nothing runs, and why."""
+
+ALL: Final = [block for page in PAGES for block in blocks(page)]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, *RUN_HERE)])
+def test_a_reader_can_follow_the_page(
+    page: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    text, server = text_of(page), None
+    if SERVER in text:
+        empty = "runguard db upgrade" in text
+        server = str(request.getfixturevalue("pg_url" if empty else "migrated_pg_url"))
+    session = Session(tmp_path / "page", server=server)
+
+    for block in blocks(page, *RUN_HERE):
+        if block.name in NOT_RUN:
+            continue
+        real = session.follow(block)
+        if IS_REWRITTEN:
+            rewrite(block, real)
+        else:
+            assert block.text == real
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    unaccounted = {block.name for block in ALL if block.language not in RUN_HERE | {"sql"}}
+
+    assert unaccounted == set()
+    assert {block.page for block in ALL if block.language == "sql"} == set(RUN_ELSEWHERE)
+    assert set(NOT_RUN) <= {block.name for block in ALL}
+
+
+def test_a_file_that_a_reader_saves_is_used_by_a_command_of_the_page() -> None:
+    saved = [block for block in ALL if block.file]
+    unused = [
+        block.name
+        for block in saved
+        if not any(str(block.file) in one.text for one in blocks(block.page, "console"))
+    ]
+
+    assert saved
+    assert unused == []
+
+
+@pytest.mark.parametrize("page", RUN_ELSEWHERE)
+def test_the_sql_of_a_page_is_read_by_its_test(page: str) -> None:
+    test = (ROOT / RUN_ELSEWHERE[page]).read_text(encoding="utf-8")
+
+    assert page.rpartition("/")[2] in test
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_relative_link_leads_to_a_file(page: str) -> None:
+    folder = (ROOT / page).parent
+    targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text_of(page))
+
+    assert [target for target in targets if not (folder / target).exists()] == []
+
+
+def rewrite(block: Block, real: str) -> None:
+    path = ROOT / block.page
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(f"```console\n{block.text}```", f"```console\n{real}```"))

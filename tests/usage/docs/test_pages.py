@@ -1,0 +1,116 @@
+"""What single pages promise beyond their blocks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import runguard
+from runguard import _events, run_scope
+from tests.usage.docs.pages import blocks, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_two_lines_make_sigterm_end_a_run_properly(tmp_path: Path) -> None:
+    page = blocks("docs/howto/install-on-a-server.md", "python")
+    [handler] = [block for block in page if "SIGTERM" in block.text]
+    script = tmp_path / "job.py"
+    script.write_text(
+        f"{handler.text}\n"
+        "from runguard import run_scope\n"
+        "with run_scope('long_job'):\n"
+        "    print('inside', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inside\n"
+        process.terminate()
+
+    assert process.returncode == 143
+    command = [sys.executable, "-m", "runguard", "runs", "--json"]
+    [run] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    assert (run["status"], run["error_type"]) == ("FAILED", "SystemExit")
+
+
+def test_the_pages_can_be_mounted_as_shown(tmp_path: Path) -> None:
+    [code] = [
+        block for block in blocks("docs/howto/web-page.md", "python") if "create_app" in block.text
+    ]
+    ask = """
+import asyncio, httpx, logging
+
+async def ask():
+    logging.disable(logging.WARNING)  # the one that tells of the embedded store
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        for path in ("health", ""):
+            print((await client.get(f"/runguard/{path}")).status_code)
+
+asyncio.run(ask())
+"""
+    script = tmp_path / "app.py"
+    script.write_text(f"{code.text}\n{ask}")
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(script)], capture_output=True, text=True, check=False
+    )
+
+    assert (result.stdout.split(), result.stderr) == (["200", "200"], ""), result.stderr
+
+
+def test_the_table_of_events_names_what_is_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = {
+        event: (level, re.findall(r"`(\w+)`", keys))
+        for event, level, keys in re.findall(
+            r"^\| `(runguard\.\w+)` \| (\w+) \| (.*) \|$",
+            text_of("docs/reference/events.md"),
+            re.MULTILINE,
+        )
+    }
+    caplog.set_level("DEBUG", logger="runguard")
+    monkeypatch.setenv("RUNGUARD_DATABASE_ULR", "x")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="x"), run_scope("job"):
+            raise ValueError("x")
+    with run_scope("job", lock=True):
+        runguard._api.runtime.store().release_lock(_lease_of("job"), timeout=5)
+    store = type(runguard._api.runtime.store())
+    with monkeypatch.context() as outage:
+        outage.setattr(store, "start_run", _fail)
+        outage.setattr(store, "replay_run", _fail)
+        with run_scope("job"):
+            pass
+        outage.setattr("runguard._run.spool.Spool.put", _fail)
+        with run_scope("job"):
+            pass
+    monkeypatch.setattr("runguard._run.spool.LOOK_EVERY_SECONDS", 0.0)
+    runguard._api.runtime.spool()._look_again_at = 0.0
+    with run_scope("job"):
+        pass
+
+    logged = {record.getMessage().split()[0]: record for record in caplog.records}
+    assert set(logged) == set(table) == set(_events._LEVELS)
+    for event, (level, keys) in table.items():
+        assert list(logged[event].runguard) == keys, event  # type: ignore[attr-defined]
+        assert logged[event].levelname.lower() == level, event
+
+
+def _lease_of(job_name: str) -> Any:
+    [held] = runguard._api.runtime.heartbeat._leases.values()
+    assert held.lease.job_name == job_name
+    return held.lease
+
+
+def _fail(*_args: object, **_kwargs: object) -> None:
+    raise ZeroDivisionError
