@@ -20,7 +20,7 @@ from tests.store.test_query_plans import RUNS, VIEWS, Sent, explain, libpq, node
 from tests.store.test_races import JOBS, alerts_by_key, one_for_each_key, racing
 from tests.support.processes import race
 from tests.support.stores import open_store
-from tests.usage.docs.test_readme import blocks
+from tests.usage.docs.pages import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +128,7 @@ def test_no_row_is_lost_and_none_is_copied(before: psycopg.Connection) -> None:
 
 
 def test_what_operators_type_finds_what_it_found_before(before: psycopg.Connection) -> None:
-    statements = [block.text.encode() for block in blocks("sql")]
+    statements = [block.text.encode() for block in blocks("docs/reference/tables.md", "sql")]
     found = [before.execute(statement).fetchall() for statement in statements]
     assert all(found)
 
@@ -153,7 +153,7 @@ def test_everything_that_the_store_does_works_and_reads_no_table_whole(
 ) -> None:
     for work in (*RUNS.values(), *VIEWS.values()):
         work(store)
-    sent += [Sent(block.text, None) for block in blocks("sql")]
+    sent += [Sent(block.text, None) for block in blocks("docs/reference/tables.md", "sql")]
 
     for statement in sent:
         for node in nodes(explain(url, statement)):

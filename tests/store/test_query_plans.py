@@ -16,7 +16,7 @@ from runguard._run.run_key import new_run_key
 from tests.benchmarks.dataset import fill
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
 from tests.support.stores import open_store
-from tests.usage.docs.test_readme import blocks
+from tests.usage.docs.pages import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,7 +155,9 @@ def test_what_the_store_sends_uses_an_index(
         assert_no_table_is_read_whole(filled, statement)
 
 
-@pytest.mark.parametrize("block", blocks("sql"), ids=["runs", "alerts", "groups", "join"])
+@pytest.mark.parametrize(
+    "block", blocks("docs/reference/tables.md", "sql"), ids=["runs", "alerts", "groups", "join"]
+)
 def test_what_operators_type_uses_an_index(filled: str, block: Any) -> None:
     assert_no_table_is_read_whole(filled, Sent(block.text, None))
 
