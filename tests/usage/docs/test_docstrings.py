@@ -14,7 +14,7 @@ import runguard
 import runguard.schema
 import runguard.testing
 import runguard.web
-from tests.docs.pages import ROOT, text_of
+from tests.usage.docs.pages import ROOT, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
