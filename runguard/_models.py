@@ -99,6 +99,16 @@ class ErrorReason(StrEnum):
     BUG = "bug"
 
 
+class ReviewStatus(StrEnum):
+    """What somebody has made of an alert. Other programs may have written other words."""
+
+    AUTO = "AUTO"  # nobody has looked at it
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    IN_PROGRESS = "IN_PROGRESS"
+    FALSE_ALARM = "FALSE_ALARM"
+    DONE = "DONE"
+
+
 class AlertOutcome(StrEnum):
     """What a failed run did to the alerts: column `run_log.alert_outcome`."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .._models import ReviewStatus
 from .._monitor.records import AlertRecord
 from .options import AlertIds, AsCsv, AsJson, DatabaseUrl, form_of
 from .output import columns_of, say, write_records
@@ -20,10 +21,10 @@ def resolve(
     *,
     reopen: Annotated[bool, typer.Option("--reopen", help="Mark them open again instead.")] = False,
     review: Annotated[
-        str | None,
+        ReviewStatus | None,
         typer.Option(
-            metavar="STATUS",
-            help="Set their review status too, such as CONFIRMED.",
+            case_sensitive=False,
+            help="Set their review status too.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +47,7 @@ def resolve(
     with opened_store(database_url) as store:
         # The review comes first: a status that cannot be used is refused before any change.
         if review is not None:
-            store.review_alerts(alerts, by=who, review_status=review.strip().upper())
+            store.review_alerts(alerts, by=who, review_status=review)
         changed = store.resolve_alerts(alerts, by=who, resolved=not reopen)
         write_records(changed, form, columns=columns_of(AlertRecord), listing_of=alerts_listing)
     missing = sorted(set(alerts) - {alert.id for alert in changed})

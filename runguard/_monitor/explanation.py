@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final
 
 from .._models import AlertOutcome, ErrorGroup, RunStatus
 from .records import AlertRecord, RunCell, RunDetails, RunRecord
+from .wording import counted, duration, utc
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 
@@ -23,6 +25,8 @@ _OWN_RULE: Final = re.compile(r"own rule (\d+)")
 _SILENCE: Final = re.compile(r"no heartbeat for (.+)", re.DOTALL)
 _HOLDER: Final = re.compile(r"is held by (.+) until (\S+)$", re.DOTALL)
 _OWNER: Final = re.compile(r"(.+):(\d+):[0-9a-f-]{36}")
+
+_utc_exactly = partial(utc, exactly=True)
 
 
 class Topic(StrEnum):
@@ -63,15 +67,6 @@ class Mention:
 Part = str | datetime | Mention
 
 
-def utc_moment(instant: datetime) -> str:
-    """Spell a time in UTC.
-
-    >>> utc_moment(datetime(2026, 3, 1, 2, 31, tzinfo=UTC))
-    '2026-03-01 02:31:00 UTC'
-    """
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """One sentence, in parts: plain text, times, and what it mentions."""
@@ -79,7 +74,7 @@ class Sentence:
     topic: Topic
     parts: tuple[Part, ...]
 
-    def text(self, moment: Callable[[datetime], str] = utc_moment) -> str:
+    def text(self, moment: Callable[[datetime], str] = _utc_exactly) -> str:
         """Return the whole sentence, its times as `moment` spells them."""
         return "".join(
             moment(part) if isinstance(part, datetime) else str(part) for part in self.parts
@@ -127,30 +122,13 @@ def standing_of(details: RunDetails) -> Standing:
     return Standing.STILL_FAILING if details.recovered is None else Standing.RECOVERED
 
 
-def spoken(length: timedelta) -> str:
-    """Say a length of time in words, in its two largest units.
-
-    >>> spoken(timedelta(minutes=30)), spoken(timedelta(hours=26, minutes=3))
-    ('30 minutes', '1 day 2 hours')
-    """
-    seconds = max(0, round(length.total_seconds()))
-    words = []
-    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        count, seconds = divmod(seconds, size)
-        if count:
-            words.append(_counted(count, unit))
-        elif words:
-            break
-    return " ".join(words[:2]) or "less than a second"
-
-
 def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
     run = details.run
     match standing_of(details):
         case Standing.RUNNING:
             yield f"{run.job_name} is running"
             if run.started_at is not None:
-                yield f", for {spoken(now - run.started_at)} now"
+                yield f", for {duration(now - run.started_at)} now"
             yield "."
         case Standing.SUCCEEDED:
             yield f"{run.job_name} succeeded"
@@ -181,7 +159,7 @@ def _ended(run: RunRecord) -> Iterator[Part]:
         yield " at "
         yield instant
     if run.started_at is not None and run.finished_at is not None:
-        yield f", after {spoken(run.finished_at - run.started_at)}"
+        yield f", after {duration(run.finished_at - run.started_at)}"
 
 
 _Reason = tuple[Topic, tuple[Part, ...]]
@@ -218,7 +196,7 @@ def _rule_in_words(run: RunRecord) -> str:
         return "the row says so; which rule decided was not recorded"
     where = ""
     if behind := _BEHIND.fullmatch(rule):
-        steps = _counted(int(behind[1]), "step")
+        steps = counted(int(behind[1]), "step")
         where, rule = f", {steps} behind the exception itself (its cause or context)", behind[2]
     if own := _OWN_RULE.fullmatch(rule):
         return f"rule {own[1]} of your own, in configure(rules=…), matched{where}"
@@ -243,7 +221,7 @@ def _why_this_alert(details: RunDetails) -> Iterator[Part]:
             yield "It raised "
             yield _mention(alert) if alert else "an alert that is no longer there"
             if window:
-                yield f": there was none for {_key(run)} within {spoken(window)} before it"
+                yield f": there was none for {_key(run)} within {duration(window)} before it"
             elif window is not None:
                 yield ": the cooldown is switched off, so every failure alerts"
             yield "."
@@ -278,7 +256,7 @@ def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
     else:
         yield f"{_key(run)} had alerted already"
     if window:
-        yield f", within the cooldown of {spoken(window)}"
+        yield f", within the cooldown of {duration(window)}"
 
 
 def _state_of(alert: AlertRecord) -> Iterator[Part]:
@@ -300,7 +278,7 @@ def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
         return
     newest = Mention("alert", cooldown.alert_id)
     if cooldown.quiet_until is not None:
-        left = spoken(cooldown.quiet_until - now)
+        left = duration(cooldown.quiet_until - now)
         until = (
             " is quiet until ",
             cooldown.quiet_until,
@@ -312,7 +290,7 @@ def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     # The newest alert of the group may be a later one than this run's.
     is_its_own = details.alert is not None and details.alert.id == cooldown.alert_id
     its = () if is_its_own else (", the newest of this group,")
-    covers = f" covers {_counted(cooldown.covered, 'failure')} beside the one that raised it."
+    covers = f" covers {counted(cooldown.covered, 'failure')} beside the one that raised it."
     if not cooldown.covered:
         covers = " covers no other failure."
     yield Topic.COOLDOWN, ("So far ", newest, *its, covers)
@@ -357,7 +335,9 @@ def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
         return
     if (success := details.previous_success) is not None:
         gap = (
-            f", {spoken(run.started_at - success.started_at)} earlier" if success.started_at else ""
+            f", {duration(run.started_at - success.started_at)} earlier"
+            if success.started_at
+            else ""
         )
         yield Topic.HISTORY, ("The last success before it was ", *_cell(success), f"{gap}.")
     elif details.before is None:
@@ -374,7 +354,7 @@ def _what_came_later(details: RunDetails) -> Iterator[Part]:
         yield "It succeeded again with "
         yield from _cell(recovered)
         if recovered.started_at is not None and run.started_at is not None:
-            yield f", {spoken(recovered.started_at - run.started_at)} later"
+            yield f", {duration(recovered.started_at - run.started_at)} later"
         yield "."
         return
     if after is None:
@@ -390,7 +370,7 @@ def _of_the_record(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     run = details.run
     if run.status == RunStatus.RUNNING:
         if details.heartbeat_at is not None:
-            silent = spoken(now - details.heartbeat_at)
+            silent = duration(now - details.heartbeat_at)
             sign = ("Its last sign of life was at ", details.heartbeat_at, f", {silent} ago.")
             yield Topic.RECORD, sign
         elif run.run_key is not None:
@@ -432,10 +412,6 @@ def _instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return instant if instant.tzinfo is not None else None
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def plain(explanation: Explanation) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from typing import Final
 
 from .._models import ErrorGroup, RunStatus
 from .._monitor.records import FailureBucket, RunCell
-from .presenting import cell_class, counted, group_class, length, utc, utc_exactly
+from .._monitor.wording import counted, duration, utc
 
 STRIP_CELLS: Final = 30
 CELL_WIDTH: Final = 8
 CELL_HEIGHT: Final = 28
-FOOT: Final = 5  # below the line: the mark of a failure, for who sees no colour
+FOOT: Final = 5  # below the line: the mark of a failure, for those who see no colour
 PLOT_WIDTH: Final = 1000
 PLOT_HEIGHT: Final = 200
 
@@ -142,9 +142,9 @@ def cell_title(cell: RunCell) -> str:
     if cell.error_group:
         said.append(cell.error_group)
     if cell.seconds is not None:
-        said.append(length(cell.seconds))
+        said.append(duration(cell.seconds))
     if cell.started_at is not None:
-        said.append(utc_exactly(cell.started_at))
+        said.append(utc(cell.started_at, exactly=True))
     return " · ".join(said)
 
 
@@ -185,9 +185,7 @@ def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None
         for group, count in bar.counts.items():
             height = PLOT_HEIGHT * count / top
             y -= height
-            when = (
-                f"{length((bar.ends_at - bar.starts_at).total_seconds())} from {utc(bar.starts_at)}"
-            )
+            when = f"{duration(bar.ends_at - bar.starts_at)} from {utc(bar.starts_at)}"
             drawn = (
                 f"<title>{escape(f'{count:,} × {group} · {when}')}</title>"
                 f'<rect class="{group_class(group)}" x="{(place + 0.12) * width:.1f}"'
@@ -237,12 +235,12 @@ def durations(
         y = PLOT_HEIGHT * (1 - usual / top)
         parts.append(f'<path class="usual" d="M0 {y:.1f}H{PLOT_WIDTH}"/>')
     parts.append("</svg>")
-    said = f"The last {counted(len(shown), 'finished run')} took up to {length(longest)}."
+    said = f"The last {counted(len(shown), 'finished run')} took up to {duration(longest)}."
     times = [cell.started_at for cell in shown if cell.started_at is not None]
     return Chart(
         svg="".join(parts),
-        top=length(top),
-        middle=length(top / 2),
+        top=duration(top),
+        middle=duration(top / 2),
         instants=_marks(times) if not first else (),
         summary=said if shown else "No run has finished yet.",
     )
@@ -270,6 +268,20 @@ def round_seconds(longest: float) -> float:
         if longest <= top:
             return top
     return _DAY * (longest // _DAY + 1)
+
+
+def group_class(group: str | None) -> str:
+    """Return the class that colours a group; only our own names ever become one."""
+    return f"g-{group}" if group in GROUPS else "g-other"
+
+
+def cell_class(status: str, group: str | None) -> str:
+    """Return the class that colours a run."""
+    if status == RunStatus.SUCCESS:
+        return "c-ok"
+    if status == RunStatus.RUNNING:
+        return "c-run"
+    return group_class(group) if status == RunStatus.FAILED else "g-other"
 
 
 def _plot_head(name: str) -> str:

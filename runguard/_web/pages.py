@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from .._errors import did_you_mean
 from .._models import RunStatus, Severity, TriggerType
+from .._monitor import wording
 from .._monitor.explanation import Sentence, Topic, explain
 from .._monitor.health import JobState, is_failing, state_of, worst_first
 from .._monitor.records import AlertFilter, AlertOrder, AlertRecord, JobOverview, RunCell, RunFilter
@@ -22,7 +23,6 @@ from .._store.operator import OperatorStore
 from . import charts
 from .api import LARGEST_ID, no_such_job, place_text
 from .asking import Asked, alert_filter, asked_of, run_filter
-from .presenting import cell_class, counted, iso, percent
 from .problems import Problem
 from .rendering import render, url_of
 from .site import site_of
@@ -63,17 +63,6 @@ CHOICES: Final = {
             "30d": "last 30 days",
         }.items()
     ),
-}
-
-TOPICS: Final = {
-    Topic.STATE: "State",
-    Topic.GROUP: "Why this group",
-    Topic.ALERT: "Alert",
-    Topic.COOLDOWN: "Cooldown",
-    Topic.HISTORY: "Before and since",
-    Topic.LOST: "Lost",
-    Topic.LOCK: "Lock",
-    Topic.RECORD: "Record",
 }
 
 
@@ -256,7 +245,7 @@ def resolve_alerts(request: Request) -> Response:
 def review_alerts(request: Request) -> Response:
     """Set the review status of the chosen alerts."""
     ids, site = _chosen(request), site_of(request)
-    status = str(request.state.form.get("review_status", "")).strip().upper().replace(" ", "_")
+    status = str(request.state.form.get("review_status", ""))
     changed = site.store_of().review_alerts(ids, by=site.actor_of(request), review_status=status)
     return _back(request, "reviewed", len(changed))
 
@@ -285,7 +274,7 @@ def _row_of(
         last=next(finished, None),
         strip=_drawn(charts.strip(job.strip, href_of=_run_links(request))),
         summary=charts.strip_summary(job.strip),
-        success=percent(job.succeeded, job.finished),
+        success=wording.percent(job.succeeded, job.finished),
         alerts=tuple(alerts),
     )
 
@@ -325,8 +314,8 @@ def _failures(
             job=job_name,
             status=RunStatus.FAILED,
             group=group if group in charts.GROUPS else None,
-            since=span.text if bar is None else iso(bar.starts_at),
-            until=None if bar is None else iso(bar.ends_at),
+            since=span.text if bar is None else wording.iso(bar.starts_at),
+            until=None if bar is None else wording.iso(bar.ends_at),
         )
 
     return {
@@ -363,7 +352,7 @@ def _by_topic(sentences: Iterable[Sentence]) -> list[tuple[str, list[Sentence]]]
     found: dict[Topic, list[Sentence]] = {}
     for sentence in sentences:
         found.setdefault(sentence.topic, []).append(sentence)
-    return [(TOPICS[topic], said) for topic, said in found.items()]
+    return [(wording.topic(topic), said) for topic, said in found.items()]
 
 
 def _points(request: Request, cells: Iterable[RunCell], *, usual: float | None) -> str:
@@ -373,7 +362,7 @@ def _points(request: Request, cells: Iterable[RunCell], *, usual: float | None) 
             round(cell.started_at.astimezone(UTC).timestamp(), 3),
             round(cell.seconds, 4),
             cell.id,
-            cell_class(cell.status, cell.error_group),
+            charts.cell_class(cell.status, cell.error_group),
             cell.error_group or cell.status.lower(),
         ]
         for cell in cells
@@ -450,4 +439,4 @@ def _done(request: Request) -> str:
     if what not in ("resolved", "reopened", "reviewed") or not count.isdigit() or len(count) > 4:
         return ""
     done = {"resolved": "resolved", "reopened": "open again", "reviewed": "reviewed"}[what]
-    return f"{counted(int(count), 'alert')} {done}."
+    return f"{wording.counted(int(count), 'alert')} {done}."

@@ -15,7 +15,9 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from . import charts, presenting
+from .._models import ReviewStatus
+from .._monitor import wording
+from . import charts
 from .site import site_of, visitor_of
 
 HERE: Final = Path(__file__).parent
@@ -94,23 +96,22 @@ def request_path(request: Request) -> str:
 def moment(instant: datetime | None, *, exactly: bool = False) -> Markup:
     """Return a time: in UTC for whoever reads the page as it is, for a script to put it locally."""
     if instant is None:
-        return Markup(presenting.NOTHING)  # noqa: S704 - a constant
-    exact = presenting.utc_exactly(instant)
-    said, form = (exact, "exact") if exactly else (presenting.utc(instant), "short")
+        return Markup(wording.NOTHING)  # noqa: S704 - a constant
+    exact = wording.utc(instant, exactly=True)
+    said, form = (exact, "exact") if exactly else (wording.utc(instant), "short")
     return _time(instant, exact, form, said)
 
 
 def ago(instant: datetime | None, now: datetime | None) -> Markup:
     """Return how long ago a time was, which a script keeps right."""
     if instant is None or now is None:
-        return Markup(presenting.NOTHING)  # noqa: S704 - a constant
-    return _time(instant, presenting.utc_exactly(instant), "age", presenting.age(instant, now))
+        return Markup(wording.NOTHING)  # noqa: S704 - a constant
+    return _time(instant, wording.utc(instant, exactly=True), "age", wording.age(instant, now))
 
 
 def _time(instant: datetime, exact: str, form: str, said: str) -> Markup:
     return Markup(  # noqa: S704 - of our own words and digits only
-        f'<time datetime="{presenting.iso(instant)}" title="{exact}" data-form="{form}">'
-        f"{said}</time>"
+        f'<time datetime="{wording.iso(instant)}" title="{exact}" data-form="{form}">{said}</time>'
     )
 
 
@@ -125,19 +126,18 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals.update(
-        counted=presenting.counted,
-        status_mark=presenting.status_mark,
-        state_mark=presenting.state_mark,
+        counted=wording.counted,
+        wording=wording,
+        review_statuses=tuple(ReviewStatus),
         groups=charts.GROUPS,
         markup=Markup,
     )
     environment.filters.update(
         moment=moment,
         exactly=lambda instant: moment(instant, exactly=True),
-        length=presenting.length,
-        group_class=presenting.group_class,
-        severity_tone=presenting.severity_tone,
-        iso=presenting.iso,
+        duration=wording.duration,
+        group_class=charts.group_class,
+        iso=wording.iso,
         number=_number,
         part=_part,
     )
@@ -145,7 +145,7 @@ def _environment() -> Environment:
 
 
 def _number(value: float | None) -> str:
-    return presenting.NOTHING if value is None else f"{value:,}"
+    return wording.NOTHING if value is None else f"{value:,}"
 
 
 def _part(value: object) -> Markup:

@@ -15,10 +15,11 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from .._monitor import wording
 from .._monitor.health import JobState, state_of, worst_first
 from .._monitor.records import AlertFilter, GroupCount, JobOverview, RunFilter
 from .._store.operator import OperatorStore
-from . import charts, presenting
+from . import charts
 
 HERE: Final = Path(__file__).parent
 MOST_JOBS: Final = 50
@@ -80,7 +81,7 @@ def headline_of(jobs: Sequence[JobOverview], *, now: datetime) -> str:
         return "No job is failing."
     if len(jobs) == 1:
         return f"{jobs[0].job_name} is failing."
-    return f"{failing} of {presenting.counted(len(jobs), 'job')} {_are(failing)} failing."
+    return f"{failing} of {wording.counted(len(jobs), 'job')} {_are(failing)} failing."
 
 
 def bucket_for(since: timedelta) -> timedelta:
@@ -96,7 +97,7 @@ def bucket_for(since: timedelta) -> timedelta:
 
 
 def _short(instant: datetime) -> str:
-    return presenting.utc(instant).removesuffix(" UTC")
+    return wording.utc(instant).removesuffix(" UTC")
 
 
 def _are(count: int) -> str:
@@ -118,16 +119,15 @@ def _environment() -> Environment:
         strip=lambda cells: Markup(charts.strip(cells)),  # noqa: S704 - escaped where it is drawn
         drawn=lambda chart: Markup(chart.svg),  # noqa: S704 - the same
         strip_summary=charts.strip_summary,
-        counted=presenting.counted,
-        percent=presenting.percent,
-        state_mark=presenting.state_mark,
+        counted=wording.counted,
+        percent=wording.percent,
+        wording=wording,
     )
     environment.filters.update(
-        age=presenting.age,
-        group_class=presenting.group_class,
-        length=presenting.length,
-        tone=presenting.severity_tone,
-        at=lambda instant: presenting.NOTHING if instant is None else _short(instant),
-        utc=presenting.utc,
+        age=wording.age,
+        group_class=charts.group_class,
+        duration=wording.duration,
+        at=lambda instant: wording.NOTHING if instant is None else _short(instant),
+        utc=wording.utc,
     )
     return environment

@@ -209,7 +209,7 @@ def play(url: str, story: str) -> None:
         runguard.run_scope("search_index", trigger_type="SCHEDULER").__enter__()
         store = open_store(url)
         store.resolve_alerts(RESOLVED, by="oncall")
-        store.review_alerts(RESOLVED[:3], by="oncall", review_status="KNOWN")
+        store.review_alerts(RESOLVED[:3], by="oncall", review_status="ACKNOWLEDGED")
         store.close()
     if not places:  # nobody has made the tables yet
         upgrade(url)

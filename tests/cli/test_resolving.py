@@ -42,10 +42,10 @@ def test_an_alert_is_opened_again(cli: Cli, filled_url: str) -> None:
 
 
 def test_the_review_status_is_set_too(cli: Cli, filled_url: str) -> None:
-    answer = cli("resolve", "1", "--review", "confirmed", "--json", "--database-url", filled_url)
+    answer = cli("resolve", "1", "--review", "false_alarm", "--json", "--database-url", filled_url)
 
     [alert] = answer.json
-    assert (alert["resolved"], alert["review_status"]) == (True, "CONFIRMED")
+    assert (alert["resolved"], alert["review_status"]) == (True, "FALSE_ALARM")
 
 
 def test_an_alert_that_is_not_there_is_told_and_the_others_are_resolved(
@@ -64,7 +64,7 @@ def test_an_alert_that_is_not_there_is_told_and_the_others_are_resolved(
         ([], "ALERT"),
         (["x"], "valid integer"),
         (["1", "--by", " "], "by: expected a name"),
-        (["1", "--review", "no good!"], "review_status"),
+        (["1", "--review", "no good!"], "false_alarm"),
     ],
 )
 def test_what_means_nothing_is_wrong_usage(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, false, null, select, true, update
 
-from ..._errors import ConfigurationError
+from ..._errors import ConfigurationError, did_you_mean
+from ..._models import ReviewStatus
 from ..._monitor.records import AlertRecord
 from ..schema.tables import alert
 from ..schema.types import db_now
 from .reports import ALERT_COLUMNS, LARGEST_ID, Reports, storable
 
-_REVIEW_STATUS: Final = re.compile(r"[A-Z_]{1,32}")
 _AT_ONCE: Final = 500  # ids in one statement
 
 
@@ -35,23 +34,10 @@ class Triage(Reports):
     def review_alerts(
         self, alert_ids: Sequence[int], *, by: str, review_status: str
     ) -> Sequence[AlertRecord]:
-        """Set the review status of alerts: 1 to 32 characters of A to Z and `_`.
-
-        Usual words are AUTO, ACKNOWLEDGED, IN_PROGRESS, FALSE_ALARM and DONE.
-        """
-        if not _REVIEW_STATUS.fullmatch(review_status):
-            raise ConfigurationError(
-                "review_status: expected 1 to 32 characters of A to Z and _,"
-                f" found {review_status!r}"
-            )
-        values = {
-            "review_status": review_status,
-            "reviewed_at": db_now(),
-            "reviewed_by": _who(by),
-        }
-        return self._change(
-            alert_ids, alert.c.review_status.is_distinct_from(review_status), values
-        )
+        """Set the review status of alerts."""
+        status = _known_status(review_status)
+        values = {"review_status": status, "reviewed_at": db_now(), "reviewed_by": _who(by)}
+        return self._change(alert_ids, alert.c.review_status.is_distinct_from(status), values)
 
     def _change(
         self,
@@ -69,6 +55,15 @@ class Triage(Reports):
                 record = AlertRecord(*row)
                 found[record.id] = record
         return [found[one] for one in ids if one in found]
+
+
+def _known_status(word: str) -> str:
+    if word not in set(ReviewStatus):
+        raise ConfigurationError(
+            f"review_status: expected one of {', '.join(ReviewStatus)}; found {word!r}"
+            f"{did_you_mean(word.upper(), ReviewStatus)}"
+        )
+    return str(word)
 
 
 def _who(by: str) -> str:

@@ -19,19 +19,8 @@
   let ahead = 0; // how far the database's clock is ahead of ours, in milliseconds
 
   const now = () => new Date(Date.now() + ahead);
-  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
-
-  function age(instant) {
-    const seconds = (now() - instant) / 1000;
-    const size = Math.abs(seconds);
-    if (size < 10) return "just now";
-    const [unit, many] = units.find(([, many]) => size >= many);
-    const count = `${Math.floor(size / many)} ${unit}`;
-    return seconds > 0 ? `${count} ago` : `in ${count}`;
-  }
-
   function spell(instant, form) {
-    if (form === "age") return age(instant);
+    if (form === "age") return wording.age(instant, now());
     if (form === "exact") return exactly.format(instant);
     const today = now();
     if (instant.toDateString() === today.toDateString()) return sameDay.format(instant);
@@ -145,19 +134,6 @@
     return found;
   }
 
-  function length(seconds) {
-    if (seconds < 0.9995) return `${Math.round(seconds * 1000)} ms`;
-    if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-    const words = [];
-    let left = Math.round(seconds);
-    for (const [unit, size] of units) {
-      const count = Math.floor(left / size);
-      left %= size;
-      if (count) words.push(`${count} ${unit}`); else if (words.length) break;
-    }
-    return words.slice(0, 2).join(" ");
-  }
-
   function draw(figure) {
     const { href, usual, runs } = JSON.parse(figure.dataset.points);
     const before = plots.get(figure.id);
@@ -238,14 +214,14 @@
       legend: { show: false },
       cursor: { drag: { x: true, y: false }, points: { show: false }, y: false },
       scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] } },
-      axes: [{ ...axis, space: small ? 70 : 90, size: 46, values: instants }, { ...axis, incrs: steps, size: 84, values: (_, ticks) => ticks.map((one) => (one === 0 ? "0" : length(one))) }],
+      axes: [{ ...axis, space: small ? 70 : 90, size: 46, values: instants }, { ...axis, incrs: steps, size: 84, values: (_, ticks) => ticks.map((one) => (one === 0 ? "0" : wording.duration(one))) }],
       series: [{}, { stroke: "transparent", points: { show: points } }],
       hooks: {
         draw: [dashed],
         setCursor: [(plot) => {
           const run = runs[plot.cursor.idx ?? -1];
           host.classList.toggle("on-run", Boolean(run));
-          tip.textContent = run ? `run ${run[2]} · ${run[4]} · ${length(run[1])} · ${exactly.format(new Date(run[0] * 1000))}` : "● success   ✕ failed · point at a run; drag to zoom, double-click to see all";
+          tip.textContent = run ? `run ${run[2]} · ${run[4]} · ${wording.duration(run[1])} · ${exactly.format(new Date(run[0] * 1000))}` : "● success   ✕ failed · point at a run; drag to zoom, double-click to see all";
           plot.redraw(false);
         }],
       },

@@ -1,0 +1,193 @@
+"""The words for durations, ages, times, counts and states: the same ones everywhere.
+
+The command line, the pages, messages and explanations take them from here. `static/wording.js`
+says durations and ages once more, for what a page keeps current; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from math import floor
+from typing import Final
+
+from .._models import ReviewStatus, RunStatus, Severity
+from .health import JobState
+
+NOTHING: Final = "–"
+JUST_NOW_SECONDS: Final = 10
+
+_UNITS: Final = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+class Tone(StrEnum):
+    """How a word is meant, for whoever gives it a colour."""
+
+    BAD = "bad"
+    WARN = "warn"
+    OK = "ok"
+    BUSY = "run"
+    NEUTRAL = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A word with its tone, and a sign for those who see no colour."""
+
+    word: str
+    tone: Tone = Tone.NEUTRAL
+    sign: str = "·"
+
+
+_STATUSES: Final[Mapping[str, Label]] = {
+    RunStatus.RUNNING: Label("running", Tone.BUSY, "▸"),
+    RunStatus.SUCCESS: Label("success", Tone.OK, "✓"),
+    RunStatus.FAILED: Label("failed", Tone.BAD, "✕"),
+}
+_STATES: Final[Mapping[str, Label]] = {
+    JobState.FAILING: Label("failing", Tone.BAD, "✕"),
+    JobState.STUCK: Label("running too long", Tone.WARN, "◔"),
+    JobState.FLAPPING: Label("flapping", Tone.WARN, "≈"),
+    JobState.RUNNING: Label("running", Tone.BUSY, "▸"),
+    JobState.OK: Label("ok", Tone.OK, "✓"),
+    JobState.UNKNOWN: Label("not finished yet"),
+}
+_SEVERITIES: Final[Mapping[str, Label]] = {
+    Severity.HIGH: Label("high", Tone.BAD),
+    Severity.MEDIUM: Label("medium", Tone.WARN),
+    Severity.LOW: Label("low"),
+}
+_REVIEW_STATUSES: Final[Mapping[str, Label]] = {
+    ReviewStatus.AUTO: Label("not reviewed"),
+    ReviewStatus.ACKNOWLEDGED: Label("acknowledged", Tone.BUSY),
+    ReviewStatus.IN_PROGRESS: Label("in progress", Tone.BUSY),
+    ReviewStatus.FALSE_ALARM: Label("false alarm"),
+    ReviewStatus.DONE: Label("done", Tone.OK),
+}
+_ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
+_TOPICS: Final[Mapping[str, str]] = {
+    "state": "State",
+    "group": "Why this group",
+    "alert": "Alert",
+    "cooldown": "Cooldown",
+    "history": "Before and since",
+    "lost": "Lost",
+    "lock": "Lock",
+    "record": "Record",
+}
+
+
+def duration(length: timedelta | float | None) -> str:
+    """Say how long, in at most two units; a number is in seconds.
+
+    >>> [duration(one) for one in (0.0042, 0.85, 3.21, 48.6, 250, 7500)]
+    ['4 ms', '850 ms', '3.2 s', '49 s', '4 min 10 s', '2 h 5 min']
+    >>> duration(timedelta(minutes=30)), duration(timedelta(days=1, hours=2, minutes=3))
+    ('30 min', '1 d 2 h')
+    """
+    if length is None:
+        return NOTHING
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    seconds = max(0.0, seconds)
+    # Half is rounded up: JavaScript can do the same, and not what `round` does.
+    thousandths, tenths = floor(seconds * 1000 + 0.5), floor(seconds * 10 + 0.5)
+    if thousandths < 1000:
+        return f"{thousandths} ms"
+    if tenths < 100:
+        return f"{tenths // 10}.{tenths % 10} s".replace(".0 ", " ")
+    left = floor(seconds + 0.5)
+    words = []
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {unit}")
+        elif words:
+            break
+    return " ".join(words[:2])
+
+
+def age(instant: datetime, now: datetime) -> str:
+    """Say how long ago something was, or in how long it will be.
+
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> [age(noon - timedelta(minutes=one), noon) for one in (0, 3, 200, 5000, -12)]
+    ['just now', '3 min ago', '3 h ago', '3 d ago', 'in 12 min']
+    """
+    seconds = (now - instant).total_seconds()
+    size = abs(seconds)
+    if size < JUST_NOW_SECONDS:
+        return "just now"
+    unit, many = next((unit, many) for unit, many in _UNITS if size >= many)
+    count = f"{floor(size / many)} {unit}"
+    return f"{count} ago" if seconds > 0 else f"in {count}"
+
+
+def utc(instant: datetime, *, exactly: bool = False) -> str:
+    """Spell a time in UTC, to the minute, or to the second.
+
+    >>> instant = datetime(2026, 3, 1, 2, 31, 9, tzinfo=UTC)
+    >>> utc(instant), utc(instant, exactly=True)
+    ('2026-03-01 02:31 UTC', '2026-03-01 02:31:09 UTC')
+    """
+    # Not by `strftime`, which takes five times as long: a page holds thousands of times.
+    length = 19 if exactly else 16
+    return f"{instant.astimezone(UTC).isoformat(' ')[:length]} UTC"
+
+
+def iso(instant: datetime) -> str:
+    """Spell a time for programs, and for a URL.
+
+    >>> iso(datetime(2026, 3, 1, 2, 31, tzinfo=UTC))
+    '2026-03-01T02:31:00Z'
+    """
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def counted(count: int, noun: str) -> str:
+    """Say how many there are.
+
+    >>> counted(1, "job"), counted(2000, "job")
+    ('1 job', '2,000 jobs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(part: int, whole: int) -> str:
+    """Say a share, never rounding a failure away.
+
+    >>> [percent(*one) for one in ((30, 30), (999, 1000), (1, 3))]
+    ['100 %', '99 %', '33 %']
+    """
+    return f"{part * 100 // whole} %" if whole else NOTHING
+
+
+def run_status(status: str) -> Label:
+    """Return the label of a run's status; another program's word stays as it is."""
+    return _STATUSES.get(status) or Label(status)
+
+
+def job_state(state: JobState) -> Label:
+    """Return the label of how a job stands."""
+    return _STATES[state]
+
+
+def severity(word: str | None) -> Label:
+    """Return the label of a severity; another program's word stays as it is."""
+    return _SEVERITIES.get(word or "") or Label(word or NOTHING)
+
+
+def alert_state(*, resolved: bool | None) -> Label:
+    """Return the label of whether an alert is open or resolved."""
+    return _ALERT_STATES[bool(resolved)]
+
+
+def review_status(word: str | None) -> Label:
+    """Return the label of a review status; another program's word stays as it is."""
+    return _REVIEW_STATUSES.get(word or "") or Label(word or NOTHING)
+
+
+def topic(name: str) -> str:
+    """Return the heading of what a sentence of an explanation is about."""
+    return _TOPICS[name]
