@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from .._errors import did_you_mean, nearest
-from .._models import ErrorGroup, RunStatus, Severity, TriggerType
+from .._models import ErrorGroup, ReviewStatus, RunStatus, Severity, TriggerType
 from .._monitor.explanation import Standing, Topic, explain
 from .._monitor.health import JobState, state_of, worst_first
 from .._monitor.records import (
@@ -520,9 +520,11 @@ def _resolve(request: Request, _asked: dict[str, Any]) -> ChangedAlertsAnswer:
 def _review(request: Request, _asked: dict[str, Any]) -> ChangedAlertsAnswer:
     body = _body_of(request, {"alert_ids", "review_status", "by"})
     ids, status = _ids_of(body), body.get("review_status")
-    if not isinstance(status, str) or not re.fullmatch(_REVIEW_STATUS, status):
+    if not isinstance(status, str):
         raise Problem(
-            422, f"review_status: expected 1 to 32 of A-Z and _, found {str(status)[:100]!r}"
+            422,
+            f"review_status: expected one of {', '.join(ReviewStatus)}, found"
+            f" {str(status)[:100]!r}",
         )
     site = site_of(request)
     changed = site.store_of().review_alerts(ids, by=site.actor_of(request), review_status=status)
@@ -583,7 +585,6 @@ def _yes_or_no(text: str) -> bool:
 
 
 LONGEST_NAME: Final = 128
-_REVIEW_STATUS: Final = r"[A-Z_]{1,32}"
 _STRIP: Final = Parameter(
     "strip", *_number(1, MOST_CELLS), "How many of its last runs describe a job; 30 otherwise."
 )
@@ -742,7 +743,7 @@ ENDPOINTS: Final = (
         _review,
         body={
             "alert_ids": _IDS,
-            "review_status": {"type": "string", "pattern": f"^{_REVIEW_STATUS}$"},
+            "review_status": {"type": "string", "enum": [str(one) for one in ReviewStatus]},
             "by": _BY,
         },
         needed=("alert_ids", "review_status"),

@@ -158,6 +158,5 @@ def _matches(shown: str, printed: str) -> bool:
 def _comparable(text: str) -> list[str]:
     """The words of each line, without what differs from one time to the next."""
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
-    text = re.sub(r"less than a second|\d+ (minutes?|seconds?)( \d+ seconds?)?", "SO LONG", text)
-    text = re.sub(r"\b\d+\.\d\ds\b", "TOOK", text)
+    text = re.sub(r"\b\d+(\.\d)? (ms|s|min)\b( \d+ s\b)?|\b\d+\.\d\ds\b", "SO LONG", text)
     return [" ".join(line.split()) for line in text.splitlines()]
