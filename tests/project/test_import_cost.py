@@ -3,12 +3,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HEAVY = {
     "alembic",
@@ -89,3 +87,26 @@ def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
         & {"runguard._monitor.records", "runguard._store.queries.reports", "alembic", "psycopg"}
         == set()
     )
+
+
+def lines_of(modules: set[str]) -> int:
+    """How many lines of runguard's own source these modules are."""
+    package = Path(find_spec("runguard").origin).parent  # type: ignore[union-attr,arg-type]
+    files = {
+        package.parent.joinpath(*module.split("."))
+        for module in modules
+        if module.partition(".")[0] == "runguard"
+    }
+    return sum(
+        len(source.read_text(encoding="utf-8").splitlines())
+        for file in files
+        for source in (file.with_suffix(".py"), file / "__init__.py")
+        if source.is_file()
+    )
+
+
+def test_importing_runguard_loads_at_most_four_thousand_lines_of_it() -> None:
+    loaded = modules_after("import runguard")
+
+    assert "runguard._run.scope" in loaded
+    assert 1_000 < lines_of(loaded) <= 4_000

@@ -1,0 +1,53 @@
+BEGIN IMMEDIATE;
+
+SELECT run_log.total_records, run_log.changed_records
+FROM run_log
+WHERE run_log.run_key = ?
+  AND run_log.status = ?
+  AND strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds') > coalesce(run_log.heartbeat_at,
+                                                                  run_log.started_at);
+
+SELECT alert.id, alert.created_at
+FROM alert
+WHERE alert.source_type = ?
+  AND alert.source_id = ?
+  AND alert.alert_type = ?
+  AND alert.created_at >= strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds')
+ORDER BY alert.created_at DESC
+LIMIT ?
+OFFSET ?;
+
+SELECT alert_cooldown.last_alert_at
+FROM alert_cooldown
+WHERE alert_cooldown.source_type = ?
+  AND alert_cooldown.source_id = ?
+  AND alert_cooldown.alert_type = ?
+  AND alert_cooldown.last_alert_at >= strftime('%Y-%m-%d %H:%M:%f',
+                                        'now', (?) || ' seconds');
+
+INSERT INTO alert (source_type,
+               source_id, alert_type, severity, title, message, detail, review_status, resolved,
+               created_at, alert_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) RETURNING id,
+                                                                                        created_at;
+
+INSERT INTO alert_cooldown (source_type,
+               source_id, alert_type, last_alert_at)
+VALUES (?, ?, ?, ?) ON CONFLICT (source_type, source_id, alert_type) DO
+UPDATE
+SET last_alert_at = excluded.last_alert_at;
+
+UPDATE run_log
+SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
+    created_alerts=(run_log.created_alerts + ?), error_message=?, updated_at=(strftime('%Y-%m-%d %H:%M:%f',
+                                                                                'now')), error_group=?,
+    http_status_code=?, error_type=?, error_location=?, matched_by=?, alert_outcome=?, covered_by=?,
+    cooldown_seconds=?, lost_at=(strftime('%Y-%m-%d %H:%M:%f', 'now'))
+WHERE run_log.id = ?;
+
+UPDATE job_lock
+SET lock_expires_at=(strftime('%Y-%m-%d %H:%M:%f', 'now'))
+WHERE job_lock.job_name = ?
+  AND job_lock.locked_by = ?;
+
+COMMIT;

@@ -1,0 +1,18 @@
+BEGIN IMMEDIATE;
+
+SELECT run_log.id
+FROM run_log
+WHERE run_log.run_key = ?
+  AND (run_log.status = ?
+       OR run_log.status = ?
+       AND run_log.lost_at = run_log.finished_at);
+
+UPDATE run_log
+SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), total_records=?, changed_records=?,
+    created_alerts=?, retry_count=?, error_message=?, updated_at=(strftime('%Y-%m-%d %H:%M:%f',
+                                                                    'now')),
+    error_group=?, http_status_code=?, error_type=?, error_location=?, matched_by=?, alert_outcome=?,
+    covered_by=?, cooldown_seconds=?
+WHERE run_log.id = ?;
+
+COMMIT;

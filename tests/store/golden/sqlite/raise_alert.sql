@@ -1,0 +1,33 @@
+BEGIN IMMEDIATE;
+
+SELECT alert.id, alert.created_at
+FROM alert
+WHERE alert.source_type = ?
+  AND alert.source_id = ?
+  AND alert.alert_type = ?
+  AND alert.created_at >= strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds')
+ORDER BY alert.created_at DESC
+LIMIT ?
+OFFSET ?;
+
+SELECT alert_cooldown.last_alert_at
+FROM alert_cooldown
+WHERE alert_cooldown.source_type = ?
+  AND alert_cooldown.source_id = ?
+  AND alert_cooldown.alert_type = ?
+  AND alert_cooldown.last_alert_at >= strftime('%Y-%m-%d %H:%M:%f',
+                                        'now', (?) || ' seconds');
+
+INSERT INTO alert (source_type,
+               source_id, alert_type, severity, title, message, detail, review_status, resolved,
+               created_at, alert_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) RETURNING id,
+                                                                                        created_at;
+
+INSERT INTO alert_cooldown (source_type,
+               source_id, alert_type, last_alert_at)
+VALUES (?, ?, ?, ?) ON CONFLICT (source_type, source_id, alert_type) DO
+UPDATE
+SET last_alert_at = excluded.last_alert_at;
+
+COMMIT;
