@@ -14,12 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from ._models import LockHolder
 
 
 class RunguardError(Exception):
-    """The base of every exception that runguard itself raises. Added in 0.1."""
+    """The base of every exception that runguard itself raises: all pickle and copy. Added in 0.1."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild it from its text and its attributes: what `__init__` took is gone by then."""
+        return _rebuilt, (type(self), self.args), self.__dict__.copy()
 
 
 class ConfigurationError(RunguardError, ValueError):
@@ -89,6 +94,10 @@ class JobLockActive(RunguardError, RuntimeError):
         holder_name = self.locked_by or "another run"
         until = "unknown" if self.lock_expires_at is None else self.lock_expires_at.isoformat()
         super().__init__(f"job_lock active: {job_name} is held by {holder_name} until {until}")
+
+
+def _rebuilt(cls: type[RunguardError], args: tuple[object, ...]) -> RunguardError:
+    return cls.__new__(cls, *args)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
