@@ -20,7 +20,7 @@ from ._models import LockHolder
 
 
 class RunguardError(Exception):
-    """The base of every exception that runguard itself raises: all pickle and copy. Added in 0.1."""
+    """The base of every exception that runguard itself raises. Added in 0.1."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Rebuild it from its text and its attributes: what `__init__` took is gone by then."""

@@ -11,7 +11,7 @@ import logging
 import sys
 from typing import Any, Final
 
-from ._failure.introspection import printable, text_of
+from ._failure.introspection import printable, qualified_name, text_of
 from ._failure.redaction import Redactor
 from ._models import AlertOutcome, AlertVerdict
 
@@ -102,7 +102,11 @@ def internal_error(stage: str, error: BaseException, **fields: Any) -> None:
 
 def told(error: BaseException) -> str:
     """Say an error in one log field: drivers' texts may hold secrets, and end of line."""
-    return _clean(f"{type(error).__name__}: {text_of(error)}", limit=_LONGEST_FIELD)
+    return _clean(f"{_short_name(error)}: {text_of(error)}", limit=_LONGEST_FIELD)
+
+
+def _short_name(error: BaseException) -> str:
+    return qualified_name(type(error)).rpartition(".")[2]
 
 
 def alert(verdict: AlertVerdict, **fields: Any) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
+_COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
 
 
@@ -65,8 +66,16 @@ class Run:
         created_alerts: Counter: alerts of this run. `emit_alert` adds to it.
         retry_count: Counter of the job: further tries.
 
+    Setting any other attribute is an `AttributeError`: a mistyped counter would count nothing.
+
     Added in 0.1.
     """
+
+    __slots__ = (
+        *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
+        *_COUNTERS,
+        *("_cooldown", "_declared", "_log", "_outer", "_runtime", "__weakref__"),
+    )
 
     def __init__(
         self,
@@ -99,6 +108,21 @@ class Run:
     def __repr__(self) -> str:
         """Say which run it is and how it stands."""
         return f"<Run {self.job_name!r} id={self.id} {self.status}>"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse what a run does not have, and name what was most likely meant."""
+        try:
+            object.__setattr__(self, name, value)
+        except AttributeError:
+            if name in dir(type(self)):
+                raise
+            raise AttributeError(_no_such(name), name=name, obj=self) from None
+
+    if not TYPE_CHECKING:  # else type checkers would believe that a run has every name
+
+        def __getattr__(self, name: str) -> object:
+            """Name what was most likely meant, since `run.totl_records += 1` reads it first."""
+            raise AttributeError(_no_such(name), name=name, obj=self)
 
     @property
     def log(self) -> structlog.stdlib.BoundLogger:
@@ -150,7 +174,7 @@ class Run:
             alert_type: Kind of the alert, such as `NEW`. With the next two, the cooldown's key.
             source_type: Kind of what it is about, such as `student`.
             source_id: Which one.
-            severity: `low`, `medium` or `high`.
+            severity: `low`, `medium` or `high`; any other word is logged, and taken as `high`.
             title: One line.
             message: The text.
             detail: More, as JSON can hold it.
@@ -160,7 +184,6 @@ class Run:
             away (then it waits in the spool, and an event says so).
 
         Raises:
-            ConfigurationError: `severity` is none of the three.
             RuntimeError: The run has ended.
 
         Added in 0.1.
@@ -201,11 +224,12 @@ class Run:
         self._must_be_open("emit_alert")
         settings = self._runtime.settings()
         clean = settings.redactor.clean
-        cleaned_detail = settings.redactor.clean_json(dict(detail or {}))
+        whole = dict(detail) if isinstance(detail, Mapping) else {"detail": detail}
+        cleaned_detail = settings.redactor.clean_json({} if detail is None else whole)
         draft = AlertDraft(
             uuid=new_run_key(),
             key=key,
-            severity=_severity_of(severity),
+            severity=_severity_of(severity, job_name=self.job_name, run_id=self.id),
             title=clean(text_from(title)),
             message=clean(text_from(message)),
             detail=cleaned_detail if isinstance(cleaned_detail, dict) else {},
@@ -264,12 +288,20 @@ def current_run() -> Run | None:
     return run
 
 
-def _severity_of(severity: Severity | str) -> Severity:
+def _no_such(name: str) -> str:
+    hint = did_you_mean(name, _COUNTERS)
+    return f"a Run has no {name!r}{hint}: its counters are {', '.join(_COUNTERS)}"
+
+
+def _severity_of(severity: Severity | str, **names: object) -> Severity:
+    """Read a severity; tell one that is none, and take it as high: the alert must not be lost."""
     try:
-        return Severity(severity)
+        return Severity(text_from(severity).lower())
     except ValueError:
         known = ", ".join(Severity)
-        raise ConfigurationError(
-            f"severity: expected one of {known}, found {severity!r}"
-            f"{did_you_mean(str(severity), list(Severity))}"
-        ) from None
+        wrong = ConfigurationError(
+            f"severity: expected one of {known}, found {text_from(severity)!r}"
+            f"{did_you_mean(text_from(severity), list(Severity))}; the alert is written as high"
+        )
+        _events.internal_error("emit_alert", wrong, **names)
+        return Severity.HIGH

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from .. import _events
 from .._errors import JobLockActive, RunguardError, StoreUnavailable
 from .._failure.alert import SEVERITY_OF, failure_alert
 from .._failure.classify import classify
-from .._failure.introspection import location_of, printable
+from .._failure.introspection import location_of, printable, qualified_name
 from .._models import (
     Counters,
     ErrorGroup,
@@ -38,7 +39,7 @@ from .._version import __version__
 from . import outage
 from .handle import DeclaredFailure, Run, innermost_run
 from .options import RunOptions
-from .outcome import Outcome, interruption_alerts, outcome_of
+from .outcome import Outcome, exit_message, interruption_alerts, outcome_of
 from .reaper import reap
 from .run_key import new_run_key
 
@@ -152,7 +153,7 @@ class Lifecycle:
 
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
-        if isinstance(exc, MemoryError):
+        if issubclass(type(exc), MemoryError):
             self._runtime.release_reserve()
         try:
             ending = self._judge(exc)
@@ -229,6 +230,8 @@ class Lifecycle:
             assert exc is not None  # noqa: S101 - no exception is a success
             clean = self._settings.redactor.clean
             failure = classify(exc, rules=self._settings.rules, clean=clean)
+            if (message := exit_message(exc)) is not None:
+                failure = replace(failure, error_message=message)
             location, alerts = location_of(exc), outcome is Outcome.FAILED
         return self._failed(failure, counters, location=location, alerts=alerts)
 
@@ -348,7 +351,7 @@ def _count(run: Run, name: str) -> int:
 def _own_error(trouble: Exception) -> RunguardError:
     if isinstance(trouble, RunguardError):
         return trouble
-    error = StoreUnavailable(f"the run could not be recorded: {type(trouble).__name__}")
+    error = StoreUnavailable(f"the run could not be recorded: {qualified_name(type(trouble))}")
     error.__cause__ = trouble
     return error
 
@@ -360,7 +363,7 @@ def _unjudged(exc: BaseException | None) -> Failure | None:
         error_group=ErrorGroup.UNKNOWN,
         severity=SEVERITY_OF[ErrorGroup.UNKNOWN],
         http_status_code=None,
-        error_type=type(exc).__name__,
-        error_message=type(exc).__name__,
+        error_type=qualified_name(type(exc)),
+        error_message=qualified_name(type(exc)),
         matched_by="nothing: the classification itself failed",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from .._failure.introspection import qualified_name
+from .._failure.introspection import attribute, bases_of, qualified_name
 from .._models import TriggerType
 
 
@@ -21,12 +21,38 @@ class Outcome(Enum):
     FAILED_QUIETLY = "failed, recorded without an alert"
 
 
+SIGNALLED: Final = 128  # and the number of the signal: the exit code of what a signal ended
 _BY_NAME: Final = {
     # The task runs again: the last attempt alerts.
+    "arq.worker.Retry": Outcome.FAILED_QUIETLY,
+    "arq.worker.RetryJob": Outcome.FAILED_QUIETLY,
     "celery.exceptions.Retry": Outcome.FAILED_QUIETLY,
+    "dramatiq.errors.Retry": Outcome.FAILED_QUIETLY,
+    "huey.exceptions.RetryTask": Outcome.FAILED_QUIETLY,
+    "procrastinate.exceptions.JobRetry": Outcome.FAILED_QUIETLY,
+    "spinach.task.RetryException": Outcome.FAILED_QUIETLY,
+    # It did not do its work, as somebody wanted or another one does it.
+    "huey.exceptions.TaskLockedException": Outcome.FAILED_QUIETLY,
+    "procrastinate.exceptions.JobAborted": Outcome.FAILED_QUIETLY,
+    # The task says that there is no more to do, or no result to keep.
     "celery.exceptions.Ignore": Outcome.SUCCESS,
     "celery.exceptions.Reject": Outcome.SUCCESS,
+    "greenlet.GreenletExit": Outcome.SUCCESS,
+    "huey.exceptions.CancelExecution": Outcome.SUCCESS,
+    "spinach.task.AbortException": Outcome.SUCCESS,
+    "taskiq.exceptions.NoResultError": Outcome.SUCCESS,
+    "taskiq.exceptions.TaskRejectedError": Outcome.SUCCESS,
 }
+# Exceptions that end a program with an exit code, and where each keeps it.
+_EXITS: Final = {
+    "SystemExit": "code",
+    "click.exceptions.Exit": "exit_code",
+    "typer.exceptions.Exit": "exit_code",
+}
+# How command line frameworks pass a Ctrl-C on.
+_INTERRUPTIONS: Final = frozenset(
+    {"KeyboardInterrupt", "click.exceptions.Abort", "typer.exceptions.Abort"}
+)
 
 
 def outcome_of(
@@ -36,23 +62,51 @@ def outcome_of(
     no_alert_on: tuple[type[BaseException], ...] = (),
 ) -> Outcome:
     """Say how a body ended that raised `exc`, or None."""
-    if exc is None or isinstance(exc, GeneratorExit):
+    if exc is None or issubclass(type(exc), GeneratorExit):
         return Outcome.SUCCESS
-    if isinstance(exc, SystemExit) and _exits_cleanly(exc.code):
+    names = [qualified_name(base) for base in bases_of(exc)]
+    if any(name in _EXITS and _exits_cleanly(_exit_code(exc, name)) for name in names):
         return Outcome.SUCCESS
-    for base in type(exc).__mro__:
-        if (ending := _BY_NAME.get(qualified_name(base))) is not None:
+    for name in names:
+        if (ending := _BY_NAME.get(name)) is not None:
             return ending
-    if isinstance(exc, no_alert_on):
+    if issubclass(type(exc), no_alert_on):
         return Outcome.FAILED_QUIETLY
-    if isinstance(exc, KeyboardInterrupt) and not interruption_alerts(trigger_type):
+    if not (interruption_alerts(trigger_type) or _INTERRUPTIONS.isdisjoint(names)):
         return Outcome.FAILED_QUIETLY
     return Outcome.FAILED
+
+
+def exit_message(exc: BaseException) -> str | None:
+    """Say the exit code of an exception that ends the program; None for any other exception.
+
+    >>> exit_message(SystemExit(3)), exit_message(SystemExit(143))
+    ('exit code 3', 'SIGTERM (exit code 143)')
+    """
+    for base in bases_of(exc):
+        if (name := qualified_name(base)) in _EXITS:
+            code = _exit_code(exc, name)
+            return _exit_words(int(code)) if isinstance(code, int) else None
+    return None
 
 
 def interruption_alerts(trigger_type: TriggerType) -> bool:
     """Whether an interruption such as Ctrl-C raises an alert: who started a run by hand knows."""
     return trigger_type is not TriggerType.MANUAL
+
+
+def _exit_code(exc: BaseException, name: str) -> object:
+    return attribute(exc, _EXITS[name])
+
+
+def _exit_words(code: int) -> str:
+    from signal import Signals
+
+    words = f"exit code {code}"
+    try:  # as a shell says which signal ended a program
+        return f"{Signals(code - SIGNALLED).name} ({words})"
+    except ValueError:
+        return words
 
 
 def _exits_cleanly(code: object) -> bool:

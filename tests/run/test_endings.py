@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import greenlet
 import pytest
+import typer
 
 from runguard import run_scope
 
@@ -15,9 +17,20 @@ if TYPE_CHECKING:
     Sql = Callable[..., list[dict[str, Any]]]
 
 
-def of_library(module: str, name: str) -> type[Exception]:
+def of_library(module: str, name: str, **attributes: object) -> type[Exception]:
     """A class with the name of one whose library is not installed here."""
-    return type(name, (Exception,), {"__module__": module})
+    return type(name, (Exception,), {"__module__": module, **attributes})
+
+
+class HidesItsName(type):
+    """A metaclass whose classes tell nothing about themselves."""
+
+    def __getattribute__(cls, name: str) -> object:
+        raise AttributeError(f"hidden: {name}")
+
+
+class Hidden(Exception, metaclass=HidesItsName):
+    pass
 
 
 class Expected(Exception):
@@ -46,6 +59,20 @@ class StillExpected(Expected):
         (of_library("celery.exceptions", "Retry")("in 30s"), "FAILED", "excluded"),
         (of_library("celery.exceptions", "Ignore")(), "SUCCESS", "none"),
         (of_library("celery.exceptions", "Reject")(), "SUCCESS", "none"),
+        (of_library("arq.worker", "Retry")(), "FAILED", "excluded"),
+        (of_library("dramatiq.errors", "Retry")(), "FAILED", "excluded"),
+        (of_library("huey.exceptions", "RetryTask")(), "FAILED", "excluded"),
+        (of_library("procrastinate.exceptions", "JobRetry")(), "FAILED", "excluded"),
+        (of_library("procrastinate.exceptions", "JobAborted")(), "FAILED", "excluded"),
+        (of_library("huey.exceptions", "TaskLockedException")(), "FAILED", "excluded"),
+        (of_library("huey.exceptions", "CancelExecution")(), "SUCCESS", "none"),
+        (of_library("taskiq.exceptions", "NoResultError")(), "SUCCESS", "none"),
+        (of_library("click.exceptions", "Exit", exit_code=0)(), "SUCCESS", "none"),
+        (of_library("click.exceptions", "Abort")(), "FAILED", "excluded"),
+        (greenlet.GreenletExit(), "SUCCESS", "none"),
+        (typer.Exit(), "SUCCESS", "none"),
+        (typer.Exit(3), "FAILED", "raised"),
+        (Hidden(), "FAILED", "raised"),
         (Expected("known"), "FAILED", "excluded"),
         (StillExpected("known"), "FAILED", "excluded"),
     ],
@@ -84,6 +111,24 @@ def test_an_exit_code_is_no_http_status(sqlite_url: str, sql: Sql) -> None:
     assert sql("select error_group, http_status_code from run_log") == [
         {"error_group": "UNKNOWN", "http_status_code": None}
     ]
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [
+        (SystemExit(3), "exit code 3"),
+        (SystemExit(143), "SIGTERM (exit code 143)"),
+        (SystemExit("no upstream given"), "no upstream given"),
+        (typer.Exit(3), "exit code 3"),
+    ],
+)
+def test_an_exit_is_stored_with_its_code_or_signal(
+    sqlite_url: str, sql: Sql, ending: BaseException, message: str
+) -> None:
+    with pytest.raises(type(ending)), run_scope("enrolment_sync"):
+        raise ending
+
+    assert sql("select error_message from run_log") == [{"error_message": message}]
 
 
 def test_a_declared_failure_stands_though_the_block_exits_cleanly(

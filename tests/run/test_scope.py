@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Sql = Callable[..., list[dict[str, Any]]]
+    Events = Callable[[], list[tuple[str, dict[str, Any]]]]
 
 
 def test_a_clean_block_is_a_success(url: str, sql: Sql) -> None:
@@ -171,19 +173,52 @@ def test_a_jobs_own_alert_is_counted_and_outlives_the_failure(url: str, sql: Sql
     ]
 
 
-def test_an_unknown_severity_is_refused_with_a_hint(sqlite_url: str) -> None:
-    with (
-        run_scope("enrolment_sync") as run,
-        pytest.raises(ConfigurationError, match="did you mean 'medium'"),
-    ):
+@pytest.mark.parametrize(
+    ("severity", "hint"), [("critical", "expected one of"), ("medum", "did you mean 'medium'")]
+)
+def test_an_unknown_severity_is_told_and_the_alert_written_as_high(
+    sqlite_url: str, sql: Sql, events: Events, severity: Any, hint: str
+) -> None:
+    with run_scope("enrolment_sync") as run:
+        raised = run.emit_alert(
+            "NEW", source_type="a", source_id="b", severity=severity, title="t", message="m"
+        )
+
+    assert raised
+    assert sql("select severity from alert") == [{"severity": "high"}]
+    assert sql("select status from run_log") == [{"status": "SUCCESS"}]
+    [error] = [fields["error"] for event, fields in events() if event == "runguard.internal_error"]
+    assert hint in error
+
+
+def test_an_alert_whose_detail_is_no_mapping_is_written(sqlite_url: str, sql: Sql) -> None:
+    with run_scope("enrolment_sync") as run:
         run.emit_alert(
             "NEW",
             source_type="a",
             source_id="b",
-            severity="medum",  # type: ignore[arg-type]
+            severity="low",
             title="t",
             message="m",
+            detail=["s-1", "s-2"],  # type: ignore[arg-type]
         )
+
+    [alert] = sql("select detail from alert")
+    assert json.loads(alert["detail"])["detail"] == ["s-1", "s-2"]
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "hint"),
+    [("totl_records", "did you mean 'total_records'"), ("students", "its counters are")],
+)
+def test_a_mistyped_counter_is_refused_with_a_hint(
+    sqlite_url: str, mistyped: str, hint: str
+) -> None:
+    with run_scope("enrolment_sync") as run:
+        with pytest.raises(AttributeError, match=hint):
+            setattr(run, mistyped, 5)
+        with pytest.raises(AttributeError, match=hint):
+            getattr(run, mistyped)
 
 
 def test_secrets_pass_no_door(url: str, sql: Sql) -> None:

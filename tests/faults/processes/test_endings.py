@@ -32,10 +32,10 @@ ENDED = "select status, alert_outcome, error_message from run_log"
         ("None", 0, "SUCCESS", None),
         ("0", 0, "SUCCESS", None),
         ("False", 0, "SUCCESS", None),
-        ("3", 3, "FAILED", "3"),
-        ("True", 1, "FAILED", "True"),
-        ("-1", 255, "FAILED", "-1"),
-        ("256", 0, "FAILED", "256"),
+        ("3", 3, "FAILED", "exit code 3"),
+        ("True", 1, "FAILED", "exit code 1"),
+        ("-1", 255, "FAILED", "exit code -1"),
+        ("256", 0, "FAILED", "exit code 256"),
         ("'no upstream given'", 1, "FAILED", "no upstream given"),
         ("''", 1, "FAILED", "SystemExit"),
         ("0.0", 1, "FAILED", "0.0"),
@@ -75,7 +75,7 @@ def test_the_two_line_handler_lets_a_terminated_process_end_its_run(
     program.process.send_signal(signal.SIGTERM)
 
     assert program.end().exit_code == 143
-    assert rows(ENDED) == [("FAILED", "raised", "143")]
+    assert rows(ENDED) == [("FAILED", "raised", "SIGTERM (exit code 143)")]
 
 
 @pytest.mark.parametrize(
