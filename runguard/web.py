@@ -83,8 +83,8 @@ def create_app(
     if access == "host":
         if token is not None or user is not None or password is not None:
             raise ConfigurationError(
-                "access='host' asks nobody for a token or a password: leave them out, or take"
-                " access='login'"
+                "access: expected 'login' with a token or a password, found 'host', which uses"
+                " none: leave them out, or write access='login'"
             )
         who = Access("host", hosts=hosts)
     elif access == "login":
@@ -118,8 +118,8 @@ def credentials(
         given = _settings.web_credentials(os.environ)
     if all(value is None for value in given.values()):
         raise ConfigurationError(
-            "expected to be told who may come in, found nothing: set RUNGUARD_WEB_TOKEN, or"
-            " RUNGUARD_WEB_USER and RUNGUARD_WEB_PASSWORD, or, in an application that has asked"
-            " already, create_app(access='host')"
+            "expected a login, found none: set RUNGUARD_WEB_TOKEN, or RUNGUARD_WEB_USER and"
+            " RUNGUARD_WEB_PASSWORD, or write create_app(access='host') in an application that has"
+            " a login of its own"
         )
     return given

@@ -108,7 +108,7 @@ def _ended_before(signals: Signals) -> CommandResult | None:
     for signum in signals.wait(0):
         if signum in PASSED_ON:
             name = _name_of(signum)
-            words = f"not begun: {name} came first"
+            words = f"not started: {name} arrived first"
             is_interrupt = signum == signal.SIGINT
             return CommandResult(SIGNALLED + signum, words, name, interrupted=is_interrupt)
     return None

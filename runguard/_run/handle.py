@@ -272,7 +272,7 @@ class Run:
 
     def _must_be_open(self, what: str) -> None:
         if self.status is not RunStatus.RUNNING:
-            raise RuntimeError(f"{what}() was called on a run that is finished: {self!r}")
+            raise RuntimeError(f"{what}() was called on a run that has ended: {self!r}")
 
 
 def current_run() -> Run | None:

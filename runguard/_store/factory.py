@@ -73,8 +73,7 @@ def _engine(url: str | None, engine: Any, max_connections: int, patience: float)
         return make_postgresql_engine(parsed, max_connections=max_connections, patience=patience)
     except ImportError as error:  # psycopg is there; what it wants is libpq
         raise StoreUnavailable(
-            "psycopg cannot be used here, since it finds no libpq:"
-            " pip install 'runguard-runlog[binary]'"
+            "psycopg found no libpq on this machine: pip install 'runguard-runlog[binary]'"
         ) from error
 
 
@@ -88,5 +87,5 @@ def _make_folder(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreUnavailable(
-            f"the folder of {file} cannot be made: {error.strerror}; set RUNGUARD_DATABASE_URL"
+            f"cannot create the folder of {file}: {error.strerror}; set RUNGUARD_DATABASE_URL"
         ) from error

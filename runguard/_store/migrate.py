@@ -166,7 +166,7 @@ def _only_upgrader(engine: Engine, say: Progress) -> Iterator[None]:
                 break
             connection.rollback()
             if attempt == 0:
-                say("another upgrade of this database is at work: waiting for it to end")
+                say("another upgrade of this database is running: waiting for it to end")
             time.sleep(PAUSE_SECONDS * random.uniform(0.1, 0.3))  # noqa: S311 - no secret
         connection.execute(
             text(
@@ -191,7 +191,7 @@ def _change_postgresql(engine: Engine, direction: Direction, revision: str, say:
                 raise
             in_use = f"a table is in use: {_holders(engine) or reason_of(error)}"
             if attempt == MOST_LOCK_ATTEMPTS:
-                raise StoreUnavailable(f"{in_use}; end that, and try again") from error
+                raise StoreUnavailable(f"{in_use}; end it, and try again") from error
             say(f"{in_use}; trying again")
             time.sleep(PAUSE_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
@@ -224,7 +224,7 @@ def _make_folder(file: str | None) -> None:
     try:
         Path(file or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(f"the folder of {file} cannot be made: {error.strerror}") from error
+        raise StoreUnavailable(f"cannot create the folder of {file}: {error.strerror}") from error
 
 
 def _write_ahead(connection: Connection) -> None:

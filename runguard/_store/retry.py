@@ -95,7 +95,7 @@ class Attempts:
         if fault is Fault.SCHEMA:
             raise self._schema_error() from error
         raise StoreUnavailable(
-            f"the store could not be used: {reason_of(error)}; `runguard doctor` looks closer"
+            f"the store could not be used: {reason_of(error)}; run `runguard doctor`"
         ) from error
 
 

@@ -28,7 +28,8 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         ) from None
     if "@" in (parsed.host or ""):  # the rest of a password, which errors would repeat
         raise ConfigurationError(
-            f"{source}: expected one '@', before the host, found more: a password's is written %40"
+            f"{source}: expected one '@', before the host, found more: write %40 for a '@' in"
+            " the password"
         )
     if backend in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
@@ -39,7 +40,7 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
     if parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(
             f"{source}: expected a SQLite file (sqlite:///path/to/file.db), found a database in"
-            " memory: it would be gone with the process, and the trace with it"
+            " memory: its rows would be lost when the process ends"
         )
     return parsed.set(drivername="sqlite")
 

@@ -136,4 +136,4 @@ def test_a_signal_before_the_command_begins_keeps_it_from_running(
     with engine.connect() as connection:
         rows = connection.execute(text("select status, error_message from run_log")).all()
     engine.dispose()
-    assert rows == [("FAILED", "not begun: SIGTERM came first")]
+    assert rows == [("FAILED", "not started: SIGTERM arrived first")]

@@ -115,9 +115,9 @@ def test_a_finished_run_takes_no_more_orders(sqlite_url: str) -> None:
     with run_scope("enrolment_sync") as run:
         pass
 
-    with pytest.raises(RuntimeError, match="finished"):
+    with pytest.raises(RuntimeError, match="has ended"):
         run.fail("too late")
-    with pytest.raises(RuntimeError, match="finished"):
+    with pytest.raises(RuntimeError, match="has ended"):
         run.emit_alert(
             "NEW", source_type="a", source_id="b", severity="low", title="t", message="m"
         )

@@ -236,9 +236,9 @@ def test_the_environment_may_say_who_comes_in(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "expected to be told who may come in"),
+        ({}, "expected a login, found none"),
         ({"access": "everyone"}, "access: expected 'host' or 'login', found 'everyone'"),
-        ({"access": "host", "token": TOKEN}, "access='host' asks nobody"),
+        ({"access": "host", "token": TOKEN}, "found 'host', which uses none"),
         ({"token": "short"}, "expected at least 16 characters"),
         ({"access": "host", "database_url": "mysql://x/y"}, "found the backend 'mysql'"),
     ],
