@@ -306,3 +306,29 @@ release.set()
 
     assert ended.exit_code == 0, ended.stderr
     assert runs_by_job(rows) == {"child-0": (RUNS, RUNS, RUNS // 2), "parent": (1, 1, 0)}
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_second_runtime_leaves_its_parents_sockets_alone_too(start: Start) -> None:
+    # As `create_app(database_url=…)` has one beside that of the process's own runs.
+    ended = start(
+        f"""
+{WORK}
+from runguard import _api
+
+second = _api.new_runtime()
+second.configure({{"database_url": os.environ["STORE_URL"]}})
+store = _api.operator_store(second)
+parents = store._rows(text("select pg_backend_pid()"))
+
+def ask():
+    for _ in range(5):
+        assert store._rows(text("select pg_backend_pid()")) != parents
+
+children = [fork(ask) for _ in range({CHILDREN})]
+expect_success(*children)
+assert store._rows(text("select pg_backend_pid()")) == parents
+""".replace("import multiprocessing,", "from sqlalchemy import text\nimport multiprocessing,")
+    ).end()
+
+    assert ended.exit_code == 0, ended.stderr
