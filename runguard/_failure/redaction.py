@@ -15,10 +15,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
 from enum import Enum
-from typing import cast
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
 
 from .._errors import ConfigurationError
-from .redaction_rules import HIDDEN, Rule, Span, built_in_rules, named_or_whole, secret_names
+
+if TYPE_CHECKING:
+    from .secret_values import Rule, Span
+
+HIDDEN = "[redacted]"
+"""What stands where a secret was."""
 
 DEFAULT_LIMIT = 16 * 1024
 """Bytes of UTF-8 that a stored text may have."""
@@ -35,7 +41,6 @@ Extra = str | re.Pattern[str] | Callable[[str], str]
 # --- Characters that break a terminal, a log line, or PostgreSQL. --------------------------------
 
 _ODD = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 @functools.cache
@@ -137,7 +142,7 @@ class Redactor:
                 functions.append(entry)
             else:
                 pattern = _compile(entry, index)
-                rules.append(Rule(f"pattern {index}", (), pattern, named_or_whole, lowered=False))
+                rules.append(_own_rule(f"pattern {index}", pattern))
         object.__setattr__(self, "_own", tuple(rules))
         object.__setattr__(self, "_functions", tuple(functions))
 
@@ -193,26 +198,36 @@ class Redactor:
 
     def _hide(self, text: str, end: int) -> str:
         """Replace every secret of `text` that begins before `end`; return the text up to there."""
-        lowered = text.translate(_LOWER)
-        spans: list[Span] = []
-        for rule in itertools.chain(self._own, built_in_rules()):
-            if rule.hints and not any(hint in lowered for hint in rule.hints):
-                continue
-            for match in rule.pattern.finditer(lowered if rule.lowered else text):
-                spans += (span for span in rule.spans(match) if 0 <= span[0] < span[1])
-        if not spans:
-            return text[:end]
-        pieces, at = [], 0
-        for start, stop in _merged(spans):
-            if start >= end:
-                break
-            pieces += [text[at:start], HIDDEN]
-            at = stop
-        return "".join([*pieces, text[at:end]])
+        return _without(text, self.secrets_in(text), end)
+
+    def secrets_in(self, text: str) -> list[Span]:
+        """Return where the secrets of a bounded text lie, in any order."""
+        return _rules().find_secrets(text, self._own)
+
+
+@functools.cache
+def _rules() -> ModuleType:
+    """Load the rules when the first text needs them: a run that succeeds does without."""
+    from . import redaction_rules
+
+    return redaction_rules
+
+
+def _without(text: str, spans: list[Span], end: int) -> str:
+    """Put the placeholder where the spans are that begin before `end`; drop what is behind it."""
+    pieces, at = [], 0
+    for start, stop in _merged(spans):
+        if start >= end:
+            break
+        pieces += [text[at:start], HIDDEN]
+        at = stop
+    return "".join([*pieces, text[at:end]])
 
 
 def _merged(spans: list[Span]) -> Iterator[Span]:
     """Join spans that overlap or touch."""
+    if not spans:
+        return
     spans.sort()
     start, stop = spans[0]
     for left, right in spans[1:]:
@@ -222,6 +237,13 @@ def _merged(spans: list[Span]) -> Iterator[Span]:
             yield start, stop
             start, stop = left, right
     yield start, stop
+
+
+def _own_rule(name: str, pattern: re.Pattern[str]) -> Rule:
+    """Make a rule of a user's pattern."""
+    from .secret_values import named_or_whole, pattern_rule
+
+    return pattern_rule(name, "", pattern, named_or_whole, lowered=False)
 
 
 def _compile(entry: object, index: int) -> re.Pattern[str]:
@@ -244,6 +266,8 @@ class _JsonWalk:
 
     DEPTH = 12
     LONGEST_KEY = 256
+    LONGEST_TOGETHER = 1024
+    MOST_TOGETHER = 100
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
@@ -302,7 +326,10 @@ class _JsonWalk:
     def _mapping(
         self, pairs: Iterable[tuple[object, object]], size: int, depth: int
     ) -> dict[str, object]:
+        is_secret_key = _rules().is_secret_key
         cleaned: dict[str, object] = {}
+        pairs = list(itertools.islice(pairs, self.items + 1))
+        shorter = self._hide_together(pairs)
         for shown, (key, value) in enumerate(pairs):
             if self.items <= 0 or self.characters <= 0:
                 cleaned["…"] = f"[cut: {size - shown:,} more items]"
@@ -312,24 +339,62 @@ class _JsonWalk:
             name = self.text(raw, limit=self.LONGEST_KEY)
             while name in cleaned:
                 name += "'"
-            secret = secret_names()[0].search(raw[-self.LONGEST_KEY :].translate(_LOWER))
-            hide = secret and value is not None and not isinstance(value, bool)
-            cleaned[name] = HIDDEN if hide else self.walk(value, depth + 1)
+            if value is None or isinstance(value, bool):
+                cleaned[name] = value
+            elif is_secret_key(raw[-self.LONGEST_KEY :]):
+                cleaned[name] = HIDDEN
+            else:
+                cleaned[name] = self.walk(shorter.get(shown, value), depth + 1)
         return cleaned
 
     def _list(self, values: Iterable[object], size: int, depth: int) -> list[object]:
         cleaned: list[object] = []
-        hide = False
+        values = list(itertools.islice(values, self.items + 1))
+        shorter = self._hide_together([(None, value) for value in values])
         for shown, value in enumerate(values):
             if self.items <= 0 or self.characters <= 0:
                 cleaned.append(f"[cut: {size - shown:,} more items]")
                 break
             self.items -= 1
-            cleaned.append(HIDDEN if hide else self.walk(value, depth + 1))
-            # An argv: ["mysql", "--password", "hunter2"].
-            option = isinstance(value, str) and len(value) < self.LONGEST_KEY
-            hide = option and bool(secret_names()[2].fullmatch(str(value).translate(_LOWER)))
+            cleaned.append(self.walk(shorter.get(shown, value), depth + 1))
         return cleaned
+
+    def _hide_together(self, pairs: list[tuple[object, object]]) -> dict[int, str]:
+        """Hide what only its neighbours betray: `["redis-cli", "-a", "x"]`, `{"name": "token", …}`.
+
+        The items are written down as Python shows them, and the text's rules are asked. Returns the
+        items that changed, by their number.
+        """
+        written, places = "{" if pairs and pairs[0][0] is not None else "[", []
+        for number, (key, value) in enumerate(pairs):
+            if not isinstance(value, str) or len(value) > self.LONGEST_TOGETHER:
+                continue
+            if len(places) == self.MOST_TOGETHER or len(written) > DEFAULT_LIMIT:
+                break
+            if key is not None:
+                written += f"{str(key)[: self.LONGEST_KEY]!r}: "
+            shown = repr(str.__str__(value))
+            places.append((number, value, len(written) + 1, len(written) + len(shown) - 1))
+            written += shown + ", "
+        if not places:
+            return {}
+        spans = self.redactor.secrets_in(written[:-2] + ("}" if written[0] == "{" else "]"))
+        changed = {}
+        for number, value, start, stop in places:
+            inside = [
+                (max(left, start) - start, min(right, stop) - start)
+                for left, right in spans
+                if left < stop and right > start and (left >= start - 4 or self._spreads(written))
+            ]
+            if inside:
+                plain = written[start:stop] == value
+                changed[number] = _without(value, inside, len(value)) if plain else HIDDEN
+        return changed
+
+    @staticmethod
+    def _spreads(written: str) -> bool:
+        """Say whether one secret may go through several items: the lines of a private key."""
+        return "-----BEGIN" in written
 
 
 def _is_record(value: object) -> bool:

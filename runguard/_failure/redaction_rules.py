@@ -1,97 +1,44 @@
 """What a secret looks like: the rules of the redaction, as one table.
 
-A rule says where in a text its secrets lie. Every capturing group of a built-in rule is a secret.
+Names of secrets, vendors' tokens and command lines have modules of their own.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
-HIDDEN = "[redacted]"
-"""What stands where a secret was."""
+from .command_lines import command_rule
+from .decoded_text import DecodedText, has_escapes
+from .named_secrets import HEADER, is_secret_key, name_rule, names_secret_column
+from .secret_names import is_ordinary_key
+from .secret_values import (
+    QUOTED,
+    Rule,
+    Span,
+    looks_random,
+    no_prose,
+    pattern_rule,
+    spans_of,
+)
+from .vendor_rules import address_rule, token_rule
+
+__all__ = ["built_in_rules", "find_secrets", "is_secret_key"]
 
 LONGEST_USERINFO = 4 * 1024
 """Characters of a URL that are looked through for its `@`."""
 
-Span = tuple[int, int]
-
-
-class Rule(NamedTuple):
-    """One kind of secret: a rule is tried only where a hint occurs in the lower-cased text."""
-
-    name: str
-    hints: tuple[str, ...]
-    pattern: re.Pattern[str]
-    spans: Callable[[re.Match[str]], Iterable[Span]]
-    lowered: bool = True
-
-
-def _groups(match: re.Match[str]) -> Iterable[Span]:
-    """Every capturing group of a built-in pattern is a secret; without one, the whole match is."""
-    return match.regs[1:] or match.regs
-
-
-def named_or_whole(match: re.Match[str]) -> Iterable[Span]:
-    """A user's pattern hides its group `secret`, or all that it matches."""
-    return [match.span("secret" if "secret" in match.re.groupindex else 0)]
-
-
-# --- The vocabulary. All but the token shapes run on lower-cased text. ---------------------------
-
-_SENSITIVE = (
-    r"(?:pass(?:word|wd|phrase|code|key)(?:[_-]?(?:hash|digest))?|(?<=[_.\-])pass"
-    r"|pwd(?!=/(?:app|data|home|mnt|opt|root|srv|tmp|usr|var|work)\b)"
-    r"|secret(?:[_\-. ]?access)?(?:[_\-. ]?key)?(?:_base)?|token|credentials?|jwt"
-    r"|shared[_\-]?access[_\-]?signature"
-    r"|(?:api|access|private|account|signing|encryption|master|auth)[_\-. ]?key)\d{0,2}"
-)
-_NAME_HINTS = ("pass", "pwd", "secret", "token", "credential", "jwt", "key", "signature")
-_HEADER = r"(?:authorization|(?:set-)?cookie2?)"
 _QUERY_NAME = (
-    r"(?:code|key|sig|signature|hmac|auth|session|session_?id|sid|assertion|awsaccesskeyid"
-    r"|googleaccessid|x-(?:amz|goog)-(?:signature|credential|security-token)|otp|pass|pin)"
+    r"(?:code|key|sig|sign|signature|hmac|auth|session|session_?id|sid|assertion|awsaccesskeyid"
+    r"|googleaccessid|x-(?:amz|goog)-(?:signature|credential|security-token)|otp|pass|pin|pw|appid"
+    r"|ticket|samlresponse|samlrequest|oobcode|code_verifier|device_code|client_assertion"
+    r"|id_token_hint|login_token|access_code|auth_code|verification_code|policy|licen[sc]e)"
 )
-# What follows a secret's name in prose or as a placeholder: `token: expired`, `password=%s`.
-_NO_VALUE = (
-    r"(?!(?:none|null|nil|true|false|undefined|\*{3,}+|%s|%\(\w++\)s|\?|\$\d{1,2}|:\w++(?=[\s,)]|\Z)"
-    r"|\[(?:secure|filtered)\]|<\w++>)(?!\w))"
-)
-_NO_PROSE = (
-    r"(?!(?:a|an|and|any|are|at|authentication|be|been|but|by|can|cannot|contains?|could|denied"
-    r"|did|do|does|empty|error|exceeded|exists|expected|expired|expires|failed|failure|field|for"
-    r"|format|found|from|got|has|have|if|in|incorrect|invalid|is|it|length|line|malformed|may"
-    r"|mismatch|missing|must|name|no|not|of|on|only|option|or|permission|please|provided|refused"
-    r"|rejected|required|revoked|session|should|signature|str|string|that|the|this|to|too|type|unable|unauthorized"
-    r"|unexpected|unknown|unset|unsupported|use|user|value|was|were|when|which|will|with|wrong"
-    r"|you|your)(?![\w@#$%^&*+/=-]))"
-)
-# A quoted value ends at its quote, also some lines on; unclosed, at the end of its line. `\"` is
-# the quote of JSON inside JSON.
-_QUOTED = (
-    r"(?:[bru]{0,2}'(?:((?:[^'\\]|\\(?s:.)|''){0,2048}+)'|([^\n]*+))"
-    r'|[bru]{0,2}"(?:((?:[^"\\]|\\(?s:.)){0,2048}+)"|([^\n]*+))'
-    r"|\\{1,4}[\"']((?:[^\"'\\\n]|\\{3,}+[\"']|\\++[^\"'\\\n])*+))"
-)
-# A separator or closer ends a bare value only where what follows shows it: passwords hold them too.
-_END = (
-    r"[,;&'\"<>)\]}]{0,8}+(?:\s|\Z|\\[nrt]|(?<=<)/|[\[{(]"
-    r"|[\w.\-\[\]]{1,64}+(?:[\"']?[ \t]?=|[\"'][ \t]?:))"
-)
-_BARE = r"((?:[^\s,;&'\"<>)\]}]|(?!" + _END + r")[,;&'\"<>)\]}])++)"
-_AFTER_NAME = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
-_TOKENS = "|".join(
-    [
-        r"gh[pousr]_[A-Za-z0-9]{16,}+|github_pat_\w{16,}+|gl(?:pat|dt|rt|sa|cbt|ptt)[-_][\w-]{16,}+",
-        r"xox[a-z]-[\w-]{10,}+|xapp-[\w-]{10,}+|(?:sk|rk|pk)_(?:live|test)_\w{8,}+|whsec_[\w+/=]{8,}+",
-        r"sk-(?=[\w-]{0,64}\d)[\w-]{16,}+|npm_[A-Za-z0-9]{20,}+|pypi-[\w-]{16,}+|hf_[A-Za-z0-9]{16,}+",
-        r"SG\.[\w-]{12,128}+\.[\w-]{12,}+|(?:SK|AC)[0-9a-f]{32}(?![0-9a-f])|do[opr]_v1_[0-9a-f]{16,}+",
-        r"AIza[\w-]{30,}+|ya29\.[\w-]{16,}+|(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}+|shp(?:at|ca|pa|ss)_\w{16,}+",
-        r"hv[sb]\.[\w-]{16,}+|dckr_pat_[\w-]{16,}+|sntry[su]_[\w+/=]{16,}+|dapi[0-9a-f]{32}|MII[A-Za-z0-9+/=]{120,}+",
-        r"[MNO][\w-]{22,27}+\.[\w-]{6}\.[\w-]{27,}+",  # Discord
-    ]
+_SENSITIVE_QUERY = (
+    r"(?:pass(?:word|wd|phrase|code|key)|[\-_.]pass|pwd|secret|token|credentials?|jwt"
+    r"|(?:api|access|private|account|signing|encryption|master|auth|service|confm|crtfc|cert|app"
+    r"|application|subscription|consumer|client|user|license|deploy|ttb|svc|h?api)[_\-. ]?key)\d{0,2}"
 )
 
 
@@ -121,33 +68,42 @@ def _userinfo(match: re.Match[str]) -> Iterable[Span]:
 
 def _detail_key(match: re.Match[str]) -> Iterable[Span]:
     """Hide the values of a PostgreSQL DETAIL where one of its columns has a secret's name."""
-    return [match.span(2)] if secret_names()[1].search(match[1]) else []
+    return [match.span(2)] if names_secret_column(match[1]) else []
 
 
-@functools.cache
-def secret_names() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Compile: a key whose value is secret, a column that is, an option that takes a secret."""
-    key = rf"(?:{_SENSITIVE}|{_HEADER}|(?<![a-z])auth|signature)[\"'\]]*\Z"
-    option = rf"--?[\w-]{{0,64}}?{_SENSITIVE}\Z"
-    return re.compile(key), re.compile(rf"{_SENSITIVE}(?![a-z])"), re.compile(option)
+def _random_query(match: re.Match[str]) -> Iterable[Span]:
+    """Hide a query parameter `…key` unless it is a key of an ordinary kind."""
+    ordinary = is_ordinary_key(match[1]) or not looks_random(match[2], 12)
+    return [] if ordinary else [match.span(2)]
+
+
+def _pgpass(match: re.Match[str]) -> Iterable[Span]:
+    """Find the password in `host:port:database:user:password`; `file.c:1234:…` is no such line."""
+    before = match.string[max(0, match.start() - 64) : match.start()]
+    host = re.search(r"(?:\A|[\s\"'=])([\w.*\-]+)\Z", before)
+    is_host = host and not re.search(r"\.(?:c|h|cc|cpp|py|go|rs|js|ts|java|rb|cs|kt)$", host[1])
+    return [match.span(1)] if is_host else []
+
+
+def _auth_arguments(match: re.Match[str]) -> Iterable[Span]:
+    """Hide what `auth=(…)` holds, but not `oauth=(…)` or `author=(…)`."""
+    before = match.string[max(0, match.start() - 8) : match.start()]
+    return [match.span(1)] if re.search(r"(?:\A|[^a-z]|basic|http|proxy|digest)\Z", before) else []
+
+
+def _random_group(match: re.Match[str]) -> Iterable[Span]:
+    """Hide those groups that look random."""
+    return [s for s in spans_of(match) if looks_random(match.string[s[0] : s[1]], 4)]
 
 
 @functools.cache
 def built_in_rules() -> tuple[Rule, ...]:
-    """Compile the built-in rules, once, when the first text is cleaned."""
-
-    def rule(
-        name: str,
-        hints: str,
-        pattern: str,
-        spans: Callable[[re.Match[str]], Iterable[Span]] = _groups,
-        *,
-        lowered: bool = True,
-    ) -> Rule:
-        return Rule(name, tuple(hints.split()), re.compile(pattern), spans, lowered)
-
-    pair = _SENSITIVE + r"(?: (?:provided|used|given))?" + _AFTER_NAME
-    scheme = r"(?:bearer|basic|token|bot|apikey|api-key|negotiate|ntlm|key)"
+    """Return the built-in rules. Each compiles its patterns when a text first needs it."""
+    rule = pattern_rule
+    prose = no_prose()
+    scheme = (
+        r"(?:bearer|basic|token|bot|apikey|api-key|negotiate|ntlm|key|oauth|splunk|kakaoak|ssws)"
+    )
     return (
         # To the END line; a key without one takes all the rest of the text with it.
         rule(
@@ -161,6 +117,11 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"(?<![a-z0-9+/=])((?:[a-z0-9+/=]{16,128}+(?:\\[nr]|\s){1,4}+){1,100}+)"
             r"-----end [a-z0-9 ]{0,32}private key",
         ),
+        rule(
+            "PuTTY key",
+            "private-lines:",
+            r"private-lines:[ \t]*+\d{1,4}\s++((?:[a-z0-9+/=]{16,80}+\s++){1,100}+)",
+        ),
         # The zone ends where another URL or a closing quote begins.
         rule(
             "URL userinfo",
@@ -173,32 +134,51 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "query parameter",
             "= %3d",
-            rf"(?:[?&;#]|%3f|%26|%23|\\u0026)(?:{_QUERY_NAME}|[\w.-]{{0,32}}?{_SENSITIVE})(?:=|%3d)"
+            rf"(?:[?&;#]|%3f|%26|%23|\\u0026)(?:{_QUERY_NAME}|[\w.-]{{0,32}}?{_SENSITIVE_QUERY})(?:=|%3d)"
             r"(?!\d{1,3}(?!\w))"
             r"((?:(?!%26|\\u0026)[^\s&#;'\"<>)\]}])++)",
         ),
         rule(
+            "query parameter that is some key",
+            "key=",
+            r"(?:[?&;]|\A|[\s\"'({])([\w.-]{1,32}?)key=([^\s&#;'\"<>)\]}]++)",
+            _random_query,
+        ),
+        rule(
+            "KEY",
+            "key",
+            r"(?<![A-Za-z0-9_])KEY[\"']?(?:=|:[ ]?|, ?)[\"']?([\w%+/=-]{16,}+)",
+            _random_group,
+            lowered=False,
+        ),
+        rule(
             "header, quoted as a whole",
             "authorization cookie",
-            rf"'[\w-]{{0,32}}{_HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^'\n]++)"
-            rf"|\"[\w-]{{0,32}}{_HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^\"\n]++)",
+            rf"'[\w-]{{0,32}}{HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^'\n]++)"
+            rf"|\"[\w-]{{0,32}}{HEADER}[ \t]*+:[ \t]*+(?:{scheme}[ ]++)?([^\"\n]++)",
         ),
         rule(
             "header, name and value quoted",
             "authorization cookie",
-            rf"{_HEADER}\\{{0,4}}[\"']\]?[ \t]{{0,8}}(?:=>|[:=,])[ \t]{{0,8}}\[?{_QUOTED}",
+            rf"{HEADER}\\{{0,4}}[\"']\]?[ \t]{{0,8}}(?:=>|[:=,])[ \t]{{0,8}}"
+            rf"(?![\"']value[\"'])\[?{QUOTED}",
         ),
         rule(
             "header",
             "authorization cookie",
-            rf"{_HEADER}[ \t]{{0,8}}[:=][ \t]{{0,8}}+(?![\"'\\])"
-            + _NO_PROSE
+            rf"{HEADER}[ \t]{{0,8}}[:=][ \t]{{0,8}}+(?![\"'\\])"
+            + prose
             + rf"(?:{scheme}[ ]++([^\s,'\"]++)|((?:(?!\\[rn])[^\n])++))",
         ),
         rule(
+            "header in a list of names and values",
+            "authorization cookie",
+            rf"{HEADER}[\"']\s{{0,4}},\s{{0,4}}[\"']?value[\"']?\s{{0,4}}[:=]\s{{0,4}}{QUOTED}",
+        ),
+        rule(
             "header in a tuple",
-            "token key",
-            rf"\(b?[\"'](?:x-[\w-]{{0,32}}?|api-?){_SENSITIVE}?(?:key)?[\"'],[ ]b?{_QUOTED}",
+            "key x-",
+            rf"\(b?[\"'](?:x-[\w-]{{0,32}}?|api-?)(?:key|token|secret|auth)[\"'],[ ]b?{QUOTED}",
         ),
         rule(
             "bearer",
@@ -217,6 +197,13 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"([\w+/=-]{6,}+)",
             lowered=False,
         ),
+        rule(
+            "other schemes",
+            "kakaoak ssws geniekey oauthtoken splunk deepl-auth-key sharedkey pveapitoken googlelogin oauth",
+            r"(?<![\w-])(?:kakaoak|ssws|geniekey|zoho-oauthtoken|splunk|deepl-auth-key|oauth"
+            r"|sharedkey(?:lite)?|pveapitoken=?|googlelogin auth=)[ ]?"
+            r"((?=[^\s\d]{0,64}\d)[\w.!@:+/=-]{16,}+)",
+        ),
         rule("token", "token", r"(?<![\w-])token[ \t]++(?=[a-z_-]{0,64}\d)([\w-]{20,}+)(?!=)"),
         rule("digest", "digest", r"(?<![\w-])digest[ \t]++(username=[^\n]++)"),
         rule(
@@ -225,61 +212,75 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"eyJ(?<![A-Za-z0-9]eyJ)[\w-]{6,2048}+\.[\w-]{4,}+(?:\.[\w-]*+){0,3}",
             lowered=False,
         ),
-        rule("token of a known shape", "", rf"(?<![A-Za-z0-9])(?:{_TOKENS})", lowered=False),
-        rule("Telegram bot", ":", r"(?<!\d)\d{8,10}:[\w-]{35}(?![\w-])"),
-        rule(
-            "webhook",
-            "hook",
-            r"hooks\.slack\.com/\w{1,16}/([\w/-]++)|/api/webhooks/\d{1,32}/([\w-]++)",
-        ),
-        rule(
-            "pair",
-            " ".join(_NAME_HINTS),
-            rf"(?<!nexpected )(?<!//)(?<!//x-access-){pair}"
-            rf"(?:=>|[:!]?={{1,3}}|:(?!:)[ \t]{{0,8}}+{_NO_PROSE})"
-            rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{_NO_VALUE}"
-            rf"(?:{_QUOTED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){_BARE})",
-        ),
-        rule(
-            "pass",
-            "pass",
-            rf"(?<![a-z0-9_.\-])pass[\"']?=(?!\d{{1,4}}(?!\w)){_NO_VALUE}(?:{_QUOTED}|{_BARE})",
-        ),
-        rule(
-            "element",
-            "</",
-            rf"{_SENSITIVE}>([^<]++)</|awsaccesskeyid>([^<]++)</|signatureprovided>([^<]++)</",
-        ),
+        token_rule(),
+        address_rule(),
+        name_rule(),
+        rule("element", "</", r"awsaccesskeyid>([^<]++)</|signatureprovided>([^<]++)</"),
         rule("signature", "signature", r"signature=([\w%+/=-]{16,}+)"),
         rule(
-            "quoted password",
-            "pass identified",
-            rf"(?:pass(?:word|phrase)|identified by)[ \t]++{_QUOTED}",
+            "arguments of an authentication",
+            "auth",
+            r"auth[ \t]?=[ \t]?(?:\w{1,64}auth)?[(\[]([^()\[\]\n]++)[)\]]",
+            _auth_arguments,
         ),
-        rule("auth tuple", "auth", r"(?<![a-z])auth[ \t]?=[ \t]?(?:\w{1,64}auth)?\(([^()\n]++)\)"),
+        rule(
+            "arguments of a credential",
+            "auth( credential( credentials(",
+            r"(?:http(?:basic|digest|proxy)auth|basicauth|networkcredential|plainauth"
+            r"|usernamepasswordcredentials?)\(([^()\n]*+)\)",
+        ),
+        rule(
+            "secure string",
+            "securestring",
+            rf"convertto-securestring[ ]++(?:-string[ ]++)?{QUOTED}",
+        ),
+        rule(
+            "SQL that sets a password",
+            "password",
+            rf"set password(?: for [^=\n]{{1,128}}?)? = (?:password\()?{QUOTED}",
+        ),
         rule("cookie jar", "<cookie", r"<cookie [^\s=]{1,128}+=(\S++)"),
         rule(
-            "command-line option",
-            "-",
-            rf"(?<![\w-])--?[\w-]{{0,40}}?{_SENSITIVE}"
-            rf"(?:[\"'],[ ]?{_QUOTED}|[ \t]++(?!-){_NO_PROSE}(?:{_QUOTED}|{_BARE}))",
+            "one-time code",
+            "otp pin code",
+            r"(?<![a-z])(?:otp|totp|pin|(?:verification|one-time|security|mfa|2fa|login|sms)[ _-]?code)"
+            r"[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?(\d{4,8})(?!\d)",
         ),
-        rule(
-            "user and password of a command",
-            "-u --user --proxy-user",
-            r"(?<![\w-])(?:-u|--user|--proxy-user)(?:[\"'],)?[ =]?[\"']?"
-            r"[^\s:'\"]{1,128}+:([^\s'\"]++)",
-        ),
-        # `-p` means a password only here; for docker, ssh and many more it is a port.
-        rule(
-            "mysql -p",
-            "mysql mariadb sshpass",
-            r"(?:mysql|mariadb|sshpass)[^\n]{0,256}?"
-            r"(?:'-p([^'\n]++)|\"-p([^\"\n]++)|[ ]-p(?:'([^'\n]++)|([^\s'\"]++)))"
-            rf"|sshpass[\"']?,?[ ][\"']?-p(?:[\"'],)?[ ](?:{_QUOTED}|(\S++))",
-            lowered=False,
-        ),
+        rule("JSON web key", '"kty"', r"\"(?:d|p|q|dp|dq|qi|k)\"[ ]?:[ ]?\"([\w-]{16,}+)\""),
         rule("mysql address", "@tcp( @unix(", r":([^\s:/]{1,256}?)@(?:tcp|unix)\("),
+        rule(
+            "address with a password and no scheme",
+            "@",
+            r"(?<![\w/:@.%+\-])(?!(?:mailto|sips?|xmpp|user|acct|from|to|cc|bcc|e?mail|git|ssh|urn)[:])"
+            r"[\w.%+\-]{1,64}:([^\s:@/\"'<>]{3,128})@[\w.\-]{1,128}:\d{2,5}(?!\w)",
+        ),
+        rule(
+            "Oracle login",
+            "jdbc:oracle",
+            r"jdbc:oracle:\w{1,8}:[^\s/@]{1,64}/([^\s@]{1,128})@",
+        ),
+        rule(
+            "line of a password file",
+            ":",
+            r":(?:\d{4,5}|\*):[\w.*\-]{1,64}:[\w.*\-]{1,64}:((?:\\.|[^\s:\"'\\])++)(?=[\s\"'\\]|\Z)",
+            _pgpass,
+        ),
+        rule(
+            "typed by expect",
+            "send",
+            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"'](?!(?:yes|no|y|n|exit|quit|logout)?\\)((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)\\[rn]",
+        ),
+        rule(
+            "piped into a command",
+            "| <<<",
+            r"(?<![\w-])(?:echo|printf)(?:[ ]-[a-z]{1,3})?(?:[ ][\"']%s(?:\\n)?[\"'])?[ ]"
+            rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl|ssh-add|vault|ldap\w{{1,8}}|bw|op)\b",
+        ),
+        rule(
+            "network share",
+            "net use",
+            r"net use [^\n]{0,128}?\\\\[^\s]{1,200}[\"']? (?!/|\*)(\S++)",
+        ),
         # libpq and URL parsers quote the piece that they stumbled over: often half a password.
         rule(
             "malformed DSN",
@@ -293,7 +294,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "SQLAlchemy parameters",
-            "[parameters: ",
+            "[parameters:",
             r"\[parameters: ((?:(?!\](?:\n|\Z|\\n\(background))(?s:.))*+)",
         ),
         rule(
@@ -303,8 +304,66 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"((?:(?!\) (?:already exists|is not present|is still|conflicts))[^\n])*+)",
             _detail_key,
         ),
+        rule("failing row", "failing", r"failing row contains \(((?:(?!\)\.?(?:\n|\Z))[^\n])*+)"),
         rule(
-            "failing row", "failing row", r"failing row contains \(((?:(?!\)\.?(?:\n|\Z))[^\n])*+)"
+            "identified by",
+            "identified",
+            r"(?:create|alter)\s{1,4}(?:user|role)\s{1,4}\S{1,128}\s{1,4}identified\s{1,4}by\s{1,4}(?:values\s)?([^\s'\";]++)",
         ),
-        rule("earlier redaction", HIDDEN, re.escape(HIDDEN), lowered=False),
+        command_rule(),
+        rule("earlier redaction", "[redacted]", r"\[redacted\]", lowered=False),
+    )
+
+
+# --- All rules over one text. --------------------------------------------------------------------
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+def find_secrets(text: str, own: tuple[Rule, ...] = ()) -> list[Span]:
+    """Find every secret in a text, by the rules given and by the built-in ones.
+
+    The text is read twice where it holds escapes: as it stands, and as what it decodes to.
+    """
+    spans = list(_found_in(text, own))
+    if has_escapes(text):
+        decoded = DecodedText(text)
+        spans += map(decoded.original_span, _found_in(decoded.text, own))
+    return spans
+
+
+def _found_in(text: str, own: tuple[Rule, ...]) -> Iterator[Span]:
+    low = _lowered(text)
+    for rule in (*own, *_rules_for(low)):
+        yield from (span for span in rule.find(text, low) if 0 <= span[0] < span[1])
+
+
+def _lowered(text: str) -> str:
+    """Lower-case a text without changing where its characters stand."""
+    low = text.lower()
+    return low if len(low) == len(text) else text.translate(_LOWER)
+
+
+def _rules_for(low: str) -> Iterable[Rule]:
+    """Return the rules that may apply: those without hints, and those with one in the text."""
+    always, ascii_hints, other_hints = _index()
+    found = {rule for hint, rules in ascii_hints if hint in low for rule in rules}
+    if not low.isascii():
+        found.update(rule for hint, rules in other_hints if hint in low for rule in rules)
+    rules = built_in_rules()
+    return [rules[number] for number in sorted(found)] + always
+
+
+@functools.cache
+def _index() -> tuple[list[Rule], list[tuple[str, list[int]]], list[tuple[str, list[int]]]]:
+    """Sort the rules by their hints."""
+    by_hint: dict[str, list[int]] = {}
+    for number, rule in enumerate(built_in_rules()):
+        for hint in rule.hints:
+            by_hint.setdefault(hint, []).append(number)
+    hints = list(by_hint.items())
+    return (
+        [rule for rule in built_in_rules() if not rule.hints],
+        [entry for entry in hints if entry[0].isascii()],
+        [entry for entry in hints if not entry[0].isascii()],
     )

@@ -1,0 +1,282 @@
+"""Secrets that are found by their name: what may stand between a name and its value.
+
+One list of names, one list of what follows: `password=x`, `('password', 'x')`, `--password x`,
+`<password>x</password>`, a YAML block, a line of a `.netrc`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .secret_names import Found, english_hints, names_in, other_hints
+from .secret_values import (
+    BARE,
+    BRACED,
+    NO_VALUE,
+    QUOTED,
+    Rule,
+    Span,
+    is_placeholder,
+    is_weak_value,
+    looks_random,
+    no_prose,
+    spans_of,
+)
+
+_AFTER_NAME = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
+_COMMON_FIELDS = re.compile(
+    r"(?:e-?mail|pass(?:word|wd|phrase)?|(?:[a-z]+_)?(?:token|secret|key)|user|user_?name|login|name|id|url|host|port|role|roles|type|field|value|key|date"
+    r"|time|status|state|code|message|hash|salt|text|string|str|int|query|body|path|header|form"
+    r"|required|missing|blank|null|unique|index|column|table|default|label|input|hidden|scope"
+    r"|grant_type|[a-z]+(?:_[a-z]+)+|[a-z]+(?: [a-z',]+)+[.!?]?)"
+)
+_CONFIG_LINE = re.compile(
+    r"(?:machine|default|account|user|username|login|host|hostname|server|from|port|tls|auth|poll"
+    r"|protocol|defaults|binddn|uri|base|database|logfile)(?:[ \t]++\S++){0,6}[ \t]*+"
+)
+_SET_VERB = re.compile(
+    r"(?<![\w-])(?:setx|setenv|env|arg|export|fastcgi_param|uwsgi_param|proxy_set_header|set"
+    r"|config(?:ure)?(?: set| add)?(?: --?\w{1,16})?|config:set|secrets? set|property|parameter|define)"
+    r"[ \t]{1,4}(?:-[\w-]{1,24}[ \t]{1,4}){0,3}[\"']?[\w./:@\-]{0,64}\Z"
+)
+_NETRC = re.compile(r"(?:machine|default)\b[^\n]{0,200}\s\Z|\b(?:login|user)\s+\S{1,64}\s+\Z")
+_OPENED = re.compile(r"(?:[(\[{]|\w\(|[(\[{]\s{0,4})[bru]{0,2}[\"']\Z")
+_VALUE_OF = (
+    r"(?:value|val|content|default|defaultvalue|data|secretvalue|plain_?text|string|secret_?string)"
+)
+_NAME_OF = re.compile(
+    r"(?:name|key|field|header|id|parameter(?:_?key)?|parameterkey|param|variable|property|option|"
+    r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z|<(?:key|name)>[\w.\-]{0,64}\Z"
+)
+_CALL = re.compile(
+    r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
+)
+
+
+class _After(NamedTuple):
+    """What may follow a name, compiled."""
+
+    pair: re.Pattern[str]
+    member: re.Pattern[str]
+    option: re.Pattern[str]
+    element: re.Pattern[str]
+    quoted: re.Pattern[str]
+    block: re.Pattern[str]
+    line: re.Pattern[str]
+    word: re.Pattern[str]
+    said: re.Pattern[str]
+    value_of: re.Pattern[str]
+    call: re.Pattern[str]
+
+
+def _sources() -> dict[str, str]:
+    prose = no_prose()
+    return {
+        "pair": rf"(?: (?:provided|used|given))?{_AFTER_NAME}"
+        rf"(?:=>|->|<-|[:!]?={{1,3}}(?![ \t]?=)|＝|[:：](?!:)[ \t]{{0,8}}+(?![가-힣ぁ-ヿ一-鿿]){prose})"
+        rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{NO_VALUE}"
+        rf"(?:!!?\w{{1,16}} )?(?:(?:some|just|secretstr)\((?=[\"']))?"
+        rf"(?:{QUOTED}|{BRACED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){BARE})",
+        "member": rf"\\{{0,4}}[\"'],[ ]{{0,2}}{QUOTED}",
+        "option": rf"[\"']?[ \t]++(?!-){prose}(?:{QUOTED}|{BARE})",
+        "element": r"[\"']?(?:[ \t][^<>\n]{0,256}+)?>\s{0,8}+(?:<!\[cdata\[((?:(?!\]\]>)[^\n])*+)|([^<]++)</)",
+        "quoted": rf"[ \t]++{QUOTED}",
+        "block": r"[\"']?:[ \t]*+(?:!!?\w{1,16}[ \t]++)?[|>][+\-]?\d?[+\-]?[ \t]*+\n",
+        "line": r"[\"']?[ \t]++(?:\d[ \t]++)?([^\s]++)[ \t]*+(?:;[ \t]*+)?(?=\n|\Z)",
+        "word": rf"[\"']?[ \t]++{prose}(?:{QUOTED}|([^\s\"']++))",
+        "said": rf"(?:는|은|이|가|를|을)?[ ](?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{{1,64}}+ is)[ ])?{prose}"
+        r"[\"'`(]?([^\s\"'`)]++)",
+        "value_of": rf"[\"']?\]?(?:\s{{0,4}}[,;]|\s|</(?:key|name)>)\s{{0,40}}+"
+        rf"(?:<string>([^<]++)</|[\"']?{_VALUE_OF}[\"']?(?:[ \t]{{0,4}}[:=]|,)[ \t]{{0,4}}+(?:{QUOTED}|{BARE}))",
+        "call": rf"\([ ]?{QUOTED}",
+    }
+
+
+@functools.cache
+def _after() -> _After:
+    return _After(**{name: re.compile(source) for name, source in _sources().items()})
+
+
+_PROSE_KINDS = frozenset(("password", "passwort", "passphrase", "passwd", "passcode", "pwd"))
+
+
+def _named(raw: str, low: str) -> Iterator[Span]:
+    """Find the values of secret names, whatever stands between a name and its value."""
+    english_only = not any(hint in low for hint in other_hints(ascii_only=low.isascii()))
+    for name in names_in(low, english_only=english_only):
+        for start, end in _values_of(name, raw, low):
+            if start < end and not is_placeholder(raw[start:end]):
+                yield start, end
+
+
+def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
+    after, end = _after(), name.end
+    if low.startswith("nexpected ", name.start - 10) and name.start >= 10:
+        return  # `Unexpected token: '}'`
+    following = low[end : end + 1]
+    if following and following.isalnum() and following.isascii():
+        return  # a part of a longer word
+    begin = _word_start(low, name.start)
+    behind_slashes = low.startswith("//", begin - 2) and begin >= 2
+    if block := after.block.match(low, end):
+        yield from _block(low, begin, block.end())
+        return
+    if not behind_slashes and (match := after.pair.match(low, end)):
+        yield from (span for span in spans_of(match) if _gives_away(name, raw, span, match, low))
+        return
+    if not name.strong:
+        if name.word in ("auth", "key") and (match := after.member.match(low, end)):
+            yield from (s for s in spans_of(match) if is_weak_value(name.word, raw[s[0] : s[1]]))
+        return
+    yield from _values_without_sign(name, raw, low, begin)
+
+
+def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterator[Span]:
+    """Find what follows a strong name without `=` or `:`."""
+    after, end = _after(), name.end
+    is_option = low.startswith("-", begin) or low.startswith(("'-", '"-'), begin - 1)
+    following = low[end : end + 1]
+    if following in ("'", '"', "\\", ",") and (match := after.member.match(low, end)):
+        if is_option:
+            yield from spans_of(match)
+        elif _OPENED.search(low[max(0, begin - 8) : begin]):
+            for start, stop in spans_of(match):
+                if not _COMMON_FIELDS.fullmatch(low, start, stop):
+                    yield start, stop
+    before = low[max(0, begin - 96) : name.start]
+    if _NAME_OF.search(before) and (match := after.value_of.match(low, end)):
+        yield from spans_of(match)
+    elif following == "(" and _CALL.fullmatch(low[begin : name.start]):
+        if match := after.call.match(low, end):
+            yield from spans_of(match)
+    elif "<" in before and (match := after.element.match(low, end)):
+        yield from spans_of(match)
+    elif following in (" ", "\t", "'", '"') or not name.word.isascii():
+        yield from _values_after_blank(name, raw, low, begin, is_option=is_option)
+
+
+def _values_after_blank(
+    name: Found, raw: str, low: str, begin: int, *, is_option: bool
+) -> Iterator[Span]:
+    after, end = _after(), name.end
+    if is_option:
+        if match := after.option.match(low, end):
+            yield from spans_of(match)
+        return
+    named_in_code = name.word in _PROSE_KINDS or "_" in low[begin:end] or "identified" in name.word
+    if named_in_code and (match := after.quoted.match(low, end)):
+        yield from spans_of(match)
+        return
+    before = low[max(0, begin - 256) : begin]
+    line = before[before.rfind("\n") + 1 :]
+    if _SET_VERB.search(line + low[begin : name.start]) and (match := after.word.match(low, end)):
+        for start, stop in spans_of(match):
+            if "_" in low[begin:end] or looks_random(raw[start:stop], 4):
+                yield start, stop
+    elif _NETRC.search(before) and (match := after.word.match(low, end)):
+        certain = "machine" in before or "default" in before
+        for start, stop in spans_of(match):
+            if certain or looks_random(raw[start:stop], 4):
+                yield start, stop
+    elif not line.strip() and (match := after.line.match(low, end)):
+        yield from _config_value(match, raw, low, begin)
+    elif name.word in _PROSE_KINDS or not name.word.isascii():
+        if match := after.said.match(low, end):
+            for start, stop in spans_of(match):
+                if _said(raw[start:stop], f" {low[end:start]}"):
+                    yield start, stop
+
+
+def _config_value(match: re.Match[str], raw: str, low: str, begin: int) -> Iterator[Span]:
+    """A line of a configuration file that is nothing but a name and a value."""
+    line_start = low.rfind("\n", 0, begin) + 1
+    previous = low[low.rfind("\n", 0, max(0, line_start - 1)) + 1 : max(0, line_start - 1)].strip()
+    for start, stop in spans_of(match):
+        if re.match(r"[a-z_]+=", raw[start:stop]):
+            continue
+        if looks_random(raw[start:stop], 4) or _CONFIG_LINE.fullmatch(previous):
+            yield start, stop
+
+
+_UNLIKE_PASSWORDS = re.compile(
+    r"(?:sha|md|pbkdf|utf|base|v|bcrypt|argon|ntlm|auth|oauth)[\d.\-v]+\w*|\d+[a-z]*"
+)
+
+
+def _said(value: str, between: str) -> bool:
+    """Say whether a word after `password` or `password is` is one."""
+    value = value.rstrip(".,;:!?")
+    if not looks_random(value, 6) or _UNLIKE_PASSWORDS.fullmatch(value.lower()):
+        return False
+    certain = bool(re.search(r" (?:is|was|ist|es|est|é) ", between)) or not between.isascii()
+    return certain or sum(character.isdigit() for character in value) > 1 or value != value.lower()
+
+
+def _block(low: str, begin: int, at: int) -> Iterator[Span]:
+    """Hide the lines of a YAML block: those that are deeper than the line of its name."""
+    line_start = low.rfind("\n", 0, begin) + 1
+    head = low[line_start:begin]
+    depth = len(head) - len(head.lstrip(" \t-"))
+    while at < len(low):
+        stop = low.find("\n", at)
+        stop = len(low) if stop < 0 else stop
+        line = low[at:stop]
+        if line.strip():
+            inside = len(line) - len(line.lstrip(" \t"))
+            if inside <= depth:
+                return
+            yield at + inside, stop
+        at = stop + 1
+
+
+def _gives_away(name: Found, raw: str, span: Span, match: re.Match[str], low: str) -> bool:
+    value = raw[span[0] : span[1]]
+    if name.strong:
+        return not re.fullmatch(r"\d{1,3}(?:자|位|文字).*", value)
+    if name.word == "pass" and "=" in match[0][: span[0] - match.start()]:
+        return not re.fullmatch(r"\d{1,4}", value)
+    if name.word == "pass" and re.match(r"[\"']", match[0]) and value != value.lower():
+        return True
+    return is_weak_value(name.word, value)
+
+
+def _word_start(low: str, at: int) -> int:
+    """Return where the identifier begins that the name ends."""
+    least = max(0, at - 64)
+    while at > least and (low[at - 1].isalnum() or low[at - 1] in "_-."):
+        at -= 1
+    return at
+
+
+# --- Keys of structured values, by the same names. -----------------------------------------------
+
+HEADER = r"(?:authorization|(?:set-)?cookie2?)"
+_HEADER_KEY = re.compile(rf"(?:{HEADER}|(?<![a-z])auth|signature)[\"'\]]*\Z")
+
+
+def is_secret_key(key: str) -> bool:
+    """Say whether everything under this key of a mapping is secret."""
+    low = key.lower()
+    if _HEADER_KEY.search(low):
+        return True
+    return any(
+        name.strong and not low[name.end :].strip("\"'])")
+        for name in names_in(low, english_only=False)
+    )
+
+
+def names_secret_column(columns: str) -> bool:
+    """Say whether one of the columns that a database names holds secrets."""
+    return any(
+        name.strong and not columns[name.end : name.end + 1].isalpha()
+        for name in names_in(columns.lower(), english_only=False)
+    )
+
+
+def name_rule() -> Rule:
+    """Make the rule for the values of secret names."""
+    hints = (*english_hints(), *other_hints(ascii_only=False))
+    return Rule("value of a secret name", hints, _named, tuple(_sources().values()))
