@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 
 ESCAPES = (
-    r"(?:%[0-9A-Fa-f]{2})++|\\++(?:[\"'/nrt&=:]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"
+    r"(?:%[0-9A-Fa-f]{2})++|(?<!\\)\\++(?:[\"'/nrt&=:]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})"
     r"|&(?:quot|amp|lt|gt|apos|#\d{2,4}|#[xX][0-9a-fA-F]{2,4});"
 )
 """Percent-encoding, backslashes (a run of them counts as one), and entities."""

@@ -28,10 +28,10 @@ from .secret_values import (
 
 _AFTER_NAME = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
 _COMMON_FIELDS = re.compile(
-    r"(?:e-?mail|pass(?:word|wd|phrase)?|(?:[a-z]+_)?(?:token|secret|key)|user|user_?name|login|name|id|url|host|port|role|roles|type|field|value|key|date"
-    r"|time|status|state|code|message|hash|salt|text|string|str|int|query|body|path|header|form"
+    r"(?:e-?mail|pass(?:word|wd|phrase)?|(?:[a-z]{1,24}_)?(?:token|secret|key)|user|user_?name"
+    r"|login|name|id|url|host|port|role|roles|type|field|value|date|time|status|state|code|message|hash|salt|text|string|str|int|query|body|path|header|form"
     r"|required|missing|blank|null|unique|index|column|table|default|label|input|hidden|scope"
-    r"|grant_type|[a-z]+(?:_[a-z]+)+|[a-z]+(?: [a-z',]+)+[.!?]?)"
+    r"|[a-z]{1,24}(?:_[a-z]{1,24}){1,5}|[a-z]{1,24}(?: [a-z',]{1,24}){1,20}[.!?]?)"
 )
 _CONFIG_LINE = re.compile(
     r"(?:machine|default|account|user|username|login|host|hostname|server|from|port|tls|auth|poll"
@@ -39,7 +39,8 @@ _CONFIG_LINE = re.compile(
 )
 _SET_VERB = re.compile(
     r"(?<![\w-])(?:setx|setenv|env|arg|export|fastcgi_param|uwsgi_param|proxy_set_header|set"
-    r"|config(?:ure)?(?: set| add)?(?: --?\w{1,16})?|config:set|secrets? set|property|parameter|define)"
+    r"|config(?:ure)?(?: set| add)?(?: --?\w{1,16})?|config:set|secrets? set|property|parameter"
+    r"|define)"
     r"[ \t]{1,4}(?:-[\w-]{1,24}[ \t]{1,4}){0,3}[\"']?[\w./:@\-]{0,64}\Z"
 )
 _NETRC = re.compile(r"(?:machine|default)\b[^\n]{0,200}\s\Z|\b(?:login|user)\s+\S{1,64}\s+\Z")
@@ -49,7 +50,8 @@ _VALUE_OF = (
 )
 _NAME_OF = re.compile(
     r"(?:name|key|field|header|id|parameter(?:_?key)?|parameterkey|param|variable|property|option|"
-    r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z|<(?:key|name)>[\w.\-]{0,64}\Z"
+    r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z"
+    r"|<(?:key|name)>[\w.\-]{0,64}\Z"
 )
 _CALL = re.compile(
     r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
@@ -76,21 +78,25 @@ def _sources() -> dict[str, str]:
     prose = no_prose()
     return {
         "pair": rf"(?: (?:provided|used|given))?{_AFTER_NAME}"
-        rf"(?:=>|->|<-|[:!]?={{1,3}}(?![ \t]?=)|＝|[:：](?!:)[ \t]{{0,8}}+(?![가-힣ぁ-ヿ一-鿿]){prose})"
+        rf"(?:=>|->|<-|[:!]?={{1,3}}(?![ \t]?=)|＝"
+        rf"|[:：](?!:)[ \t]{{0,8}}+(?![가-힣ぁ-ヿ一-鿿]){prose})"
         rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{NO_VALUE}"
         rf"(?:!!?\w{{1,16}} )?(?:(?:some|just|secretstr)\((?=[\"']))?"
         rf"(?:{QUOTED}|{BRACED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){BARE})",
         "member": rf"\\{{0,4}}[\"'],[ ]{{0,2}}{QUOTED}",
         "option": rf"[\"']?[ \t]++(?!-){prose}(?:{QUOTED}|{BARE})",
-        "element": r"[\"']?(?:[ \t][^<>\n]{0,256}+)?>\s{0,8}+(?:<!\[cdata\[((?:(?!\]\]>)[^\n])*+)|([^<]++)</)",
+        "element": r"[\"']?(?:[ \t][^<>\n]{0,256}+)?>\s{0,8}+"
+        r"(?:<!\[cdata\[((?:(?!\]\]>)[^\n])*+)|([^<]++)</)",
         "quoted": rf"[ \t]++{QUOTED}",
         "block": r"[\"']?:[ \t]*+(?:!!?\w{1,16}[ \t]++)?[|>][+\-]?\d?[+\-]?[ \t]*+\n",
         "line": r"[\"']?[ \t]++(?:\d[ \t]++)?([^\s]++)[ \t]*+(?:;[ \t]*+)?(?=\n|\Z)",
         "word": rf"[\"']?[ \t]++{prose}(?:{QUOTED}|([^\s\"']++))",
-        "said": rf"(?:는|은|이|가|를|을)?[ ](?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{{1,64}}+ is)[ ])?{prose}"
-        r"[\"'`(]?([^\s\"'`)]++)",
+        "said": r"(?:는|은|이|가|를|을)?[ ]"
+        r"(?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{1,64}+ is)[ ])?"
+        rf"{prose}[\"'`(]?([^\s\"'`)]++)",
         "value_of": rf"[\"']?\]?(?:\s{{0,4}}[,;]|\s|</(?:key|name)>)\s{{0,40}}+"
-        rf"(?:<string>([^<]++)</|[\"']?{_VALUE_OF}[\"']?(?:[ \t]{{0,4}}[:=]|,)[ \t]{{0,4}}+(?:{QUOTED}|{BARE}))",
+        rf"(?:<string>([^<]++)</|[\"']?{_VALUE_OF}[\"']?(?:[ \t]{{0,4}}[:=]|,)[ \t]{{0,4}}+"
+        rf"(?:{QUOTED}|{BARE}))",
         "call": rf"\([ ]?{QUOTED}",
     }
 
@@ -100,19 +106,29 @@ def _after() -> _After:
     return _After(**{name: re.compile(source) for name, source in _sources().items()})
 
 
+_NEAR = 512
+"""Characters after a name that are read to judge its value."""
+
+_LONGEST_GAP = 64
 _PROSE_KINDS = frozenset(("password", "passwort", "passphrase", "passwd", "passcode", "pwd"))
 
 
 def _named(raw: str, low: str) -> Iterator[Span]:
     """Find the values of secret names, whatever stands between a name and its value."""
     english_only = not any(hint in low for hint in other_hints(ascii_only=low.isascii()))
+    done = 0
     for name in names_in(low, english_only=english_only):
+        if name.start < done:
+            continue
         for start, end in _values_of(name, raw, low):
             if start < end and not is_placeholder(raw[start:end]):
                 yield start, end
+                # Names deep inside a value are a part of it: no text is read again and again.
+                done = max(done, end - _NEAR)
 
 
 def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
+    """Find what follows one name: a pair first, then all that has no sign between."""
     after, end = _after(), name.end
     if low.startswith("nexpected ", name.start - 10) and name.start >= 10:
         return  # `Unexpected token: '}'`
@@ -124,8 +140,11 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
     if block := after.block.match(low, end):
         yield from _block(low, begin, block.end())
         return
-    if not behind_slashes and (match := after.pair.match(low, end)):
-        yield from (span for span in spans_of(match) if _gives_away(name, raw, span, match, low))
+    if not behind_slashes and (match := after.pair.match(low, end, end + _NEAR)):
+        spans = [span for span in spans_of(match) if _gives_away(name, raw, span, match)]
+        if spans and match.end() >= end + _NEAR - _LONGEST_GAP:
+            spans = list(spans_of(after.pair.match(low, end) or match))
+        yield from spans
         return
     if not name.strong:
         if name.word in ("auth", "key") and (match := after.member.match(low, end)):
@@ -147,15 +166,21 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
                 if not _COMMON_FIELDS.fullmatch(low, start, stop):
                     yield start, stop
     before = low[max(0, begin - 96) : name.start]
-    if _NAME_OF.search(before) and (match := after.value_of.match(low, end)):
-        yield from spans_of(match)
-    elif following == "(" and _CALL.fullmatch(low[begin : name.start]):
-        if match := after.call.match(low, end):
-            yield from spans_of(match)
-    elif "<" in before and (match := after.element.match(low, end)):
+    if (
+        (_NAME_OF.search(before) and (match := after.value_of.match(low, end)))
+        or (following == "(" and (match := _call(low, begin, name)))
+        or ("<" in before and (match := after.element.match(low, end)))
+    ):
         yield from spans_of(match)
     elif following in (" ", "\t", "'", '"') or not name.word.isascii():
         yield from _values_after_blank(name, raw, low, begin, is_option=is_option)
+
+
+def _call(low: str, begin: int, name: Found) -> re.Match[str] | None:
+    """Match the argument of `set_password("x")`, `SecretStr("x")`; not of `get_token("id")`."""
+    if not _CALL.fullmatch(low[begin : name.start]):
+        return None
+    return _after().call.match(low, name.end)
 
 
 def _values_after_blank(
@@ -173,21 +198,20 @@ def _values_after_blank(
     before = low[max(0, begin - 256) : begin]
     line = before[before.rfind("\n") + 1 :]
     if _SET_VERB.search(line + low[begin : name.start]) and (match := after.word.match(low, end)):
-        for start, stop in spans_of(match):
-            if "_" in low[begin:end] or looks_random(raw[start:stop], 4):
-                yield start, stop
+        in_code = "_" in low[begin:end]
+        yield from (s for s in spans_of(match) if in_code or looks_random(raw[s[0] : s[1]], 4))
     elif _NETRC.search(before) and (match := after.word.match(low, end)):
         certain = "machine" in before or "default" in before
-        for start, stop in spans_of(match):
-            if certain or looks_random(raw[start:stop], 4):
-                yield start, stop
+        yield from (s for s in spans_of(match) if certain or looks_random(raw[s[0] : s[1]], 4))
     elif not line.strip() and (match := after.line.match(low, end)):
         yield from _config_value(match, raw, low, begin)
     elif name.word in _PROSE_KINDS or not name.word.isascii():
-        if match := after.said.match(low, end):
-            for start, stop in spans_of(match):
-                if _said(raw[start:stop], f" {low[end:start]}"):
-                    yield start, stop
+        match = after.said.match(low, end)
+        yield from (
+            span
+            for span in (spans_of(match) if match else ())
+            if _said(raw[span[0] : span[1]], f" {low[end : span[0]]}")
+        )
 
 
 def _config_value(match: re.Match[str], raw: str, low: str, begin: int) -> Iterator[Span]:
@@ -232,7 +256,8 @@ def _block(low: str, begin: int, at: int) -> Iterator[Span]:
         at = stop + 1
 
 
-def _gives_away(name: Found, raw: str, span: Span, match: re.Match[str], low: str) -> bool:
+def _gives_away(name: Found, raw: str, span: Span, match: re.Match[str]) -> bool:
+    """Say whether the value of a pair is a secret: always for a strong name, but for a length."""
     value = raw[span[0] : span[1]]
     if name.strong:
         return not re.fullmatch(r"\d{1,3}(?:자|位|文字).*", value)

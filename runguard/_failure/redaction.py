@@ -202,7 +202,8 @@ class Redactor:
 
     def secrets_in(self, text: str) -> list[Span]:
         """Return where the secrets of a bounded text lie, in any order."""
-        return _rules().find_secrets(text, self._own)
+        spans: list[Span] = _rules().find_secrets(text, self._own)
+        return spans
 
 
 @functools.cache
@@ -365,7 +366,8 @@ class _JsonWalk:
         The items are written down as Python shows them, and the text's rules are asked. Returns the
         items that changed, by their number.
         """
-        written, places = "{" if pairs and pairs[0][0] is not None else "[", []
+        written = "{" if pairs and pairs[0][0] is not None else "["
+        places: list[tuple[int, str, int, int]] = []
         for number, (key, value) in enumerate(pairs):
             if not isinstance(value, str) or len(value) > self.LONGEST_TOGETHER:
                 continue

@@ -38,7 +38,8 @@ _QUERY_NAME = (
 _SENSITIVE_QUERY = (
     r"(?:pass(?:word|wd|phrase|code|key)|[\-_.]pass|pwd|secret|token|credentials?|jwt"
     r"|(?:api|access|private|account|signing|encryption|master|auth|service|confm|crtfc|cert|app"
-    r"|application|subscription|consumer|client|user|license|deploy|ttb|svc|h?api)[_\-. ]?key)\d{0,2}"
+    r"|application|subscription|consumer|client|user|license|deploy|ttb|svc|h?api)"
+    r"[_\-. ]?key)\d{0,2}"
 )
 
 
@@ -199,7 +200,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "other schemes",
-            "kakaoak ssws geniekey oauthtoken splunk deepl-auth-key sharedkey pveapitoken googlelogin oauth",
+            "kakaoak ssws geniekey splunk deepl-auth-key sharedkey pveapitoken googlelogin oauth",
             r"(?<![\w-])(?:kakaoak|ssws|geniekey|zoho-oauthtoken|splunk|deepl-auth-key|oauth"
             r"|sharedkey(?:lite)?|pveapitoken=?|googlelogin auth=)[ ]?"
             r"((?=[^\s\d]{0,64}\d)[\w.!@:+/=-]{16,}+)",
@@ -243,7 +244,8 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "one-time code",
             "otp pin code",
-            r"(?<![a-z])(?:otp|totp|pin|(?:verification|one-time|security|mfa|2fa|login|sms)[ _-]?code)"
+            r"(?<![a-z])(?:otp|totp|pin"
+            r"|(?:verification|one-time|security|mfa|2fa|login|sms)[ _-]?code)"
             r"[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?(\d{4,8})(?!\d)",
         ),
         rule("JSON web key", '"kty"', r"\"(?:d|p|q|dp|dq|qi|k)\"[ ]?:[ ]?\"([\w-]{16,}+)\""),
@@ -268,13 +270,16 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "typed by expect",
             "send",
-            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"'](?!(?:yes|no|y|n|exit|quit|logout)?\\)((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)\\[rn]",
+            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"'](?!(?:yes|no|y|n|exit|quit|logout)?\\)"
+            r"((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)\\[rn]",
         ),
         rule(
             "piped into a command",
             "| <<<",
             r"(?<![\w-])(?:echo|printf)(?:[ ]-[a-z]{1,3})?(?:[ ][\"']%s(?:\\n)?[\"'])?[ ]"
-            rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl|ssh-add|vault|ldap\w{{1,8}}|bw|op)\b",
+            rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}"
+            r"(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl|ssh-add|vault|bw|op"
+            r"|ldap\w{1,8})\b",
         ),
         rule(
             "network share",

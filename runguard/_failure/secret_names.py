@@ -85,7 +85,8 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
         "passwort|kennwort|gehei|zug|schl",
         (
             r"passwort|kennwort|geheimnis|zugangsdaten|zugriffstoken|zugangstoken",
-            r"(?:api|zugangs|zugriffs|geheim|lizenz|sitzungs|dienst|privater?)[ \-]?schl(?:ü|ue)ssel",
+            r"(?:api|zugangs|zugriffs|geheim|lizenz|sitzungs|dienst|privater?)"
+            r"[ \-]?schl(?:ü|ue)ssel",
         ),
         (r"schl(?:ü|ue)ssel",),
         "erforderlich|falsch|fehlt|fehlgeschlagen|ungültig|ungueltig|abgelaufen|muss|nicht|ist|darf"
@@ -121,7 +122,8 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
         "senha|palavra|segre|credencia|chave",
         (
             r"senha|palavra[ \-]passe|segredo|credencia(?:l|is)",
-            r"chave[ _\-](?:secreta|privada|d[ae][ _](?:api|acesso|servi(?:ç|c)o|licen(?:ç|c)a)|api)",
+            r"chave[ _\-](?:secreta|privada|api"
+            r"|d[ae][ _](?:api|acesso|servi(?:ç|c)o|licen(?:ç|c)a))",
         ),
         (r"chave",),
         "incorreta|inválida|invalida|obrigatória|expirada|deve|é|não|nao|muito|a|o|de|da|do|para"
@@ -184,7 +186,8 @@ _STRONG_KEY = re.compile(
     r"(?:api|access|private|account|signing|encryption|decryption|master|auth|licen[sc]e|deploy"
     r"|deployment|service|svc|confm|crtfc|cert|app|application|subscription|consumer|ttb|unseal|sas"
     r"|rapidapi|admin|activation|webhook|ingestion|instrumentation|hmac|wpa|wep|pre-?shared"
-    r"|functions?|secret|authentication|authorization|open-?api|privileged?|wrapping|super)[_\-. ]?\Z"
+    r"|functions?|secret|authentication|authorization|open-?api|privileged?|wrapping"
+    r"|super)[_\-. ]?\Z"
 )
 _ORDINARY_KEY = re.compile(
     r"(?:public|primary|foreign|sort|cache|partition|routing|row|message|dedup|deduplication|group"

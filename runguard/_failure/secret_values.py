@@ -89,7 +89,8 @@ NO_VALUE = (
 _PLACEHOLDER = re.compile(
     r"(?:secret(?:str|bytes|string)\([\"'])?(?:\*{3,}+|x{4,}+|\.{3}|•{3,}+|…)(?:[\"']\))?"
     r"|(?:none|null|nil|true|false|undefined|yes|no|masked|hidden|redacted|omitted|n/a)"
-    r"|<[\w \-]{1,64}>?|(?:text|token|string|password|key|value|integer|path|file|name|varchar)(?=\Z)|\[[a-z_ ]{4,40}\]|\((?:hidden|sensitive|sensitive value|redacted|none)\)"
+    r"|<[\w \-]{1,64}>?|[\[(](?:secure|filtered|hidden|masked|redacted|protected|sensitive"
+    r"|sensitive value|removed|omitted|secret|private|none|empty)[\])]"
     r"|\$\{[^{}]{1,64}\}?|\{\{[^{}]{1,64}\}{0,2}|\$\([^()]{1,64}\)?|%\w{1,64}%|%s|%\(\w{1,64}\)s"
     r"|\$\d{1,2}|:[a-z_]{1,40}|\?|!vault|!secret \w{1,64}"
     r"|(?:process\.env|os\.environ|env|var|local|data|secrets|vault|self|args|config|settings)"
@@ -98,7 +99,9 @@ _PLACEHOLDER = re.compile(
     r"|(?:[a-z]:[\\/]|~?\.{0,2}/)[\w./\\~\-]{1,200}\.(?:pem|key|crt|cer|p12|pfx|jks|json|txt|env"
     r"|ya?ml|asc|gpg|kdbx|ini|conf|cfg|log|py|sh|csv|pub)"
 )
-_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]{2,}")
+_VARIABLE = re.compile(
+    r"\$[A-Z_][A-Z0-9_]{2,}|TEXT|TOKEN|STRING|PASSWORD|SECRET|KEY|VALUE|INTEGER|PATH|FILE|NAME"
+)
 
 
 def no_prose() -> str:
@@ -130,7 +133,8 @@ def _is_ordinary(value: str) -> bool:
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _ORDINARY_VALUE = re.compile(
-    r"[~./][\w./~\-]*|[a-z]+://.*|\d{4}-\d\d-\d\d.*|[\w\-]+\.(?:py|js|ts|go|java|json|csv|ya?ml|txt|pem|key)"
+    r"[~./][\w./~\-]*|[a-z]+://.*|\d{4}-\d\d-\d\d.*"
+    r"|[\w\-]+\.(?:py|js|ts|go|java|json|csv|ya?ml|txt|pem|key)"
     r"|[a-z]+(?:[/:.][a-z_\-]*)+\d{0,4}(?:[/:.][\w\-]*)*",
 )
 

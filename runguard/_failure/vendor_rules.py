@@ -49,8 +49,13 @@ def _addresses(raw: str, low: str) -> Iterator[Span]:
             yield from rule.find(raw, low)
     for match in _apprise().finditer(low):
         scheme = _SCHEME.search(low[max(0, match.start() - 16) : match.start()])
-        if scheme and scheme[0] in APPRISE_SCHEMES:
+        if scheme and scheme[0] in _apprise_schemes():
             yield match.span(1)
+
+
+@functools.cache
+def _apprise_schemes() -> frozenset[str]:
+    return frozenset(APPRISE_SCHEMES.split())
 
 
 @functools.cache

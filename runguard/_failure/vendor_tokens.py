@@ -1009,7 +1009,8 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
     ),
     SecretAddress(
         "automation webhook",
-        "hook integration heartbeat hc-ping healthchecks cronitor loggly ifttt incoming deploy notify",
+        "hook integration heartbeat hc-ping healthchecks cronitor loggly ifttt incoming deploy"
+        " notify",
         r"(?:hooks\.zapier\.com/hooks/(?:catch|standard)|hook\.[\w.-]{0,32}make\.com"
         r"|hook\.integromat\.com|connect\.pabbly\.com/workflow/sendwebhookdata"
         r"|api\.netlify\.com/build_hooks|api\.vercel\.com/v1/integrations/deploy"
@@ -1052,7 +1053,8 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
     ),
     SecretAddress(
         "key in the path of a node or rate API",
-        "infura alchemy quiknode getblock exchangerate vworld ankr darksky chainstack blastapi drpc",
+        "infura alchemy quiknode getblock exchangerate vworld ankr darksky chainstack blastapi"
+        " drpc",
         r"(?:infura\.io/(?:ws/)?v3|alchemy\.com/v2|alchemyapi\.io/v2|quiknode\.pro|getblock\.io"
         r"|exchangerate-api\.com/v6|api\.vworld\.kr/req/wm(?:t)?s/[\d.]{1,8}|ankr\.com/[a-z_]{1,24}"
         r"|api\.darksky\.net/forecast|chainstack\.com|blastapi\.io|drpc\.org/[a-z]{1,24})/([\w-]{16,}+)",
@@ -1061,14 +1063,13 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
     ),
 )
 
-APPRISE_SCHEMES = frozenset(
-    (
-        "discord slack tgram pover mmost mmosts rocket rockets gotify gotifys msteams ryver zulip ifttt"
-        " pushed pbul prowl join simplepush sns twilio flock guilded line opsgenie pagerduty pagertree"
-        " spontit strmlabs sinch threema webexteams wxteams dingtalk feishu lark bark mailgun sendgrid"
-        " resend brevo sparkpost signl4 vonage msg91 msgbird kumulos notifico office365 o365 workflow"
-        " workflows ntfy ntfys matrix matrixs hassio hassios pushdeer pushme pushsafer psafer schan sfr"
-        " streamlabs voipms whatsapp wecombot ncloud nclouds ses"
-    ).split()
+APPRISE_SCHEMES = (
+    "discord slack tgram pover mmost mmosts rocket rockets gotify gotifys msteams ryver"
+    " zulip ifttt pushed pbul prowl join simplepush sns twilio flock guilded line opsgenie"
+    " pagerduty pagertree spontit strmlabs sinch threema webexteams wxteams dingtalk"
+    " feishu lark bark mailgun sendgrid resend brevo sparkpost signl4 vonage msg91 msgbird"
+    " kumulos notifico office365 o365 workflow workflows ntfy ntfys matrix matrixs hassio"
+    " hassios pushdeer pushme pushsafer psafer schan sfr streamlabs voipms whatsapp"
+    " wecombot ncloud nclouds ses"
 )
 """Schemes of Apprise's addresses: tokens stand where a host stands elsewhere."""
