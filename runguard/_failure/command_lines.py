@@ -21,7 +21,7 @@ _WORD = re.compile(
 )
 _GAP = re.compile(r"(?:[ \t,]|\\\n[ \t]*+)*+")
 _TOOL_WORD = re.compile(r"(?<![a-z0-9_.+\-])[a-z0-9_.+\-]++(?=[\s\"',])")
-_OPENED = re.compile(r"[\"']?[\[(`]++")
+_OPENED = re.compile(r"[\"'][\[(]{1,4}(?=[\"'])|[\[(`]{1,4}")
 _CLOSED = re.compile(r"(?:(?<=[\"'])[\])]{1,4}[\"']?)?(?:(?<=[\"'\])])[,`]{1,2})?\Z")
 _MOST_WORDS = 200
 
