@@ -1031,7 +1031,7 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
         "hook of a server of one's own",
         "hook incoming/",
         r"/(?:hooks?|webhooks?|build_hooks|deploy_hooks|incoming)/"
-        r"(?!\d{6,}/)((?=[a-z_-]{0,39}\d)(?:[\w-]{1,40}/)?[\w-]{16,}+)",
+        r"(?!\d{6,20}+/)((?=[a-z_-]{0,39}\d)(?:[\w-]{1,40}/)?[\w-]{16,}+)",
         "Mattermost, Rocket.Chat, Gitea, n8n and others: /hooks/<secret>",
         f"https://mm.example.org/hooks/{_L[:26]}",
     ),
