@@ -7,40 +7,24 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from math import inf
 from typing import Final
 
-from .._failure.alert import SEVERITY_OF
-from .._failure.classify import classify_text
-from .._models import ErrorGroup, Failure
+from .. import _events
+from .._models import Failure
 from .._run.scope import RunScope
-from .child import LONGEST_TAIL, PASSED_ON, Child, Signals, Stderr, Terminal
+from .child import (
+    PASSED_ON,
+    Child,
+    Signals,
+    Stderr,
+    Terminal,
+)
+from .result import SIGNALLED, TIMED_OUT, CommandResult
 
-TIMED_OUT: Final = 124  # as timeout(1) says it
-SIGNALLED: Final = 128  # and the signal's number on top, as a shell says it
-LONGEST_SHOWN: Final = 8 * 1024  # bytes of stderr in a message
-LONGEST_LAST_LINE: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class CommandResult:
-    """How a command ended.
-
-    Attributes:
-        exit_code: what our caller gets.
-        words: what the record says.
-        error_type: the same, in one word or two.
-        timed_out: whether `--timeout` ended it.
-        interrupted: whether somebody interrupted it, as by Ctrl-C.
-    """
-
-    exit_code: int
-    words: str
-    error_type: str
-    timed_out: bool = False
-    interrupted: bool = False
+TIMEOUT_COMMANDS: Final = frozenset({"timeout", "gtimeout"})
 
 
 def execute(
@@ -75,9 +59,11 @@ def execute(
             if result is None:
                 stderr.start()
                 result = _supervise(child, signals, terminal, timeout, kill_after)
+                program = command[0].rpartition("/")[2]
+                result = replace(result, by_timeout_command=program in TIMEOUT_COMMANDS)
                 stderr.settle()
             if result.exit_code:
-                failure = failure_of(result, stderr.tail, stderr.length, clean=clean)
+                failure = _failure_of(result, stderr, clean)
                 scope.fail_with(failure, interrupted=result.interrupted)
     finally:
         terminal.close()
@@ -86,21 +72,14 @@ def execute(
     return result.exit_code
 
 
-def failure_of(
-    result: CommandResult, tail: bytes, length: int, *, clean: Callable[..., str]
-) -> Failure:
-    """Sort a failed command by the end of its stderr, which was `length` bytes long in all."""
-    text = tail.decode(errors="replace")
-    if length > len(tail) and "\n" in text:
-        text = text.partition("\n")[2]  # half a line says half of what it said
-    # Secrets are hidden before anything is cut, so that no half of one is left.
-    cleaned = clean(text, limit=4 * LONGEST_TAIL).strip()
-    failure = _by_timeout() if result.timed_out else _by_last_line(text)
-    return replace(
-        failure,
-        error_type=result.error_type,
-        error_message=_message(result.words, cleaned, length),
-    )
+def _failure_of(result: CommandResult, stderr: Stderr, clean: Callable[..., str]) -> Failure:
+    from .failure import failure_of, unread_failure  # a command that succeeds does without
+
+    try:
+        return failure_of(result, stderr.tail, stderr.length, clean=clean)
+    except Exception as bug:  # a fault of ours may change neither exit code nor record
+        _events.internal_error("classify", bug)
+        return unread_failure(result)
 
 
 def _ended_before(signals: Signals) -> CommandResult | None:
@@ -134,40 +113,6 @@ def _supervise(
     name = _name_of(-code)
     words = f"killed by {name} (signal {-code})"
     return CommandResult(SIGNALLED - code, words, name, interrupted=-code == signal.SIGINT)
-
-
-def _by_timeout() -> Failure:
-    group = ErrorGroup.TIMEOUT
-    return Failure(group, SEVERITY_OF[group], None, "", "", matched_by="--timeout")
-
-
-def _by_last_line(text: str) -> Failure:
-    """Let the last line that says something decide; earlier ones may tell of a retry."""
-    whole = classify_text(text, clean=_dropped)
-    if whole.error_group in (ErrorGroup.UNKNOWN, ErrorGroup.LOCK_CONFLICT):
-        return whole
-    for line in reversed(text.splitlines()):
-        failure = classify_text(line, clean=_dropped)
-        if failure.error_group is not ErrorGroup.UNKNOWN:
-            return failure
-    return whole
-
-
-def _dropped(_text: str) -> str:
-    return ""
-
-
-def _message(words: str, cleaned: str, length: int) -> str:
-    """Say how it ended, with the last line of its stderr; then the lines before that."""
-    last_line = cleaned.rpartition("\n")[2].strip()
-    first = f"{words}: {last_line[:LONGEST_LAST_LINE]}" if last_line else words
-    if cleaned in ("", last_line[:LONGEST_LAST_LINE]):
-        return first
-    shown = cleaned.encode()[-LONGEST_SHOWN:].decode(errors="ignore")
-    if len(shown) == len(cleaned):
-        return f"{first}\n\n{shown}"
-    shown = shown.partition("\n")[2] or shown
-    return f"{first}\n\n[the end of {length:,} bytes of stderr]\n{shown}"
 
 
 def _name_of(signum: int) -> str:

@@ -73,7 +73,7 @@ def timeout_evidence(exc: BaseException) -> str | None:
     if not known.NO_TIMEOUTS.isdisjoint(names):
         return None
     for name in names:
-        if name in known.TIMEOUT_TYPES or _is_named_timeout(name):
+        if name in known.TIMEOUT_TYPES or is_named_timeout(name):
             return f"type {name}"
     number = attribute(exc, "errno")
     is_timed_out = type(number) is int and number in (errno.ETIMEDOUT, known.WINDOWS_TIMED_OUT)
@@ -169,7 +169,8 @@ def type_names(exc: BaseException) -> list[str]:
     return [qualified_name(base) for base in bases_of(exc)]
 
 
-def _is_named_timeout(name: str) -> bool:
+def is_named_timeout(name: str) -> bool:
+    """Whether a qualified name is that of a known library's timeout."""
     package, _, rest = name.partition(".")
     return (
         package in known.TIMEOUT_PACKAGES

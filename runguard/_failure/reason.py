@@ -85,6 +85,15 @@ def reason_of_exit(code: int) -> ErrorReason:
     return _KILLED_BY.get(signum, ErrorReason.EXIT_CODE)
 
 
+def reason_of_name(name: str) -> ErrorReason | None:
+    """Return what the qualified name of a type tells, where only that is known.
+
+    >>> reason_of_name("KeyError").value
+    'bug'
+    """
+    return words.REASON_OF_TYPE.get(name)
+
+
 def reason_in(text: str) -> ErrorReason | None:
     """Return the reason that a text's words tell.
 

@@ -191,7 +191,8 @@ AFTER_WEAK: Final = (
     r"[\"'`\])}>\u201d\u2019\u300d\u3011\uff09]*"
     r"(?:\s*(?:\Z|[\r\n]|[;:!?(\[{<\u3002\uff0c\u3001\uff08|]|[.,](?!\S)|,(?=[\"'\\])|\\[nr\"']"
     r"|[-\u2013\u2014]\s|=>|->|\u2192)"
-    r"|\s+(?:(?:from|for|on|when|while|by|at|after|via|during|because|due|instead|trying|calling"
+    r"|\s+(?:(?:du|de|del|do|dal|vom|von|van|fra|från|от|from|for|on|when|while|by|at|after|via"
+    r"|during|because|due|instead|trying|calling"
     r"|errors?\s+(?:from|on|for|when|in|while|after|by)|error\b(?!\s(?:rows?|records?|lines?"
     r"|messages?))"
     r"|response|status|code|http|to\s+(?:get|post|put|request|our|the)|but|again|retrying|giving"
@@ -301,7 +302,7 @@ COUNTED: Final = (
     r"|jobs?|tasks?|rows|ms|milliseconds|s|secs?|seconds?|minutes?|mins?|hours?|days?)\b)"
 )
 # `expected 512, got 409` compares counts; `expected 200, got 503` compares statuses.
-EXPECTED: Final = r"expect(?:ed|ing|s)?\W+(?:\w+\W+){0,3}?([0-9][0-9,]*)"
+EXPECTED: Final = r"expect(?:ed|ing|s)?\W+(?:\w+\W+){0,3}?([0-9]+(?:,[0-9]{3})*)"
 
 # (d) Statuses by name. Written so by kubectl, Azure, AWS, .NET: matched in this case only.
 STATUS_OF_WORD: Final[Mapping[str, int]] = {
@@ -379,4 +380,4 @@ WORD_PLACES: Final = (
     r"(?<!grpc\.)httpstatus(?:code)?\.([A-Za-z_]{2,45})\b",
 )
 WORD_HINTS: Final = ("(", "code", "httpstatus")
-NOT_A_WORDS_PLACE: Final = r"rpc error: *\Z|\bstatus\(\Z|extensions[\"']?\s*:\s*\{\s*\Z"
+NOT_A_WORDS_PLACE: Final = r"rpc error: *\Z|\bstatus\(\Z|extensions[\"']?\s*:\s*\{?\s*\Z"

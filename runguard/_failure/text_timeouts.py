@@ -69,7 +69,7 @@ def _is_name(text: str, start: int, end: int) -> bool:
         return _is_about_a_name(text, start, end)
     if token.startswith("-") or _pattern(words.ACCESSOR).search(token.rstrip(".")):
         return True
-    if _pattern(r"(?<!\S)-[\w-]+[ =]\Z").search(around[0]) and token.isupper():
+    if _pattern(r"(?<!\w)-{1,2}[\w-]+[ =]\Z").search(around[0]) and token.isupper():
         return True  # `--timeout TIMEOUT` of a usage line
     if _is_assigned(before, around[1], tail[0]):
         return not _pattern(words.EVENT_AFTER).match(around[1])

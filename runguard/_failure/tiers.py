@@ -66,9 +66,9 @@ def verdict_of_text(text: str, http_status_code: object = None) -> Verdict:
     if holds_job_lock(beginning):
         verdict = Verdict(ErrorGroup.LOCK_CONFLICT, 409, "text: job_lock active")
     elif status := http_status(http_status_code):
-        verdict = _by_status(status, "the status given to fail()")
+        verdict = by_status(status, "the status given to fail()")
     else:
-        verdict = _by_text([beginning], [beginning], "") or _unknown()
+        verdict = _by_text([beginning], [beginning], "") or unknown()
     reason = reason_of(verdict.group, verdict.http_status_code, (), [beginning])
     return verdict._replace(reason=reason)
 
@@ -82,7 +82,7 @@ def _tiers(levels: Levels, texts: Texts, rules: Sequence[Rule]) -> Iterator[Verd
     for distance, level_of_exceptions in enumerate(levels):
         yield from _by_evidence(level_of_exceptions, _place(distance))
     yield from _by_texts(levels, texts)
-    yield _unknown()
+    yield unknown()
 
 
 def _texts(levels: Levels) -> list[list[str]]:
@@ -127,7 +127,7 @@ def _by_evidence(level: Sequence[BaseException], where: str) -> Iterator[Verdict
         if (carried := carried_status(exc)) is not None:
             status, place = carried
             name = qualified_name(type(exc))
-            yield _by_status(status, f"{where}{place} = {status} of {name}")
+            yield by_status(status, f"{where}{place} = {status} of {name}")
     for exc in level:
         if (timeout := timeout_evidence(exc)) is not None:
             yield Verdict(ErrorGroup.TIMEOUT, None, f"{where}{timeout}, a timeout")
@@ -142,7 +142,7 @@ def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
     for distance, (level, texts_of_level) in enumerate(zip(levels, texts, strict=True)):
         for exc in level:
             if (page := page_in(exc)) is not None:
-                yield _by_status(page[0], f"{_place(distance)}page: {page[1]!r}")
+                yield by_status(page[0], f"{_place(distance)}page: {page[1]!r}")
         both = list(zip(level, texts_of_level, strict=True))
         may_hold_status = [
             _with_its_type(exc, text)
@@ -173,21 +173,23 @@ def _by_text(
     for text in may_hold_status:
         if (said := status_in(text)) is not None:
             status, words = said
-            return _by_status(status, f"{where}text: {words!r}")
+            return by_status(status, f"{where}text: {words!r}")
     for text in may_tell_timeout:
         if (words_of_timeout := timeout_in(text)) is not None:
             return Verdict(ErrorGroup.TIMEOUT, None, f"{where}text: {words_of_timeout!r}")
     return None
 
 
-def _by_status(status: int, matched_by: str) -> Verdict:
+def by_status(status: int, matched_by: str) -> Verdict:
+    """Return the verdict on an HTTP status."""
     if status == 409:
         return Verdict(ErrorGroup.HTTP_409, status, matched_by)
     group = ErrorGroup.HTTP_5XX if status >= 500 else ErrorGroup.HTTP_4XX
     return Verdict(group, status, matched_by)
 
 
-def _unknown() -> Verdict:
+def unknown() -> Verdict:
+    """Return the verdict where nothing said anything."""
     return Verdict(ErrorGroup.UNKNOWN, None, "no rule matched")
 
 

@@ -116,6 +116,7 @@ HINTS: Final = (
     ),
     *("wait", "time out", "expired", "passed since", "respond", "too slow", "110", "10060", "274c"),
     *("28", "1969", "3024", "57014", "124", "maxtimems", "max_", "curle_"),
+    *("zeit", "tiempo", "tempo", "scadut", "czas", "tijd", "tidsgr", "waktu", "expiration"),
 )
 
 # An occurrence of the plain word is a name where its own token, or what stands around, says so.
@@ -134,7 +135,7 @@ FRAME: Final = (
     r"|\s*\S+\.(?:go|rs):\d+"
 )
 # After the token: an assignment, or a key's colon. `timed_out: true` is none: it is an event.
-ASSIGNED: Final = r"\s?=(?!=|>)\s?(?!['\"]?(?:true|1)\b)|\\?[\"']\s?(?::|=>)\s?(?!true\b)|=>"
+ASSIGNED: Final = r"\s?=(?!=|>)(?!\s?['\"]?true\b)|\\?[\"']\s?(?::|=>)(?!\s?true\b)|\s?=>"
 KEYED: Final = r"\s?:\s?[\"']?(?:-?[0-9]|null\b|none\b|nil\b|false\b|undefined\b|nan\b)"
 KEYED_BEFORE: Final = r"(?:[{,(]|\A|\n)\s*[\"']?[\w.-]*\Z"
 OBJECT: Final = (
