@@ -1,198 +1,24 @@
-"""One command as a child process: its group, its stderr, the signals and the terminal it gets.
-
-Nothing here knows of runs. POSIX only. What happens meanwhile is told by one pipe into which the
-interpreter writes the number of every signal: no code of ours runs in a signal handler.
-"""
+"""One command as a child process, in a group of its own. Nothing here knows of runs. POSIX only."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import select
-import selectors
 import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from math import inf
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-PASSED_ON: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+from .signals import Signals
+from .terminal import Terminal
+
 NOT_FOUND: Final = 127  # as a shell says it
 NOT_EXECUTABLE: Final = 126
-LONGEST_TAIL: Final = 64 * 1024  # bytes of stderr that are kept
-DRAIN_SECONDS: Final = 1.0  # for what processes left behind still write to it
-MOST_AFTER_DRAIN: Final = 1024 * 1024  # bytes: the largest pipe
 LOOK_SECONDS: Final = 0.05  # between two looks whether a group has ended
 KILL_SECONDS: Final = 5.0  # a process that hangs in the kernel outlives even SIGKILL
-_LONGEST_WAIT: Final = 3600.0  # a selector refuses more than some weeks
 _PR_SET_PDEATHSIG: Final = 1
-
-
-class Signals:
-    """The signals that this process is sent; while open, none of `PASSED_ON` ends it."""
-
-    def __init__(self, passed_on: Iterable[signal.Signals]) -> None:
-        """Take which ones; those that are ignored, as under nohup, stay so."""
-        self.passed_on = frozenset(
-            signum for signum in passed_on if signal.getsignal(signum) is not signal.SIG_IGN
-        )
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Signals:
-        """Have their numbers written to a pipe instead of what they would do."""
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-        self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        for signum in (*self.passed_on, signal.SIGCHLD):
-            self._before[signum] = signal.signal(signum, _leave_it_to_the_pipe)
-        # A group in the background may take the terminal back only so.
-        self._before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Let the signals do what they did before."""
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler or signal.SIG_DFL)
-        signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._reader)
-        os.close(self._writer)
-
-    def wait(self, seconds: float) -> bytes:
-        """Return the numbers of what came, after at most so long; empty where nothing came."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._reader, selectors.EVENT_READ)
-            selector.select(min(seconds, _LONGEST_WAIT))
-        try:
-            return os.read(self._reader, 4096)
-        except BlockingIOError:
-            return b""
-
-
-def _leave_it_to_the_pipe(_signum: int, _frame: object) -> None:
-    """Do nothing: see `Signals`."""
-
-
-class Terminal:
-    """The controlling terminal, lent to a child's group when that asks for it.
-
-    The group begins in the background, so Ctrl-C comes to us and is passed on, and the others of a
-    pipeline keep the terminal. The kernel stops a group that reads it from there: then it is lent.
-    """
-
-    def __init__(self) -> None:
-        """Open it, where there is one."""
-        try:
-            self._fd: int | None = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
-        except OSError:
-            self._fd = None
-        self._is_lent = False
-
-    @property
-    def exists(self) -> bool:
-        """Whether this process has a terminal."""
-        return self._fd is not None
-
-    def lend(self, group: int) -> bool:
-        """Put the group into the foreground, if we are there; return whether."""
-        try:
-            if self._fd is None or os.tcgetpgrp(self._fd) != os.getpgrp():
-                return False
-            os.tcsetpgrp(self._fd, group)
-        except OSError:  # it was hung up
-            return False
-        self._is_lent = True
-        return True
-
-    def take_back(self) -> None:
-        """Be in the foreground again, if we lent our place."""
-        if self._fd is not None and self._is_lent:
-            self._is_lent = False
-            with suppress(OSError):  # likewise
-                os.tcsetpgrp(self._fd, os.getpgrp())
-
-    def close(self) -> None:
-        """Take it back and close it."""
-        self.take_back()
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-
-class Stderr:
-    """Copies a child's stderr to ours as it comes, byte for byte, and keeps its end.
-
-    In a thread, since writing may block for as long as nobody reads: that must hold up the command
-    as it would without us, and neither signals nor the timeout.
-    """
-
-    def __init__(self, source: int) -> None:
-        """Take the reading end of the pipe."""
-        self.tail = b""
-        self.length = 0
-        self._source = source
-        self._until = inf
-        self._stop, self._stopper = os.pipe()
-        self._thread = threading.Thread(target=self._copy, name="runguard-stderr", daemon=True)
-
-    def start(self) -> None:
-        """Begin to copy."""
-        self._thread.start()
-
-    def settle(self) -> None:
-        """Copy what the child has left, and wait a bounded time for it."""
-        self._until = time.monotonic() + DRAIN_SECONDS
-        os.close(self._stopper)
-        self._thread.join(DRAIN_SECONDS + LOOK_SECONDS)
-
-    def finish(self) -> None:
-        """Wait until whoever reads our stderr has taken what is left."""
-        if self._thread.ident is not None:
-            self._thread.join()
-        os.close(self._source)
-        os.close(self._stop)
-
-    def _copy(self) -> None:
-        late = MOST_AFTER_DRAIN
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._source, selectors.EVENT_READ)
-            selector.register(self._stop, selectors.EVENT_READ)
-            while late > 0:
-                ready = {key.fd for key, _ in selector.select(self._patience())}
-                if self._stop in ready:
-                    selector.unregister(self._stop)
-                    continue
-                chunk = os.read(self._source, LONGEST_TAIL) if ready else b""
-                if not chunk:  # closed by all; or held open by a process left behind
-                    return
-                self.length += len(chunk)
-                self.tail = (self.tail + chunk)[-LONGEST_TAIL:]
-                _write(chunk)
-                if time.monotonic() > self._until:
-                    late -= len(chunk)
-
-    def _patience(self) -> float | None:
-        return None if self._until == inf else max(0.0, self._until - time.monotonic())
-
-
-def _write(chunk: bytes) -> None:
-    """Write to our stderr; where nobody takes it, the command goes on all the same."""
-    while chunk:
-        try:
-            chunk = chunk[os.write(2, chunk) :]
-        except BlockingIOError:  # somebody else made it so, who shares it
-            select.select([], [2], [])
-        except OSError:
-            return
 
 
 class Child:

@@ -15,14 +15,11 @@ from typing import Final
 from .. import _events
 from .._models import Failure
 from .._run.scope import RunScope
-from .child import (
-    PASSED_ON,
-    Child,
-    Signals,
-    Stderr,
-    Terminal,
-)
+from .child import Child
 from .result import SIGNALLED, TIMED_OUT, CommandResult
+from .signals import PASSED_ON, Signals
+from .stderr import Stderr
+from .terminal import Terminal
 
 TIMEOUT_COMMANDS: Final = frozenset({"timeout", "gtimeout"})
 

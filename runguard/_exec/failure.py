@@ -11,8 +11,9 @@ from .._failure.reason import reason_of_exit
 from .._failure.tail import read_tail
 from .._failure.tiers import Verdict
 from .._models import ErrorGroup, ErrorReason, Failure
-from .child import LONGEST_TAIL, NOT_EXECUTABLE, NOT_FOUND
+from .child import NOT_EXECUTABLE, NOT_FOUND
 from .result import SIGNALLED, TIMED_OUT, CommandResult
+from .stderr import LONGEST_TAIL
 
 LONGEST_SHOWN: Final = 8 * 1024  # bytes of stderr in a message
 LONGEST_HEADLINE: Final = 200

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from runguard._exec.child import LONGEST_TAIL
 from runguard._exec.failure import failure_of
 from runguard._exec.result import CommandResult
+from runguard._exec.stderr import LONGEST_TAIL
 from runguard._failure.redaction import Redactor
 from runguard._models import Failure
 
