@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from ._failure.introspection import printable, qualified_name, text_of
@@ -44,27 +45,59 @@ _LEVELS: Final = {
 _LONGEST_FIELD: Final = 4096
 
 _logger: Final = logging.getLogger("runguard")
-_clean: Final = Redactor().clean
 
 
-def emit(event: str, **fields: Any) -> None:
-    """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
-    level = _LEVELS[event]
-    try:
-        structlog = configured_structlog()
-        if structlog is None and not _logger.isEnabledFor(level):
-            return
-        fields = {
-            name: printable(value, _LONGEST_FIELD) if isinstance(value, str) else value
-            for name, value in fields.items()
-        }
-        if structlog is not None:
-            structlog.get_logger("runguard").log(level, event, **fields)
-        else:
-            _logger.log(level, "%s", _Line(event, fields), extra={"runguard": fields})
-    except Exception:  # see the docstring
-        if logging.raiseExceptions:  # the standard library's own switch for such faults
-            sys.stderr.write(f"runguard could not log {event}\n")
+class Events:
+    """Emits log events; every text in them passes the redactor first.
+
+    Args:
+        redactor: Returns the redactor to use. It is asked at each event, so that events told
+            before the settings are fixed use what is configured so far.
+    """
+
+    __slots__ = ("_redactor",)
+
+    def __init__(self, redactor: Callable[[], Redactor] = Redactor) -> None:
+        self._redactor = redactor
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
+        level = _LEVELS[event]
+        try:
+            structlog = configured_structlog()
+            if structlog is None and not _logger.isEnabledFor(level):
+                return
+            clean = self._redactor().clean
+            fields = {
+                name: printable(clean(value, limit=_LONGEST_FIELD), _LONGEST_FIELD)
+                if isinstance(value, str)
+                else value
+                for name, value in fields.items()
+            }
+            if structlog is not None:
+                structlog.get_logger("runguard").log(level, event, **fields)
+            else:
+                _logger.log(level, "%s", _Line(event, fields), extra={"runguard": fields})
+        except Exception:  # see the docstring
+            if logging.raiseExceptions:  # the standard library's own switch for such faults
+                sys.stderr.write(f"runguard could not log {event}\n")
+
+    def internal_error(self, stage: str, error: BaseException, **fields: Any) -> None:
+        """Tell a fault of runguard's own: the store is away, the schema is missing, or a bug."""
+        self.emit(INTERNAL_ERROR, stage=stage, error=error_text(error), **fields)
+
+    def alert(self, verdict: AlertVerdict, **fields: Any) -> None:
+        """Tell what became of an alert: raised, or suppressed and by which one until when."""
+        if verdict.outcome is AlertOutcome.RAISED:
+            self.emit(ALERT_CREATED, alert_id=verdict.alert_id, **fields)
+        elif verdict.outcome is AlertOutcome.SUPPRESSED:
+            ends_at = verdict.window_ends_at
+            self.emit(
+                ALERT_SUPPRESSED,
+                covered_by=verdict.alert_id,
+                window_ends_at=ends_at and ends_at.isoformat(),
+                **fields,
+            )
 
 
 def configured_structlog() -> Any:
@@ -95,32 +128,9 @@ class _Line:
         return " ".join([self._event, *parts])
 
 
-def internal_error(stage: str, error: BaseException, **fields: Any) -> None:
-    """Tell a fault of runguard's own: the store is away, the schema is missing, or a bug."""
-    emit(INTERNAL_ERROR, stage=stage, error=told(error), **fields)
-
-
-def told(error: BaseException) -> str:
-    """Say an error in one log field: drivers' texts may hold secrets, and end of line."""
-    return _clean(f"{_short_name(error)}: {text_of(error)}", limit=_LONGEST_FIELD)
-
-
-def _short_name(error: BaseException) -> str:
-    return qualified_name(type(error)).rpartition(".")[2]
-
-
-def alert(verdict: AlertVerdict, **fields: Any) -> None:
-    """Tell what became of an alert: raised, or suppressed and by which one until when."""
-    if verdict.outcome is AlertOutcome.RAISED:
-        emit(ALERT_CREATED, alert_id=verdict.alert_id, **fields)
-    elif verdict.outcome is AlertOutcome.SUPPRESSED:
-        ends_at = verdict.window_ends_at
-        emit(
-            ALERT_SUPPRESSED,
-            covered_by=verdict.alert_id,
-            window_ends_at=ends_at and ends_at.isoformat(),
-            **fields,
-        )
+def error_text(error: BaseException) -> str:
+    """Return an error as one log field, not redacted yet."""
+    return f"{qualified_name(type(error)).rpartition('.')[2]}: {text_of(error)}"
 
 
 def bind_context(**fields: Any) -> Any:

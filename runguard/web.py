@@ -102,6 +102,7 @@ def create_app(
         title=title,
         secret=secret,
         actor_of=actor_of,
+        events=runtime.events,
     )
 
 

@@ -10,8 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from .. import _events
 from .._errors import ConfigurationError, did_you_mean
+from .._events import Events, bound_logger
 from .._failure.classify import classify_text
 from .._failure.introspection import place_of, text_from
 from .._models import (
@@ -128,7 +128,7 @@ class Run:
     def log(self) -> structlog.stdlib.BoundLogger:
         """A structlog logger that knows `run_id` and `job_name`; made on first use."""
         if self._log is None:
-            self._log = _events.bound_logger(run_id=self.id, job_name=self.job_name)
+            self._log = bound_logger(run_id=self.id, job_name=self.job_name)
         return self._log
 
     def fail(self, reason: str, *, http_status_code: int | None = None) -> None:
@@ -229,7 +229,9 @@ class Run:
         draft = AlertDraft(
             uuid=new_run_key(),
             key=key,
-            severity=_severity_of(severity, job_name=self.job_name, run_id=self.id),
+            severity=_severity_of(
+                severity, self._runtime.events, job_name=self.job_name, run_id=self.id
+            ),
             title=clean(text_from(title)),
             message=clean(text_from(message)),
             detail=cleaned_detail if isinstance(cleaned_detail, dict) else {},
@@ -243,7 +245,11 @@ class Run:
             except Exception as trouble:  # the job goes on: see SPEC 8
                 late = outage.dated(draft, datetime.now(UTC))
                 outage.keep(
-                    self._runtime.spool, SpooledAlert(late), job_name=self.job_name, run_id=self.id
+                    self._runtime.spool,
+                    SpooledAlert(late),
+                    self._runtime.events,
+                    job_name=self.job_name,
+                    run_id=self.id,
                 )
                 return trouble
 
@@ -251,11 +257,13 @@ class Run:
 
     def _count_alert(self, outcome: AlertVerdict | Exception, key: AlertKey) -> bool:
         if isinstance(outcome, Exception):
-            _events.internal_error("emit_alert", outcome, job_name=self.job_name, run_id=self.id)
+            self._runtime.events.internal_error(
+                "emit_alert", outcome, job_name=self.job_name, run_id=self.id
+            )
             return False
         raised = outcome.outcome is AlertOutcome.RAISED
         self.created_alerts += raised
-        _events.alert(
+        self._runtime.events.alert(
             outcome,
             job_name=self.job_name,
             run_id=self.id,
@@ -293,7 +301,7 @@ def _no_such(name: str) -> str:
     return f"a Run has no {name!r}{hint}: its counters are {', '.join(_COUNTERS)}"
 
 
-def _severity_of(severity: Severity | str, **names: object) -> Severity:
+def _severity_of(severity: Severity | str, events: Events, **names: object) -> Severity:
     """Read a severity; tell one that is none, and take it as high: the alert must not be lost."""
     try:
         return Severity(text_from(severity).lower())
@@ -303,5 +311,5 @@ def _severity_of(severity: Severity | str, **names: object) -> Severity:
             f"severity: expected one of {known}, found {text_from(severity)!r}"
             f"{did_you_mean(text_from(severity), list(Severity))}; the alert is written as high"
         )
-        _events.internal_error("emit_alert", wrong, **names)
+        events.internal_error("emit_alert", wrong, **names)
         return Severity.HIGH

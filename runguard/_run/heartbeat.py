@@ -18,7 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
-from .. import _events
+from .._events import LOCK_LOST, Events
 from .._models import Lease
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class _HeldLease:
 class Heartbeat:
     """Beats for runs and renews leases, from when they are added until they are removed."""
 
-    def __init__(self, store: Callable[[], RunRepository]) -> None:
+    def __init__(self, store: Callable[[], RunRepository], events: Events) -> None:
         """Take how to get at the store; no thread is started yet."""
         self._store = store
+        self._events = events
         self._changed = threading.Condition()
         self._runs: dict[UUID, tuple[BeatingRun, float]] = {}  # with when its first beat is due
         self._leases: dict[UUID, _HeldLease] = {}
@@ -97,7 +98,7 @@ class Heartbeat:
 
     def after_fork(self) -> None:
         """Begin anew in a child: its parent's runs, lock and thread are not its own."""
-        self.__init__(self._store)  # type: ignore[misc]
+        self.__init__(self._store, self._events)  # type: ignore[misc]
 
     def _wake(self) -> None:
         if self._thread is None:
@@ -140,7 +141,7 @@ class Heartbeat:
             self._store().beat(keys, timeout=min(self._interval, STORE_TIMEOUT_SECONDS))
         except Exception as trouble:  # a heartbeat that fails never hurts the job
             if not self._beat_has_failed:  # told once, not at every beat of an outage
-                _events.internal_error("heartbeat", trouble)
+                self._events.internal_error("heartbeat", trouble)
             self._beat_has_failed = True
         else:
             self._beat_has_failed = False
@@ -152,10 +153,10 @@ class Heartbeat:
         try:
             still_ours = self._store().renew_lock(held.lease, held.ttl, timeout=timeout)
         except Exception as trouble:  # the next renewal may go through
-            _events.internal_error("renew_lock", trouble, **names)
+            self._events.internal_error("renew_lock", trouble, **names)
             return
         with self._changed:
             if still_ours or self._leases.pop(held.run.key, None) is None:
                 return  # renewed; or released by its run while we asked
         held.run.lock_lost = True
-        _events.emit(_events.LOCK_LOST, **names, fence=held.lease.fence)
+        self._events.emit(LOCK_LOST, **names, fence=held.lease.fence)

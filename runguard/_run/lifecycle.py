@@ -17,8 +17,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from .. import _events
 from .._errors import JobLockActive, RunguardError, StoreUnavailable
+from .._events import (
+    LOCK_LOST,
+    RUN_FINISHED,
+    RUN_STARTED,
+    Events,
+    bind_context,
+    restore_context,
+)
 from .._failure.alert import SEVERITY_OF, failure_alert
 from .._failure.classify import classify
 from .._failure.introspection import location_of, printable, qualified_name
@@ -75,6 +82,7 @@ class Lifecycle:
         self._options = options
         self._runtime = runtime
         self._settings = settings
+        self._events = runtime.events
         self._cooldown = settings.cooldown if options.cooldown is None else options.cooldown
         self._lock_ttl = options.lock_ttl or settings.lock_ttl
         self._lease: Lease | None = None
@@ -119,15 +127,15 @@ class Lifecycle:
         if opening.refusal is not None:
             self.tell(*opening.refusal)
         elif opening.trouble is not None:
-            _events.internal_error("start", opening.trouble, **self._names())
+            self._events.internal_error("start", opening.trouble, **self._names())
         if opening.trouble is not None and (opening.refusal is not None or self._must_refuse()):
             raise _own_error(opening.trouble)
         self._patience += self._settings.store_timeout.total_seconds() / 2
-        self._context = (innermost_run.set(self.run), _events.bind_context(**self._names()))
+        self._context = (innermost_run.set(self.run), bind_context(**self._names()))
         self._runtime.heartbeat.add(self.run, self._settings.heartbeat_interval)
         if self._lease is not None:
             self._runtime.heartbeat.add_lease(self.run, self._lease, self._lock_ttl)
-        _events.emit(_events.RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
+        self._events.emit(RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
         return self.run
 
     def declare(self, failure: Failure, *, interrupted: bool) -> None:
@@ -142,7 +150,7 @@ class Lifecycle:
             self._context = None
             try:
                 innermost_run.reset(token)
-                _events.restore_context(bound)
+                restore_context(bound)
             except ValueError:
                 pass  # left in another context than entered, as async generators may be
         if self._new.pid != os.getpid():
@@ -158,7 +166,7 @@ class Lifecycle:
         try:
             ending = self._judge(exc)
         except Exception as bug:  # a run is never left RUNNING for a bug of ours
-            _events.internal_error("classify", bug, **self._names())
+            self._events.internal_error("classify", bug, **self._names())
             ending = RunEnding(self._new.key, Counters(), _unjudged(exc))
         self.run.status = ending.status
         return ending
@@ -184,18 +192,18 @@ class Lifecycle:
         """Log how the run ended, and what became of its alert."""
         if isinstance(outcome, Exception):
             if self._opening.refusal is not None or self._opening.trouble is None:
-                _events.internal_error("finish", outcome, **self._names())
+                self._events.internal_error("finish", outcome, **self._names())
             return  # a store that is away at the start and at the end is one trouble, told once
         group = ending.failure and ending.failure.error_group.value
-        _events.emit(
-            _events.RUN_FINISHED,
+        self._events.emit(
+            RUN_FINISHED,
             **self._names(),
             status=ending.status.value,
             error_group=group,
             alert_outcome=outcome.verdict.outcome.value,
         )
         if ending.alert is not None:
-            _events.alert(
+            self._events.alert(
                 outcome.verdict,
                 **self._names(),
                 alert_type=ending.alert.key.alert_type,
@@ -210,9 +218,11 @@ class Lifecycle:
             finished = self._patiently(store.replay_run, self._whole(ending, finished_at))
             self._runtime.spool().forget(self._new.key)
         try:
-            outage.replay_waiting(self._runtime.spool(), store, seconds=self._patience)
+            outage.replay_waiting(
+                self._runtime.spool(), store, self._events, seconds=self._patience
+            )
         except Exception as trouble:  # this run is written, whatever becomes of the others
-            _events.internal_error("replay", trouble, **self._names())
+            self._events.internal_error("replay", trouble, **self._names())
         return finished
 
     def _judge(self, exc: BaseException | None) -> RunEnding:
@@ -221,7 +231,7 @@ class Lifecycle:
             trigger_type=self.run.trigger_type,
             no_alert_on=self._options.no_alert_on,
         )
-        counters = _counters_of(self.run)
+        counters = _counters_of(self.run, self._events)
         if outcome is Outcome.SUCCESS:
             if (declared := self.run._declared) is None:
                 return RunEnding(self._new.key, counters)
@@ -263,7 +273,7 @@ class Lifecycle:
             self._keep(SpooledRun(self._new, self._started_at))
 
     def _keep(self, record: SpooledRun) -> None:
-        outage.keep(self._runtime.spool, record, **self._names())
+        outage.keep(self._runtime.spool, record, self._events, **self._names())
 
     def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
         """The run as one record, with this host's times."""
@@ -310,11 +320,11 @@ class Lifecycle:
         try:
             freed = self._patiently(self._runtime.store().release_lock, lease)
         except Exception as trouble:  # the lease expires by itself
-            _events.internal_error("release_lock", trouble, **self._names())
+            self._events.internal_error("release_lock", trouble, **self._names())
         else:
             if not freed and not self.run.lock_lost:
                 self.run.lock_lost = True
-                _events.emit(_events.LOCK_LOST, **self._names(), fence=lease.fence)
+                self._events.emit(LOCK_LOST, **self._names(), fence=lease.fence)
 
     def _patiently(self, work: Callable[..., T], *args: object) -> T:
         """Call the store, and take the wait off the run's patience."""
@@ -328,23 +338,23 @@ class Lifecycle:
         return {"job_name": self.run.job_name, "run_id": self.run.id}
 
 
-def _counters_of(run: Run) -> Counters:
+def _counters_of(run: Run, events: Events) -> Counters:
     return Counters(
-        total_records=_count(run, "total_records"),
-        changed_records=_count(run, "changed_records"),
-        created_alerts=_count(run, "created_alerts"),
-        retry_count=_count(run, "retry_count"),
+        total_records=_count(run, "total_records", events),
+        changed_records=_count(run, "changed_records", events),
+        created_alerts=_count(run, "created_alerts", events),
+        retry_count=_count(run, "retry_count", events),
     )
 
 
-def _count(run: Run, name: str) -> int:
+def _count(run: Run, name: str, events: Events) -> int:
     """Read a counter that the job may have set to anything; what is no number counts as 0."""
     value = getattr(run, name)
     try:
         return max(0, min(LARGEST_COUNT, int(value)))
     except (TypeError, ValueError, OverflowError):
         found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
-        _events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
+        events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
         return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .. import _events
+from .._events import RECORD_LOST, SPOOL_REPLAYED, SPOOLED, Events, error_text
 from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
 
 if TYPE_CHECKING:
@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 MOST_SECONDS_OF_REPLAY = 2.0
 
 
-def keep(spool: Callable[[], Spool], record: SpooledRun | SpooledAlert, **names: object) -> None:
+def keep(
+    spool: Callable[[], Spool],
+    record: SpooledRun | SpooledAlert,
+    events: Events,
+    **names: object,
+) -> None:
     """Write a record to the spool."""
     try:
         path = spool().put(record)
     except Exception as trouble:  # the job goes on: see SPEC 8
-        _events.emit(_events.RECORD_LOST, error=_events.told(trouble), **names)
+        events.emit(RECORD_LOST, error=error_text(trouble), **names)
     else:
-        _events.emit(_events.SPOOLED, file=str(path), **names)
+        events.emit(SPOOLED, file=str(path), **names)
 
 
-def replay_waiting(spool: Spool, store: RunRepository, *, seconds: float) -> None:
+def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, seconds: float) -> None:
     """Replay what waits, if it is time to look; the store has just been seen to work."""
     if not spool.is_due():
         return
@@ -38,9 +43,9 @@ def replay_waiting(spool: Spool, store: RunRepository, *, seconds: float) -> Non
         if replayed.trouble is None:
             done += 1
         else:
-            _events.internal_error("replay", replayed.trouble, file=str(replayed.path))
+            events.internal_error("replay", replayed.trouble, file=str(replayed.path))
     if done:
-        _events.emit(_events.SPOOL_REPLAYED, records=done, waiting=len(spool.waiting()))
+        events.emit(SPOOL_REPLAYED, records=done, waiting=len(spool.waiting()))
 
 
 def dated(draft: AlertDraft, occurred_at: datetime) -> AlertDraft:

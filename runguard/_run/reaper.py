@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from .. import _events
+from .._events import RUN_FINISHED, Events
 from .._failure.alert import SEVERITY_OF, failure_alert
 from .._models import (
     Counters,
@@ -60,6 +60,7 @@ def reap(
     Any number of reapers may race: each run is closed once, and each job's alert is raised once.
     """
     silent_for = settings.lost_after
+    events = Events(lambda: settings.redactor)
     while True:
         lost_runs = store.find_lost_runs(
             silent_for=silent_for, job_name=job_name, limit=BATCH, timeout=timeout
@@ -68,7 +69,7 @@ def reap(
             ending = _ending_of(lost, settings)
             finished = store.close_lost_run(lost, ending, silent_for=silent_for, timeout=timeout)
             if finished.recorded:
-                _tell(lost, finished, ending)
+                _tell(events, lost, finished, ending)
                 yield lost
         if len(lost_runs) < BATCH:
             return
@@ -100,10 +101,10 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
     return RunEnding(lost.key, Counters(), failure, None, alert)
 
 
-def _tell(lost: LostRun, finished: FinishedRun, ending: RunEnding) -> None:
+def _tell(events: Events, lost: LostRun, finished: FinishedRun, ending: RunEnding) -> None:
     names = {"job_name": lost.job_name, "run_id": lost.run_id}
-    _events.emit(
-        _events.RUN_FINISHED,
+    events.emit(
+        RUN_FINISHED,
         **names,
         status=RunStatus.FAILED.value,
         error_group=ErrorGroup.UNKNOWN.value,
@@ -111,4 +112,4 @@ def _tell(lost: LostRun, finished: FinishedRun, ending: RunEnding) -> None:
     )
     if ending.alert is not None:
         key = ending.alert.key
-        _events.alert(finished.verdict, **names, alert_type=key.alert_type, source_id=key.source_id)
+        events.alert(finished.verdict, **names, alert_type=key.alert_type, source_id=key.source_id)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
-from .. import _events, _settings
+from .. import _settings
 from .._errors import ConfigurationError
+from .._events import EMBEDDED_STORE, UNKNOWN_SETTING, Events
 from .._settings import Settings
 from .heartbeat import Heartbeat
 from .reaper import LostRunWatch
@@ -44,7 +45,8 @@ class Runtime:
         self._spool: Spool | None = None
         self._told_embedded = False
         self._reserve: bytes | None = None
-        self.heartbeat = Heartbeat(self.store)
+        self.events = Events(lambda: self.settings_so_far().redactor)
+        self.heartbeat = Heartbeat(self.store, self.events)
         self.lost_runs = LostRunWatch()
         _runtimes.add(self)
 
@@ -70,7 +72,7 @@ class Runtime:
                     settings = _settings.settings_from(self._explicit, os.environ)
                     self._prove_usable(settings)
                     for name, hint in _settings.unknown_names(os.environ):
-                        _events.emit(_events.UNKNOWN_SETTING, variable=f"{name}{hint}")
+                        self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
                     self._settings = settings
         return self._settings
 
@@ -172,7 +174,7 @@ class Runtime:
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()
-            self.heartbeat = Heartbeat(self.store)
+            self.heartbeat = Heartbeat(self.store, self.events)
 
     def _prove_usable(self, settings: Settings) -> None:
         if settings.engine is not None or settings.database_url is not None:
@@ -201,7 +203,7 @@ class Runtime:
         file = _settings.embedded_file()
         if not self._told_embedded:
             self._told_embedded = True
-            _events.emit(_events.EMBEDDED_STORE, file=file, set_instead=_settings.DATABASE_URL)
+            self.events.emit(EMBEDDED_STORE, file=file, set_instead=_settings.DATABASE_URL)
         return f"sqlite:///{file}"
 
 

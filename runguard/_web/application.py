@@ -18,8 +18,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from .. import _events
 from .._errors import ConfigurationError
+from .._events import Events
 from .._store.operator import OperatorStore
 from . import api, pages
 from .gate import HEALTH, LOGIN, LOGOUT, Doors, Gate
@@ -41,12 +41,14 @@ def build_application(
     title: str = "runguard",
     secret: str | None = None,
     actor_of: ActorOf | None = None,
+    events: Events | None = None,
 ) -> Starlette:
     """Build the application; the store is opened by the first request that needs it.
 
     `secret` signs sessions and forms, for applications of several processes; `actor_of` names who
-    sends a request, where the application around this one knows.
+    sends a request, where the application around this one knows; `events` logs what goes wrong.
     """
+    events = events or Events()
     seal, throttle = Seal(access, secret), Throttle()
     doors = Doors(access=access, seal=seal, throttle=throttle)
     application = Starlette(
@@ -73,20 +75,23 @@ def build_application(
         exception_handlers={HTTPException: _pass_on},
     )
     application.state.runguard = Site(
-        store_of=_telling_what_is_not_set(store_of),
+        store_of=_telling_what_is_not_set(store_of, events),
         read_only=read_only,
         actor_of=_actor_finder(access, actor_of),
         title=title,
+        events=events,
     )
     return application
 
 
-def _telling_what_is_not_set(store_of: Callable[[], OperatorStore]) -> Callable[[], OperatorStore]:
+def _telling_what_is_not_set(
+    store_of: Callable[[], OperatorStore], events: Events
+) -> Callable[[], OperatorStore]:
     def opened() -> OperatorStore:
         try:
             return store_of()
         except ConfigurationError as error:  # of our own settings, not of what was asked
-            _events.internal_error("web", error)
+            events.internal_error("web", error)
             raise Problem(
                 500,
                 str(error),

@@ -15,9 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from .. import _events
 from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
-from .site import path_of
+from .site import path_of, site_of
 
 _READ_ONLY_SQLSTATE: Final = "25006"
 _NOT_ALLOWED_SQLSTATE: Final = "42501"
@@ -74,11 +73,11 @@ def problem_of(error: Exception, request: Request) -> Problem:
     if isinstance(error, ConfigurationError):
         return Problem(422, str(error), remedy="Correct the value and try again.")
     if isinstance(error, SchemaOutOfDate):
-        _events.internal_error("web", error)
+        site_of(request).events.internal_error("web", error)
         return Problem(503, str(error), title="The store's schema does not fit")
     if isinstance(error, StoreUnavailable):
-        return _of_the_store(error)
-    _events.internal_error("web", error)
+        return _of_the_store(error, request)
+    site_of(request).events.internal_error("web", error)
     return Problem(
         500,
         "This is a fault of runguard's own; your jobs are not touched by it.",
@@ -117,7 +116,7 @@ def _of_the_framework(error: HTTPException, request: Request) -> Problem:
     return Problem(error.status_code, error.detail, remedy=_OVERVIEW, headers=error.headers)
 
 
-def _of_the_store(error: StoreUnavailable) -> Problem:
+def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
     said = getattr(error.__cause__, "orig", None)
     state = getattr(said, "sqlstate", None)
     if state == _READ_ONLY_SQLSTATE or _READ_ONLY_SQLITE in str(said):
@@ -134,7 +133,7 @@ def _of_the_store(error: StoreUnavailable) -> Problem:
             title="The database role may not do this",
             remedy="Nothing was changed. The guide to least privilege has the grants.",
         )
-    _events.internal_error("web", error)
+    site_of(request).events.internal_error("web", error)
     return Problem(
         503,
         str(error),
@@ -156,7 +155,7 @@ def _as_page(request: Request, problem: Problem) -> Response:
     try:
         return render(request, "error.html", {"problem": problem})
     except Exception as error:  # an error page must not fail
-        _events.internal_error("web", error)
+        site_of(request).events.internal_error("web", error)
         texts = (problem.title, problem.detail, problem.remedy)
         title, detail, remedy = (escape(text) for text in texts)
         return HTMLResponse(

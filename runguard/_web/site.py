@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import Request
 
+from .._events import Events
 from .._store.operator import OperatorStore
 
 FIELD_OF_CSRF: Final = "csrf_token"
@@ -19,13 +20,15 @@ class Site:
     """One web application: its store, and what it may do.
 
     `store_of` opens the store when first called; call it, and the store, off the event loop only.
-    `actor_of` names who sent a request, for what is kept beside an alert.
+    `actor_of` names who sent a request, for what is kept beside an alert. `events` logs what goes
+    wrong.
     """
 
     store_of: Callable[[], OperatorStore]
     read_only: bool
     actor_of: Callable[[Request], str]
     title: str
+    events: Events = field(default_factory=Events)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+import runguard
+import runguard.testing
 from runguard import _events, run_scope
 
 if TYPE_CHECKING:
@@ -177,3 +179,94 @@ def test_every_event_has_a_level() -> None:
     names = {value for name, value in vars(_events).items() if re.fullmatch(r"[A-Z][A-Z_]+", name)}
 
     assert names == set(_events._LEVELS)
+
+
+PATTERNS = [r"member-\d+", r"(?i)room (?P<secret>\w+)"]
+
+
+def fail_with_own_patterns(url: str) -> None:
+    """Make every field of several events hold something that only the own patterns know."""
+    runguard.testing.reset()
+    runguard.configure(database_url=url, redact=PATTERNS)
+    with pytest.raises(ValueError, match="bad input"), run_scope("sync-member-900101") as run:
+        run.emit_alert(
+            "NEW member-900102",
+            source_type="room lilac",
+            source_id="member-900103",
+            severity="member-900104",
+            title="t",
+            message="m",
+        )
+        run.total_records = "member-900105"  # type: ignore[assignment]
+        raise ValueError("bad input")
+
+
+def test_own_patterns_reach_every_field_of_the_standard_log(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="runguard")
+
+    fail_with_own_patterns(sqlite_url)
+
+    said = caplog.text + repr([getattr(record, "runguard", {}) for record in caplog.records])
+    assert {"runguard.run_started", "runguard.alert_created", "runguard.internal_error"} <= {
+        record.getMessage().split()[0] for record in caplog.records
+    }
+    assert "job_name=sync-[redacted]" in caplog.text
+    assert "severity: expected one of low, medium, high, found '[redacted]'" in caplog.text
+    assert re.findall(r"member-\d+|lilac", said) == []
+
+
+def test_own_patterns_reach_every_field_of_a_hosts_structlog(
+    sqlite_url: str, host_structlog: LogCapture
+) -> None:
+    fail_with_own_patterns(sqlite_url)
+
+    entries = [e for e in host_structlog.entries if e["event"].startswith("runguard.")]
+    assert {entry["job_name"] for entry in entries} == {"sync-[redacted]"}
+    assert re.findall(r"member-\d+|lilac", repr(entries)) == []
+
+
+def test_own_patterns_reach_events_from_before_the_settings_are_fixed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runguard.testing.reset()
+    monkeypatch.setenv("RUNGUARD_MEMBER_900101", "x")
+    runguard.configure(
+        database_url=f"sqlite:///{tmp_path / 'runguard.db'}",
+        redact=[r"MEMBER_\d+", "member_900102"],
+    )
+
+    with run_scope("sync"):
+        pass
+
+    assert "RUNGUARD_[redacted]" in caplog.text
+
+
+def test_own_patterns_reach_events_of_a_store_that_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    runguard.testing.reset()
+    blocked = tmp_path / "member-900101"
+    blocked.write_text("a file where a folder should be")
+    runguard.configure(
+        database_url=f"sqlite:///{blocked / 'x.db'}",
+        spool_dir=blocked / "spool",
+        redact=PATTERNS,
+    )
+
+    with run_scope("sync"):
+        pass
+
+    assert "runguard.record_lost" in caplog.text
+    assert "member-900101" not in caplog.text
+
+
+def test_built_in_rules_reach_every_field_too(
+    sqlite_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="runguard")
+    with run_scope("sync password=hunter2"):
+        pass
+
+    assert "hunter2" not in caplog.text

@@ -24,6 +24,7 @@ from tests.web.conftest import PASSWORD, TOKEN, USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.web.conftest import Client
 
@@ -178,6 +179,18 @@ def test_nothing_is_connected_before_the_first_request() -> None:
         assert app.routes
         with pytest.raises(BlockingIOError):  # nobody stands at the door
             server.accept()
+
+
+def test_own_patterns_reach_what_the_pages_log(
+    client_of: Callable[..., Client], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    runguard.configure(database_url=f"sqlite:///{tmp_path / 'x.db'}", redact=[r"member-\d+"])
+    (tmp_path / "member-900101").write_text("a file where a folder should be")
+    app = create_app(access="host", database_url=f"sqlite:///{tmp_path / 'member-900101' / 'x.db'}")
+
+    assert client_of(app).get("/").status_code == 503
+    assert "runguard.internal_error" in caplog.text
+    assert "member-900101" not in caplog.text
 
 
 def test_a_setting_that_cannot_be_used_is_told(
