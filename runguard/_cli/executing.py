@@ -147,6 +147,7 @@ def execute(
                 command,
                 RunScope(options, runtime),
                 clean=runtime.settings().redactor.clean,
+                events=runtime.events,
                 timeout=timeout,
                 kill_after=kill_after,
             )

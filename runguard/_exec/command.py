@@ -12,7 +12,7 @@ from datetime import timedelta
 from math import inf
 from typing import Final
 
-from .. import _events
+from .._events import Events
 from .._models import Failure
 from .._run.scope import RunScope
 from .child import Child
@@ -29,6 +29,7 @@ def execute(
     scope: RunScope,
     *,
     clean: Callable[..., str],
+    events: Events,
     timeout: timedelta | None,
     kill_after: timedelta,
 ) -> int:
@@ -38,6 +39,7 @@ def execute(
         command: the program and its arguments; no shell reads them.
         scope: the run, not entered yet.
         clean: takes secrets out of a text.
+        events: logs a fault of our own.
         timeout: after which the whole process group is ended; None for never.
         kill_after: from asking the group to end until it is killed.
 
@@ -60,7 +62,7 @@ def execute(
                 result = replace(result, by_timeout_command=program in TIMEOUT_COMMANDS)
                 stderr.settle()
             if result.exit_code:
-                failure = _failure_of(result, stderr, clean)
+                failure = _failure_of(result, stderr, clean, events)
                 scope.fail_with(failure, interrupted=result.interrupted)
     finally:
         terminal.close()
@@ -69,13 +71,15 @@ def execute(
     return result.exit_code
 
 
-def _failure_of(result: CommandResult, stderr: Stderr, clean: Callable[..., str]) -> Failure:
+def _failure_of(
+    result: CommandResult, stderr: Stderr, clean: Callable[..., str], events: Events
+) -> Failure:
     from .failure import failure_of, unread_failure  # a command that succeeds does without
 
     try:
         return failure_of(result, stderr.tail, stderr.length, clean=clean)
     except Exception as bug:  # a fault of ours may change neither exit code nor record
-        _events.internal_error("classify", bug)
+        events.internal_error("classify", bug)
         return unread_failure(result)
 
 

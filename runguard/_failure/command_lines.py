@@ -24,6 +24,7 @@ _TOOL_WORD = re.compile(r"(?<![a-z0-9_.+\-])[a-z0-9_.+\-]++(?=[\s\"',])")
 _OPENED = re.compile(r"[\"'][\[(]{1,4}(?=[\"'])|[\[(`]{1,4}")
 _CLOSED = re.compile(r"(?:(?<=[\"'])[\])]{1,4}[\"']?)?(?:(?<=[\"'\])])[,`]{1,2})?\Z")
 _MOST_WORDS = 200
+_LONGEST_QUOTED = 1024
 
 
 class _Option(NamedTuple):
@@ -91,13 +92,30 @@ def _find(raw: str, low: str) -> Iterator[Span]:
             continue
         at = match.end()
         word = _plain(match[0], match.start())
-        name = re.split(r"[/\\]", word.text.lower())[-1].removesuffix(".exe")
-        if name in commands and not (line is not None and line.expects_value):
+        name = _program(word.text)
+        expected = line is not None and line.expects_value
+        if name in commands and not expected:
             line = _Line(commands[name], name)
+        elif not expected and _is_command_line(word.text, line):
+            at = word.start  # `sh -c 'mysql -px'`: read what is inside the quotes
         elif line is not None:
             yield from line.take(word)
             if line.seen > _MOST_WORDS:
                 line = None
+
+
+def _program(word: str) -> str:
+    """Return the name of the program that a word runs, if it runs one."""
+    return re.split(r"[/\\]", word.lower())[-1].removesuffix(".exe")
+
+
+def _is_command_line(text: str, line: _Line | None) -> bool:
+    """Say whether a quoted word holds a command of its own, or options of the one around it."""
+    if " " not in text or len(text) > _LONGEST_QUOTED:
+        return False
+    words = text.split()
+    runs_one = not _commands().keys().isdisjoint(map(_program, words))
+    return runs_one or (line is not None and line.knows(words))
 
 
 def _plain(text: str, at: int) -> _Word:
@@ -127,6 +145,10 @@ class _Line:
         """Whether the next word belongs to an option."""
         return self._pending is not None
 
+    def knows(self, words: list[str]) -> bool:
+        """Say whether one of these words is an option of this command that takes a secret."""
+        return any(word in self._command.options for word in words)
+
     def take(self, word: _Word) -> Iterator[Span]:
         """Take the next word; give the span of the secret in it, if it holds one."""
         self.seen += 1
@@ -143,8 +165,10 @@ class _Line:
             yield from self._positional(word)
             text = text.lower()
         self._words.add(text)
-        if text in self._command.after:
-            self._positions.append(self._command.after[text])
+        # `http-basic.` stands for `http-basic.` and whatever host follows.
+        for key in (text, text.partition(".")[0] + "."):
+            if key in self._command.after:
+                self._positions.append(self._command.after[key])
 
     def _positional(self, word: _Word) -> Iterator[Span]:
         """Count a word that is no option: `rabbitmqctl add_user job SECRET`."""

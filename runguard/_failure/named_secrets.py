@@ -53,6 +53,7 @@ _NAME_OF = re.compile(
     r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z"
     r"|<(?:key|name)>[\w.\-]{0,64}\Z"
 )
+_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]*:\d*:\Z")
 _CALL = re.compile(
     r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
 )
@@ -94,7 +95,7 @@ def _sources() -> dict[str, str]:
         "said": r"(?:는|은|이|가|를|을)?[ ]"
         r"(?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{1,64}+ is)[ ])?"
         rf"{prose}[\"'`(]?([^\s\"'`)]++)",
-        "value_of": rf"[\"']?\]?(?:\s{{0,4}}[,;]|\s|</(?:key|name)>)\s{{0,40}}+"
+        "value_of": r"[\"']?\]?(?:\s{0,4}[,;]|\s|</(?:key|name)>(?:\s{0,8}<value>)?)\s{0,40}+"
         rf"(?:<string>([^<]++)</|[\"']?{_VALUE_OF}[\"']?(?:[ \t]{{0,4}}[:=]|,)[ \t]{{0,4}}+"
         rf"(?:{QUOTED}|{BARE}))",
         "call": rf"\([ ]?{QUOTED}",
@@ -136,6 +137,8 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
     if following and following.isalnum() and following.isascii():
         return  # a part of a longer word
     begin = _word_start(low, name.start)
+    if _ARN.search(low[max(0, begin - 64) : begin]):
+        return  # the name of a secret, not the secret
     behind_slashes = low.startswith("//", begin - 2) and begin >= 2
     if block := after.block.match(low, end):
         yield from _block(low, begin, block.end())

@@ -107,9 +107,9 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "French",
-        "mdp| de passe|jeton|identifiants|clé|clef|cle_",
+        "mdp|de passe|de_passe|de-passe|jeton|identifiants|clé|clef|cle_",
         (
-            r"mots? de passe|mdp|phrase secrète|jeton(?: d['\u2019]acc(?:è|e)s)?"
+            r"mots?[ _\-]de[ _\-]passe|mdp|phrase secrète|jeton(?: d['\u2019]acc(?:è|e)s)?"
             r"|identifiants secrets",
             r"cl(?:é|e|ef)s?[ _\-](?:secr(?:è|e)te|priv(?:é|e)e|d['\u2019](?:api|acc(?:è|e)s)|api)",
         ),
@@ -121,7 +121,7 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
         "Portuguese",
         "senha|palavra|segre|credencia|chave",
         (
-            r"senha|palavra[ \-]passe|segredo|credencia(?:l|is)",
+            r"senha|palavra[ _\-]passe|segredo|credencia(?:l|is)",
             r"chave[ _\-](?:secreta|privada|api"
             r"|d[ae][ _](?:api|acesso|servi(?:ç|c)o|licen(?:ç|c)a))",
         ),

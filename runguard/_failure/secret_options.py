@@ -17,7 +17,8 @@ class Tool(NamedTuple):
         value: options whose next word (or the rest of the same word) is a secret.
         attached: options that take a secret in the same word only: `mysql -psecret`.
         split: options whose value is a user and a secret, and what stands between them.
-        after: words after which the nth word that is no option is a secret.
+        after: words after which the nth word that is no option is a secret; one that ends with a
+            dot stands for all that begin so.
         needs: a word without which the options above mean something else: `docker login -p`.
         login: the tool takes `user/password@database`.
     """
@@ -171,10 +172,10 @@ TOOLS: tuple[Tool, ...] = (
     Tool("twine flit", "-p"),
     Tool("uv", "-t --token -p", needs="publish"),
     Tool("poetry", "-p", needs="publish"),
-    Tool("poetry", after="pypi-token.pypi:1 http-basic.pypi:2"),
+    Tool("poetry", after="pypi-token.:1 http-basic.:2"),
     Tool(
         "composer",
-        after="github-oauth.github.com:1 gitlab-token.gitlab.com:1 http-basic.repo.packagist.com:2",
+        after="github-oauth.:1 gitlab-token.:1 http-basic.:2 bearer.:1",
     ),
     Tool("cargo", after="login:1"),
     Tool("gem", "-k --key", needs="push"),

@@ -126,7 +126,7 @@ _RANDOM = re.compile(
 )
 
 
-def _is_ordinary(value: str) -> bool:
+def is_ordinary(value: str) -> bool:
     """Say whether a value reads as a path, a date, a file or a dotted name."""
     return len(value) <= 128 and bool(_ORDINARY_VALUE.fullmatch(value))
 
@@ -134,7 +134,7 @@ def _is_ordinary(value: str) -> bool:
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _ORDINARY_VALUE = re.compile(
     r"[~./][\w./~\-]*|[a-z]+://.*|\d{4}-\d\d-\d\d.*"
-    r"|[\w\-]+\.(?:py|js|ts|go|java|json|csv|ya?ml|txt|pem|key)"
+    r"|[\w\-/]+\.(?:py|js|ts|go|java|json|csv|ya?ml|txt|pem|key)"
     r"|[a-z]+(?:[/:.][a-z_\-]*)+\d{0,4}(?:[/:.][\w\-]*)*",
 )
 
@@ -146,10 +146,10 @@ def is_weak_value(word: str, value: str) -> bool:
     if word.startswith("sign"):
         return looks_random(value, 16) or bool(re.fullmatch(r"[\w%+/=-]{16,}", value))
     if word == "key":
-        return looks_random(value, 16) and not _is_ordinary(value)
+        return looks_random(value, 16) and not is_ordinary(value)
     if word == "auth":
-        return looks_random(value) and not _is_ordinary(value)
-    return looks_random(value, 4) and not _is_ordinary(value)
+        return looks_random(value) and not is_ordinary(value)
+    return looks_random(value, 4) and not is_ordinary(value)
 
 
 def spans_of(match: re.Match[str]) -> Iterator[Span]:

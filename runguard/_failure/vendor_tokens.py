@@ -1010,7 +1010,7 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
     SecretAddress(
         "automation webhook",
         "hook integration heartbeat hc-ping healthchecks cronitor loggly ifttt incoming deploy"
-        " notify",
+        " notify /input",
         r"(?:hooks\.zapier\.com/hooks/(?:catch|standard)|hook\.[\w.-]{0,32}make\.com"
         r"|hook\.integromat\.com|connect\.pabbly\.com/workflow/sendwebhookdata"
         r"|api\.netlify\.com/build_hooks|api\.vercel\.com/v1/integrations/deploy"
@@ -1022,7 +1022,7 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
         r"|logs-\d{2}\.loggly\.com/(?:inputs|bulk)|open\.(?:feishu\.cn|larksuite\.com)/open-apis/bot/v2/hook"
         r"|hooks\.chime\.aws/incomingwebhooks|api\.cloudflare\.com/client/v4/pages/webhooks/deploy_hooks"
         r"|hooks\.airtable\.com/workflows/v1/genericwebhook|teamwork\.com/launchpad|api\.twist\.com/api/v3/integration_incoming"
-        r"|notify\.run|maker\.ifttt\.com/trigger/[\w-]{1,64}/(?:json/)?with/key)/([\w./@%-]{6,}+)",
+        r"|datadoghq\.com/v\d/input|datadoghq\.eu/v\d/input|notify\.run|maker\.ifttt\.com/trigger/[\w-]{1,64}/(?:json/)?with/key)/([\w./@%-]{6,}+)",
         "Zapier, Make, Netlify, Vercel, JANDI, Dooray, Webex, Zoom, Healthchecks, PagerDuty, IFTTT "
         "and others: each vendor's page on incoming hooks",
         f"https://hooks.zapier.com/hooks/catch/1234567/{_L[:7]}/",
