@@ -12,6 +12,7 @@ import pytest
 
 import runguard
 from runguard import _events, run_scope
+from runguard._models import ErrorReason
 from tests.usage.docs.pages import blocks, text_of
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ asyncio.run(ask())
     )
 
     assert (result.stdout.split(), result.stderr) == (["200", "200"], ""), result.stderr
+
+
+def test_the_table_of_reasons_names_each_of_them() -> None:
+    section = text_of("docs/explanation/classification.md").partition("## Reason\n")[2]
+    table = "\n".join(line for line in section.splitlines() if line.startswith("| "))
+
+    assert set(re.findall(r"`(\w+)`", table)) == set(ErrorReason)
 
 
 def test_the_table_of_events_names_what_is_logged(
