@@ -391,7 +391,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"job_lock active|already running|another (?:instance|process|run) (?:is|holds|has)"
         r"|could not (?:get|acquire) (?:dpkg )?(?:frontend )?lock"
         r"|unable to acquire (?:the )?dpkg|lock file|error acquiring the state lock|state lock"
-        r"|repository is already locked|could not acquire lock",
+        r"|repository is already locked|could not acquire lock"
+        r"|another operation [^\n]{0,40}in progress",
     ),
     (
         R.OUT_OF_MEMORY,
@@ -399,7 +400,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|outofmemoryerror|java heap space|heap out of memory|gc overhead limit"
         r"|std::bad_alloc|virtual memory exhausted|allowed memory size"
         r"|memory limit (?:\S+ )?exceeded|not enough memory|enomem\b|insufficient memory"
-        r"|unable to allocate|memory exhausted|메모리가? 부족|内存不足",
+        r"|unable to allocate|memory exhausted|메모리가? 부족|内存不足"
+        r"|oom command not allowed",
     ),
     (
         R.DISK_FULL,
@@ -408,7 +410,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|file system is full|database or disk is full|unable to extend (?:table|index|temp)"
         r"|edquot|디스크.{0,12}부족|空き(?:領域|容量)|磁盘.{0,6}(?:已满|不足)|设备上没有空间"
         r"|kein platz mehr|auf dem gerät ist kein speicherplatz|aucun espace disponible"
-        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き",
+        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き"
+        r"|wrote only \d+ of",
     ),
     (
         R.TOO_MANY_FILES,
@@ -437,7 +440,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"violates (?:\S+ ){1,2}constraint|duplicate (?:key|entry)|unique constraint"
         r"|constraint failed|foreign key constraint|not-null constraint|check constraint"
         r"|ora-00001|ora-0229|ora-01400|e11000|cannot be null\b|integrityerror|중복된 키"
-        r"|一意性制約|重复键|verletzt .{0,24}constraint",
+        r"|一意性制約|重复键|verletzt .{0,24}constraint"
+        r"|cannot insert the value null|conflicted with the",
     ),
     (
         R.READ_ONLY,
@@ -464,7 +468,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.DNS,
         r"name or service not known|name resolution|getaddrinfo|could not resolve"
         r"|couldn't resolve|nodename nor servname|no address associated|nameresolution"
-        r"|enotfound|eai_again|eai_noname|unknownhost|no such host|translate host name"
+        r"|\benotfound\b|eai_again|eai_noname|unknownhost|no such host|translate host name"
         r"|unknown (?:\w+ )?(?:server )?host|nxdomain|servfail|host not found"
         r"|name does not resolve|cannot resolve|failed to resolve|unable to resolve|ora-12154"
         r"|ora-12545|dns (?:lookup|error|resolution|failure)|11001\b|err_name_not_resolved"
@@ -473,7 +477,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.REFUSED,
-        r"connection (?:was )?refused|econnrefused|actively refused|wsaeconnrefused|\b10061\b"
+        r"connection [^\n]{0,60}refused|econnrefused|actively refused|wsaeconnrefused|\b10061\b"
         r"|ora-12541|no listener|couldn't connect to server|could not connect to server"
         r"|failed to connect to \S+ port|is the server running|connection attempt failed"
         r"|no connection could be made|can't connect to (?:\w+ )?(?:server|mysql)"
@@ -495,14 +499,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|unexpectedly (?:closed|terminated|disconnected)|broken connection|has been closed"
         r"|server disconnected|연결이 (?:끊|재설정)|接続が(?:切断|リセット)"
         r"|连接(?:被|已)?(?:重置|关闭|断开)|verbindung .{0,20}(?:zurückgesetzt|unterbrochen)"
-        r"|conexión reinicializada|connexion ré-?initialisée",
-    ),
-    (
-        R.UNREACHABLE,
-        r"(?:network|host)(?: is)? unreachable|no route to host|ehostunreach|enetunreach"
-        r"|eaddrnotavail|cannot assign requested address|host is down|destination unreachable"
-        r"|no (?:brokers|nodes|servers?) (?:are )?available|failed to connect to all addresses"
-        r"|unreachable!|no connection established",
+        r"|conexión reinicializada|connexion ré-?initialisée"
+        r"|empty reply from server",
     ),
     (
         R.RATE_LIMITED,
@@ -532,7 +530,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|no pg_hba\.conf|ora-01017|not logged in|logon denied|login denied|wrongpass|noauth"
         r"|invalid_grant|invalid_client|access_refused|could not read (?:username|password)"
         r"|must be logged in|인증.{0,8}실패|認証.{0,8}失敗|认证失败"
-        r"|authentifizierung .{0,10}fehl",
+        r"|authentifizierung .{0,10}fehl"
+        r"|incorrect (?:username|password|user|login)|(?:username|password)[^\n]{0,20}not accepted",
     ),
     (
         R.FORBIDDEN,
@@ -543,6 +542,15 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|must be owner of|권한이 (?:없|거부)|アクセス(?:が|は)?拒否|許可がありません"
         r"|拒绝访问|权限不(?:够|足)|keine berechtigung|permiso denegado"
         r"|permission non accordée",
+    ),
+    (
+        R.UNREACHABLE,
+        r"(?:network|host)(?: is)? unreachable|no route to host|ehostunreach|enetunreach"
+        r"|eaddrnotavail|cannot assign requested address|host is down|destination unreachable"
+        r"|no (?:brokers|nodes|servers?) (?:are )?available|failed to connect to all addresses"
+        r"|unreachable!|no connection established"
+        r"|(?:could ?n[o'\u2019]t|cannot|can['\u2019]t|unable to|failed to) connect to"
+        r"|nobrokersavailable",
     ),
     (
         R.KILLED,
@@ -574,7 +582,9 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|does not exist|doesn't exist|nosuchkey|nosuchbucket|could not be found"
         r"|unable to find|(?:파일|찾을 수|존재하지).{0,20}없|見つかりません|そのようなファイル"
         r"|找不到|没有那个文件|nicht gefunden|datei oder verzeichnis nicht|no existe"
-        r"|aucun fichier|introuvable",
+        r"|aucun fichier|introuvable"
+        r"|no matching distribution|could not find|unable to locate|cannot locate|[a-z]_not_found"
+        r"|notfound(?:error|exception)?\b",
     ),
     (
         R.BUG,
@@ -588,7 +598,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|index out of range|division by zero|syntax error|parse error|unexpected token"
         r"|uninitialized constant|has no attribute|unbound variable|cannot find module"
         r"|no module named|undefined local variable|null value was"
-        r"|unrecognized (?:option|arguments?)|unknown (?:option|flag)|invalid option|usage:",
+        r"|unrecognized (?:option|arguments?)|unknown (?:option|flag)|invalid option|usage:"
+        r"|expected (?:one|at least one) argument|following arguments are required|error: argument",
     ),
     (
         R.DATA,
@@ -634,6 +645,12 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|job (?:timed|was active|exceeded)|exceeded (?:the |its )?(?:maximum|max)"
         r"|exit(?:ed)?.{0,12}124|error 124|command .{0,300} timed out after|worker timeout"
         r"|execution expired|progress deadline|ran too long",
+    ),
+    (
+        R.READ_TIMEOUT,
+        r"read ?timed? ?out|readtimeout|read operation|timeout reading|reading from"
+        r"|awaiting headers"
+        r"|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive",
     ),
     (
         R.CONNECT_TIMEOUT,

@@ -290,6 +290,8 @@ FOREIGN_AFTER: Final = (
     r"|NOT_FOUND - no|RESOURCE_LOCKED|PRECONDITION_FAILED -|FRAME_ERROR|COMMAND_INVALID"
     r"|CHANNEL_ERROR|NOT_ALLOWED -)|\)? \(SQL|, level \d"
 )
+# A database quotes the data of its users.
+QUOTED_DATA: Final = r"invalid input (?:syntax|value) for|\bkey \(|failing row contains|^detail:"
 # `exited with status 500` is a process's.
 OF_A_PROCESS: Final = (
     r"(?:\b(?:exit(?:ed|s)?|died|terminated|killed)(?:[\s_-]+with)?(?:[\s_-]+an?)?(?:[\s_-]+error)?"
@@ -345,14 +347,12 @@ STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "ContainerAlreadyExists": 409,
     "OperationAborted": 409,
     "Gone": 410,
-    "Expired": 410,
     "PreconditionFailed": 412,
     "PayloadTooLarge": 413,
     "RequestEntityTooLarge": 413,
     "RequestBodyTooLarge": 413,
     "UnsupportedMediaType": 415,
     "InvalidRange": 416,
-    "Invalid": 422,
     "UnprocessableEntity": 422,
     "Locked": 423,
     "TooManyRequests": 429,
@@ -369,6 +369,8 @@ STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "GatewayTimeout": 504,
     "ServerTimeout": 504,
 }
+# As kubectl writes them only: elsewhere the words are too common.
+STATUS_OF_SERVERS_WORD: Final[Mapping[str, int]] = {"Expired": 410, "Invalid": 422, "Timeout": 504}
 # Where such a word stands for the status: kubectl's parentheses, an error's code, a status.
 WORD_PLACES: Final = (
     r"(?:error from server|error occurred|to the server|from the server|\Aerror:|error:"

@@ -65,6 +65,7 @@ def read_tail(text: str) -> Tail:
         headline = next(s.headline for s in reversed(statements) if holds_job_lock(s.text))
         return Tail(lock, headline)
     consequence: Tail | None = None
+    warning: Tail | None = None  # of a retry, where nothing came after it
     told: str | None = None  # the last line that says something that nobody knows
     generic: str | None = None
     recovered: set[str] = set()
@@ -83,6 +84,8 @@ def read_tail(text: str) -> Tail:
         is_past = (is_warning and told is not None) or _has_recovered(line, recovered, is_warning)
         if is_known and not is_past and not (is_warning and verdict.group is ErrorGroup.UNKNOWN):
             return Tail(verdict, line)
+        if is_known and is_warning and told is None:
+            warning = warning or Tail(verdict, line)
         if not is_known and _is_generic(line):
             generic = generic or line
         elif not is_known and not is_warning:
@@ -90,8 +93,8 @@ def read_tail(text: str) -> Tail:
             is_bounded = is_bounded or statement.ends_traceback
         if is_bounded and statement.begins_chain:
             break
-    if told is None and consequence is not None:
-        return consequence
+    if told is None and (warning or consequence) is not None:
+        return warning or consequence  # type: ignore[return-value]
     return Tail(unknown(), told or generic or _last_line(text))
 
 
@@ -118,8 +121,7 @@ def _statements(text: str) -> Iterator[_Statement]:
             continue
         if is_source or _pattern(words.FRAMES).match(line) or _matches(words.NOISE, stripped):
             continue
-        continues = head and not in_traceback and (line[:1].isspace() or stripped[0] in ",}])")
-        if continues:
+        if head and not in_traceback and _continues(line):
             head.append(line)
             continue
         if head:
@@ -129,6 +131,14 @@ def _statements(text: str) -> Iterator[_Statement]:
         begins_chain = begins_chain and ends_traceback
     if head:
         yield _statement(head, ends_traceback, begins_chain)
+
+
+def _continues(line: str) -> bool:
+    return (
+        line[:1].isspace()
+        or line[0] in ",}])"
+        or _pattern(words.CONTINUES).fullmatch(line) is not None
+    )
 
 
 def _statement(lines: Sequence[str], ends_traceback: bool, begins_chain: bool) -> _Statement:  # noqa: FBT001
@@ -170,8 +180,20 @@ def _verdict_of(statement: _Statement) -> Verdict:
         verdict = Verdict(ErrorGroup.TIMEOUT, None, f"text: {words_of_timeout!r}")
     reason = reason_of(verdict.group, verdict.http_status_code, (), [text])
     if verdict.group is ErrorGroup.UNKNOWN:
-        reason = reason_of_name(name) or reason_in(text)
+        reason = _reason_of(name, text)
     return verdict._replace(reason=reason)
+
+
+def _reason_of(name: str, text: str) -> ErrorReason | None:
+    """Ask the name of a type before the words, but for what JavaScript keeps in its cause."""
+    cause = _pattern(words.CAUSE).search(text)
+    if cause is not None and (reason := reason_in(cause[1])) is not None:
+        return reason
+    if _pattern(words.NOT_JSON).match(text):
+        return ErrorReason.DATA
+    if _pattern(words.FETCH_FAILED).match(text):
+        return reason_in(text.partition(":")[2])
+    return reason_of_name(name) or reason_in(text)
 
 
 def _is_definite(reason: ErrorReason | None) -> bool:

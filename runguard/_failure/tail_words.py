@@ -102,6 +102,17 @@ GENERIC_WORDS: Final = frozenset(
     }
 )
 
+# Says more of the statement before it: Azure's lines, a body that was printed.
+CONTINUES: Final = (
+    r"(?:message|details?|reason|body|response|response body|description|code|error ?code|target"
+    r"|request ?id|exception details|status|cause|response headers|http response (?:body|headers))"
+    r"\s?: .*"
+)
+# JavaScript keeps what happened behind a general error in its cause.
+CAUSE: Final = r"\n\s+\[?cause\]?: (.+)"
+# JavaScript's TypeError and SyntaxError are no bugs where they say this.
+FETCH_FAILED: Final = r"typeerror: (?:fetch failed|failed to fetch|network request failed)"
+NOT_JSON: Final = r"syntaxerror: [^\n]*(?:not valid json|in json at|end of json|json\.parse)"
 # Before it, what it speaks of will be tried again.
 RETRY: Final = (
     r"\b(?:re-?trying|will (?:be )?(?:retry|retried|try again|reconnect)|retry (?:in|after|at|#?\d)"

@@ -49,6 +49,11 @@ class _Number(NamedTuple):
     text: str
     start: int
 
+    @property
+    def line(self) -> str:
+        """What stands before it on its line."""
+        return re.split(r"[\r\n]", self.before)[-1]
+
     def follows(self, expression: str) -> re.Match[str] | None:
         return _pattern(expression).search(self.before)
 
@@ -124,7 +129,7 @@ def _reading(number: _Number) -> str | None:
     """Return the words that make a number a status, or None."""
     if number.follows(words.OF_A_PROCESS) or number.precedes(words.COUNTED):
         return None
-    if _counts_in_its_script(number):
+    if _counts_in_its_script(number) or _pattern(words.QUOTED_DATA).search(number.line):
         return None
     for reading in _READINGS:
         if (said := reading(number)) is not None:
@@ -288,6 +293,8 @@ def _word_in(text: str) -> tuple[int, int, str] | None:
         ):
             continue
         status = words.STATUS_OF_WORD.get(word) or _status_of_member(word)
+        if "from server" in found[0].lower():
+            status = status or words.STATUS_OF_SERVERS_WORD.get(word)
         if status is not None:
             return found.start(1), status, word
     return None
@@ -301,9 +308,8 @@ def _status_of_member(name: str) -> int | None:
 
 def _is_foreign(number: _Number) -> bool:
     """Whether another protocol, a database or a process stands beside the number."""
-    statement = re.split(r"[\r\n]", number.before)[-1]
     return bool(
-        _pattern(words.FOREIGN_BEFORE).search(statement) or number.precedes(words.FOREIGN_AFTER)
+        _pattern(words.FOREIGN_BEFORE).search(number.line) or number.precedes(words.FOREIGN_AFTER)
     )
 
 

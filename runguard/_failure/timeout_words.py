@@ -57,7 +57,7 @@ SAID_OTHERWISE: Final = (
     r"has failed to respond|did not properly respond after a period of time",  # WSAETIMEDOUT
     r"operation too slow",  # curl
     # codes
-    r"\berrno\W{0,3}110\b|\bos error (?:110|10060)\b|\(110: ",
+    r"connect[^\n]{0,80}\(110\)|\berrno\W{0,3}110\b|\bos error (?:110|10060)\b|\(110: ",
     r"\b(?:winerror|wsa\w*|socket error|error|errno|code)\W{0,3}10060\b|\(10060\b|0x0{0,4}274c\b",
     r"\bcurl(?: error)?:?\s?\(?28\b|\bcurle_operation_timedout",
     r"\b(?:1969|3024) \([0-9A-Z]{5}\)|\((?:1969|3024), |\b0006(?:04|30) \(57014\)",
@@ -75,9 +75,11 @@ SAID_OTHERWISE: Final = (
     # Spanish
     r"tiempo de (?:espera|conexión|respuesta|ejecución).{0,30}?(?:agot|super|exced|expir|venc)"
     r"|(?:agot[óa]|agotado|super[óa]|excedi[óo]|expir[óo]|venci[óo]) (?:el )?(?:límite de )?tiempo"
-    r"|tiempo (?:de espera )?(?:agotado|excedido|límite)",
+    r"|tiempo (?:de espera )?(?:agotado|excedido|límite)|(?:superad|excedid|agotad|expirad)[oa]s?"
+    r" (?:el |la |su )?(?:límite de )?tiempo",
     # French
-    r"délai[^.\n]{0,40}?(?:écoul|dépass|expir)|(?:expiration|dépassement) d[ue](?: la)?[^.\n]{0,12}"
+    r"délai[^.\n]{0,40}?(?:écoul|dépass|expir)|dépassé (?:le |son )?(?:délai|temps)|(?:expiration"
+    r"|dépassement) d[ue](?: la)?[^.\n]{0,12}"
     r"délai|temps (?:d['\u2019]attente|d['\u2019]exécution|imparti)[^.\n]{0,20}?(?:écoul|dépass"
     r"|expir)",
     # Portuguese
@@ -86,7 +88,7 @@ SAID_OTHERWISE: Final = (
     r"|tempo esgotado|esgotado o tempo|expirou o tempo|tempo limite",
     # Italian
     r"tempo (?:di attesa |limite |massimo )?[^.\n]{0,16}?(?:scaduto|esaurito|superato)"
-    r"|connessione scaduta",
+    r"|connessione scaduta|(?:superato|scaduto|esaurito) il tempo",
     # Russian, Ukrainian
     r"(?:время|времени) (?:ожидания|выполнения)[^.\n]{0,24}?(?:истек|превы)|(?:истек"
     r"|превы)[а-яё]{1,6} "
@@ -156,7 +158,8 @@ ABOUT_A_NAME: Final = (
         r"|got multiple values for (?:keyword )?argument|cannot find module|reading|cannot access"
         r" local variable|positional arguments?:|not find method|undefined (?:variable|property"
         r"|method|index|array key|local variable or method|constant|function|reference to|field)"
-        r"|undefined:|unknown keywords?:?|no such file or directory[:\s@\w-]{0,20}"
+        r"|undefined:|did you mean:?|an argument named|unknown keywords?:?"
+        r"|no such file or directory[:\s@\w-]{0,20}"
         r"|no such (?:column"
         r"|table|option|field|key|function|file)|unable to resolve symbol|cannot find symbol"
         r"|symbol not found)\s?:?\s?[\"'`\u2018\u201c:$\[({]{0,3}[\w.:$-]{0,60}\Z"
@@ -177,7 +180,8 @@ ABOUT_A_NAME: Final = (
     ),
     # after it
     (
-        r"[\w.-]{0,40}[\"'`\u2019\u201d\u00bb]?\s(?:is not defined|is not a (?:valid|function"
+        r"[\w.-]{0,40}[\"'`\u2019\u201d\u00bb]?\s(?:is not defined|is not expected"
+        r"|is not a (?:valid|function"
         r"|known|recogni)"
         r"|is (?:a required|an? invalid|an? unknown|an? unexpected|required\b|not (?:allowed"
         r"|supported"

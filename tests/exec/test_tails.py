@@ -105,6 +105,40 @@ Node.js v20.11.0
         "refused",
         "Error: connect ECONNREFUSED 127.0.0.1:5432",
     ),
+    "node, a cause": (
+        """\
+TypeError: fetch failed
+    at node:internal/deps/undici/undici:12345:11 {
+  [cause]: Error: connect ECONNREFUSED 127.0.0.1:3000
+      at TCPConnectWrap.afterConnect [as oncomplete] (node:net:1555:16) {
+    errno: -111,
+    code: 'ECONNREFUSED'
+  }
+}
+""",
+        ("UNKNOWN", None),
+        "refused",
+        "TypeError: fetch failed",
+    ),
+    "node, no JSON": (
+        """\
+SyntaxError: Unexpected token '<', "<!DOCTYPE "... is not valid JSON
+    at JSON.parse (<anonymous>)
+""",
+        ("UNKNOWN", None),
+        "data",
+        "SyntaxError: Unexpected token '<', \"<!DOCTYPE \"... is not valid JSON",
+    ),
+    "azure": (
+        """\
+ERROR: (Conflict) The account is being deleted.
+Code: Conflict
+Message: The account is being deleted, so it could not be found.
+""",
+        ("HTTP_409", 409),
+        "conflict",
+        "ERROR: (Conflict) The account is being deleted.",
+    ),
     "npm": (
         """\
 npm ERR! code E404
@@ -447,6 +481,12 @@ RECOVERED: dict[str, tuple[str, tuple[str, int | None], str | None]] = {
         'GET https://x.test/b "HTTP/1.1 200 OK"\nsync failed\n',
         ("HTTP_5XX", 503),
         "overloaded",
+    ),
+    "nothing came after the retry": (
+        "WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError(...):"
+        " Name or service not known')': /simple/x/\n",
+        ("UNKNOWN", None),
+        "dns",
     ),
     "the connection came back": (
         "connection timed out, reconnecting\nreconnected\nError: unique constraint failed: a.id\n",

@@ -85,6 +85,9 @@ STATUSES = {
     "Error from server (TooManyRequests): the server has received too many requests": 429,
     "Error from server (InternalError): an error on the server": 500,
     "error: You must be logged in to the server (Unauthorized)": 401,
+    "Error from server (Timeout): the server was unable to return a response in time": 504,
+    "ERROR: (ResourceGroupNotFound) Resource group 'rg' could not be found.\n"
+    "Code: ResourceGroupNotFound\nMessage: Resource group 'rg' could not be found.": 404,
     # after an exception's or error's type name
     'Error: 500 {"message":"boom"}': 500,
     "Exception: 503 - upstream is away": 503,
@@ -270,6 +273,8 @@ NO_STATUSES = [
     "version 5.0.3, build 503",
     "E500: bad",
     "code E404 is the curriculum's",
+    'ERROR:  invalid input syntax for type integer: "HTTP 503"',
+    "code: Invalid, message: no such term",
     "MySQL error 500: x",
     "ORA-00500: x",
 ]
@@ -342,6 +347,7 @@ TIMEOUTS = [
     "Timeout, server x.test not responding.",
     "[WinError 10060] x",
     "System error 0x0000274C",
+    "ERROR 2003 (HY000): Can't connect to MySQL server on 'db:3306' (110)",
     # sentences
     "no reply from upstream within 30 s",
     "The upstream did not respond within 5 seconds",
@@ -387,6 +393,7 @@ TIMEOUTS = [
     "ERROR:  cancelando la sentencia debido a que se agotó el tiempo de espera de sentencias",
     "Expiró el tiempo de conexión",
     "tiempo de espera agotado",
+    "La operación ha superado el tiempo de espera",
     "se superó el límite de tiempo",
     # French
     "ERREUR:  annulation de la requête à cause du délai écoulé pour l'exécution de l'instruction",
@@ -426,6 +433,7 @@ NO_TIMEOUTS = [
     'Undefined array key "timeout"',
     "PHP Warning:  Undefined variable $timeout in /app/sync.php on line 3",
     "./sync.go:12:3: undefined: timeout",
+    'An argument named "idle_timeouts" is not expected here. Did you mean "idle_timeout"?',
     "java.lang.NoSuchFieldError: timeout",
     # options and parameters with their value
     "usage: sync [-h] [--timeout TIMEOUT]\nsync: error: unrecognized arguments: --fast",
