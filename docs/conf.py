@@ -16,6 +16,7 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_extensions"]
+smartquotes = False  # `--option` in the help of a command is no dash
 nitpicky = False  # the types of SQLAlchemy and structlog have no page here: the build is offline
 
 html_theme = "furo"

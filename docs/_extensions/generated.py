@@ -216,7 +216,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    return " ".join(re.sub(r"([|*])", r"\\\1", text).split())
 
 
 def fenced(text: str, language: str = "text") -> Iterator[str]:
