@@ -227,7 +227,7 @@ def configure(
     runtime.configure(explicit)
     if check:
         report = operator_store(runtime).inspect()
-        if not report.is_current and report.dialect != "sqlite":
+        if not report.can_record and report.dialect != "sqlite":
             raise SchemaOutOfDate(found=report.found, needed=report.needed)
 
 

@@ -135,6 +135,9 @@ class Failure:
         error_message: The text without secrets, at most 16 KiB.
         matched_by: Which rule decided, for a human.
         error_reason: An `ErrorReason`, or None where none is known. Added in 0.2.
+        matched_depth: Steps from the exception to the cause or context that decided; 0 for the
+            exception itself, None where nothing in it decided. Added in 0.2.
+        matched_rule: Number of your own rule that decided, from 1, or None. Added in 0.2.
 
     Added in 0.1.
     """
@@ -146,6 +149,8 @@ class Failure:
     error_message: str
     matched_by: str
     error_reason: str | None = None
+    matched_depth: int | None = None
+    matched_rule: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +178,14 @@ class Rule:
 
 
 class NewRun(NamedTuple):
-    """A run that is about to begin."""
+    """A run that is about to begin. `lost_after` is how long it may be silent; None: unknown."""
 
     key: UUID
     job_name: str
     trigger_type: TriggerType
     host: str
     pid: int
+    lost_after: timedelta | None = None
 
 
 class Counters(NamedTuple):
@@ -229,14 +235,28 @@ class AlertVerdict(NamedTuple):
 NO_ALERT: Final = AlertVerdict(AlertOutcome.NONE)
 
 
+class LockHolder(NamedTuple):
+    """The other run that holds a job's lock; None where the store could not see it."""
+
+    locked_by: str | None
+    lock_expires_at: datetime | None
+
+
+NOBODY: Final = LockHolder(None, None)
+
+
 class RunEnding(NamedTuple):
-    """How a run ended. `failure` is None for SUCCESS; `alert` is None where none may be raised."""
+    """How a run ended. `failure` is None for SUCCESS; `alert` is None where none may be raised.
+
+    `refused_by` is set where the body never began: who held the lock, or NOBODY.
+    """
 
     key: UUID
     counters: Counters
     failure: Failure | None = None
     error_location: str | None = None
     alert: AlertDraft | None = None
+    refused_by: LockHolder | None = None
 
     @property
     def status(self) -> RunStatus:
@@ -264,7 +284,10 @@ class SpooledAlert(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LostRun:
-    """An open run of which nothing was heard for too long. Times are aware, in UTC."""
+    """An open run of which nothing was heard for too long. Times are aware, in UTC.
+
+    `lost_after` is its own limit of silence, None where its start did not note one.
+    """
 
     run_id: int
     key: UUID
@@ -272,6 +295,7 @@ class LostRun:
     host: str | None
     pid: int | None
     last_heard_at: datetime
+    lost_after: timedelta | None = None
 
     @property
     def lock_owner(self) -> str:
@@ -302,10 +326,3 @@ class Lease(NamedTuple):
     job_name: str
     owner: str
     fence: int
-
-
-class LockHolder(NamedTuple):
-    """The other run that holds a job's lock; None where the store could not see it."""
-
-    locked_by: str | None
-    lock_expires_at: datetime | None

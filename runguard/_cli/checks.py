@@ -246,6 +246,9 @@ def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
     if report.found is None and diagnosis.tables:
         found = f"none, but tables that were there before: {', '.join(diagnosis.tables)}"
         return Finding("schema", State.PROBLEM, f"{found}; {needed}", f"{UPGRADE}: it adopts them")
+    if report.can_record:
+        found = f"{found}, {needed}: runs are recorded, without what is new in {report.needed}"
+        return Finding("schema", State.WARNING, found, UPGRADE)
     return Finding("schema", State.PROBLEM, f"{found}, {needed}", UPGRADE)
 
 

@@ -59,6 +59,8 @@ def _failure(verdict: Verdict, error_type: str, error_message: str) -> Failure:
         error_message=error_message,
         matched_by=verdict.matched_by[:LONGEST_REASON],
         error_reason=verdict.reason,
+        matched_depth=verdict.depth,
+        matched_rule=verdict.own_rule,
     )
 
 

@@ -38,12 +38,18 @@ Texts = Sequence[Sequence[str]]
 
 
 class Verdict(NamedTuple):
-    """A group, the HTTP status that goes with it, which rule decided, and the reason."""
+    """A group, the HTTP status that goes with it, which rule decided, and the reason.
+
+    `depth` is how far behind the exception stands what decided, None where nothing did; `own_rule`
+    is the number of the user's rule, if one decided.
+    """
 
     group: ErrorGroup
     http_status_code: int | None
     matched_by: str
     reason: ErrorReason | None = None
+    depth: int | None = 0
+    own_rule: int | None = None
 
 
 def verdict_of(exc: BaseException, rules: Sequence[Rule]) -> Verdict:
@@ -68,7 +74,7 @@ def verdict_of_text(text: str, http_status_code: object = None) -> Verdict:
     elif status := http_status(http_status_code):
         verdict = by_status(status, "the status given to fail()")
     else:
-        verdict = _by_text([beginning], [beginning], "") or unknown()
+        verdict = _by_text([beginning], [beginning], 0) or unknown()
     reason = reason_of(verdict.group, verdict.http_status_code, (), [beginning])
     return verdict._replace(reason=reason)
 
@@ -78,9 +84,10 @@ def _tiers(levels: Levels, texts: Texts, rules: Sequence[Rule]) -> Iterator[Verd
     yield from _own_rules(levels, rules)
     for distance, level in enumerate(texts):
         if any(holds_job_lock(text) for text in level):
-            yield Verdict(ErrorGroup.LOCK_CONFLICT, 409, f"{_place(distance)}text: job_lock active")
+            matched_by = "text: job_lock active"
+            yield Verdict(ErrorGroup.LOCK_CONFLICT, 409, matched_by, depth=distance)
     for distance, level_of_exceptions in enumerate(levels):
-        yield from _by_evidence(level_of_exceptions, _place(distance))
+        yield from _by_evidence(level_of_exceptions, distance)
     yield from _by_texts(levels, texts)
     yield unknown()
 
@@ -106,7 +113,7 @@ def _own_rules(levels: Levels, rules: Sequence[Rule]) -> Iterator[Verdict]:
                 status = http_status(rule.http_status_code)
                 if status is None and group in (ErrorGroup.HTTP_409, ErrorGroup.LOCK_CONFLICT):
                     status = 409
-                yield Verdict(group, status, f"{_place(distance)}own rule {number}")
+                yield Verdict(group, status, f"own rule {number}", depth=distance, own_rule=number)
 
 
 def _matches(rule: Rule, exc: BaseException) -> bool:
@@ -121,16 +128,16 @@ def _matches(rule: Rule, exc: BaseException) -> bool:
         return False
 
 
-def _by_evidence(level: Sequence[BaseException], where: str) -> Iterator[Verdict]:
+def _by_evidence(level: Sequence[BaseException], distance: int) -> Iterator[Verdict]:
     """Read types and attributes: of neighbours at one distance, a status before a timeout."""
     for exc in level:
         if (carried := carried_status(exc)) is not None:
             status, place = carried
             name = qualified_name(type(exc))
-            yield by_status(status, f"{where}{place} = {status} of {name}")
+            yield by_status(status, f"{place} = {status} of {name}", distance)
     for exc in level:
         if (timeout := timeout_evidence(exc)) is not None:
-            yield Verdict(ErrorGroup.TIMEOUT, None, f"{where}{timeout}, a timeout")
+            yield Verdict(ErrorGroup.TIMEOUT, None, f"{timeout}, a timeout", depth=distance)
 
 
 def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
@@ -142,7 +149,7 @@ def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
     for distance, (level, texts_of_level) in enumerate(zip(levels, texts, strict=True)):
         for exc in level:
             if (page := page_in(exc)) is not None:
-                yield by_status(page[0], f"{_place(distance)}page: {page[1]!r}")
+                yield by_status(page[0], f"page: {page[1]!r}", distance)
         both = list(zip(level, texts_of_level, strict=True))
         may_hold_status = [
             _with_its_type(exc, text)
@@ -152,7 +159,7 @@ def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
         may_tell_timeout = [
             text for exc, text in both if not tells_no_timeout and not text_tells_no_timeout(exc)
         ]
-        verdict = _by_text(may_hold_status, may_tell_timeout, _place(distance))
+        verdict = _by_text(may_hold_status, may_tell_timeout, distance)
         if verdict is not None:
             yield verdict
 
@@ -168,31 +175,28 @@ def _with_its_type(exc: BaseException, text: str) -> str:
 
 
 def _by_text(
-    may_hold_status: Sequence[str], may_tell_timeout: Sequence[str], where: str
+    may_hold_status: Sequence[str], may_tell_timeout: Sequence[str], distance: int
 ) -> Verdict | None:
     for text in may_hold_status:
         if (said := status_in(text)) is not None:
             status, words = said
-            return by_status(status, f"{where}text: {words!r}")
+            return by_status(status, f"text: {words!r}", distance)
     for text in may_tell_timeout:
         if (words_of_timeout := timeout_in(text)) is not None:
-            return Verdict(ErrorGroup.TIMEOUT, None, f"{where}text: {words_of_timeout!r}")
+            matched_by = f"text: {words_of_timeout!r}"
+            return Verdict(ErrorGroup.TIMEOUT, None, matched_by, depth=distance)
     return None
 
 
-def by_status(status: int, matched_by: str) -> Verdict:
+def by_status(status: int, matched_by: str, distance: int = 0) -> Verdict:
     """Return the verdict on an HTTP status."""
     if status == 409:
-        return Verdict(ErrorGroup.HTTP_409, status, matched_by)
-    group = ErrorGroup.HTTP_5XX if status >= 500 else ErrorGroup.HTTP_4XX
-    return Verdict(group, status, matched_by)
+        group = ErrorGroup.HTTP_409
+    else:
+        group = ErrorGroup.HTTP_5XX if status >= 500 else ErrorGroup.HTTP_4XX
+    return Verdict(group, status, matched_by, depth=distance)
 
 
 def unknown() -> Verdict:
     """Return the verdict where nothing said anything."""
-    return Verdict(ErrorGroup.UNKNOWN, None, "no rule matched")
-
-
-def _place(distance: int) -> str:
-    """Say how far behind the exception something stands: nothing for the exception itself."""
-    return f"behind it ({distance}): " if distance else ""
+    return Verdict(ErrorGroup.UNKNOWN, None, "no rule matched", depth=None)

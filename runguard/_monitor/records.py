@@ -110,7 +110,8 @@ class OpenRuns:
 class StoreReport:
     """What `doctor` and `configure(check=True)` learn of a store.
 
-    `found` and `needed` are schema versions; `found` is None where there is no schema.
+    `found` and `needed` are schema versions; `found` is None where there is no schema. On the
+    earlier versions in `recorded_on` runs are recorded too, without the newest columns.
     """
 
     dialect: str
@@ -119,11 +120,17 @@ class StoreReport:
     found: str | None
     needed: str
     notes: tuple[str, ...] = field(default=())
+    recorded_on: frozenset[str] = frozenset()
 
     @property
     def is_current(self) -> bool:
         """Whether the schema is the one that this version of runguard needs."""
         return self.found == self.needed
+
+    @property
+    def can_record(self) -> bool:
+        """Whether runs are recorded on it, perhaps without the newest columns."""
+        return self.is_current or self.found in self.recorded_on
 
 
 @dataclass(frozen=True, slots=True)

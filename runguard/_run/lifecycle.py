@@ -30,6 +30,7 @@ from .._failure.alert import SEVERITY_OF, failure_alert
 from .._failure.classify import classify
 from .._failure.introspection import location_of, printable, qualified_name
 from .._models import (
+    NOBODY,
     Counters,
     ErrorGroup,
     Failure,
@@ -92,6 +93,7 @@ class Lifecycle:
             trigger_type=options.trigger_type or settings.trigger_type,
             host=printable(os.uname().nodename),
             pid=os.getpid(),
+            lost_after=settings.lost_after,
         )
         self.run = Run(
             key=self._new.key,
@@ -267,7 +269,7 @@ class Lifecycle:
         """Keep on this machine what the store could not be told at the start."""
         if self._must_refuse():
             self._release_lock()
-            ending = self.ending_of(_own_error(trouble))
+            ending = self.ending_of(_own_error(trouble))._replace(refused_by=NOBODY)
             self._keep(self._whole(ending, datetime.now(UTC)))
         else:
             self._keep(SpooledRun(self._new, self._started_at))
@@ -303,7 +305,8 @@ class Lifecycle:
 
     def _refuse(self, store: RunRepository, conflict: JobLockActive) -> Opening:
         """Record a run whose body must not begin, since another one holds the lock."""
-        ending = self.ending_of(conflict)
+        holder = LockHolder(conflict.locked_by, conflict.lock_expires_at)
+        ending = self.ending_of(conflict)._replace(refused_by=holder)
         outcome: FinishedRun | Exception
         try:
             outcome = self._patiently(store.record_refused_run, self._new, ending)

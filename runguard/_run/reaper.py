@@ -86,7 +86,7 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
             f"nothing was heard of this run since {since} UTC, from host {lost.host},"
             f" pid {lost.pid}: its process died, or hangs"
         ),
-        matched_by=f"no heartbeat for {settings.lost_after}",
+        matched_by="silent for longer than its limit",
         error_reason=ErrorReason.LOST,
     )
     alert = failure_alert(

@@ -26,6 +26,7 @@ from .._models import (
     Counters,
     ErrorGroup,
     Failure,
+    LockHolder,
     NewRun,
     RunEnding,
     Severity,
@@ -200,6 +201,7 @@ def _decoded(data: Mapping[str, Any]) -> Record:
             trigger_type=TriggerType(data["run"]["trigger_type"]),
             host=data["run"]["host"],
             pid=data["run"]["pid"],
+            lost_after=_seconds(data["run"].get("lost_after")),
         ),
         started_at=_instant(data["started_at"]),
         finished_at=None if finished_at is None else _instant(finished_at),
@@ -208,14 +210,20 @@ def _decoded(data: Mapping[str, Any]) -> Record:
 
 
 def _ending(data: Mapping[str, Any]) -> RunEnding:
-    failure, alert = data["failure"], data["alert"]
+    failure, alert, refused_by = data["failure"], data["alert"], data.get("refused_by")
     return RunEnding(
         key=UUID(data["key"]),
         counters=Counters(**data["counters"]),
         failure=None if failure is None else _failure(failure),
         error_location=data["error_location"],
         alert=None if alert is None else _draft(alert),
+        refused_by=None if refused_by is None else _holder(refused_by),
     )
+
+
+def _holder(data: Mapping[str, Any]) -> LockHolder:
+    until = data["lock_expires_at"]
+    return LockHolder(data["locked_by"], None if until is None else _instant(until))
 
 
 def _failure(data: Mapping[str, Any]) -> Failure:
@@ -238,6 +246,10 @@ def _draft(data: Mapping[str, Any]) -> AlertDraft:
         detail=data["detail"],
         cooldown=timedelta(seconds=data["cooldown"]),
     )
+
+
+def _seconds(length: float | None) -> timedelta | None:
+    return None if length is None else timedelta(seconds=length)
 
 
 def _instant(text: str) -> datetime:

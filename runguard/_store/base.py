@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, inspect, text
 
 from .._errors import SchemaOutOfDate
-from .retry import Attempts
-from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
+from .retry import Attempt, Attempts
+from .rows import NOTHING, Lacking
+from .schema.tables import ADDED_SINCE, SCHEMA_VERSION, VERSION_TABLE, VERSIONS_BEFORE
 
 READ_TIMEOUT_SECONDS: Final = 30.0
+LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
+_VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
+
+T = TypeVar("T")
 
 
 class BaseStore:
-    """Runs statements on an engine. The base of every store."""
+    """Runs statements on an engine. The base of every store.
+
+    Attributes:
+        lacking: columns that this release writes and the store has not got yet. Nothing, until a
+            statement fails for one of them; then what came with the newest schema version.
+    """
 
     def __init__(self, engine: Engine) -> None:
         """Take an engine in autocommit."""
         self.engine = engine
+        self.lacking: Lacking = NOTHING
+        self._look_for_upgrade_at = 0.0
         self._attempts = Attempts(engine, self._schema_error)
 
     def before_fork(self, *, timeout: float) -> bool:  # noqa: ARG002 - for stores that need it
@@ -42,6 +55,34 @@ class BaseStore:
             lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
         )
 
+    def _adapting(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
+        """Do the work; once more without the newest columns where the store lacks them."""
+        deadline = time.monotonic() + timeout
+        try:
+            return self._attempts.run(work, timeout=timeout)
+        except SchemaOutOfDate as error:
+            if not self._can_adapt_to(error.found):
+                raise
+        return self._attempts.run(work, timeout=max(0.1, deadline - time.monotonic()))
+
+    def _can_adapt_to(self, version: str | None) -> bool:
+        """Write no more than this version has; False where that changes nothing."""
+        lacked = self.lacking
+        if version == SCHEMA_VERSION:  # upgraded between the statement and the look
+            self.lacking = NOTHING
+            return True
+        if version in VERSIONS_BEFORE:
+            self.lacking = ADDED_SINCE
+            self._look_for_upgrade_at = time.monotonic() + LOOK_FOR_UPGRADE_SECONDS
+        return self.lacking != lacked
+
+    def _notice_upgrade(self, connection: Connection) -> None:
+        """Look now and then whether the lacking columns have come. One look costs a round trip."""
+        if self.lacking and time.monotonic() >= self._look_for_upgrade_at:
+            self._look_for_upgrade_at = time.monotonic() + LOOK_FOR_UPGRADE_SECONDS
+            if connection.execute(_VERSION).scalar_one_or_none() == SCHEMA_VERSION:
+                self.lacking = NOTHING
+
     def _schema_error(self) -> SchemaOutOfDate:
         with self.engine.connect() as connection:
             return SchemaOutOfDate(found=schema_version_of(connection), needed=SCHEMA_VERSION)
@@ -51,7 +92,5 @@ def schema_version_of(connection: Connection) -> str | None:
     """Read the schema's version, or None where there is no schema of ours."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    version: str | None = connection.execute(
-        text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
-    ).scalar_one_or_none()
+    version: str | None = connection.execute(_VERSION).scalar_one_or_none()
     return version

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from math import ceil
 from typing import Any, Final
+from uuid import UUID
 
-from .._models import AlertDraft, AlertOutcome, AlertVerdict, NewRun, RunEnding
+from .._models import AlertDraft, AlertOutcome, AlertVerdict, LostRun, NewRun, RunEnding
 
 FAILURE_COLUMNS: Final = (
     "error_message",
@@ -14,9 +16,17 @@ FAILURE_COLUMNS: Final = (
     "http_status_code",
     "error_type",
     "error_location",
+    "error_reason",
     "matched_by",
+    "matched_depth",
+    "matched_rule",
     "cooldown_seconds",
 )
+REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
+
+# Columns of this release that the store has not got yet: see `BaseStore.lacking`.
+Lacking = frozenset[str]
+NOTHING: Final[Lacking] = frozenset()
 
 
 def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,15 +34,17 @@ def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"in_{column}": value for part in values for column, value in part.items()}
 
 
-def run_values(run: NewRun) -> dict[str, Any]:
+def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
     """The columns of a run that begins."""
-    return {
+    values = {
         "run_key": run.key,
         "job_name": run.job_name,
         "trigger_type": run.trigger_type,
         "host": run.host,
         "pid": run.pid,
+        "lost_after_seconds": run.lost_after and _whole_seconds(run.lost_after),
     }
+    return present(values, lacking)
 
 
 def counter_values(ending: RunEnding) -> dict[str, Any]:
@@ -46,20 +58,40 @@ def counter_values(ending: RunEnding) -> dict[str, Any]:
     }
 
 
-def failure_values(ending: RunEnding) -> dict[str, Any]:
+def failure_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, Any]:
     """Why a run failed; nothing for a success."""
     failure = ending.failure
     if failure is None:
         return {}
-    return {
+    values = {
         "error_message": failure.error_message,
         "error_group": failure.error_group,
         "http_status_code": failure.http_status_code,
         "error_type": failure.error_type,
         "error_location": ending.error_location,
+        "error_reason": failure.error_reason,
         "matched_by": failure.matched_by,
-        "cooldown_seconds": ending.alert and ceil(ending.alert.cooldown.total_seconds()),
+        "matched_depth": failure.matched_depth,
+        "matched_rule": failure.matched_rule,
+        "cooldown_seconds": ending.alert and _whole_seconds(ending.alert.cooldown),
     }
+    return present(values, lacking)
+
+
+def refusal_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, Any]:
+    """Whether the body was kept from beginning, and by whose lock."""
+    holder = ending.refused_by
+    if holder is None:
+        return present(dict.fromkeys(REFUSAL_COLUMNS), lacking)
+    values = dict(zip(REFUSAL_COLUMNS, (True, *holder), strict=True))
+    return present(values, lacking)
+
+
+def present(values: dict[str, Any], lacking: Lacking) -> dict[str, Any]:
+    """Keep the columns that the store has."""
+    if not lacking:
+        return values
+    return {name: value for name, value in values.items() if name not in lacking}
 
 
 def alert_values(draft: AlertDraft) -> dict[str, Any]:
@@ -76,7 +108,18 @@ def alert_values(draft: AlertDraft) -> dict[str, Any]:
     }
 
 
+def lost_run_from(run_id: int, key: UUID, *row: Any) -> LostRun:
+    """A run that was found to be silent, from its row."""
+    job_name, host, pid, last_heard_at, seconds = row
+    limit = None if seconds is None else timedelta(seconds=seconds)
+    return LostRun(run_id, key, job_name, host, pid, last_heard_at, limit)
+
+
 def verdict_from(alert_outcome: str, raised_id: int | None, covered_by: int | None) -> AlertVerdict:
     """The verdict of a run that is finished, from its row."""
     outcome = AlertOutcome(alert_outcome)
     return AlertVerdict(outcome, raised_id if outcome is AlertOutcome.RAISED else covered_by)
+
+
+def _whole_seconds(length: timedelta) -> int:
+    return ceil(length.total_seconds())

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import make_url
 
 from runguard._cli.checks import State, check_clock
+from runguard._store import migrate as migrations
 from runguard._store.schema.tables import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -349,3 +350,15 @@ def test_records_that_wait_for_another_store_are_not_told(cli: Cli, filled_file:
 
     told = found(cli("doctor", "--json", "--database-url", filled_file), "spool")
     assert told["state"] == "ok"
+
+
+def test_a_schema_of_the_release_before_is_a_warning(cli: Cli, pg_url: str) -> None:
+    migrations.upgrade(pg_url, "0002")
+
+    answer = cli("doctor", "--json", "--database-url", pg_url)
+
+    schema = found(answer, "schema")
+    assert (answer.exit_code, schema["state"]) == (0, "warning")
+    assert "version 0002, needed" in schema["found"]
+    assert "runs are recorded, without what is new" in schema["found"]
+    assert "runguard db upgrade" in schema["remedy"]

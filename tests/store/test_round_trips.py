@@ -161,7 +161,7 @@ def test_suppressed_failures_do_not_wait_for_each_other(
 def test_an_idle_connection_is_not_trusted(
     proxy: ProtocolProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._store import retry as engines
+    from runguard._store.postgresql import engine as engines
 
     succeed()
     with proxy.counting() as traffic:

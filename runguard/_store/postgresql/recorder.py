@@ -27,7 +27,16 @@ from ..._models import (
 )
 from ..base import BaseStore
 from ..retry import Attempt
-from ..rows import alert_values, counter_values, failure_values, run_values, verdict_from
+from ..rows import (
+    Lacking,
+    alert_values,
+    counter_values,
+    failure_values,
+    lost_run_from,
+    refusal_values,
+    run_values,
+    verdict_from,
+)
 from ..rows import parameters as row_parameters
 from . import statements as sql
 
@@ -45,66 +54,72 @@ class PostgreSqlRecorder(BaseStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(attempt: Attempt) -> int:
-            row = attempt.connection.execute(sql.start(), row_parameters(run_values(run))).one()
+            values = row_parameters(run_values(run, self.lacking))
+            row = attempt.connection.execute(sql.start(self.lacking), values).one()
             self._attempts.note_backend(attempt.connection, row.backend_pid)
             run_id: int = row.id
             return run_id
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run: one statement, whether it raises an alert or not."""
-        parameters = _ending_parameters(ending)
         if ending.failure is None:
-            statement = sql.finish_success()
+            statement = sql.finish_success
         elif ending.alert is None:
-            statement = sql.finish_failed_quietly()
+            statement = sql.finish_failed_quietly
         else:
-            statement = sql.finish_failed()
+            statement = sql.finish_failed
 
         def work(attempt: Attempt) -> FinishedRun:
-            row = attempt.connection.execute(statement, parameters).one_or_none()
+            parameters = _ending_parameters(ending, self.lacking)
+            row = attempt.connection.execute(statement(self.lacking), parameters).one_or_none()
             if row is not None and row[0] is not None:
                 return _finished(row, ending)
             return self._read_back(attempt, ending)
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that never began: FAILED from the first moment, with its alert."""
-        statement = sql.record_refused_quietly() if ending.alert is None else sql.record_refused()
-        parameters = {**row_parameters(run_values(run)), **_ending_parameters(ending)}
+        statement = sql.record_refused_quietly if ending.alert is None else sql.record_refused
 
         def work(attempt: Attempt) -> FinishedRun:
-            row = attempt.connection.execute(statement, parameters).one_or_none()
+            parameters = row_parameters(
+                run_values(run, self.lacking), refusal_values(ending, self.lacking)
+            ) | _ending_parameters(ending, self.lacking)
+            row = attempt.connection.execute(statement(self.lacking), parameters).one_or_none()
             if row is not None and row[0] is not None:
                 return _finished(row, ending)
             return self._read_back(attempt, ending)
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
         """Write what is missing of a run, with its host's times: its start, then its end."""
-        start = row_parameters(run_values(record.run), {"started_at": record.started_at})
 
         def work(attempt: Attempt) -> FinishedRun:
-            attempt.connection.execute(sql.replay_start(), start)
-            ending = record.ending
+            lacking, ending = self.lacking, record.ending
+            start = row_parameters(
+                run_values(record.run, lacking), {"started_at": record.started_at}
+            )
+            attempt.connection.execute(sql.replay_start(lacking), start)
             if ending is None:
                 return FinishedRun(recorded=True)
             if ending.failure is None:
-                statement = sql.replay_success()
+                statement = sql.replay_success(lacking)
             elif ending.alert is None:
-                statement = sql.replay_failed_quietly()
+                statement = sql.replay_failed_quietly(lacking)
             else:
-                statement = sql.replay_failed()
-            end = {**_ending_parameters(ending), "in_finished_at": record.finished_at}
+                statement = sql.replay_failed(lacking)
+            then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
+            end = {**_ending_parameters(ending, lacking), **row_parameters(then)}
             row = attempt.connection.execute(statement, end).one_or_none()
             if row is None or row[0] is None:
                 return FinishedRun(recorded=False)
             return _finished(row, ending)
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
         """Note that these runs are alive: one statement for all of them."""
@@ -118,35 +133,36 @@ class PostgreSqlRecorder(BaseStore):
     ) -> Sequence[LostRun]:
         """List open runs that were silent for longer; other programs' rows are none of ours."""
         parameters: dict[str, Any] = {"in_silent_for": silent_for, "in_limit": limit}
-        if job_name is None:
-            statement = sql.find_lost()
-        else:
-            statement = sql.find_lost_of_job()
+        statement = sql.find_lost
+        if job_name is not None:
+            statement = sql.find_lost_of_job
             parameters["in_job_name"] = job_name
 
         def work(attempt: Attempt) -> Sequence[LostRun]:
-            return [LostRun(*row) for row in attempt.connection.execute(statement, parameters)]
+            self._notice_upgrade(attempt.connection)
+            found = attempt.connection.execute(statement(self.lacking), parameters)
+            return [lost_run_from(*row) for row in found]
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def close_lost_run(
         self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
     ) -> FinishedRun:
         """End a silent run, free its lock, raise its alert: one statement."""
-        parameters = {
-            **_ending_parameters(ending),
+        lost_run = {
             "in_silent_for": silent_for,
             "in_job_name": lost.job_name,
             "in_locked_by": lost.lock_owner,
         }
 
         def work(attempt: Attempt) -> FinishedRun:
-            row = attempt.connection.execute(sql.close_lost(), parameters).one()
+            parameters = {**_ending_parameters(ending, self.lacking), **lost_run}
+            row = attempt.connection.execute(sql.close_lost(self.lacking), parameters).one()
             if row.run_id is None:
                 return FinishedRun(recorded=False)
             return _finished(row, ending)
 
-        return self._attempts.run(work, timeout=timeout)
+        return self._adapting(work, timeout=timeout)
 
     def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
         """Write an alert of a job's own, if its key's cooldown allows."""
@@ -209,8 +225,8 @@ class PostgreSqlRecorder(BaseStore):
         return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
 
 
-def _ending_parameters(ending: RunEnding) -> dict[str, Any]:
-    values = {"run_key": ending.key, **counter_values(ending), **failure_values(ending)}
+def _ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
+    values = {"run_key": ending.key, **counter_values(ending), **failure_values(ending, lacking)}
     return (
         row_parameters(values)
         if ending.alert is None

@@ -2,6 +2,8 @@
 
 A failed run is closed, the cooldown asked and the alert written by the same statement, so there is
 no moment at which a killed client could leave one without the other.
+
+What takes `lacking` is built without those columns: see `BaseStore.lacking`.
 """
 
 from __future__ import annotations
@@ -38,9 +40,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, Lacking
 from ..schema.tables import alert, job_lock, run_log
 from ..schema.types import UtcDateTime
 from .cooldown import Claim, claim_alert
+
+Values = dict[Column[Any], Any]
 
 _RUNNING: Final = literal_column("'RUNNING'", Text())
 _FAILED: Final = literal_column("'FAILED'", Text())
@@ -62,6 +67,7 @@ _NEW_RUN: Final = {
         run_log.c.trigger_type,
         run_log.c.host,
         run_log.c.pid,
+        run_log.c.lost_after_seconds,
     )
 }
 _COUNTERS: Final = {
@@ -73,59 +79,62 @@ _COUNTERS: Final = {
         run_log.c.retry_count,
     )
 }
-_FAILURE: Final = {
-    column: _given(column)
-    for column in (
-        run_log.c.error_message,
-        run_log.c.error_group,
-        run_log.c.http_status_code,
-        run_log.c.error_type,
-        run_log.c.error_location,
-        run_log.c.matched_by,
-        run_log.c.cooldown_seconds,
-    )
-}
-_ENDED_NOW: Final[dict[Column[Any], Any]] = {
+_FAILURE: Final = {run_log.c[name]: _given(run_log.c[name]) for name in FAILURE_COLUMNS}
+_REFUSAL: Final = {run_log.c[name]: _given(run_log.c[name]) for name in REFUSAL_COLUMNS}
+_ENDED_NOW: Final[Values] = {
     run_log.c.finished_at: func.now(),
     run_log.c.updated_at: func.now(),
 }
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
 _DECLARED_LOST: Final = (run_log.c.status == _FAILED) & (run_log.c.lost_at == run_log.c.finished_at)
-_ENDED_THEN: Final[dict[Column[Any], Any]] = {
+_ENDED_THEN: Final[Values] = {
     run_log.c.finished_at: _given(run_log.c.finished_at),
     run_log.c.updated_at: func.now(),
     run_log.c.clock: literal_column("'host'"),
+    **_REFUSAL,
 }
 _STILL_OPEN: Final = (run_log.c.run_key == _RUN_KEY) & (
     (run_log.c.status == _RUNNING) | _DECLARED_LOST
 )
 
+
+def _present(values: Mapping[Column[Any], Any], lacking: Lacking) -> Values:
+    return {column: value for column, value in values.items() if column.name not in lacking}
+
+
 # The base columns may belong to an installation without defaults, so each is given its value.
 
 
 @cache
-def start() -> Executable:
+def start(lacking: Lacking = NOTHING) -> Executable:
     """Write the RUNNING row; a repeat finds its own."""
+    values = {
+        **_NEW_RUN,
+        run_log.c.status: _RUNNING,
+        run_log.c.started_at: func.now(),
+        run_log.c.updated_at: func.now(),
+        **dict.fromkeys(_COUNTERS, literal_column("0")),
+    }
     return (
         upsert(run_log)
-        .values(
-            {
-                **_NEW_RUN,
-                run_log.c.status: _RUNNING,
-                run_log.c.started_at: func.now(),
-                run_log.c.updated_at: func.now(),
-                **dict.fromkeys(_COUNTERS, literal_column("0")),
-            }
-        )
+        .values(_present(values, lacking))
         .on_conflict_do_update(index_elements=[run_log.c.run_key], set_={"run_key": _RUN_KEY})
         .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
     )
 
 
-_SILENT: Final = (run_log.c.status == _RUNNING) & (
-    func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at)
-    < func.now() - bindparam("in_silent_for", type_=Interval(native=True))
-)
+_SECOND: Final = literal_column("interval '1 second'", Interval())
+
+
+def _silent(lacking: Lacking) -> ColumnElement[bool]:
+    """An open run that was silent for longer than its own limit, or than ours where it has none."""
+    limit: ColumnElement[Any] = bindparam("in_silent_for", type_=Interval(native=True))
+    if run_log.c.lost_after_seconds.name not in lacking:
+        limit = func.coalesce(run_log.c.lost_after_seconds * _SECOND, limit)
+    last_heard_at = func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at)
+    return (run_log.c.status == _RUNNING) & (last_heard_at < func.now() - limit)
+
+
 _JOBS_COUNTS: Final = (
     run_log.c.total_records,
     run_log.c.changed_records,
@@ -147,8 +156,9 @@ def beat() -> Executable:
 
 
 @cache
-def find_lost() -> Select[Any]:
+def find_lost(lacking: Lacking = NOTHING) -> Select[Any]:
     """List open runs of ours that were silent for too long."""
+    own_limit = run_log.c.lost_after_seconds
     return (
         select(
             run_log.c.id,
@@ -157,26 +167,29 @@ def find_lost() -> Select[Any]:
             run_log.c.host,
             run_log.c.pid,
             func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at, type_=UtcDateTime()),
+            null() if own_limit.name in lacking else own_limit,
         )
-        .where(run_log.c.run_key.is_not(None), _SILENT)
+        .where(run_log.c.run_key.is_not(None), _silent(lacking))
         .order_by(run_log.c.id)
         .limit(bindparam("in_limit", type_=Integer()))
     )
 
 
 @cache
-def find_lost_of_job() -> Select[Any]:
+def find_lost_of_job(lacking: Lacking = NOTHING) -> Select[Any]:
     """The same for one job."""
-    return find_lost().where(run_log.c.job_name == _given(run_log.c.job_name))
+    return find_lost(lacking).where(run_log.c.job_name == _given(run_log.c.job_name))
 
 
-_SUCCEEDED: Final[dict[Column[Any], Any]] = {
+# The cooldown stays: an alert of the time when the run seemed lost has its window by it.
+_CLEARED: Final = [column for column in _FAILURE if column is not run_log.c.cooldown_seconds]
+_SUCCEEDED: Final[Values] = {
     run_log.c.status: _SUCCESS,
     run_log.c.alert_outcome: literal_column("'none'"),
     **_COUNTERS,
-    **dict.fromkeys((*_FAILURE, run_log.c.covered_by), null()),
+    **dict.fromkeys((*_CLEARED, run_log.c.covered_by), null()),
 }
-_EXCLUDED: Final[dict[Column[Any], Any]] = {
+_EXCLUDED: Final[Values] = {
     run_log.c.status: _FAILED,
     run_log.c.alert_outcome: literal_column("'excluded'"),
     **_COUNTERS,
@@ -184,11 +197,12 @@ _EXCLUDED: Final[dict[Column[Any], Any]] = {
 }
 
 
-def _finish(values: Mapping[Column[Any], Any]) -> Executable:
-    return update(run_log).where(_STILL_OPEN).values(values).returning(run_log.c.id)
+def _finish(values: Mapping[Column[Any], Any], lacking: Lacking) -> Executable:
+    there = _present(values, lacking)
+    return update(run_log).where(_STILL_OPEN).values(there).returning(run_log.c.id)
 
 
-def _failed_values(claim: Claim) -> dict[Column[Any], Any]:
+def _failed_values(claim: Claim) -> Values:
     """The columns of a failed run whose alert was asked for: they depend on the claim."""
     raised = select(func.count()).select_from(claim.claimed).scalar_subquery()
     covering = select(claim.covering.c.id).scalar_subquery()
@@ -245,14 +259,14 @@ def _verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
     )
 
 
-def _finish_failed(ended: Mapping[Column[Any], Any]) -> Executable:
+def _finish_failed(ended: Mapping[Column[Any], Any], lacking: Lacking) -> Executable:
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
     claim = claim_alert(open_run)
     ended_run = (
         update(run_log)
         # The id names the row, the key its partition where the table has any.
         .where(run_log.c.id == open_run.c.id, run_log.c.run_key == _RUN_KEY)
-        .values({**_failed_values(claim), **ended})
+        .values(_present({**_failed_values(claim), **ended}, lacking))
         .returning(run_log.c.id)
         .cte("ended")
     )
@@ -260,11 +274,11 @@ def _finish_failed(ended: Mapping[Column[Any], Any]) -> Executable:
 
 
 @cache
-def close_lost() -> Executable:
+def close_lost(lacking: Lacking = NOTHING) -> Executable:
     """The end of a run that fell silent: as any failure, and its job's lock is freed with it."""
     silent_run = (
         select(run_log.c.id)
-        .where(run_log.c.run_key == _RUN_KEY, _SILENT)
+        .where(run_log.c.run_key == _RUN_KEY, _silent(lacking))
         .with_for_update(skip_locked=True)  # whoever holds it is closing it, or it is alive
         .cte("silent_run")
     )
@@ -280,10 +294,12 @@ def close_lost() -> Executable:
             select(raised.c.id).scalar_subquery(), select(claim.covering.c.id).scalar_subquery()
         ),
     }
+    for column in _JOBS_COUNTS:
+        del values[column]
     ended = (
         update(run_log)
         .where(run_log.c.id == silent_run.c.id, run_log.c.run_key == _RUN_KEY)
-        .values({column: value for column, value in values.items() if column not in _JOBS_COUNTS})
+        .values(_present(values, lacking))
         .returning(run_log.c.id)
         .cte("ended")
     )
@@ -301,17 +317,21 @@ def close_lost() -> Executable:
 
 
 @cache
-def record_refused() -> Executable:
+def record_refused(lacking: Lacking = NOTHING) -> Executable:
     """Write a run that never began: FAILED from the first moment, with its alert."""
     known = select(_ONE).select_from(run_log).where(run_log.c.run_key == _RUN_KEY)
     new_run = select(_ONE.label("one")).where(~exists(known)).cte("new_run")
     claim = claim_alert(new_run)
-    values = {
-        **_NEW_RUN,
-        run_log.c.started_at: func.now(),
-        **_failed_values(claim),
-        **_ENDED_NOW,
-    }
+    values = _present(
+        {
+            **_NEW_RUN,
+            run_log.c.started_at: func.now(),
+            **_failed_values(claim),
+            **_REFUSAL,
+            **_ENDED_NOW,
+        },
+        lacking,
+    )
     ended = (
         insert(run_log)
         .from_select(list(values), select(*values.values()).select_from(new_run))
@@ -331,69 +351,70 @@ def raise_alert() -> Executable:
 
 
 @cache
-def record_refused_quietly() -> Executable:
+def record_refused_quietly(lacking: Lacking = NOTHING) -> Executable:
     """Write a run that never began, without an alert."""
+    began = {**_NEW_RUN, run_log.c.started_at: func.now()}
+    values = {**began, **_EXCLUDED, **_REFUSAL, **_ENDED_NOW}
     return (
         upsert(run_log)
-        .values({**_NEW_RUN, run_log.c.started_at: func.now(), **_EXCLUDED, **_ENDED_NOW})
+        .values(_present(values, lacking))
         .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
         .returning(run_log.c.id)
     )
 
 
 @cache
-def finish_success() -> Executable:
+def finish_success(lacking: Lacking = NOTHING) -> Executable:
     """End a run that went well."""
-    return _finish({**_SUCCEEDED, **_ENDED_NOW})
+    return _finish({**_SUCCEEDED, **_ENDED_NOW}, lacking)
 
 
 @cache
-def finish_failed_quietly() -> Executable:
+def finish_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
     """End a failed run that raises no alert."""
-    return _finish({**_EXCLUDED, **_ENDED_NOW})
+    return _finish({**_EXCLUDED, **_ENDED_NOW}, lacking)
 
 
 @cache
-def finish_failed() -> Executable:
+def finish_failed(lacking: Lacking = NOTHING) -> Executable:
     """End a failed run, ask the cooldown, write the alert."""
-    return _finish_failed(_ENDED_NOW)
+    return _finish_failed(_ENDED_NOW, lacking)
 
 
 @cache
-def replay_start() -> Executable:
+def replay_start(lacking: Lacking = NOTHING) -> Executable:
     """Write the RUNNING row of a record that comes late, with its host's times."""
+    values = {
+        **_NEW_RUN,
+        run_log.c.status: _RUNNING,
+        run_log.c.started_at: _given(run_log.c.started_at),
+        run_log.c.updated_at: func.now(),
+        run_log.c.clock: literal_column("'host'"),
+        **dict.fromkeys(_COUNTERS, literal_column("0")),
+    }
     return (
         upsert(run_log)
-        .values(
-            {
-                **_NEW_RUN,
-                run_log.c.status: _RUNNING,
-                run_log.c.started_at: _given(run_log.c.started_at),
-                run_log.c.updated_at: func.now(),
-                run_log.c.clock: literal_column("'host'"),
-                **dict.fromkeys(_COUNTERS, literal_column("0")),
-            }
-        )
+        .values(_present(values, lacking))
         .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
     )
 
 
 @cache
-def replay_success() -> Executable:
+def replay_success(lacking: Lacking = NOTHING) -> Executable:
     """End such a run that went well."""
-    return _finish({**_SUCCEEDED, **_ENDED_THEN})
+    return _finish({**_SUCCEEDED, **_ENDED_THEN}, lacking)
 
 
 @cache
-def replay_failed_quietly() -> Executable:
+def replay_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
     """End such a failed run that raises no alert."""
-    return _finish({**_EXCLUDED, **_ENDED_THEN})
+    return _finish({**_EXCLUDED, **_ENDED_THEN}, lacking)
 
 
 @cache
-def replay_failed() -> Executable:
+def replay_failed(lacking: Lacking = NOTHING) -> Executable:
     """End such a failed run, and write its alert if the cooldown allows now."""
-    return _finish_failed(_ENDED_THEN)
+    return _finish_failed(_ENDED_THEN, lacking)
 
 
 @cache

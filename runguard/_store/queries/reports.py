@@ -36,7 +36,7 @@ from ..._monitor.records import (
 from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
 from ..retry import Attempt
 from ..schema.diagnosis import diagnose, location_of
-from ..schema.tables import SCHEMA_VERSION, alert, run_log
+from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
 from ..schema.types import UtcDateTime, db_now, db_now_plus, finite
 from . import prune as pruning
 
@@ -235,6 +235,7 @@ class Reports(BaseStore):
                 server_version=version,
                 found=schema_version_of(connection),
                 needed=SCHEMA_VERSION,
+                recorded_on=VERSIONS_BEFORE,
             )
 
         return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)

@@ -20,12 +20,13 @@ for _table in (run_log, alert):
 Index("runguard_run_log_run_key", run_log.c.run_key, unique=True)
 Index("runguard_run_log_started_at", run_log.c.started_at)
 Index("runguard_run_log_job_started_at", run_log.c.job_name, run_log.c.started_at)
-# The job and the group let failures be found and counted by either without a look at the rows.
+# Job, group and reason let failures be found and counted by each without a look at the rows.
 Index(
-    "runguard_run_log_failed",
+    "runguard_run_log_failures",
     run_log.c.started_at,
     run_log.c.job_name,
     run_log.c.error_group,
+    run_log.c.error_reason,
     postgresql_where=run_log.c.status == text("'FAILED'"),
     sqlite_where=run_log.c.status == text("'FAILED'"),
 )
@@ -34,6 +35,13 @@ Index(
     run_log.c.job_name,
     postgresql_where=run_log.c.status == text("'RUNNING'"),
     sqlite_where=run_log.c.status == text("'RUNNING'"),
+)
+Index(
+    "runguard_run_log_refused",
+    run_log.c.job_name,
+    run_log.c.started_at,
+    postgresql_where=text("refused"),
+    sqlite_where=text("refused"),
 )
 Index("runguard_alert_alert_key", alert.c.alert_key, unique=True)
 Index("runguard_alert_created_at", alert.c.created_at)

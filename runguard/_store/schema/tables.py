@@ -8,6 +8,8 @@ constraint here is on a column of ours. What only making or comparing a schema n
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -24,7 +26,20 @@ from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
+# A process goes on recording on the schema of a release before, without what is added since.
+VERSIONS_BEFORE: Final = frozenset({"0001", "0002"})
+ADDED_SINCE: Final = frozenset(
+    {
+        "error_reason",
+        "matched_depth",
+        "matched_rule",
+        "refused",
+        "lock_holder",
+        "lock_held_until",
+        "lost_after_seconds",
+    }
+)
 VERSION_TABLE = "runguard_version"
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
@@ -65,6 +80,13 @@ run_log = Table(
     Column("host", Text),
     Column("pid", Integer),
     Column("clock", Text),  # `host` where a record was replayed with its host's times
+    Column("error_reason", Text),
+    Column("matched_depth", Integer),  # steps behind the exception, 0 for itself
+    Column("matched_rule", Integer),  # which of the user's own rules, from 1
+    Column("refused", Boolean),  # true where the body never began
+    Column("lock_holder", Text),  # who held the job's lock then, as in `job_lock.locked_by`
+    Column("lock_held_until", UtcDateTime),
+    Column("lost_after_seconds", Integer),  # the run's own limit of silence
     CheckConstraint(
         "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
         name="error_group",

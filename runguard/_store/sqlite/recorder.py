@@ -24,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    null,
     select,
     text,
     update,
@@ -47,9 +48,19 @@ from ..._models import (
 )
 from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
 from ..retry import Attempt, Attempts
-from ..rows import FAILURE_COLUMNS, counter_values, failure_values, parameters, run_values
+from ..rows import (
+    FAILURE_COLUMNS,
+    Lacking,
+    counter_values,
+    failure_values,
+    lost_run_from,
+    parameters,
+    present,
+    refusal_values,
+    run_values,
+)
 from ..schema.indexes import metadata
-from ..schema.tables import SCHEMA_VERSION, VERSION_TABLE, job_lock, run_log
+from ..schema.tables import SCHEMA_VERSION, VERSION_TABLE, VERSIONS_BEFORE, job_lock, run_log
 from ..schema.types import db_now, db_now_plus
 from . import cooldown as sqlite_cooldown
 from . import statements as sql
@@ -86,7 +97,8 @@ class SqliteRecorder(BaseStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(connection: Connection) -> int:
-            run_id: int = connection.execute(sql.start(), parameters(run_values(run))).scalar_one()
+            values = parameters(run_values(run, self.lacking))
+            run_id: int = connection.execute(sql.start(self.lacking), values).scalar_one()
             return run_id
 
         return self._write(work, timeout=timeout)
@@ -98,7 +110,7 @@ class SqliteRecorder(BaseStore):
             run_id = _find_open(connection, ending.key)
             if run_id is None:
                 return FinishedRun(recorded=False)
-            return _end(connection, run_id, ending)
+            return self._end(connection, run_id, ending)
 
         return self._write(work, timeout=timeout)
 
@@ -106,12 +118,17 @@ class SqliteRecorder(BaseStore):
         """Write a run that never began; no reader sees it before it is FAILED."""
 
         def work(connection: Connection) -> FinishedRun:
-            values = {**run_values(run), "started_at": db_now(), "status": "RUNNING"}
+            values = {
+                **run_values(run, self.lacking),
+                **refusal_values(ending, self.lacking),
+                "started_at": db_now(),
+                "status": "RUNNING",
+            }
             statement = upsert(run_log).values(values).on_conflict_do_nothing()
             run_id = connection.execute(statement.returning(run_log.c.id)).scalar_one_or_none()
             if run_id is None:
                 return FinishedRun(recorded=False)
-            return _end(connection, run_id, ending)
+            return self._end(connection, run_id, ending)
 
         return self._write(work, timeout=timeout)
 
@@ -120,7 +137,7 @@ class SqliteRecorder(BaseStore):
 
         def work(connection: Connection) -> FinishedRun:
             start = upsert(run_log).values(
-                **run_values(record.run),
+                **run_values(record.run, self.lacking),
                 status="RUNNING",
                 started_at=record.started_at,
                 clock="host",
@@ -131,8 +148,12 @@ class SqliteRecorder(BaseStore):
             run_id = _find_open(connection, record.run.key)
             if run_id is None:
                 return FinishedRun(recorded=False)
-            finished = _end(connection, run_id, record.ending)
-            then = {"finished_at": record.finished_at, "clock": "host"}
+            finished = self._end(connection, run_id, record.ending)
+            then = {
+                "finished_at": record.finished_at,
+                "clock": "host",
+                **refusal_values(record.ending, self.lacking),
+            }
             connection.execute(update(run_log).where(run_log.c.id == run_id).values(then))
             return finished
 
@@ -151,24 +172,26 @@ class SqliteRecorder(BaseStore):
         self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
     ) -> Sequence[LostRun]:
         """List open runs that were silent for longer; other programs' rows are none of ours."""
-        query = (
-            select(
-                run_log.c.id,
-                run_log.c.run_key,
-                run_log.c.job_name,
-                run_log.c.host,
-                run_log.c.pid,
-                _LAST_HEARD_AT,
-            )
-            .where(run_log.c.run_key.is_not(None), _silent(silent_for))
-            .order_by(run_log.c.id)
-            .limit(limit)
-        )
-        if job_name is not None:
-            query = query.where(run_log.c.job_name == job_name)
 
         def work(connection: Connection) -> Sequence[LostRun]:
-            return [LostRun(*row) for row in connection.execute(query)]
+            self._notice_upgrade(connection)
+            query = (
+                select(
+                    run_log.c.id,
+                    run_log.c.run_key,
+                    run_log.c.job_name,
+                    run_log.c.host,
+                    run_log.c.pid,
+                    _LAST_HEARD_AT,
+                    _own_limit(self.lacking),
+                )
+                .where(run_log.c.run_key.is_not(None), _silent(silent_for, self.lacking))
+                .order_by(run_log.c.id)
+                .limit(limit)
+            )
+            if job_name is not None:
+                query = query.where(run_log.c.job_name == job_name)
+            return [lost_run_from(*row) for row in connection.execute(query)]
 
         return self._write(work, timeout=timeout)
 
@@ -179,11 +202,11 @@ class SqliteRecorder(BaseStore):
 
         def work(connection: Connection) -> FinishedRun:
             still_silent = select(run_log.c.total_records, run_log.c.changed_records).where(
-                run_log.c.run_key == lost.key, _silent(silent_for)
+                run_log.c.run_key == lost.key, _silent(silent_for, self.lacking)
             )
             if connection.execute(still_silent).one_or_none() is None:
                 return FinishedRun(recorded=False)
-            finished = _end(connection, lost.run_id, ending, lost=True)
+            finished = self._end(connection, lost.run_id, ending, lost=True)
             connection.execute(
                 update(job_lock)
                 .where(job_lock.c.job_name == lost.job_name)
@@ -284,7 +307,34 @@ class SqliteRecorder(BaseStore):
             with _immediate(connection):
                 return work(connection)
 
-        return self._attempts.run(transaction, timeout=timeout)
+        return self._adapting(transaction, timeout=timeout)
+
+    def _end(
+        self, connection: Connection, run_id: int, ending: RunEnding, *, lost: bool = False
+    ) -> FinishedRun:
+        verdict = AlertVerdict(_QUIET_OUTCOMES[ending.failure is None])
+        if ending.alert is not None:
+            verdict = raise_if_allowed(connection, ending.alert, run_id=run_id)
+        raised = verdict.outcome is AlertOutcome.RAISED
+        values = {
+            **present(_NO_FAILURE, self.lacking),
+            **failure_values(ending, self.lacking),
+            "status": ending.status,
+            "alert_outcome": verdict.outcome,
+            "covered_by": verdict.alert_id if lost or not raised else None,
+        }
+        if lost:
+            statement = update(run_log).values(
+                **values,
+                created_alerts=run_log.c.created_alerts + raised,
+                **dict.fromkeys(("lost_at", "finished_at", "updated_at"), db_now()),
+            )
+            connection.execute(statement.where(run_log.c.id == run_id))
+        else:
+            values |= counter_values(ending)
+            values["created_alerts"] += raised
+            connection.execute(sql.end(self.lacking), parameters(values, {"id": run_id}))
+        return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)
 
     def _rows(self, query: Any, *, timeout: float = READ_TIMEOUT_SECONDS) -> Any:
         self.make_schema()
@@ -308,8 +358,16 @@ class SqliteRecorder(BaseStore):
             with _immediate(connection):
                 _create_tables(connection)
         elif version < SCHEMA_VERSION:
-            self._upgrade(self.engine)
+            self._bring_up_to_date(version)
         self._schema_is_checked = True
+
+    def _bring_up_to_date(self, version: str) -> None:
+        try:
+            self._upgrade(self.engine)
+        except StoreUnavailable:
+            if version not in VERSIONS_BEFORE:
+                raise
+            self._can_adapt_to(version)  # the next process tries again
 
 
 class _OneAtATime(Attempts):
@@ -351,36 +409,17 @@ def _find_open(connection: Connection, key: UUID) -> int | None:
     return found.scalar_one_or_none()
 
 
-def _silent(silent_for: timedelta) -> ColumnElement[bool]:
-    return (run_log.c.status == "RUNNING") & (_in(-silent_for) > _LAST_HEARD_AT)
+def _own_limit(lacking: Lacking) -> ColumnElement[Any]:
+    """A run's own limit of silence, in seconds."""
+    own_limit = run_log.c.lost_after_seconds
+    return null() if own_limit.name in lacking else own_limit
 
 
-def _end(
-    connection: Connection, run_id: int, ending: RunEnding, *, lost: bool = False
-) -> FinishedRun:
-    verdict = AlertVerdict(_QUIET_OUTCOMES[ending.failure is None])
-    if ending.alert is not None:
-        verdict = raise_if_allowed(connection, ending.alert, run_id=run_id)
-    raised = verdict.outcome is AlertOutcome.RAISED
-    values = {
-        **_NO_FAILURE,
-        **failure_values(ending),
-        "status": ending.status,
-        "alert_outcome": verdict.outcome,
-        "covered_by": verdict.alert_id if lost or not raised else None,
-    }
-    if lost:
-        statement = update(run_log).values(
-            **values,
-            created_alerts=run_log.c.created_alerts + raised,
-            **dict.fromkeys(("lost_at", "finished_at", "updated_at"), db_now()),
-        )
-        connection.execute(statement.where(run_log.c.id == run_id))
-    else:
-        values |= counter_values(ending)
-        values["created_alerts"] += raised
-        connection.execute(sql.end(), parameters(values, {"id": run_id}))
-    return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)
+def _silent(silent_for: timedelta, lacking: Lacking) -> ColumnElement[bool]:
+    """An open run that was silent for longer than its own limit, or than ours where it has none."""
+    ours = bindparam("ours", silent_for.total_seconds(), type_=Float(), unique=True)
+    limit = func.coalesce(_own_limit(lacking), ours, type_=Float())
+    return (run_log.c.status == "RUNNING") & (db_now_plus(-limit) > _LAST_HEARD_AT)
 
 
 @contextmanager

@@ -16,16 +16,17 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    func,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from ..rows import FAILURE_COLUMNS
+from ..rows import FAILURE_COLUMNS, NOTHING, Lacking, present
 from ..schema.tables import run_log
 from ..schema.types import db_now
 
-_NEW_RUN: Final = ("run_key", "job_name", "trigger_type", "host", "pid")
+_NEW_RUN: Final = ("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds")
 _COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
 
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
@@ -45,9 +46,9 @@ def parameter(column: Column[Any]) -> ColumnElement[Any]:
 
 
 @cache
-def start() -> Executable:
+def start(lacking: Lacking = NOTHING) -> Executable:
     """Write the RUNNING row; a repeat finds its own."""
-    new = given(run_log, *_NEW_RUN)
+    new = present(given(run_log, *_NEW_RUN), lacking)
     return (
         upsert(run_log)
         .values(**new, status="RUNNING", started_at=db_now(), updated_at=db_now())
@@ -64,9 +65,13 @@ def open_run() -> Select[Any]:
 
 
 @cache
-def end() -> Executable:
+def end(lacking: Lacking = NOTHING) -> Executable:
     """End a run, well or not."""
-    values = given(run_log, "status", "alert_outcome", "covered_by", *_COUNTERS, *FAILURE_COLUMNS)
+    columns = ("status", "alert_outcome", "covered_by", *_COUNTERS, *FAILURE_COLUMNS)
+    values = present(given(run_log, *columns), lacking)
+    # An alert of the time when a run seemed lost has its window by the run's cooldown.
+    cooldown = run_log.c.cooldown_seconds
+    values[cooldown.name] = func.coalesce(values[cooldown.name], cooldown)
     return (
         update(run_log)
         .where(run_log.c.id == parameter(run_log.c.id))

@@ -3,7 +3,8 @@ WITH silent_run AS
    FROM run_log
    WHERE run_log.run_key = %(in_run_key)s::UUID
      AND run_log.status = 'RUNNING'
-     AND coalesce(run_log.heartbeat_at, run_log.started_at) < now() - %(in_silent_for)s
+     AND coalesce(run_log.heartbeat_at, run_log.started_at) < now() - coalesce(run_log.lost_after_seconds * interval '1 second',
+                                                                        %(in_silent_for)s)
      FOR
      UPDATE SKIP LOCKED),
      covering AS
@@ -67,7 +68,9 @@ WITH silent_run AS
                                            (SELECT raised.id
                                             FROM raised),
                                            (SELECT covering.id
-                                            FROM covering)), cooldown_seconds=%(in_cooldown_seconds)s::INTEGER, lost_at=now()
+                                            FROM covering)), cooldown_seconds=%(in_cooldown_seconds)s::INTEGER, lost_at=now(),
+                     error_reason=%(in_error_reason)s::VARCHAR, matched_depth=%(in_matched_depth)s::INTEGER,
+                     matched_rule=%(in_matched_rule)s::INTEGER
    FROM silent_run
    WHERE run_log.id = silent_run.id
      AND run_log.run_key = %(in_run_key)s::UUID RETURNING run_log.id),

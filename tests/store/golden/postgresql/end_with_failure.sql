@@ -61,7 +61,10 @@ WITH open_run AS
                                                                                        (SELECT covering.id
                                                                                         FROM covering)
                                                                             END,
-                                                                            cooldown_seconds=%(in_cooldown_seconds)s::INTEGER
+                                                                            cooldown_seconds=%(in_cooldown_seconds)s::INTEGER,
+                                                                            error_reason=%(in_error_reason)s::VARCHAR,
+                                                                            matched_depth=%(in_matched_depth)s::INTEGER,
+                                                                            matched_rule=%(in_matched_rule)s::INTEGER
    FROM open_run
    WHERE run_log.id = open_run.id
      AND run_log.run_key = %(in_run_key)s::UUID RETURNING run_log.id),

@@ -2,7 +2,8 @@ UPDATE run_log
 SET status='SUCCESS', finished_at=now(), total_records=%(in_total_records)s::BIGINT,
     changed_records=%(in_changed_records)s::BIGINT, created_alerts=%(in_created_alerts)s::BIGINT, retry_count=%(in_retry_count)s::BIGINT,
     error_message=NULL, updated_at=now(), error_group=NULL, http_status_code=NULL, error_type=NULL,
-    error_location=NULL, matched_by=NULL, alert_outcome='none', covered_by=NULL, cooldown_seconds=NULL
+    error_location=NULL, matched_by=NULL, alert_outcome='none', covered_by=NULL, error_reason=NULL,
+    matched_depth=NULL, matched_rule=NULL
 WHERE run_log.run_key = %(in_run_key)s::UUID
   AND (run_log.status = 'RUNNING'
        OR run_log.status = 'FAILED'

@@ -4,8 +4,9 @@ SELECT run_log.total_records, run_log.changed_records
 FROM run_log
 WHERE run_log.run_key = ?
   AND run_log.status = ?
-  AND strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds') > coalesce(run_log.heartbeat_at,
-                                                                  run_log.started_at);
+  AND strftime('%Y-%m-%d %H:%M:%f', 'now', (-coalesce(run_log.lost_after_seconds,
+                                               ?)) || ' seconds') > coalesce(run_log.heartbeat_at,
+                                                                      run_log.started_at);
 
 SELECT alert.id, alert.created_at
 FROM alert
@@ -42,7 +43,8 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
     created_alerts=(run_log.created_alerts + ?), error_message=?, updated_at=(strftime('%Y-%m-%d %H:%M:%f',
                                                                                 'now')), error_group=?,
     http_status_code=?, error_type=?, error_location=?, matched_by=?, alert_outcome=?, covered_by=?,
-    cooldown_seconds=?, lost_at=(strftime('%Y-%m-%d %H:%M:%f', 'now'))
+    cooldown_seconds=?, lost_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), error_reason=?, matched_depth=?,
+    matched_rule=?
 WHERE run_log.id = ?;
 
 UPDATE job_lock

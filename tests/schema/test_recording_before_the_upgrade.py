@@ -1,0 +1,229 @@
+"""A process of this release on the schema of the one before: it goes on recording."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+import runguard.testing
+from runguard import JobLockActive, SchemaOutOfDate, configure, run_scope
+from runguard._api import runtime
+from runguard._errors import StoreUnavailable
+from runguard._run.reaper import reap
+from runguard._settings import Settings
+from runguard._store import base
+from runguard._store import migrate as migrations
+from runguard._store.schema.tables import ADDED_SINCE
+from tests.support.protocol import ProtocolProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runguard._store.operator import OperatorStore
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def older_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store with the schema of the release before.
+
+    A SQLite file is upgraded by whoever opens it; this one has been taken back since.
+    """
+    if request.param == "postgresql":
+        url = str(request.getfixturevalue("pg_url"))
+        migrations.upgrade(url, "0002")
+        return url
+    return f"sqlite:///{tmp_path / 'own.db'}"
+
+
+@pytest.fixture
+def older(older_url: str) -> Iterator[str]:
+    configure(database_url=older_url)
+    if older_url.startswith("sqlite"):
+        succeed("warm-up")
+        migrations.downgrade(older_url, "0002")
+    yield older_url
+    runguard.testing.reset()
+
+
+def succeed(job_name: str = "sync", **options: Any) -> None:
+    with run_scope(job_name, **options):
+        pass
+
+
+def fail(job_name: str = "sync", **options: Any) -> None:
+    with contextlib.suppress(ConnectionRefusedError), run_scope(job_name, **options):
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        result = connection.execute(text(statement))
+        found = [tuple(row) for row in result] if result.returns_rows else []
+    engine.dispose()
+    return found
+
+
+def store() -> OperatorStore:
+    found: Any = runtime.store()
+    return found
+
+
+RUNS = (
+    "select status, error_group, alert_outcome from run_log where job_name <> 'warm-up' order by id"
+)
+
+
+def test_success_failure_and_alert_are_recorded(
+    older: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    succeed()
+    fail()
+    fail()
+
+    assert rows(older, RUNS) == [
+        ("SUCCESS", None, "none"),
+        ("FAILED", "UNKNOWN", "raised"),
+        ("FAILED", "UNKNOWN", "suppressed"),
+    ]
+    [(detail,)] = rows(older, "select detail from alert")
+    assert "refused" in str(detail)
+    assert "internal_error" not in caplog.text
+
+
+def test_a_locked_run_begins_and_a_second_one_is_refused(older: str) -> None:
+    with (
+        run_scope("sync", lock=True),
+        pytest.raises(JobLockActive),
+        run_scope("sync", lock=True),
+    ):
+        raise AssertionError("the body must not run")
+
+    assert rows(older, RUNS) == [
+        ("SUCCESS", None, "none"),
+        ("FAILED", "LOCK_CONFLICT", "raised"),
+    ]
+
+
+def test_failures_without_alert_are_recorded(older: str) -> None:
+    fail(no_alert_on=ConnectionRefusedError)
+
+    assert rows(older, RUNS) == [("FAILED", "UNKNOWN", "excluded")]
+
+
+def test_a_lost_run_is_closed_by_the_limit_of_the_reaper(older: str) -> None:
+    with run_scope("hourly") as run:
+        aged = "started_at - interval '1 hour'"
+        if older.startswith("sqlite"):
+            aged = "strftime('%Y-%m-%d %H\\:%M\\:%f', started_at, '-3600 seconds')"
+        rows(older, f"update run_log set started_at = {aged} where id = {run.id}")
+
+        assert [lost.run_id for lost in reap(store(), Settings())] == [run.id]
+
+
+def test_records_of_an_outage_are_replayed(older: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as away:
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away")
+
+        away.setattr(store(), "start_run", refuse)
+        away.setattr(store(), "replay_run", refuse)
+        fail("while-away")
+    for replayed in runtime.spool().replay(store(), seconds=10):
+        assert replayed.trouble is None
+
+    assert rows(older, RUNS) == [("FAILED", "UNKNOWN", "raised")]
+
+
+def test_the_new_columns_are_written_after_the_upgrade_by_a_new_process(older: str) -> None:
+    fail()
+    runguard.testing.reset()  # as a new process begins
+    migrations.upgrade(older)
+    configure(database_url=older)
+
+    fail("later")
+
+    assert rows(older, "select error_reason from run_log where job_name = 'later'") == [
+        ("refused",)
+    ]
+
+
+def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
+    older: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed()
+    assert store().lacking == ADDED_SINCE
+    migrations.upgrade(older)
+    monkeypatch.setattr(base.time, "monotonic", lambda now=base.time.monotonic: now() + 600)
+
+    fail("another")  # a job's first start looks for its lost runs
+
+    assert store().lacking == frozenset()
+    assert rows(older, "select error_reason from run_log where job_name = 'another'") == [
+        ("refused",)
+    ]
+
+
+def test_a_schema_without_the_tables_is_told_as_before(pg_url: str) -> None:
+    configure(database_url=pg_url)
+    with pytest.raises(SchemaOutOfDate, match="no runguard schema"):
+        succeed(lock=True)
+    runguard.testing.reset()
+
+
+def test_checking_the_store_is_content_with_a_schema_that_can_be_recorded_on(pg_url: str) -> None:
+    migrations.upgrade(pg_url, "0002")
+
+    configure(database_url=pg_url, check=True)
+
+    runguard.testing.reset()
+
+
+def test_a_sqlite_file_that_cannot_be_upgraded_now_is_recorded_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    migrations.upgrade(url, "0002")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("the schema could not be changed")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(migrations, "upgrade", refuse)
+        configure(database_url=url)
+        fail()
+        runguard.testing.reset()
+
+    assert migrations.current(url) == "0002"
+    assert rows(url, "select status from run_log") == [("FAILED",)]
+
+
+@pytest.fixture
+def proxy(pg_url: str) -> Iterator[ProtocolProxy]:
+    migrations.upgrade(pg_url, "0002")
+    with ProtocolProxy(pg_url) as proxy:
+        configure(database_url=proxy.url)
+        yield proxy
+        runguard.testing.reset()
+
+
+def test_a_warm_process_pays_no_round_trip_for_it(proxy: ProtocolProxy) -> None:
+    for _ in range(2):
+        succeed()
+        fail()
+        succeed(lock=True)
+
+    with proxy.counting() as traffic:
+        succeed()
+    assert traffic.trips == 2
+    with proxy.counting() as traffic:
+        fail()
+    assert traffic.trips == 2
+    with proxy.counting() as traffic:
+        succeed(lock=True)
+    assert traffic.trips == 4
