@@ -5,31 +5,23 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import Any, Final
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
-from . import (
-    database,
-    doctor,
-    executing,
-    jobs,
-    playing,
-    pruning,
-    reading,
-    reaping,
-    reporting,
-    resolving,
-    serving,
-    showing,
-    spooling,
-    strips,
-)
-from .options import WatchableCommand, help_end
-from .output import say
+from .._version import __version__
+from .options import help_end
+from .talk import say
 
+# In the order of the help; each is a module of `commands` that is loaded when it is asked for.
+COMMANDS: Final = (
+    *("demo", "doctor", "jobs", "runs", "alerts", "show", "explain", "resolve", "report"),
+    *("reap", "prune", "web", "exec", "spool", "db"),
+)
 EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
     ConfigurationError: 2,
     StoreUnavailable: 3,
@@ -37,8 +29,45 @@ EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
 }
 
 
-class _Commands(TyperGroup):
-    """Turns every error of runguard's own into one line and an exit code."""
+class LazyCommands(MutableMapping[str, Any]):
+    """The commands by name: a module is imported when its command is looked up.
+
+    Help and completion look up all of them, a call only its own.
+    """
+
+    def __init__(self) -> None:
+        """Know the names."""
+        self._made: dict[str, Any] = dict.fromkeys(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        if self._made[name] is None:
+            command = typer.main.get_command(import_module(f"..commands.{name}", __name__).app)
+            command.name = name
+            self._made[name] = command
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made
+
+
+class _Group(TyperGroup):
+    """Loads its commands late, and turns an error of runguard's own into one line and a code."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = LazyCommands()
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -50,124 +79,36 @@ class _Commands(TyperGroup):
 
 app = typer.Typer(
     name="runguard",
-    cls=_Commands,
+    cls=_Group,
     help="Every run of a job leaves a trace; every kind of failure raises exactly one alert.",
     epilog=help_end("runguard jobs", "runguard explain failed").strip(),
     no_args_is_help=True,
     rich_markup_mode=None,  # help is plain text: quick, and the same in a pipe
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command(epilog=help_end("runguard demo", "runguard demo --database-url postgresql://…"))(
-    playing.demo
-)
-app.command(
-    epilog=help_end(
-        "runguard doctor", "runguard doctor --json | jq '.[] | select(.remedy != \"\")'"
-    )
-)(doctor.doctor)
-app.command(
-    cls=WatchableCommand,
-    epilog=help_end(
-        "runguard jobs",
-        "runguard jobs --failing --watch",
-        "runguard jobs --json | jq '.[] | select(.state == \"failing\") | .job_name'",
-        notes=strips.LEGEND,
-    ),
-)(jobs.jobs)
-app.command(
-    cls=WatchableCommand,
-    epilog=help_end(
-        "runguard runs",
-        "runguard runs --job payments --status failed --since 24h",
-        "runguard runs --group timeout --trigger scheduler --limit 100 --csv",
-        "runguard runs --since 2026-03-01T02:00 --until 1h --json",
-    ),
-)(reading.runs)
-app.command(
-    cls=WatchableCommand,
-    epilog=help_end(
-        "runguard alerts --open",
-        "runguard alerts --job payments --since 7d",
-        "runguard alerts --type FAILED --severity high --csv",
-    ),
-)(reading.alerts)
-app.command(
-    epilog=help_end("runguard show 1", "runguard show failed:payments", "runguard show last --json")
-)(showing.show)
-app.command(
-    epilog=help_end(
-        "runguard explain 2", "runguard explain failed", "runguard explain failed:payments --json"
-    )
-)(showing.explain)
-app.command(
-    epilog=help_end(
-        "runguard resolve 1",
-        "runguard resolve 1 2 --review confirmed --by night-shift",
-        "runguard resolve 1 --reopen",
-    )
-)(resolving.resolve)
-app.command(
-    cls=WatchableCommand,
-    epilog=help_end(
-        "runguard report",
-        "runguard report --since 7d --job payments",
-        "runguard report --format html -o report.html",
-        "runguard report --csv",
-    ),
-)(reporting.report)
 
-app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))(
-    reaping.reap
-)
-app.command(
-    epilog=help_end(
-        "runguard prune --older-than 90d --dry-run",
-        "runguard prune --older-than 90d",
-        "runguard prune --older-than 52w --all --json",
-    )
-)(pruning.prune)
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - what Typer calls
+    if asked:
+        sys.stdout.write(f"runguard {__version__}\n")
+        raise typer.Exit
 
-app.command(
-    epilog=help_end(
-        "runguard web",
-        "runguard web --port 0 --read-only",
-        "runguard web --host 0.0.0.0 --token-file /etc/runguard/token",
-    )
-)(serving.web)
-app.command("exec", cls=executing.ExecCommand, epilog=executing.EPILOG)(executing.execute)
 
-spool = typer.Typer(
-    help="Records that wait on this machine for a store that was away.",
-    epilog=help_end("runguard spool status", "runguard spool flush"),
-    no_args_is_help=True,
-)
-spool.command(epilog=help_end("runguard spool status", "runguard spool status --json"))(
-    spooling.status
-)
-spool.command(epilog=help_end("runguard spool flush", "runguard spool flush --seconds 60"))(
-    spooling.flush
-)
-app.add_typer(spool, name="spool")
-
-db = typer.Typer(
-    help="The schema of the store.",
-    epilog=help_end("runguard db upgrade", "runguard db check"),
-    no_args_is_help=True,
-)
-db.command(
-    epilog=help_end(
-        "runguard db upgrade",
-        "runguard db upgrade --sql > upgrade.sql",
-        "runguard db upgrade --sql --dialect postgresql",
-    )
-)(database.upgrade)
-db.command(epilog=help_end("runguard db downgrade base --sql", "runguard db downgrade base --yes"))(
-    database.downgrade
-)
-db.command(epilog=help_end("runguard db current"))(database.current)
-db.command(epilog=help_end("runguard db check && echo ready"))(database.check)
-app.add_typer(db, name="db")
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version of runguard.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def run() -> int:

@@ -10,10 +10,12 @@ import os
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._models import ErrorGroup, RunStatus, TriggerType
-from .._store.operator import OperatorStore
+
+if TYPE_CHECKING:
+    from .._store.operator import OperatorStore
 
 MOST = 50
 Found = TypeVar("Found")
@@ -73,13 +75,17 @@ def _jobs_of(store: OperatorStore) -> list[str]:
 
 
 def _recent_runs(store: OperatorStore) -> list[tuple[str, str]]:
-    found = store.recent_runs(limit=MOST)
-    return [(str(run.id), f"{run.job_name} {run.status}") for run in found]
+    from .._monitor.records import RunFilter
+
+    runs = store.run_page(RunFilter(), limit=MOST).runs
+    return [(str(run.id), f"{run.job_name} {run.status}") for run in runs]
 
 
 def _open_alerts(store: OperatorStore) -> list[tuple[str, str]]:
-    found = store.recent_alerts(limit=MOST, open_only=True)
-    return [(str(alert.id), alert.source_id) for alert in found]
+    from .._monitor.records import AlertFilter
+
+    alerts = store.alert_page(AlertFilter(resolved=False), limit=MOST).alerts
+    return [(str(alert.id), alert.source_id) for alert in alerts]
 
 
 def _asked(ctx: Any, question: Callable[[OperatorStore], list[Found]]) -> list[Found]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
 
@@ -14,20 +15,29 @@ from typer.core import TyperCommand
 from .._models import ErrorGroup, RunStatus, TriggerType
 from .._monitor import filters
 from . import completion
-from .output import Form
 
 EXIT_CODES: Final = (
     "\b\nExit codes:\n"
-    "  0  done; Ctrl-C is the end that --watch has\n"
+    "  0  done; Ctrl-C ends --watch\n"
     "  1  what you named is not there, something stops runguard, or you said no\n"
     "  2  wrong usage, or a setting that cannot be used\n"
     "  3  the store cannot be reached, or refuses\n"
     "  4  its schema is missing or out of date"
 )
+MOST_ROWS: Final = 100_000
 _WATCH: Final = "--watch"
 _WATCH_SECONDS: Final = "2"
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?|\.\d+")
 Value = TypeVar("Value")
+
+
+class Form(StrEnum):
+    """In which form records are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
 
 
 class WatchableCommand(TyperCommand):
@@ -43,6 +53,11 @@ class WatchableCommand(TyperCommand):
             if word == _WATCH and not (following and _NUMBER.fullmatch(following[0])):
                 full[place] = f"{_WATCH}={_WATCH_SECONDS}"
         return super().parse_args(ctx, full)
+
+
+def command_app(**settings: Any) -> typer.Typer:
+    """Return the app of one command, or of a group of commands."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, **settings)
 
 
 def help_end(*examples: str, notes: Sequence[str] = ()) -> str:
@@ -89,7 +104,7 @@ DatabaseUrl = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON array, with every column.")]
 Limit = Annotated[
-    int, typer.Option("--limit", "-n", min=1, max=100_000, metavar="N", help="At most N rows.")
+    int, typer.Option("--limit", "-n", min=1, max=MOST_ROWS, metavar="N", help="At most N rows.")
 ]
 AsCsv = Annotated[
     bool,
@@ -111,12 +126,13 @@ Watch = Annotated[
         show_default=False,
     ),
 ]
-Job = Annotated[
-    str | None,
+Jobs = Annotated[
+    list[str] | None,
     typer.Option(
         "--job",
         metavar="NAME",
-        help="Only this job.",
+        help="Only this job. Repeat it for more; * stands for any text and ? for one letter, as in"
+        " 'billing.*' (in quotes).",
         show_default=False,
         autocompletion=completion.job_names,
     ),

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Any, Final, Literal
 
 from rich.cells import cell_len
@@ -27,16 +26,16 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
+from .options import Form
+from .talk import MARKS, one_line
+
 LEAST_ELASTIC_WIDTH: Final = 16
 LEAST_NOTE_WIDTH: Final = 40  # with less room than that, a note goes under its row
-# What moves a cursor, rewrites a line or turns the direction of text. JSON lets some of it stand.
-_MARKS: Final = r"\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-_OBEYED: Final = re.compile(rf"[\x00-\x1f{_MARKS}]")
-_OBEYED_IN_JSON: Final = re.compile(rf"[{_MARKS}]")
+_OBEYED_IN_JSON: Final = re.compile(rf"[{MARKS}]")
 
 # In a cell of CSV these stay: a spreadsheet shows them as they are.
 _LINE_BREAKS: Final = re.compile(r"\r\n|\r")
-_OBEYED_IN_CSV: Final = re.compile(rf"[\x00-\x08\x0b-\x1f{_MARKS}]")
+_OBEYED_IN_CSV: Final = re.compile(rf"[\x00-\x08\x0b-\x1f{MARKS}]")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 _ELASTIC: Final = ("job", "source")
@@ -44,15 +43,6 @@ _ELASTIC: Final = ("job", "source")
 _FOR_A_FILE: Final = ContextVar("for_a_file", default=False)
 
 Cell = str | Text
-
-
-class Form(StrEnum):
-    """In which form records are printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    HTML = "html"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,11 +55,6 @@ class Listing:
     notes: Sequence[str]
     numbers: Sequence[str] = ("id",)  # the columns that are set right
     optional: Sequence[str] = ()  # what a narrow window goes without, the least needed first
-
-
-def say(text: str) -> None:
-    """Talk to the person in front of the screen."""
-    sys.stderr.write("\n".join(visible(line) for line in text.split("\n")) + "\n")
 
 
 def write_json(records: Iterable[Any]) -> None:
@@ -211,16 +196,6 @@ def has_colours(console: Console) -> bool:
 def takes_letters_beyond_ascii(console: Console) -> bool:
     """Whether what is written there arrives as it is."""
     return console.encoding.lower().replace("_", "-").startswith("utf")
-
-
-def visible(text: object) -> str:
-    r"""Show what a terminal would obey: an escape character as `\x1b`."""
-    return _OBEYED.sub(lambda found: ascii(found[0])[1:-1], str(text))
-
-
-def one_line(text: object) -> str:
-    """Put a text in one line, every white space a single blank, and make it visible."""
-    return visible(" ".join(str(text).split()))
 
 
 def moment(instant: datetime | None, *, now: datetime) -> str:

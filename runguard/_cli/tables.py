@@ -23,17 +23,16 @@ from .._monitor.records import (
     RunRecord,
     RunWithAlert,
 )
-from . import strips
+from . import sparkline
 from .output import (
     Listing,
     duration,
     exact_moment,
     has_colours,
     moment,
-    one_line,
     takes_letters_beyond_ascii,
-    visible,
 )
+from .talk import one_line, visible
 
 _STYLES: Final = {
     "SUCCESS": "green",
@@ -302,8 +301,8 @@ def _since(job: JobOverview, now: datetime) -> datetime | None:
 
 def _strip(cells: Sequence[RunCell], console: Console) -> Text:
     if not has_colours(console):
-        return Text(strips.letters(cells))
-    return strips.coloured(cells, bars=takes_letters_beyond_ascii(console))
+        return Text(sparkline.letters(cells))
+    return sparkline.coloured(cells, bars=takes_letters_beyond_ascii(console))
 
 
 def _loud(job: JobOverview) -> Text:

@@ -114,3 +114,14 @@ def is_pattern(job: str) -> bool:
     (True, False)
     """
     return ANY_TEXT in job or ANY_LETTER in job
+
+
+def fits(job_name: str, asked: str) -> bool:
+    """Whether a job is asked for by a name or a pattern.
+
+    >>> fits("billing.daily", "billing.*"), fits("billing.daily", "billing")
+    (True, False)
+    """
+    signs = {ANY_TEXT: ".*", ANY_LETTER: "."}
+    form = "".join(signs.get(letter) or re.escape(letter) for letter in asked)
+    return re.fullmatch(form, job_name, re.DOTALL) is not None

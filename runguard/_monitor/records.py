@@ -216,10 +216,13 @@ class Cursor:
 class RunFilter:
     """Which runs are asked for; None leaves a question open.
 
-    `since` and `until` bound the start, the first included, the second not.
+    `job_name` is one job's exact name. `jobs` are names or patterns, of which one must fit: `*`
+    stands for any text, `?` for any letter. `since` and `until` bound the start, the first
+    included, the second not.
     """
 
     job_name: str | None = None
+    jobs: tuple[str, ...] = ()
     status: str | None = None
     error_group: str | None = None
     trigger_type: str | None = None
@@ -238,10 +241,11 @@ class AlertOrder(StrEnum):
 class AlertFilter:
     """Which alerts are asked for; None leaves a question open.
 
-    `job_name` and `error_group` find failure alerts of runs only.
+    `job_name`, `jobs` (as in `RunFilter`) and `error_group` find failure alerts of runs only.
     """
 
     job_name: str | None = None
+    jobs: tuple[str, ...] = ()
     error_group: str | None = None
     alert_type: str | None = None
     severity: str | None = None
@@ -267,6 +271,14 @@ class AlertPage:
     alerts: tuple[AlertRecord, ...]
     following: Cursor | None
     preceding: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """How many rows come after a place; at least so many where counting stopped (not `is_all`)."""
+
+    count: int
+    is_all: bool
 
 
 @dataclass(frozen=True, slots=True)

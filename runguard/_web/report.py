@@ -33,33 +33,38 @@ _BUCKETS: Final = (
 
 
 def report_page(
-    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, jobs: Sequence[str]
 ) -> str:
-    """Return the report of the last `since` as one HTML page."""
+    """Return the report of the last `since` as one HTML page.
+
+    `jobs` are names and patterns, of which one must fit; without any it shows all.
+    """
     now = store.now()
     beginning = now - since
-    jobs = worst_first(store.overview(strip=charts.STRIP_CELLS, job_name=job_name), now=now)
+    found = worst_first(store.overview(strip=charts.STRIP_CELLS, jobs=jobs), now=now)
     bucket = bucket_for(since)
     series = charts.series_of(
-        store.failure_buckets(since=beginning, bucket=bucket, job_name=job_name),
+        store.failure_buckets(since=beginning, bucket=bucket, jobs=jobs),
         since=beginning,
         until=now,
         bucket=bucket,
     )
-    failed = RunFilter(job_name=job_name, status="FAILED", since=beginning)
-    still_open = AlertFilter(job_name=job_name, resolved=False)
+    failed = RunFilter(jobs=tuple(jobs), status="FAILED", since=beginning)
+    still_open = AlertFilter(jobs=tuple(jobs), resolved=False)
     text = (
         _environment()
         .get_template("report.html")
         .render(
             now=now,
             beginning=beginning,
-            job_name=job_name,
-            headline=headline_of(jobs, now=now),
-            tone="bad" if any(state_of(job, now=now) is JobState.FAILING for job in jobs) else "ok",
+            asked=jobs,
+            headline=headline_of(found, now=now),
+            tone="bad"
+            if any(state_of(job, now=now) is JobState.FAILING for job in found)
+            else "ok",
             store=store.inspect(),
-            jobs=[(job, state_of(job, now=now)) for job in jobs[:MOST_JOBS]],
-            more_jobs=max(0, len(jobs) - MOST_JOBS),
+            jobs=[(job, state_of(job, now=now)) for job in found[:MOST_JOBS]],
+            more_jobs=max(0, len(found) - MOST_JOBS),
             counts=counts,
             series=series,
             chart=charts.failures(series),

@@ -32,11 +32,15 @@ from ..._monitor.records import (
 )
 from ..schema.tables import alert, alert_cooldown, run_log
 from ..schema.types import BIG_ID, db_now, finite
-from .reports import ALERT_COLUMNS, FAILED_RUN, LARGEST_ID, RUN_COLUMNS, Reports, readable, storable
+from .reports import Reports
 from .terms import (
+    ALERT_COLUMNS,
     ALERT_PLACE,
     CELL_COLUMNS,
+    FAILED_RUN,
     FAILURE_ALERT,
+    LARGEST_ID,
+    RUN_COLUMNS,
     RUN_PLACE,
     beyond,
     first_success,
@@ -45,6 +49,8 @@ from .terms import (
     job_and_group,
     keys_of,
     of_job,
+    readable,
+    storable,
 )
 
 LOOKS_BACK: Final = 10_000  # runs of a job that are searched for a success

@@ -27,18 +27,22 @@ from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
 from ..schema.tables import alert, job_lock, run_log
 from ..schema.types import UtcDateTime, db_now, finite
-from .reports import FAILED_RUN, OPEN_RUN, Reports, every_job, storable
+from .reports import Reports, every_job
 from .terms import (
     CELL_COLUMNS,
+    FAILED_RUN,
     FAILURE_ALERT,
+    OPEN_RUN,
     RUN_PLACE,
     first_success,
+    fits_any,
     has_place,
     in_order,
     job_and_group,
     keys_of,
     of_job,
     speaks_sqlite,
+    storable,
 )
 
 GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
@@ -49,9 +53,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class JobQueries(Reports):
     """The answers about jobs."""
 
-    def overview(self, *, strip: int, job_name: str | None = None) -> Sequence[JobOverview]:
-        """Describe every job, or one, by its last `strip` runs; in the order of the alphabet."""
-        strips = self._strips(strip, job_name)
+    def overview(
+        self, *, strip: int, job_name: str | None = None, jobs: Sequence[str] = ()
+    ) -> Sequence[JobOverview]:
+        """Describe jobs by their last `strip` runs; in the order of the alphabet.
+
+        `job_name` asks for one, `jobs` for those that fit any of these names and patterns.
+        """
+        strips = self._strips(strip, job_name, jobs)
         successes = self._last_successes(
             name
             for name, cells in strips.items()
@@ -72,11 +81,17 @@ class JobQueries(Reports):
         ]
 
     def failure_buckets(
-        self, *, since: datetime, bucket: timedelta, job_name: str | None = None
+        self,
+        *,
+        since: datetime,
+        bucket: timedelta,
+        job_name: str | None = None,
+        jobs: Sequence[str] = (),
     ) -> Sequence[FailureBucket]:
         """Count failures by group in stretches of time, the oldest first; none where none failed.
 
-        A stretch starts at a whole multiple of `bucket` since the epoch.
+        A stretch starts at a whole multiple of `bucket` since the epoch. `job_name` and `jobs` are
+        those of `overview`.
         """
         seconds = round(bucket.total_seconds())
         if seconds < 1 or timedelta(seconds=seconds) != bucket:
@@ -90,6 +105,8 @@ class JobQueries(Reports):
         )
         if job_name is not None:
             query = query.where(run_log.c.job_name == storable(job_name))
+        if jobs:
+            query = query.where(fits_any(run_log.c.job_name, jobs, self.engine))
         return [
             FailureBucket(_EPOCH + timedelta(seconds=number * seconds), group, failures)
             for number, group, failures in self._rows(query)
@@ -116,20 +133,25 @@ class JobQueries(Reports):
         rows = self._rows(query)
         return LockState(*rows[0]) if rows else None
 
-    def _strips(self, strip: int, job_name: str | None) -> dict[str, list[RunCell]]:
+    def _strips(
+        self, strip: int, job_name: str | None, jobs: Sequence[str]
+    ) -> dict[str, list[RunCell]]:
         """Read the last runs of each job, in one statement."""
         if job_name is not None:
             cells = self.last_runs(job_name, limit=strip)
             return {job_name: list(cells)} if cells else {}
         strips: dict[str, list[RunCell]] = {}
-        for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip):
+        for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip, jobs):
             cells_of_job = strips.setdefault(name, [])
             if run_id is not None:
                 cells_of_job.append(RunCell(run_id, status, group, started_at, finished_at))
         return strips
 
-    def _last_of_each(self, strip: int) -> Iterable[Sequence[Any]]:
+    def _last_of_each(self, strip: int, jobs: Sequence[str]) -> Iterable[Sequence[Any]]:
         names = every_job()
+        is_asked: ColumnElement[bool] = names.c.job_name.is_not(None)
+        if jobs:
+            is_asked = and_(is_asked, fits_any(names.c.job_name, jobs, self.engine))
         last = in_order(
             select(*CELL_COLUMNS).where(
                 run_log.c.job_name == names.c.job_name, has_place(run_log.c.started_at)
@@ -142,7 +164,7 @@ class JobQueries(Reports):
             query = (
                 select(names.c.job_name, *CELL_COLUMNS)
                 .outerjoin_from(names, run_log, run_log.c.id.in_(ids))
-                .where(names.c.job_name.is_not(None))
+                .where(is_asked)
                 .order_by(names.c.job_name, *(column.desc() for column in RUN_PLACE))
             )
             return self._rows(query)
@@ -152,7 +174,7 @@ class JobQueries(Reports):
             select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
             .add_columns(*(_microseconds(time) for time in times))
             .outerjoin_from(names, cells, true())
-            .where(names.c.job_name.is_not(None))
+            .where(is_asked)
         )
         return [
             (name, run_id, status, group, _instant(started_at), _instant(finished_at))

@@ -7,32 +7,49 @@ where to go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, literal_column, select
+from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, true
 
 from ..._errors import ConfigurationError
 from ..._models import ErrorGroup
+from ..._monitor.filters import is_pattern
 from ..._monitor.records import (
     AlertFilter,
     AlertOrder,
     AlertPage,
     AlertRecord,
     Cursor,
+    Remaining,
     RunFilter,
     RunPage,
     RunRecord,
 )
 from ..schema.tables import alert, run_log
-from .reports import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, Reports, storable
-from .terms import ALERT_PLACE, FAILURE_ALERT, RUN_PLACE, beyond, has_place, in_order, speaks_sqlite
+from .reports import Reports
+from .terms import (
+    ALERT_COLUMNS,
+    ALERT_PLACE,
+    FAILED_RUN,
+    FAILURE_ALERT,
+    OPEN_RUN,
+    RUN_COLUMNS,
+    RUN_PLACE,
+    beyond,
+    fits_any,
+    has_place,
+    in_order,
+    speaks_sqlite,
+    storable,
+)
 
 LOOKS_THROUGH: Final = 20_000  # rows for one page, where no index knows the answer
 
 Conditions = list[ColumnElement[bool]]
-Sifted = dict[str, Any]  # what a column must hold, by its name
+# What a column must hold, by its name.
+Sifted = dict[str, Callable[[ColumnElement[Any]], ColumnElement[bool]]]
 Place = tuple[Column[Any], Column[Any]]
 # A page's rows, and where what comes before it and after it goes on.
 Found = tuple[list[Any], Cursor | None, Cursor | None]
@@ -57,13 +74,18 @@ class PageQueries(Reports):
         rows, newer, older = self._page(
             RUN_COLUMNS,
             RUN_PLACE,
-            *_run_conditions(wanted),
+            *self._run_conditions(wanted),
             limit=limit,
             ascending=False,
             following=older_than,
             preceding=newer_than,
         )
         return RunPage(tuple(RunRecord(*row) for row in rows), older=older, newer=newer)
+
+    def count_runs(self, wanted: RunFilter, *, older_than: Cursor) -> Remaining:
+        """Count the runs that follow a page, among as many rows as a page looks through."""
+        conditions = self._run_conditions(wanted)
+        return self._count(RUN_PLACE, *conditions, after=older_than, ascending=False)
 
     def alert_page(
         self,
@@ -89,6 +111,30 @@ class PageQueries(Reports):
         )
         alerts = tuple(AlertRecord(*row) for row in rows)
         return AlertPage(alerts, following=after, preceding=before)
+
+    def count_alerts(
+        self, wanted: AlertFilter, *, following: Cursor, order: AlertOrder = AlertOrder.NEWEST
+    ) -> Remaining:
+        """Count the alerts that follow a page, among as many rows as a page looks through."""
+        ascending = order is AlertOrder.OLDEST
+        conditions = self._alert_conditions(wanted)
+        return self._count(ALERT_PLACE, *conditions, after=following, ascending=ascending)
+
+    def _count(
+        self, place: Place, indexed: Conditions, sifted: Sifted, *, after: Cursor, ascending: bool
+    ) -> Remaining:
+        looked_at = [place[0].table.c[name] for name in sifted]
+        query = select(place[1], *looked_at).where(
+            has_place(place[0]),
+            *indexed,
+            beyond(place, after.instant, after.id, ascending=ascending),
+        )
+        seen = in_order(query, place, ascending=ascending).limit(LOOKS_THROUGH).subquery("seen")
+        meets = [meets(seen.c[name]) for name, meets in sifted.items()]
+        [(count, rows)] = self._rows(
+            select(func.count().filter(and_(true(), *meets)), func.count()).select_from(seen)
+        )
+        return Remaining(count, is_all=rows < LOOKS_THROUGH)
 
     def _page(
         self,
@@ -139,9 +185,14 @@ class PageQueries(Reports):
     def _alert_conditions(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
         indexed = _between(alert.c.created_at, wanted.since, wanted.until)
         sifted: Sifted = {}
-        if wanted.job_name is not None:
-            groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
-            keys = [storable(f"{wanted.job_name}:{group}") for group in groups]
+        job_name, jobs = _one_or_several(wanted)
+        groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
+        if jobs:
+            keys = [f"{job}:{group}" for job in jobs for group in groups]
+            indexed.append(FAILURE_ALERT)
+            sifted["source_id"] = self._fits_any(keys)
+        if job_name is not None:
+            keys = [storable(f"{job_name}:{group}") for group in groups]
             indexed += [FAILURE_ALERT, alert.c.source_id.in_(keys)]
         elif wanted.error_group is not None:
             indexed += [FAILURE_ALERT, self._is_of_group(storable(wanted.error_group))]
@@ -149,17 +200,42 @@ class PageQueries(Reports):
             indexed.append(alert.c.alert_type == storable(wanted.alert_type))
         if wanted.review_status is not None:
             if wanted.review_status == "AUTO":
-                sifted["review_status"] = "AUTO"
+                sifted["review_status"] = _is("AUTO")
             else:  # said twice, so that the planner sees that the partial index fits
                 indexed.append(alert.c.review_status == storable(wanted.review_status))
                 indexed.append(alert.c.review_status != literal_column("'AUTO'"))
         if wanted.severity is not None:
-            sifted["severity"] = storable(wanted.severity)
+            sifted["severity"] = _is(storable(wanted.severity))
         if wanted.resolved is True:
-            sifted["resolved"] = True
+            sifted["resolved"] = lambda column: column.is_(True)
         elif wanted.resolved is False:
             indexed.append(alert.c.resolved.is_not(True))
         return indexed, sifted
+
+    def _run_conditions(self, wanted: RunFilter) -> tuple[Conditions, Sifted]:
+        indexed = _between(run_log.c.started_at, wanted.since, wanted.until)
+        sifted: Sifted = {}
+        job_name, jobs = _one_or_several(wanted)
+        if jobs:
+            sifted["job_name"] = self._fits_any(jobs)
+        if job_name is not None:
+            indexed.append(run_log.c.job_name == storable(job_name))
+        if wanted.error_group is not None:
+            indexed += [FAILED_RUN, run_log.c.error_group == storable(wanted.error_group)]
+        if wanted.status == "FAILED":
+            indexed.append(FAILED_RUN)
+        elif wanted.status == "RUNNING":
+            indexed.append(OPEN_RUN)
+        elif wanted.status is not None:
+            sifted["status"] = _is(storable(wanted.status))
+        if wanted.trigger_type is not None:
+            sifted["trigger_type"] = _is(storable(wanted.trigger_type))
+        return indexed, sifted
+
+    def _fits_any(
+        self, asked: Iterable[str]
+    ) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+        return lambda column: fits_any(column, asked, self.engine)
 
     def _is_of_group(self, group: str) -> ColumnElement[bool]:
         if speaks_sqlite(self.engine):
@@ -169,22 +245,15 @@ class PageQueries(Reports):
         return in_detail == group
 
 
-def _run_conditions(wanted: RunFilter) -> tuple[Conditions, Sifted]:
-    indexed = _between(run_log.c.started_at, wanted.since, wanted.until)
-    sifted: Sifted = {}
-    if wanted.job_name is not None:
-        indexed.append(run_log.c.job_name == storable(wanted.job_name))
-    if wanted.error_group is not None:
-        indexed += [FAILED_RUN, run_log.c.error_group == storable(wanted.error_group)]
-    if wanted.status == "FAILED":
-        indexed.append(FAILED_RUN)
-    elif wanted.status == "RUNNING":
-        indexed.append(OPEN_RUN)
-    elif wanted.status is not None:
-        sifted["status"] = storable(wanted.status)
-    if wanted.trigger_type is not None:
-        sifted["trigger_type"] = storable(wanted.trigger_type)
-    return indexed, sifted
+def _is(value: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+    return lambda column: column == value
+
+
+def _one_or_several(wanted: RunFilter | AlertFilter) -> tuple[str | None, tuple[str, ...]]:
+    """Return the one exact name that is asked for, which an index knows; else what may fit."""
+    if wanted.job_name is None and len(wanted.jobs) == 1 and not is_pattern(wanted.jobs[0]):
+        return wanted.jobs[0], ()
+    return wanted.job_name, wanted.jobs
 
 
 def _between(column: Column[Any], since: datetime | None, until: datetime | None) -> Conditions:
@@ -202,10 +271,7 @@ def _sift(query: Select[Any], sifted: Sifted, place: Place, *, ascending: bool) 
     looked_at = (*place, *(table.c[name] for name in sifted))
     # Only what is looked at: texts and documents would be carried along for every row.
     seen = query.with_only_columns(*looked_at).limit(LOOKS_THROUGH).subquery("seen")
-    meets = [
-        seen.c[name].is_(value) if value is True else seen.c[name] == value
-        for name, value in sifted.items()
-    ]
+    meets = [meets(seen.c[name]) for name, meets in sifted.items()]
     order = [seen.c[column.name] for column in place]
     return in_order(select(seen.c.id).where(*meets), order, ascending=ascending)
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
-    ColumnElement,
     and_,
     bindparam,
     distinct,
     func,
-    literal_column,
     or_,
     select,
 )
@@ -37,27 +34,11 @@ from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
 from ..retry import Attempt
 from ..schema.diagnosis import diagnose, location_of
 from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
-from ..schema.types import UtcDateTime, db_now, db_now_plus, finite
+from ..schema.types import db_now, db_now_plus
 from . import prune as pruning
+from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, fits_any, readable
 
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
-LARGEST_ID: Final = 2**63 - 1
-
-
-def readable(columns: Iterable[ColumnElement[Any]]) -> tuple[ColumnElement[Any], ...]:
-    """Return columns as they can be read, whatever other programs have written."""
-    return tuple(
-        finite(column).label(column.key) if isinstance(column.type, UtcDateTime) else column
-        for column in columns
-    )
-
-
-RUN_COLUMNS: Final = readable(run_log.c[name] for name in RunRecord.__slots__)
-ALERT_COLUMNS: Final = readable(alert.c[name] for name in AlertRecord.__slots__)
-# Literals, not parameters: only so does the planner see that a partial index fits.
-FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
-OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
-_NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Reports(BaseStore):
@@ -69,57 +50,13 @@ class Reports(BaseStore):
         instant: datetime = now
         return instant
 
-    def recent_runs(
-        self,
-        *,
-        limit: int,
-        job_name: str | None = None,
-        status: str | None = None,
-        error_group: str | None = None,
-        since: timedelta | None = None,
-    ) -> Sequence[RunRecord]:
-        """List runs."""
-        query = select(*RUN_COLUMNS).order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
-        if job_name is not None:
-            query = query.where(run_log.c.job_name == job_name)
-        if error_group is not None:
-            query = query.where(FAILED_RUN, run_log.c.error_group == error_group)
-        if status == "FAILED":
-            query = query.where(FAILED_RUN)
-        elif status == "RUNNING":
-            query = query.where(OPEN_RUN)
-        elif status is not None:
-            query = query.where(run_log.c.status == status)
-        if since is not None:
-            query = query.where(run_log.c.started_at >= _ago(since))
-        return [RunRecord(*row) for row in self._rows(query.limit(limit))]
-
-    def recent_alerts(
-        self,
-        *,
-        limit: int,
-        job_name: str | None = None,
-        alert_type: str | None = None,
-        open_only: bool = False,
-        since: timedelta | None = None,
-    ) -> Sequence[AlertRecord]:
-        """List alerts; `job_name` finds the failure alerts of one job."""
-        query = select(*ALERT_COLUMNS).order_by(alert.c.created_at.desc(), alert.c.id.desc())
-        if job_name is not None:
-            keys = [f"{job_name}:{group}" for group in ErrorGroup]
-            query = query.where(alert.c.source_type == "run_log", alert.c.source_id.in_(keys))
-        if alert_type is not None:
-            query = query.where(alert.c.alert_type == alert_type)
-        if open_only:
-            query = query.where(alert.c.resolved.is_not(True))
-        if since is not None:
-            query = query.where(alert.c.created_at >= _ago(since))
-        return [AlertRecord(*row) for row in self._rows(query.limit(limit))]
-
     def failures_by_group(
-        self, *, since: timedelta, job_name: str | None = None
+        self, *, since: timedelta, jobs: Sequence[str] = ()
     ) -> Sequence[GroupCount]:
-        """Count failures by group, with the group's severity; most first."""
+        """Count failures by group, with the group's severity; most first.
+
+        `jobs` are names and patterns, of which one must fit; without any it counts all.
+        """
         raised = func.count().filter(run_log.c.alert_outcome == AlertOutcome.RAISED)
         failures = func.count()
         query = (
@@ -134,8 +71,8 @@ class Reports(BaseStore):
             .group_by(run_log.c.error_group)
             .order_by(failures.desc(), run_log.c.error_group)
         )
-        if job_name is not None:
-            query = query.where(run_log.c.job_name == job_name)
+        if jobs:
+            query = query.where(fits_any(run_log.c.job_name, jobs, self.engine))
         return [
             GroupCount(
                 error_group=group,
@@ -256,11 +193,6 @@ def every_job() -> CTE:
         .scalar_subquery()
     )
     return first.union_all(select(following).where(first.c.job_name.is_not(None)))
-
-
-def storable(text: str) -> str:
-    """Return a text as it may be compared with stored ones: no database takes every character."""
-    return _NEVER_STORED.sub("\ufffd", text)
 
 
 def _ago(since: timedelta) -> db_now_plus:

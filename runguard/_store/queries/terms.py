@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,17 +15,31 @@ from sqlalchemy import (
     Select,
     and_,
     literal_column,
+    or_,
     select,
     tuple_,
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
 from ..._models import ErrorGroup
-from ..._monitor.records import RunCell
+from ..._monitor.filters import ANY_LETTER, ANY_TEXT, is_pattern
+from ..._monitor.records import AlertRecord, RunCell, RunRecord
 from ..schema.tables import alert, run_log
-from ..schema.types import finite
-from .reports import LARGEST_ID, storable
+from ..schema.types import UtcDateTime, finite
 
+LARGEST_ID: Final = 2**63 - 1
+
+
+def readable(columns: Iterable[ColumnElement[Any]]) -> tuple[ColumnElement[Any], ...]:
+    """Return columns as they can be read, whatever other programs have written."""
+    return tuple(
+        finite(column).label(column.key) if isinstance(column.type, UtcDateTime) else column
+        for column in columns
+    )
+
+
+RUN_COLUMNS: Final = readable(run_log.c[name] for name in RunRecord.__slots__)
+ALERT_COLUMNS: Final = readable(alert.c[name] for name in AlertRecord.__slots__)
 RUN_PLACE: Final = (run_log.c.started_at, run_log.c.id)
 ALERT_PLACE: Final = (alert.c.created_at, alert.c.id)
 # A cell's start is never infinite: it was found by its place in time.
@@ -34,10 +49,20 @@ CELL_COLUMNS: Final = tuple(
 )
 
 # Literals, not parameters: only so does the planner see that a partial index fits.
+FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
+OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
 FAILURE_ALERT: Final = and_(
     alert.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
     alert.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
 )
+
+
+_NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Return a text as it may be compared with stored ones: no database takes every character."""
+    return _NEVER_STORED.sub("\ufffd", text)
 
 
 def keys_of(job_name: str) -> dict[str, ErrorGroup]:
@@ -54,6 +79,24 @@ def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
 def of_job(job_name: str) -> ColumnElement[bool]:
     """The runs of a job that have a place in time."""
     return and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+
+
+def fits_any(
+    column: ColumnElement[str], asked: Iterable[str], engine: Engine
+) -> ColumnElement[bool]:
+    """What is one of these names, or fits one of these patterns, letter by letter."""
+    texts = [storable(text) for text in asked]
+    names = [text for text in texts if not is_pattern(text)]
+    fitting = [_fits(column, text, engine) for text in texts if is_pattern(text)]
+    return or_(*([column.in_(names)] if names else []), *fitting)
+
+
+def _fits(column: ColumnElement[str], pattern: str, engine: Engine) -> ColumnElement[bool]:
+    if speaks_sqlite(engine):  # its LIKE takes no notice of case
+        return column.bool_op("GLOB")(pattern.replace("[", "[[]"))
+    for sign in "\\%_":
+        pattern = pattern.replace(sign, f"\\{sign}")
+    return column.like(pattern.replace(ANY_TEXT, "%").replace(ANY_LETTER, "_"), escape="\\")
 
 
 def has_place(time: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -12,7 +12,8 @@ from ..._models import ReviewStatus
 from ..._monitor.records import AlertRecord
 from ..schema.tables import alert
 from ..schema.types import db_now
-from .reports import ALERT_COLUMNS, LARGEST_ID, Reports, storable
+from .reports import Reports
+from .terms import ALERT_COLUMNS, LARGEST_ID, storable
 
 _AT_ONCE: Final = 500  # ids in one statement
 

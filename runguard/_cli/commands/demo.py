@@ -11,16 +11,19 @@ from typing import Annotated
 
 import typer
 
-from .. import _api, _settings
-from .._errors import SchemaOutOfDate, StoreUnavailable
-from .._models import TriggerType
-from .._settings import embedded_file
-from .._store.operator import OperatorStore
-from .options import DatabaseUrl
-from .output import say
-from .stores import check_url
+from ... import _api, _settings
+from ..._errors import SchemaOutOfDate, StoreUnavailable
+from ..._models import TriggerType
+from ..._settings import embedded_file
+from ..._store.operator import OperatorStore
+from ..options import DatabaseUrl, command_app, help_end
+from ..stores import check_url
+from ..talk import say
+
+app = command_app()
 
 
+@app.command(epilog=help_end("runguard demo", "runguard demo --database-url postgresql://…"))
 def demo(
     *,
     database_url: DatabaseUrl = None,
@@ -42,12 +45,12 @@ def demo(
     url = _fresh_file() if database_url is None else database_url
     if database_url is None and os.environ.get(_settings.DATABASE_URL):
         say(f"{_settings.DATABASE_URL} is left alone; --database-url plays on a server.")
-    from . import demo as _demo
+    from .. import demo_story
 
     check_url(url)
     _api.configure(
         database_url=url,
-        cooldown=_demo.COOLDOWN,
+        cooldown=demo_story.COOLDOWN,
         lock_ttl=_settings.Settings().lock_ttl,
         trigger_type=TriggerType.MANUAL,
     )
@@ -60,7 +63,7 @@ def demo(
             if report.dialect == "sqlite"
             else "--database-url …"
         )
-        _demo.play(
+        demo_story.play(
             store,
             where=f"{report.dialect} {report.location}",
             option=option,
@@ -69,9 +72,9 @@ def demo(
     finally:
         _api.runtime.close()
     if web:
-        from .serving import web as show
+        from ..web_server import serve
 
-        show(port=0, database_url=url)
+        serve(url, port=0)
 
 
 def _program() -> str:
@@ -101,7 +104,7 @@ def _make_ready(store: OperatorStore, url: str, *, upgrade: bool) -> None:
     is_empty = report.found is None and not store.diagnose().tables
     if not (is_empty or upgrade):
         raise SchemaOutOfDate(found=report.found, needed=report.needed)
-    from .._store import migrate as migrations
+    from ..._store import migrate as migrations
 
     say(f"Making runguard's schema ({report.needed}) on {report.location} …")
     migrations.upgrade(url)

@@ -10,13 +10,20 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .options import AsJson, DatabaseUrl
-from .output import say
-from .stores import found_spool, opened_with_settings, quiet_log
+from ..options import AsJson, DatabaseUrl, command_app, help_end
+from ..stores import found_spool, opened_with_settings, quiet_log
+from ..talk import say
+
+app = command_app(
+    help="Records that wait on this machine for a store that was away.",
+    epilog=help_end("runguard spool status", "runguard spool flush"),
+    no_args_is_help=True,
+)
 
 FLUSH_SECONDS = 3600.0
 
 
+@app.command(epilog=help_end("runguard spool status", "runguard spool status --json"))
 def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
     """Say how many records wait on this machine, since when, and where."""
     with quiet_log(), found_spool(database_url) as spool:
@@ -34,6 +41,7 @@ def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None
             sys.stdout.write(f"No record waits in {spool.folder}\n")
 
 
+@app.command(epilog=help_end("runguard spool flush", "runguard spool flush --seconds 60"))
 def flush(
     *,
     seconds: Annotated[

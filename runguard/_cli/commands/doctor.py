@@ -10,14 +10,22 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from .checks import Finding, State, examine
-from .options import AsJson, DatabaseUrl
-from .output import one_line, plain_table, say, stdout_console, write_json, write_table
-from .stores import check_url
+from ..doctor_checks import Finding, State, examine
+from ..options import AsJson, DatabaseUrl, command_app, help_end
+from ..output import plain_table, stdout_console, write_json, write_table
+from ..stores import check_url
+from ..talk import one_line, say
+
+app = command_app()
 
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
 
 
+@app.command(
+    epilog=help_end(
+        "runguard doctor", "runguard doctor --json | jq '.[] | select(.remedy != \"\")'"
+    )
+)
 def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
     """Say what would stop a run from being recorded, and the remedy.
 

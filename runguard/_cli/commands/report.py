@@ -13,25 +13,33 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .._errors import ConfigurationError
-from .._monitor.filters import When, read_word
-from .._monitor.records import GroupCount
-from .._store.operator import OperatorStore
-from ..web import NEEDED
-from .options import (
+from ..._errors import ConfigurationError
+from ..._monitor.filters import When, read_word
+from ..._monitor.records import GroupCount
+from ..._store.operator import OperatorStore
+from ...web import NEEDED
+from ..lists import explain_nothing, tell_unknown
+from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
-    Job,
+    Form,
+    Jobs,
     Since,
     Watch,
+    WatchableCommand,
+    command_app,
+    help_end,
     reading,
     refuse_together,
 )
-from .output import Form, columns_of, for_a_file, say, text_of, write_records
-from .reading import explain_nothing, watch_listing
-from .stores import opened_store
-from .tables import groups_listing
+from ..output import columns_of, for_a_file, shown_on, text_of, write_records
+from ..stores import opened_store
+from ..tables import groups_listing
+from ..talk import say
+from ..watch import watch as watch_frames
+
+app = command_app()
 
 HOURS: Final = 24.0
 _MISSING_EXTRA: Final = (
@@ -40,6 +48,15 @@ _MISSING_EXTRA: Final = (
 )
 
 
+@app.command(
+    cls=WatchableCommand,
+    epilog=help_end(
+        "runguard report",
+        "runguard report --since 7d --job payments",
+        "runguard report --format html -o report.html",
+        "runguard report --csv",
+    ),
+)
 def report(
     *,
     hours: Annotated[
@@ -53,7 +70,7 @@ def report(
         ),
     ] = None,
     since: Since = None,
-    job: Job = None,
+    job: Jobs = None,
     form: Annotated[
         Any,  # a Form, read by its parser
         typer.Option(
@@ -89,15 +106,19 @@ def report(
     with opened_store(database_url) as store:
 
         def find() -> Sequence[GroupCount]:
-            return store.failures_by_group(since=_length(back, store), job_name=job)
+            return store.failures_by_group(since=_length(back, store), jobs=job or ())
 
         if watch is not None:
-            watch_listing(find, groups_listing, seconds=watch, title="runguard report")
+            watch_frames(
+                lambda console: shown_on(groups_listing(find()), console),
+                seconds=watch,
+                title="runguard report",
+            )
             return
         columns = columns_of(GroupCount)
         counts = find()
         if form is Form.HTML:
-            page = _page(store, counts, since=_length(back, store), job_name=job)
+            page = _page(store, counts, since=_length(back, store), jobs=job or ())
             _put(page, output)
         elif output is None:
             write_records(counts, form, columns=columns, listing_of=groups_listing)
@@ -108,6 +129,8 @@ def report(
         if not counts:
             hours = _length(back, store).total_seconds() / 3600
             explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
+        else:
+            tell_unknown(store, job)
 
 
 def _length(back: When, store: OperatorStore) -> timedelta:
@@ -117,15 +140,15 @@ def _length(back: When, store: OperatorStore) -> timedelta:
 
 
 def _page(
-    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, job_name: str | None
+    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, jobs: Sequence[str]
 ) -> str:
     try:
-        from .._web.report import report_page
+        from ..._web.report import report_page
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in NEEDED:
             raise
         raise ConfigurationError(_MISSING_EXTRA) from missing
-    return report_page(store, counts, since=since, job_name=job_name)
+    return report_page(store, counts, since=since, jobs=jobs)
 
 
 def _put(text: str, output: str | None) -> None:

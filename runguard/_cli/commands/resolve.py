@@ -8,14 +8,24 @@ from typing import Annotated
 
 import typer
 
-from .._models import ReviewStatus
-from .._monitor.records import AlertRecord
-from .options import AlertIds, AsCsv, AsJson, DatabaseUrl, form_of
-from .output import columns_of, say, write_records
-from .stores import opened_store
-from .tables import alerts_listing
+from ..._models import ReviewStatus
+from ..._monitor.records import AlertRecord
+from ..options import AlertIds, AsCsv, AsJson, DatabaseUrl, command_app, form_of, help_end
+from ..output import columns_of, write_records
+from ..stores import opened_store
+from ..tables import alerts_listing
+from ..talk import say
+
+app = command_app()
 
 
+@app.command(
+    epilog=help_end(
+        "runguard resolve 1",
+        "runguard resolve 1 2 --review done --by night-shift",
+        "runguard resolve 1 --reopen",
+    )
+)
 def resolve(
     alerts: AlertIds,
     *,

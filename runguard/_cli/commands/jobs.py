@@ -12,16 +12,31 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from .._monitor.health import JobState, state_of, worst_first
-from .._monitor.records import JobOverview
-from .._store.operator import OperatorStore
-from . import strips
-from .options import AsCsv, AsJson, DatabaseUrl, Job, Watch, form_of, refuse_together
-from .output import Form, Listing, say, shown_on, stdout_console, write_records
-from .reading import explain_nothing
-from .stores import opened_store
-from .tables import jobs_listing
-from .watching import watch as watch_frames
+from ..._monitor.health import JobState, state_of, worst_first
+from ..._monitor.records import JobOverview
+from ..._store.operator import OperatorStore
+from .. import sparkline
+from ..lists import explain_nothing, named, tell_unknown
+from ..options import (
+    AsCsv,
+    AsJson,
+    DatabaseUrl,
+    Form,
+    Jobs,
+    Watch,
+    WatchableCommand,
+    command_app,
+    form_of,
+    help_end,
+    refuse_together,
+)
+from ..output import Listing, shown_on, stdout_console, write_records
+from ..stores import opened_store
+from ..tables import jobs_listing
+from ..talk import say
+from ..watch import watch as watch_frames
+
+app = command_app()
 
 STRIP: Final = 30  # runs that the rates and durations count over, whatever the window shows
 _COLUMNS: Final = (
@@ -32,9 +47,18 @@ _COLUMNS: Final = (
 _UNWELL: Final = (JobState.FAILING, JobState.STUCK, JobState.FLAPPING)
 
 
+@app.command(
+    cls=WatchableCommand,
+    epilog=help_end(
+        "runguard jobs",
+        "runguard jobs --failing --watch",
+        "runguard jobs --json | jq '.[] | select(.state == \"failing\") | .job_name'",
+        notes=sparkline.LEGEND,
+    ),
+)
 def jobs(
     *,
-    job: Job = None,
+    job: Jobs = None,
     failing: Annotated[
         bool, typer.Option("--failing", help="Only jobs that fail, hang or flap.")
     ] = False,
@@ -61,7 +85,7 @@ def jobs(
 
         def find() -> tuple[Sequence[JobOverview], datetime]:
             now = store.now()
-            found = worst_first(store.overview(strip=STRIP, job_name=job), now=now)
+            found = worst_first(store.overview(strip=STRIP, jobs=job or ()), now=now)
             if failing:
                 found = [one for one in found if state_of(one, now=now) in _UNWELL]
             return found, now
@@ -91,21 +115,22 @@ def jobs(
         )
         if not found:
             _explain_no_jobs(store, job, failing=failing)
-        elif form is Form.TABLE:
+            return
+        if form is Form.TABLE:
             say(_summary(found, now))
+        tell_unknown(store, job)
 
 
-def _explain_no_jobs(store: OperatorStore, job: str | None, *, failing: bool) -> None:
-    known = store.job_names()
-    if failing and known and (job is None or job in known):
-        say("No job fails, hangs or flaps." if job is None else f"{job} is well.")
+def _explain_no_jobs(store: OperatorStore, jobs: Sequence[str] | None, *, failing: bool) -> None:
+    if failing and store.overview(strip=1, jobs=jobs or ()):
+        say(f"No job{f' of {named(jobs)}' if jobs else ''} fails, hangs or flaps.")
     else:
-        explain_nothing("jobs", store, job, filtered=False)
+        explain_nothing("jobs", store, jobs, filtered=False)
 
 
 def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
     row = {**asdict(job), "state": str(state_of(job, now=now))}
-    return {**row, "runs": strips.letters(job.strip)} if as_csv else row
+    return {**row, "runs": sparkline.letters(job.strip)} if as_csv else row
 
 
 def _summary(found: Sequence[JobOverview], now: datetime) -> str:

@@ -8,10 +8,16 @@ from typing import Annotated
 
 import typer
 
-from .._errors import ConfigurationError
-from .options import DatabaseUrl
-from .output import say
-from .stores import opened_database
+from ..._errors import ConfigurationError
+from ..options import DatabaseUrl, command_app, help_end
+from ..stores import opened_database
+from ..talk import say
+
+app = command_app(
+    help="The schema of the store.",
+    epilog=help_end("runguard db upgrade", "runguard db check"),
+    no_args_is_help=True,
+)
 
 
 class Dialect(StrEnum):
@@ -24,6 +30,13 @@ class Dialect(StrEnum):
 AsSql = Annotated[bool, typer.Option("--sql", help="Print the statements instead of running them.")]
 
 
+@app.command(
+    epilog=help_end(
+        "runguard db upgrade",
+        "runguard db upgrade --sql > upgrade.sql",
+        "runguard db upgrade --sql --dialect postgresql",
+    )
+)
 def upgrade(
     *,
     revision: Annotated[str, typer.Argument(help="The version to reach.")] = "head",
@@ -37,7 +50,7 @@ def upgrade(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make the schema, or bring it up to date; tables that are there are adopted."""
-    from .._store import migrate as migrations
+    from ..._store import migrate as migrations
 
     if dialect is not None:
         if not as_sql or database_url is not None:
@@ -52,6 +65,9 @@ def upgrade(
         say(f"The schema is at version {migrations.current(url)}.")
 
 
+@app.command(
+    epilog=help_end("runguard db downgrade base --sql", "runguard db downgrade base --yes")
+)
 def downgrade(
     *,
     revision: Annotated[
@@ -62,7 +78,7 @@ def downgrade(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Take the schema back. What runguard made goes, with the rows that are in it."""
-    from .._store import migrate as migrations
+    from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
         if as_sql:
@@ -74,20 +90,22 @@ def downgrade(
         say(f"The schema is at version {migrations.current(url) or 'none'}.")
 
 
+@app.command(epilog=help_end("runguard db current"))
 def current(*, database_url: DatabaseUrl = None) -> None:
     """Print the version of the schema, or `none`."""
-    from .._store import migrate as migrations
+    from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
         sys.stdout.write(f"{migrations.current(url) or 'none'}\n")
 
 
+@app.command(epilog=help_end("runguard db check && echo ready"))
 def check(*, database_url: DatabaseUrl = None) -> None:
     """Compare the database with what this runguard needs.
 
     Prints what is wrong, and exits with 1; a schema that is missing or of another version is 4.
     """
-    from .._store import migrate as migrations
+    from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
         wrong = migrations.check(url)

@@ -10,13 +10,16 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .._monitor.records import Prunable
-from .._store.operator import OperatorStore
-from .._store.retention import PrunePlan, count_prunable, plan_pruning
-from .._store.retention import prune as prune_old_rows
-from .options import AsJson, DatabaseUrl, read_duration
-from .output import duration, plain_table, say, write_json, write_table
-from .stores import opened_with_settings
+from ..._monitor.records import Prunable
+from ..._store.operator import OperatorStore
+from ..._store.retention import PrunePlan, count_prunable, plan_pruning
+from ..._store.retention import prune as prune_old_rows
+from ..options import AsJson, DatabaseUrl, command_app, help_end, read_duration
+from ..output import duration, plain_table, write_json, write_table
+from ..stores import opened_with_settings
+from ..talk import say
+
+app = command_app()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,13 @@ class Pruned:
     dry_run: bool
 
 
+@app.command(
+    epilog=help_end(
+        "runguard prune --older-than 90d --dry-run",
+        "runguard prune --older-than 90d",
+        "runguard prune --older-than 52w --all --json",
+    )
+)
 def prune(
     *,
     older_than: Annotated[

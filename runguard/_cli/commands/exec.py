@@ -12,14 +12,16 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from .._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
-from .._models import TriggerType
-from .._run.options import make_options
-from .._run.scope import RunScope
-from .._settings import trigger_type_of
-from .options import DatabaseUrl, read_duration
-from .output import say
-from .stores import opened_runtime
+from ..._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
+from ..._models import TriggerType
+from ..._run.options import make_options
+from ..._run.scope import RunScope
+from ..._settings import trigger_type_of
+from ..options import DatabaseUrl, command_app, read_duration
+from ..stores import opened_runtime
+from ..talk import say
+
+app = command_app()
 
 EX_UNAVAILABLE: Final = 69  # of sysexits.h, which cron's and systemd's readers know
 EX_TEMPFAIL: Final = 75
@@ -51,7 +53,7 @@ class ExecCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what stands before `--`; all behind it is the command."""
-        if _SEPARATOR not in args and "--help" not in args:
+        if _SEPARATOR not in args and not {"-h", "--help"} & set(args):
             ctx.fail("expected -- before the command: runguard exec JOB -- COMMAND [ARG]...")
         command = args[args.index(_SEPARATOR) + 1 :] if _SEPARATOR in args else []
         rest = super().parse_args(ctx, list(args))
@@ -70,6 +72,7 @@ def read_trigger(text: str) -> TriggerType:
     return trigger_type_of(text.strip().upper(), source="--trigger")
 
 
+@app.command(cls=ExecCommand, epilog=EPILOG)
 def execute(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")],
     command: Annotated[
@@ -131,7 +134,7 @@ def execute(
             f"runguard exec: expected a POSIX system (fork, process groups), found {sys.platform}:"
             " wrap the job with run_scope in Python there"
         )
-    from .._exec import command as _exec
+    from ..._exec import command as _exec
 
     _exec.open_standard_streams()
     options = make_options(

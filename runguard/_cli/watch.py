@@ -20,7 +20,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from .._errors import StoreUnavailable
-from .output import one_line, pipe_text, stdout_console
+from .output import pipe_text, stdout_console
+from .talk import one_line
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"  # the other page; no cursor
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"

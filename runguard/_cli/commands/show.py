@@ -1,0 +1,30 @@
+"""`runguard show`: one run, and everything that is recorded of it."""
+
+from __future__ import annotations
+
+from ..._monitor.explanation import explain
+from ..named_run import found_run
+from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
+from ..output import exact_moment, write_json, write_table
+from ..stores import opened_store
+from ..tables import run_sheet
+from ..talk import say
+
+app = command_app()
+
+
+@app.command(
+    epilog=help_end("runguard show 1", "runguard show failed:payments", "runguard show last --json")
+)
+def show(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+    """Show everything that is recorded of one run."""
+    with opened_store(database_url) as store:
+        details = found_run(store, run)
+        if as_json:
+            write_json([details])
+            return
+        now = store.now()
+        told = explain(details, now=now)
+        headline = told.headline.text(lambda then: exact_moment(then, now=now, with_age=False))
+        write_table(run_sheet(details, headline=headline, now=now))
+        say(f"`runguard explain {details.run.id}` says why.")

@@ -1,0 +1,89 @@
+"""`runguard web`: the operator's pages, served from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..._errors import ConfigurationError
+from ..options import DatabaseUrl, command_app, help_end
+from ..web_server import serve
+
+app = command_app()
+
+
+@app.command(
+    epilog=help_end(
+        "runguard web",
+        "runguard web --port 0 --read-only",
+        "runguard web --host 0.0.0.0 --token-file /etc/runguard/token",
+    )
+)
+def web(
+    *,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Where to listen. Any other than this machine's own needs RUNGUARD_WEB_TOKEN, or"
+            " RUNGUARD_WEB_USER and RUNGUARD_WEB_PASSWORD.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+    ] = 8722,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show everything, and change nothing.")
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file with the token, instead of RUNGUARD_WEB_TOKEN.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another name by which it may be called, as behind a proxy. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    root_path: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH",
+            help="The prefix that a proxy takes away, as /runguard.",
+            show_default=False,
+        ),
+    ] = "",
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser.")
+    ] = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show jobs, runs and alerts in the browser, until Ctrl-C."""
+    serve(
+        database_url,
+        host=host,
+        port=port,
+        read_only=read_only,
+        token=None if token_file is None else _read_token(token_file),
+        allow_hosts=allow_host or (),
+        root_path=root_path,
+        open_browser=open_browser,
+    )
+
+
+def _read_token(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigurationError(
+            f"--token-file: expected a file with a token, found {str(file)!r}: {why}"
+        ) from None

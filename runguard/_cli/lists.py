@@ -1,0 +1,170 @@
+"""Lists of runs and alerts: read to the end, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.text import Text
+
+from .._errors import did_you_mean
+from .._monitor.filters import When, fits, instant_of, is_pattern
+from .._monitor.records import AlertFilter, AlertRecord, Cursor, Remaining, RunFilter, RunRecord
+from .options import MOST_ROWS, Form
+from .output import Listing, shown_on, write_records
+from .talk import say
+from .watch import watch
+
+if TYPE_CHECKING:
+    from .._store.operator import OperatorStore
+
+Filter = TypeVar("Filter", RunFilter, AlertFilter)
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[Row]):
+    """The first rows of a list, and how many follow; None where these are all."""
+
+    rows: Sequence[Row]
+    more: Remaining | None = None
+
+    @property
+    def note(self) -> str:
+        """What to say of a list that is cut; empty where nothing is left out."""
+        if self.more is None:
+            return ""
+        shown, more = len(self.rows), self.more
+        left = f"{more.count:,}" if more.is_all else f"at least {more.count:,}"
+        return f"{shown:,} shown, {left} more: -n {min(shown + more.count, MOST_ROWS)}"
+
+
+def newest_runs(store: OperatorStore, wanted: RunFilter, *, limit: int) -> Found[RunRecord]:
+    """Find the newest runs, however far back the rare ones are."""
+
+    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[RunRecord], Cursor | None]:
+        page = store.run_page(wanted, limit=rows, older_than=cursor)
+        return page.runs, page.older
+
+    runs, is_cut = _followed(read, limit)
+    if not is_cut or runs[-1].started_at is None:
+        return Found(runs)
+    last = Cursor(runs[-1].started_at, runs[-1].id)
+    return Found(runs, store.count_runs(wanted, older_than=last))
+
+
+def newest_alerts(store: OperatorStore, wanted: AlertFilter, *, limit: int) -> Found[AlertRecord]:
+    """Find the newest alerts, however far back the rare ones are."""
+
+    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[AlertRecord], Cursor | None]:
+        page = store.alert_page(wanted, limit=rows, following=cursor)
+        return page.alerts, page.following
+
+    alerts, is_cut = _followed(read, limit)
+    if not is_cut:
+        return Found(alerts)
+    last = Cursor(alerts[-1].created_at, alerts[-1].id)
+    return Found(alerts, store.count_alerts(wanted, following=last))
+
+
+def _followed(
+    read: Callable[[Cursor | None, int], tuple[Sequence[Row], Cursor | None]], limit: int
+) -> tuple[Sequence[Row], bool]:
+    """Read page after page; return up to `limit` rows, and whether there are more.
+
+    A page may be short, even empty, and say where it goes on.
+    """
+    rows: list[Row] = []
+    cursor: Cursor | None = None
+    while True:
+        found, cursor = read(cursor, limit + 1 - len(rows))
+        rows += found
+        if cursor is None or len(rows) > limit:
+            return rows[:limit], len(rows) > limit
+
+
+def bounded(wanted: Filter, store: OperatorStore, since: When | None, until: When | None) -> Filter:
+    """Return a filter with its bounds; the database's clock is asked only where it matters."""
+    if since is None and until is None:
+        return wanted
+    now = store.now()
+    return replace(wanted, since=instant_of(since, now=now), until=instant_of(until, now=now))
+
+
+def show_list(
+    find: Callable[[], Found[Row]],
+    listing_of: Callable[[Sequence[Row]], Listing],
+    *,
+    form: Form,
+    columns: Sequence[str],
+    watch_seconds: float | None,
+    title: str,
+) -> Found[Row] | None:
+    """Write what is found, once or again and again; say if it was cut. None after watching."""
+    if watch_seconds is not None:
+
+        def frame(console: Console) -> RenderableType:
+            found = find()
+            shown = shown_on(listing_of(found.rows), console)
+            return Group(shown, Text(found.note, "dim")) if found.note else shown
+
+        watch(frame, seconds=watch_seconds, title=title)
+        return None
+    found = find()
+    write_records(found.rows, form, columns=columns, listing_of=listing_of)
+    if found.note:
+        say(found.note)
+    return found
+
+
+def explain_nothing(
+    what: str, store: OperatorStore, jobs: Sequence[str] | None, *, filtered: bool
+) -> None:
+    """Say why there may be nothing, and what to do next.
+
+    Raises:
+        typer.Exit: no job has a name that was given.
+    """
+    known = store.job_names()
+    if jobs and not any(fits(name, job) for name in known for job in jobs):
+        tell_unknown_jobs(f"No {what}: no", jobs, known)
+        raise typer.Exit(1)
+    if not known:
+        say(f"No {what}: no job was ever recorded here.")
+        say("Decorate one with @runguard.tracked_run(…), or see `runguard demo` first.")
+        say("`runguard doctor` says which store this is.")
+    elif filtered:
+        say(f"No {what} match. Leave out a filter, or take a longer --since.")
+    else:
+        say(f"No {what}{f' of {named(jobs)}' if jobs else ''}. `runguard runs` lists what ran.")
+
+
+def named(jobs: Sequence[str]) -> str:
+    """Name some jobs in a sentence."""
+    return " or ".join(jobs)
+
+
+def tell_unknown(store: OperatorStore, jobs: Sequence[str] | None) -> None:
+    """Say which of several asked jobs no run has ever had."""
+    if jobs is None or len(jobs) < 2:
+        return
+    known = store.job_names()
+    unknown = [job for job in jobs if not any(fits(name, job) for name in known)]
+    if unknown:
+        tell_unknown_jobs("No", unknown, known)
+
+
+def tell_unknown_jobs(beginning: str, jobs: Sequence[str], known: Sequence[str]) -> None:
+    """Say that jobs were never recorded, and which ones were."""
+    for job in jobs:
+        if is_pattern(job):
+            say(f"{beginning} job that fits {job!r} was ever recorded here.")
+        else:
+            say(f"{beginning} job {job!r} was ever recorded here{did_you_mean(job, known)}.")
+    if known:
+        say(f"Known jobs: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}")
+    else:
+        say("`runguard doctor` says which store this is.")

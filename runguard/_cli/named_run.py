@@ -1,0 +1,58 @@
+"""The run that a command names: by its id, its run key, or a word."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+import typer
+
+from .._models import RunStatus
+from .._monitor.records import RunDetails, RunFilter
+from .lists import tell_unknown_jobs
+from .talk import say
+
+if TYPE_CHECKING:
+    from .._store.operator import OperatorStore
+
+_WORDS: Final = {"last": None, "failed": str(RunStatus.FAILED)}
+_ID: Final = re.compile(r"\d{1,19}")
+
+
+def found_run(store: OperatorStore, name: str) -> RunDetails:
+    """Return the run that was meant.
+
+    Raises:
+        typer.BadParameter: the text names no run.
+        typer.Exit: there is no such run, which was said.
+    """
+    run_id = _id_of(store, name.strip())
+    details = None if run_id is None else store.run_details(run_id)
+    if details is None:
+        say(f"No run {name} is recorded here. `runguard runs` lists what ran.")
+        raise typer.Exit(1)
+    return details
+
+
+def _id_of(store: OperatorStore, name: str) -> int | None:
+    if _ID.fullmatch(name):
+        return int(name)
+    word, colon, job = name.partition(":")
+    if word in _WORDS and (job or not colon):
+        page = store.run_page(RunFilter(job_name=job or None, status=_WORDS[word]), limit=1)
+        if page.runs:
+            return page.runs[0].id
+        known = store.job_names()
+        if job and job not in known:
+            tell_unknown_jobs("No run: no", [job], known)
+            raise typer.Exit(1)
+        return None
+    try:
+        return store.run_id_of(UUID(name))
+    except ValueError:
+        hint = f"; `last:{name}` is the newest run of that job" if name in store.job_names() else ""
+        raise typer.BadParameter(
+            "expected a run's id, its run key, last, last:JOB, failed or failed:JOB,"
+            f" found {name!r}{hint}"
+        ) from None

@@ -1,0 +1,93 @@
+"""Serves the operator's pages for `runguard web` and `runguard demo --web`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import _settings
+from .._errors import ConfigurationError, SchemaOutOfDate
+from ..web import MISSING_EXTRA, NEEDED
+from .stores import opened_store
+from .talk import say
+
+if TYPE_CHECKING:
+    from .._store.operator import OperatorStore
+
+
+def serve(
+    database_url: str | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int,
+    read_only: bool = False,
+    token: str | None = None,
+    allow_hosts: Sequence[str] = (),
+    root_path: str = "",
+    open_browser: bool = False,
+) -> None:
+    """Serve the pages until Ctrl-C; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: what was asked for cannot be served.
+        StoreUnavailable: the store cannot be reached.
+        SchemaOutOfDate: it is not the one that the pages read.
+        typer.Exit: the extra `web` is missing, which was said.
+    """
+    try:
+        from .._web import serving
+        from .._web.application import build_application
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in NEEDED:
+            raise
+        say(f"runguard: {MISSING_EXTRA}")
+        raise typer.Exit(2) from missing
+    credentials = _settings.web_credentials(os.environ)
+    if token is not None:
+        credentials["token"] = token
+    if root_path and not root_path.startswith("/"):
+        raise ConfigurationError(f"--root-path: expected a path such as /x, found {root_path!r}")
+    with opened_store(database_url) as store, serving.bind(host, port) as bound:
+        access = serving.access_for(bound, **credentials, allow_hosts=allow_hosts)
+        read_only = _prove_usable(store) or read_only
+        application = build_application(lambda: store, read_only=read_only, access=access)
+        if access.kind == "open" and allow_hosts:
+            say(
+                f"Nobody is asked for a token: whoever reaches this as {', '.join(allow_hosts)}"
+                " may read everything and resolve alerts."
+            )
+        url = serving.url_of(bound, root_path)
+        serving.serve(
+            application,
+            bound,
+            root_path=root_path,
+            on_ready=_greeting(url, read_only=read_only, open_browser=open_browser),
+        )
+
+
+def _prove_usable(store: OperatorStore) -> bool:
+    """Return whether the store takes no writes.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+        SchemaOutOfDate: it is not the one that the pages read.
+    """
+    report = store.inspect()
+    if not report.is_current and report.dialect != "sqlite":
+        raise SchemaOutOfDate(found=report.found, needed=report.needed)
+    return store.diagnose().read_only
+
+
+def _greeting(url: str, *, read_only: bool, open_browser: bool) -> Callable[[], None]:
+    def greet() -> None:
+        say(f"runguard web: {url}{' (read-only)' if read_only else ''}   Ctrl-C ends it.")
+        if open_browser:
+            import threading
+            import webbrowser
+
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+    return greet
