@@ -22,7 +22,7 @@ from runguard._store.migrate import upgrade
 from tests.benchmarks.dataset import fill
 from tests.store.drafts import failure, new_run, success
 from tests.support.postgres import PostgresAddress
-from tests.support.stores import open_store
+from tests.support.stores import newest_alerts, newest_runs, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,10 +159,10 @@ def _typed(operation: str, statement: str) -> Callable[[Site], Times]:
 
 
 VIEWS: Final[dict[str, Callable[[OperatorStore], object]]] = {
-    "view: recent failures": lambda store: store.recent_runs(limit=20, status="FAILED"),
-    "view: runs of a job": lambda store: store.recent_runs(limit=20, job_name="job_7"),
-    "view: failure alerts": lambda store: store.recent_alerts(limit=20, alert_type="FAILED"),
-    "view: open alerts": lambda store: store.recent_alerts(limit=20, open_only=True),
+    "view: recent failures": lambda store: newest_runs(store, limit=20, status="FAILED"),
+    "view: runs of a job": lambda store: newest_runs(store, limit=20, job_name="job_7"),
+    "view: failure alerts": lambda store: newest_alerts(store, limit=20, alert_type="FAILED"),
+    "view: open alerts": lambda store: newest_alerts(store, limit=20, resolved=False),
     "view: 24 hours by group": lambda store: store.failures_by_group(since=DAY),
     "view: failed runs with alerts": lambda store: store.failed_runs_with_alerts(limit=20),
     "view: names of jobs": lambda store: store.job_names(),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.cells import cell_len
 
-from runguard._cli import strips
+from runguard._cli import sparkline
 from runguard._monitor.records import RunCell
 
 if TYPE_CHECKING:
@@ -109,14 +109,14 @@ def test_it_fits_the_window_and_keeps_the_strip(cli: Cli, filled_file: str, widt
 
     assert max(cell_len(line) for line in lines) <= width
     assert {"job", "state", "since", "runs"} <= set(lines[0].split())
-    assert any(set(line) & set(strips.BARS) for line in lines)
+    assert any(set(line) & set(sparkline.BARS) for line in lines)
 
 
 def test_without_colours_a_strip_is_letters(cli: Cli, filled_file: str) -> None:
     answer = cli("jobs", "--database-url", filled_file, **TERMINAL, COLUMNS="100", NO_COLOR="1")
 
     assert ".55" in answer.stdout
-    assert not set(answer.stdout) & set(strips.BARS)
+    assert not set(answer.stdout) & set(sparkline.BARS)
 
 
 def test_a_terminal_without_the_bars_gets_letters_in_colours(filled_file: str) -> None:
@@ -136,8 +136,8 @@ def test_a_terminal_without_the_bars_gets_letters_in_colours(filled_file: str) -
 def test_the_newest_run_stands_at_the_right() -> None:
     newest_first = [cell("RUNNING", seconds=None), cell("FAILED", "TIMEOUT"), cell("SUCCESS")]
 
-    assert strips.letters(newest_first) == ".T>"
-    assert strips.coloured(newest_first, bars=False).plain == ".T>"
+    assert sparkline.letters(newest_first) == ".T>"
+    assert sparkline.coloured(newest_first, bars=False).plain == ".T>"
 
 
 def test_every_ending_has_a_letter_of_its_own() -> None:
@@ -145,14 +145,14 @@ def test_every_ending_has_a_letter_of_its_own() -> None:
     cells = [cell("FAILED", group) for group in groups]
     cells += [cell("SUCCESS"), cell("RUNNING"), cell("CANCELLED")]
 
-    letters = strips.letters(cells)
+    letters = sparkline.letters(cells)
     assert len(set(letters)) == len(cells)
-    assert set(letters) <= set("".join(strips.LEGEND))
+    assert set(letters) <= set("".join(sparkline.LEGEND))
 
 
 def test_a_bar_is_as_high_as_its_run_was_long() -> None:
     newest_first = [cell("SUCCESS", seconds=seconds) for seconds in (80, 40, 0)]
 
-    assert strips.coloured(newest_first, bars=True).plain == "▁▅█"
-    assert strips.coloured([cell("SUCCESS", seconds=0)], bars=True).plain == "▁"
-    assert strips.coloured([cell("RUNNING", seconds=None)], bars=True).plain == "█"
+    assert sparkline.coloured(newest_first, bars=True).plain == "▁▅█"
+    assert sparkline.coloured([cell("SUCCESS", seconds=0)], bars=True).plain == "▁"
+    assert sparkline.coloured([cell("RUNNING", seconds=None)], bars=True).plain == "█"

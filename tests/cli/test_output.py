@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.cells import cell_len
 
-from runguard._cli.output import duration, moment, one_line, visible
+from runguard._cli.output import duration, moment
+from runguard._cli.talk import one_line, visible
 from tests.cli.conftest import HOSTILE
 
 if TYPE_CHECKING:

@@ -156,7 +156,7 @@ from runguard._run.reaper import reap
 from runguard._api import operator_store, runtime
 configure(database_url={migrated_pg_url!r})
 store, settings = operator_store(runtime), runtime.settings()
-store.recent_runs(limit=1)
+store.job_names()
 wait()
 report(len(list(reap(store, settings))))
 """

@@ -79,7 +79,7 @@ def store(store_url: str) -> Iterator[OperatorStore]:
 
 @pytest.fixture
 def back_door(store: OperatorStore, direct_url: str) -> Iterator[BackDoor]:
-    store.recent_runs(limit=1)  # SQLite makes its tables on first use
+    store.job_names()  # SQLite makes its tables on first use
     engine = create_engine(direct_url)
     yield BackDoor(engine)
     engine.dispose()

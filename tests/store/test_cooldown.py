@@ -9,6 +9,7 @@ import pytest
 
 from runguard._models import AlertOutcome, AlertVerdict, ErrorGroup
 from tests.store.drafts import HALF_AN_HOUR, TIMEOUT, failure, new_run, own_alert
+from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -38,18 +39,18 @@ def test_a_repeat_inside_the_window_is_suppressed_and_recorded(store: OperatorSt
     second = fail(store)
 
     assert (first.outcome, second.outcome) == (AlertOutcome.RAISED, AlertOutcome.SUPPRESSED)
-    [record, _] = store.recent_runs(limit=9)
+    [record, _] = newest_runs(store)
     assert (record.status, record.alert_outcome) == ("FAILED", "suppressed")
     assert record.covered_by == first.alert_id
     assert record.created_alerts == 0
-    assert len(store.recent_alerts(limit=9)) == 1
+    assert len(newest_alerts(store)) == 1
 
 
 def test_a_suppressed_failure_learns_who_covers_it_and_until_when(store: OperatorStore) -> None:
     first = fail(store)
     second = fail(store)
 
-    [alert] = store.recent_alerts(limit=9)
+    [alert] = newest_alerts(store)
     assert second == AlertVerdict(
         AlertOutcome.SUPPRESSED, first.alert_id, alert.created_at + HALF_AN_HOUR
     )
@@ -89,7 +90,7 @@ def test_cooldown_0_always_writes(store: OperatorStore) -> None:
     verdicts = [fail(store, cooldown=timedelta(0)) for _ in range(3)]
 
     assert {verdict.outcome for verdict in verdicts} == {AlertOutcome.RAISED}
-    assert len(store.recent_alerts(limit=9)) == 3
+    assert len(newest_alerts(store)) == 3
 
 
 def test_what_cooldown_0_wrote_counts_for_others(store: OperatorStore) -> None:
@@ -152,7 +153,7 @@ def test_different_groups_of_one_job_alert_apart(store: OperatorStore) -> None:
     outcomes = {fail(store, group=group).outcome for group in ErrorGroup}
 
     assert outcomes == {AlertOutcome.RAISED}
-    assert len(store.recent_alerts(limit=9)) == 6
+    assert len(newest_alerts(store)) == 6
 
 
 def test_the_same_group_of_two_jobs_alerts_apart(store: OperatorStore) -> None:

@@ -9,6 +9,7 @@ from runguard._models import AlertOutcome, Counters, ErrorGroup, Lease, LockHold
 from runguard._run.reaper import reap
 from runguard._settings import Settings
 from tests.store.drafts import TIMEOUT, failure, new_run, success
+from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
     from runguard._models import LostRun
@@ -36,7 +37,7 @@ def test_a_silent_run_is_closed_and_told(store: OperatorStore, back_door: BackDo
 
     [lost] = reap_all(store)
     assert lost.key == run.key
-    [record] = store.recent_runs(limit=9)
+    [record] = newest_runs(store)
     assert (record.status, record.error_group) == ("FAILED", "UNKNOWN")
     assert record.error_message is not None
     assert "from host host-1, pid 4711" in record.error_message
@@ -110,7 +111,7 @@ def test_many_lost_runs_of_a_job_are_one_alert(store: OperatorStore, back_door: 
     back_door.age("run_log.started_at", FIVE_MINUTES)
 
     assert len(reap_all(store)) == 5
-    assert len(store.recent_alerts(limit=9)) == 1
+    assert len(newest_alerts(store)) == 1
 
 
 def test_reaping_twice_closes_once(store: OperatorStore, back_door: BackDoor) -> None:
@@ -135,7 +136,7 @@ def test_a_run_that_beats_again_before_it_is_closed_stays_open(
         lost, failure(run), silent_for=SETTINGS.lost_after, timeout=TIMEOUT
     )
     assert not closed.recorded
-    assert store.recent_alerts(limit=9) == []
+    assert newest_alerts(store) == []
 
 
 def test_a_lost_holders_lock_is_freed(store: OperatorStore, back_door: BackDoor) -> None:
@@ -170,11 +171,11 @@ def test_a_run_that_comes_back_takes_its_real_success(
     finished = store.finish_run(success(run, Counters(total_records=7)), timeout=TIMEOUT)
 
     assert finished.recorded
-    [record] = store.recent_runs(limit=9)
+    [record] = newest_runs(store)
     assert (record.status, record.total_records, record.alert_outcome) == ("SUCCESS", 7, "none")
     assert (record.error_message, record.error_group, record.covered_by) == (None, None, None)
     assert back_door.row("select lost_at is not null as lost from run_log")["lost"]
-    assert len(store.recent_alerts(limit=9)) == 1  # the alert stays
+    assert len(newest_alerts(store)) == 1  # the alert stays
 
 
 def test_a_run_that_comes_back_fails_for_its_real_reason(
@@ -188,7 +189,7 @@ def test_a_run_that_comes_back_fails_for_its_real_reason(
     other_group = store.finish_run(failure(run), timeout=TIMEOUT)
 
     assert other_group.verdict.outcome is AlertOutcome.RAISED
-    [record] = store.recent_runs(limit=9)
+    [record] = newest_runs(store)
     assert record.error_group == "HTTP_5XX"
 
 
@@ -203,7 +204,7 @@ def test_no_second_alert_of_the_same_key_when_it_comes_back(
     same_group = store.finish_run(failure(run, group=ErrorGroup.UNKNOWN), timeout=TIMEOUT)
 
     assert same_group.verdict.outcome is AlertOutcome.SUPPRESSED
-    assert len(store.recent_alerts(limit=9)) == 1
+    assert len(newest_alerts(store)) == 1
 
 
 def test_a_run_comes_back_once(store: OperatorStore, back_door: BackDoor) -> None:

@@ -63,6 +63,14 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "older runs": lambda store: store.run_page(RunFilter(), limit=50, older_than=halfway(store)),
     "newer runs": lambda store: store.run_page(RunFilter(), limit=50, newer_than=halfway(store)),
     "runs of a job": runs(job_name="job_7"),
+    "runs of some jobs": runs(jobs=("job_7", "job_1*")),
+    "runs of jobs that nobody has": runs(jobs=("nobody*",)),
+    "failed runs of some jobs": runs(status="FAILED", jobs=("job_1?",)),
+    "runs that follow": lambda store: store.count_runs(RunFilter(), older_than=halfway(store)),
+    "good runs that follow": lambda store: store.count_runs(
+        RunFilter(status="SUCCESS"), older_than=halfway(store)
+    ),
+    "overview of some jobs": lambda store: store.overview(strip=30, jobs=["job_1*"]),
     "failed runs": runs(status="FAILED"),
     "failed runs of a job": runs(status="FAILED", job_name="job_190"),
     "failed runs of nobody": runs(status="FAILED", job_name="nobody"),
@@ -80,6 +88,8 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
         AlertFilter(), limit=50, following=halfway(store)
     ),
     "alerts of a job": alerts(job_name="job_7"),
+    "alerts of some jobs": alerts(jobs=("job_7", "job_1*")),
+    "alerts that follow": lambda store: store.count_alerts(AlertFilter(), following=halfway(store)),
     "alerts of a group": alerts(error_group="TIMEOUT"),
     "failure alerts": alerts(alert_type="FAILED"),
     "alerts of a rare type": alerts(alert_type="RARE"),

@@ -9,7 +9,8 @@ import pytest
 
 from runguard import ConfigurationError
 from runguard._models import ErrorGroup
-from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, RunFilter
+from runguard._monitor.filters import fits
+from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, Remaining, RunFilter
 from runguard._store.queries import pages as insight_pages
 from tests.store.drafts import TIMEOUT, own_alert
 from tests.store.test_operator_queries import (
@@ -21,6 +22,7 @@ from tests.store.test_operator_queries import (
     play,
     spelled,
 )
+from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -140,6 +142,80 @@ def test_runs_are_filtered_by_all_that_is_asked(store: OperatorStore, back_door:
     assert found(job_name="on") == set()
 
 
+NAMES = (
+    *("billing.daily", "billing.weekly", "Billing.daily", "billing", "billing2"),
+    *("a_b", "axb", "50%", "500", "sync[eu]", "synce", "back\\slash", "with\nline", "주문.daily"),
+)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("billing.*", "*.daily", "*", "billing", "billing?", "?", "a_b", "50%", "sync[eu]"),
+        *("sync[eu]*", "*\\*", "back\\slash", "with?line", "with*", "??.daily", "nothing*"),
+    ],
+)
+def test_jobs_are_found_by_name_or_pattern(
+    store: OperatorStore, back_door: BackDoor, asked: str
+) -> None:
+    for name in NAMES:
+        foreign_run(back_door, job_name=name, started_at=spelled(back_door, NOON), status="FAILED")
+        key = {"source_type": "run_log", "source_id": f"{name}:TIMEOUT", "alert_type": "FAILED"}
+        foreign_alert(back_door, **key)
+    wanted = {name for name in NAMES if fits(name, asked)}
+
+    def of_runs(**others: Any) -> set[str]:
+        page = store.run_page(RunFilter(jobs=(asked, "nobody"), **others), limit=99)
+        return {run.job_name for run in page.runs}
+
+    assert of_runs() == wanted
+    assert of_runs(status="FAILED") == wanted
+    assert {run.job_name for run in newest_runs(store, limit=99, jobs=(asked,))} == wanted
+    alerts = store.alert_page(AlertFilter(jobs=(asked,)), limit=99).alerts
+    assert {alert.source_id.removesuffix(":TIMEOUT") for alert in alerts} == wanted
+    assert {job.job_name for job in store.overview(strip=3, jobs=[asked])} == wanted
+
+
+def test_several_jobs_and_their_groups_are_found_at_once(store: OperatorStore) -> None:
+    play(store, "one", BAD, SLOW)
+    play(store, "two", SLOW)
+    play(store, "three", SLOW)
+
+    found = store.alert_page(AlertFilter(jobs=("one", "t?o"), error_group="TIMEOUT"), limit=9)
+    assert {alert.source_id for alert in found.alerts} == {"one:TIMEOUT", "two:TIMEOUT"}
+    [count] = store.failures_by_group(since=timedelta(days=1), jobs=["t*"])
+    assert (count.failures, count.jobs) == (2, 2)
+
+
+def test_what_follows_a_page_is_counted(store: OperatorStore, back_door: BackDoor) -> None:
+    runs = runs_at(back_door, 1, 2, 3, 4, status="SUCCESS")
+    runs_at(back_door, 5, 6, status="FAILED")
+    alerts = alerts_at(back_door, 1, 2, 3)
+    there = Cursor(NOON + timedelta(minutes=3), runs[2])
+
+    assert store.count_runs(ALL_RUNS, older_than=there) == Remaining(2, is_all=True)
+    assert store.count_runs(RunFilter(status="SUCCESS"), older_than=there).count == 2
+    assert store.count_runs(RunFilter(status="FAILED"), older_than=there).count == 0
+    newest = Cursor(NOON + timedelta(minutes=3), alerts[2])
+    assert store.count_alerts(ALL_ALERTS, following=newest) == Remaining(2, is_all=True)
+    oldest = Cursor(NOON + timedelta(minutes=1), alerts[0])
+    counted = store.count_alerts(ALL_ALERTS, following=oldest, order=AlertOrder.OLDEST)
+    assert counted == Remaining(2, is_all=True)
+
+
+def test_counting_what_follows_has_an_end(
+    store: OperatorStore, back_door: BackDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insight_pages, "LOOKS_THROUGH", 3)
+    runs_at(back_door, 1, 2, 3, 4, trigger_type="RETRY")
+    [newest] = runs_at(back_door, 9)
+    there = Cursor(NOON + timedelta(minutes=9), newest)
+
+    assert store.count_runs(ALL_RUNS, older_than=there) == Remaining(3, is_all=False)
+    manual = RunFilter(trigger_type="MANUAL")
+    assert store.count_runs(manual, older_than=there) == Remaining(0, is_all=False)
+
+
 @pytest.mark.parametrize("text", ["\0", "a\ud800", "'; drop table run_log; --", "%", "_" * 9999])
 def test_hostile_filters_find_nothing(store: OperatorStore, text: str) -> None:
     play(store, "sync", BAD)
@@ -150,6 +226,9 @@ def test_hostile_filters_find_nothing(store: OperatorStore, text: str) -> None:
     for name in ("job_name", "error_group", "alert_type", "severity", "review_status"):
         alerts = store.alert_page(AlertFilter(**{name: text}), limit=9)
         assert (alerts.alerts, alerts.following, alerts.preceding) == ((), None, None)
+    for pattern in (text, f"{text}*"):
+        assert store.run_page(RunFilter(jobs=(pattern, "x")), limit=9).runs == ()
+        assert store.alert_page(AlertFilter(jobs=(pattern, "x")), limit=9).alerts == ()
     assert len(store.run_page(ALL_RUNS, limit=9).runs) == 1
 
 
@@ -232,12 +311,12 @@ def test_alerts_are_filtered_by_all_that_is_asked(store: OperatorStore) -> None:
     play(store, "o_e", SLOW)
     play(store, "a:one", ErrorGroup.UNKNOWN)
     store.raise_alert(own_alert("one:TIMEOUT"), timeout=TIMEOUT)
-    named = {alert.source_id: alert.id for alert in store.recent_alerts(limit=9)}
+    named = {alert.source_id: alert.id for alert in newest_alerts(store)}
     assert len(named) == 4  # the job's own alert has the name of a failure's
-    [own] = [alert.id for alert in store.recent_alerts(limit=9, alert_type="NEW")]
+    [own] = [alert.id for alert in newest_alerts(store, alert_type="NEW")]
     [slow] = [
         alert.id
-        for alert in store.recent_alerts(limit=9, alert_type="FAILED")
+        for alert in newest_alerts(store, alert_type="FAILED")
         if alert.source_id == "one:TIMEOUT"
     ]
     bad, unlike, unknown = named["one:HTTP_5XX"], named["o_e:TIMEOUT"], named["a:one:UNKNOWN"]

@@ -19,7 +19,7 @@ from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.store.test_query_plans import RUNS, VIEWS, Sent, explain, libpq, nodes
 from tests.store.test_races import JOBS, alerts_by_key, one_for_each_key, racing
 from tests.support.processes import race
-from tests.support.stores import open_store
+from tests.support.stores import newest_runs, open_store
 from tests.usage.docs.pages import blocks
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def test_a_record_that_comes_after_its_partition_is_gone_finds_a_place(
 
     assert store.finish_run(success(run), timeout=TIMEOUT).recorded
     assert lying_in(connection, run.key) == OTHERS
-    [record] = store.recent_runs(limit=1, status=RunStatus.SUCCESS)
+    [record] = newest_runs(store, limit=1, status=RunStatus.SUCCESS)
     assert record.job_name == run.job_name
 
 

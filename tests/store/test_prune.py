@@ -18,6 +18,7 @@ from runguard._store.queries import prune as pruning
 from runguard._store.retention import PrunePlan, count_prunable, plan_pruning, prune
 from runguard._store.schema.types import db_now_plus
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
     from sqlalchemy import Executable
@@ -84,8 +85,8 @@ def test_old_rows_go_and_young_ones_stay(store: OperatorStore, back_door: BackDo
     fail(store)
 
     assert prune_all(store) == {"run_log": 1, "alert": 2, "alert_cooldown": 1}
-    assert len(store.recent_runs(limit=9)) == 1
-    assert len(store.recent_alerts(limit=9)) == 1
+    assert len(newest_runs(store)) == 1
+    assert len(newest_alerts(store)) == 1
     assert back_door.row("select source_type from alert_cooldown") == {"source_type": "run_log"}
 
 
@@ -296,6 +297,6 @@ def test_pruning_beside_failing_jobs_loses_no_run_and_doubles_no_alert(
                 one.result()
 
         assert sorted(outcomes) == ["raised", *["suppressed"] * 5], round_number
-        kept = {record.run_key for record in store.recent_runs(limit=len(running))}
+        kept = {record.run_key for record in newest_runs(store, limit=len(running))}
         assert kept == {run.key for run in running}
         age_all(back_door, 91)  # the next round finds old runs, an old alert and an old guard

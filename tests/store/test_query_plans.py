@@ -115,26 +115,8 @@ RUNS: dict[str, Callable[[OperatorStore], object]] = {
     "alert of a job's own": lambda store: store.raise_alert(own_alert(), timeout=TIMEOUT),
 }
 VIEWS: dict[str, Callable[[OperatorStore], object]] = {
-    "runs": lambda store: store.recent_runs(limit=20),
-    "runs of a job": lambda store: store.recent_runs(limit=20, job_name="job_7"),
-    "failed runs": lambda store: store.recent_runs(limit=20, status="FAILED"),
-    "open runs": lambda store: store.recent_runs(limit=20, status="RUNNING"),
-    "good runs": lambda store: store.recent_runs(limit=20, status="SUCCESS"),
-    "runs of a group": lambda store: store.recent_runs(limit=20, error_group="TIMEOUT"),
-    "runs of a day": lambda store: store.recent_runs(limit=20, since=DAY),
-    "failed runs of a job": lambda store: store.recent_runs(
-        limit=20, job_name="job_7", status="FAILED", since=DAY
-    ),
-    "alerts": lambda store: store.recent_alerts(limit=20),
-    "alerts of a job": lambda store: store.recent_alerts(limit=20, job_name="job_7"),
-    "failure alerts": lambda store: store.recent_alerts(limit=20, alert_type="FAILED"),
-    "alerts of a rare type": lambda store: store.recent_alerts(limit=20, alert_type="RARE"),
-    "open alerts": lambda store: store.recent_alerts(limit=20, open_only=True),
-    "alerts of a day": lambda store: store.recent_alerts(limit=20, since=DAY),
     "failures by group": lambda store: store.failures_by_group(since=DAY),
-    "failures of a job by group": lambda store: store.failures_by_group(
-        since=DAY, job_name="job_7"
-    ),
+    "failures of a job by group": lambda store: store.failures_by_group(since=DAY, jobs=["job_7"]),
     "failed runs with alerts": lambda store: store.failed_runs_with_alerts(limit=20),
     "failed runs of a job with alerts": lambda store: store.failed_runs_with_alerts(
         limit=20, job_name="job_7"

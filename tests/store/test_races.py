@@ -127,7 +127,7 @@ def test_8_processes_on_one_sqlite_file_raise_one_alert_for_each_key(tmp_path: P
 def test_the_race_catches_a_deferred_transaction_on_sqlite(tmp_path: Path) -> None:
     file = tmp_path / "runguard.db"
     store = open_store(f"sqlite:///{file}")
-    store.recent_runs(limit=1)  # makes the tables
+    store.job_names()  # makes the tables
     store.close()
 
     def goes_wrong() -> bool:

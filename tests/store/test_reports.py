@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from runguard._models import ErrorGroup, Severity
-from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.store.drafts import TIMEOUT, failure, new_run, success
+from tests.support.stores import newest_runs
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -32,33 +33,9 @@ def play(store: OperatorStore) -> None:
 def test_runs_come_newest_first(store: OperatorStore) -> None:
     play(store)
 
-    ids = [record.id for record in store.recent_runs(limit=3)]
+    ids = [record.id for record in newest_runs(store, limit=3)]
     assert len(ids) == 3
     assert ids == sorted(ids, reverse=True)
-
-
-def test_runs_are_filtered(store: OperatorStore, back_door: BackDoor) -> None:
-    play(store)
-    assert [r.job_name for r in store.recent_runs(limit=9, job_name="two")] == ["two"]
-    assert [r.status for r in store.recent_runs(limit=9, status="SUCCESS")] == ["SUCCESS"]
-    assert len(store.recent_runs(limit=9, status="FAILED")) == 3
-    assert [r.job_name for r in store.recent_runs(limit=9, error_group="TIMEOUT")] == ["two"]
-    back_door.age("run_log.started_at", 7200)
-    assert store.recent_runs(limit=9, since=timedelta(hours=1)) == []
-    assert len(store.recent_runs(limit=9, since=timedelta(hours=3))) == 4
-
-
-def test_alerts_are_filtered(store: OperatorStore, back_door: BackDoor) -> None:
-    play(store)
-    store.raise_alert(own_alert(), timeout=TIMEOUT)
-
-    assert len(store.recent_alerts(limit=9)) == 3
-    assert [a.source_id for a in store.recent_alerts(limit=9, job_name="two")] == ["two:TIMEOUT"]
-    assert [a.source_id for a in store.recent_alerts(limit=9, alert_type="NEW")] == ["student-1"]
-    back_door.rows("update alert set resolved = true where alert_type = 'NEW'")
-    assert len(store.recent_alerts(limit=9, open_only=True)) == 2
-    back_door.age("alert.created_at", 7200)
-    assert store.recent_alerts(limit=9, since=timedelta(hours=1)) == []
 
 
 def test_failures_are_counted_by_group(store: OperatorStore) -> None:
@@ -68,9 +45,7 @@ def test_failures_are_counted_by_group(store: OperatorStore) -> None:
     assert (most.error_group, most.severity) == ("HTTP_5XX", Severity.HIGH)
     assert (most.failures, most.alerts, most.jobs) == (2, 1, 1)
     assert (least.error_group, least.failures) == ("TIMEOUT", 1)
-    assert [c.error_group for c in store.failures_by_group(since=DAY, job_name="two")] == [
-        "TIMEOUT"
-    ]
+    assert [c.error_group for c in store.failures_by_group(since=DAY, jobs=["two"])] == ["TIMEOUT"]
 
 
 def test_old_failures_are_not_counted(store: OperatorStore, back_door: BackDoor) -> None:

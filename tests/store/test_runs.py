@@ -9,6 +9,7 @@ import pytest
 
 from runguard._models import AlertOutcome, Counters, ErrorGroup
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
+from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -40,7 +41,7 @@ def test_times_come_from_the_database_and_are_aware(store: OperatorStore) -> Non
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(success(run), timeout=TIMEOUT)
 
-    [record] = store.recent_runs(limit=1)
+    [record] = newest_runs(store, limit=1)
     assert record.started_at is not None
     assert record.finished_at is not None
     assert record.started_at.tzinfo is UTC
@@ -56,7 +57,7 @@ def test_a_success_keeps_the_counters_and_has_nothing_to_alert(store: OperatorSt
     assert finished.recorded
     assert finished.run_id == run_id
     assert finished.verdict.outcome is AlertOutcome.NONE
-    [record] = store.recent_runs(limit=1)
+    [record] = newest_runs(store, limit=1)
     assert record.status == "SUCCESS"
     assert record.alert_outcome == "none"
     assert (record.total_records, record.changed_records) == (512, 12)
@@ -69,7 +70,7 @@ def test_a_failure_keeps_why_and_raises_its_alert(store: OperatorStore) -> None:
     run_id = store.start_run(run, timeout=TIMEOUT)
     finished = store.finish_run(failure(run, counters=Counters(9, 8, 2, 7)), timeout=TIMEOUT)
 
-    [record] = store.recent_runs(limit=1)
+    [record] = newest_runs(store, limit=1)
     assert record.status == "FAILED"
     assert record.error_group == "HTTP_5XX"
     assert record.http_status_code == 503
@@ -81,7 +82,7 @@ def test_a_failure_keeps_why_and_raises_its_alert(store: OperatorStore) -> None:
     assert record.alert_outcome == "raised"
     assert record.covered_by is None
     assert record.created_alerts == 3  # the job's own two, and this one
-    [alert] = store.recent_alerts(limit=1)
+    [alert] = newest_alerts(store, limit=1)
     assert finished.verdict.alert_id == alert.id
     assert (alert.source_type, alert.source_id) == ("run_log", "enrolment_sync:HTTP_5XX")
     assert (alert.alert_type, alert.severity) == ("FAILED", "high")
@@ -100,10 +101,10 @@ def test_an_excluded_failure_is_recorded_without_an_alert(store: OperatorStore) 
     finished = store.finish_run(failure(run, alerts=False), timeout=TIMEOUT)
 
     assert finished.verdict.outcome is AlertOutcome.EXCLUDED
-    [record] = store.recent_runs(limit=1)
+    [record] = newest_runs(store, limit=1)
     assert (record.status, record.alert_outcome) == ("FAILED", "excluded")
     assert record.error_message == "HTTP 503"
-    assert store.recent_alerts(limit=1) == []
+    assert newest_alerts(store, limit=1) == []
 
 
 @pytest.mark.parametrize("first_ending", [success, failure])
@@ -114,15 +115,15 @@ def test_a_finished_run_never_changes_again(
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(first_ending(run), timeout=TIMEOUT)
-    before = (store.recent_runs(limit=9), store.recent_alerts(limit=9))
+    before = (newest_runs(store), newest_alerts(store))
 
     assert not store.finish_run(second_ending(run), timeout=TIMEOUT).recorded
-    assert (store.recent_runs(limit=9), store.recent_alerts(limit=9)) == before
+    assert (newest_runs(store), newest_alerts(store)) == before
 
 
 def test_an_unknown_run_cannot_be_finished(store: OperatorStore) -> None:
     assert not store.finish_run(failure(new_run()), timeout=TIMEOUT).recorded
-    assert store.recent_alerts(limit=1) == []
+    assert newest_alerts(store, limit=1) == []
 
 
 def test_a_refused_run_is_failed_from_the_first_moment(store: OperatorStore) -> None:
@@ -130,12 +131,12 @@ def test_a_refused_run_is_failed_from_the_first_moment(store: OperatorStore) -> 
     ending = failure(run, group=ErrorGroup.LOCK_CONFLICT)
     finished = store.record_refused_run(run, ending, timeout=TIMEOUT)
 
-    [record] = store.recent_runs(limit=9)
+    [record] = newest_runs(store)
     assert finished.run_id == record.id
     assert (record.status, record.error_group) == ("FAILED", "LOCK_CONFLICT")
     assert record.finished_at is not None
     assert record.created_alerts == 1
-    [alert] = store.recent_alerts(limit=9)
+    [alert] = newest_alerts(store)
     assert alert.severity == "low"
     assert alert.detail is not None
     assert alert.detail["run_id"] == record.id
@@ -146,7 +147,7 @@ def test_a_refused_run_without_an_alert_is_recorded(store: OperatorStore) -> Non
     finished = store.record_refused_run(run, failure(run, alerts=False), timeout=TIMEOUT)
 
     assert finished.verdict.outcome is AlertOutcome.EXCLUDED
-    [record] = store.recent_runs(limit=9)
+    [record] = newest_runs(store)
     assert (record.status, record.alert_outcome) == ("FAILED", "excluded")
 
 
@@ -159,8 +160,8 @@ def test_refusing_a_run_twice_is_one_row_and_one_alert(
     store.record_refused_run(run, ending, timeout=TIMEOUT)
     store.record_refused_run(run, ending, timeout=TIMEOUT)
 
-    assert len(store.recent_runs(limit=9)) == 1
-    assert len(store.recent_alerts(limit=9)) == alerts
+    assert len(newest_runs(store)) == 1
+    assert len(newest_alerts(store)) == alerts
 
 
 def test_the_largest_count_is_stored(store: OperatorStore) -> None:
@@ -168,7 +169,7 @@ def test_the_largest_count_is_stored(store: OperatorStore) -> None:
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(success(run, Counters(2**63 - 1)), timeout=TIMEOUT)
 
-    [record] = store.recent_runs(limit=1)
+    [record] = newest_runs(store, limit=1)
     assert record.total_records == 2**63 - 1
 
 
@@ -180,8 +181,8 @@ def test_any_text_comes_back_as_it_was(store: OperatorStore, message: str) -> No
     store.start_run(run, timeout=TIMEOUT)
     store.finish_run(failure(run, message=message), timeout=TIMEOUT)
 
-    [record] = store.recent_runs(limit=1)
-    [alert] = store.recent_alerts(limit=1)
+    [record] = newest_runs(store, limit=1)
+    [alert] = newest_alerts(store, limit=1)
     assert record.error_message == message
     assert alert.detail is not None
     assert alert.detail["error_message"] == message
@@ -190,7 +191,7 @@ def test_any_text_comes_back_as_it_was(store: OperatorStore, message: str) -> No
 def test_a_jobs_own_alert_is_written_as_given(store: OperatorStore) -> None:
     verdict = store.raise_alert(own_alert(), timeout=TIMEOUT)
 
-    [alert] = store.recent_alerts(limit=9)
+    [alert] = newest_alerts(store)
     assert verdict.outcome is AlertOutcome.RAISED
     assert verdict.alert_id == alert.id
     assert (alert.source_type, alert.source_id) == ("student", "student-1")

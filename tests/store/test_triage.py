@@ -9,6 +9,7 @@ import pytest
 
 from runguard import ConfigurationError
 from tests.store.drafts import TIMEOUT, own_alert
+from tests.support.stores import newest_alerts
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -134,7 +135,7 @@ def test_a_hostile_name_is_only_data(store: OperatorStore, alerts: list[int]) ->
 
 
 def test_the_texts_of_an_alert_stay_as_they_are(store: OperatorStore, alerts: list[int]) -> None:
-    before = store.recent_alerts(limit=1)[0]
+    before = newest_alerts(store, limit=1)[0]
 
     [after] = store.resolve_alerts([before.id], by="ana")
 

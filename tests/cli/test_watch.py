@@ -18,7 +18,7 @@ from rich.text import Text
 
 import runguard
 from runguard import testing
-from runguard._cli.watching import watch
+from runguard._cli.watch import watch
 from runguard._errors import StoreUnavailable
 from tests.cli.conftest import fail
 
