@@ -12,14 +12,16 @@ runguard: the command line needs Typer and Rich, which come with the extra `cli`
 
 def main() -> int:
     """Run the command line; returns its exit code."""
+    # Rich is imported when a command that prints tables is looked up.
     try:
         from ._cli.app import run
+
+        return run()
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in {"typer", "rich"}:
             raise
         sys.stderr.write(MISSING_EXTRA)
         return 2
-    return run()
 
 
 if __name__ == "__main__":

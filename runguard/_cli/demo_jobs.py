@@ -16,6 +16,7 @@ from typing import Final
 from urllib.request import ProxyHandler, build_opener
 
 from .. import JobLockActive, current_run, run_scope, tracked_run
+from .._monitor.wording import duration
 
 SYNC: Final = "demo.enrolment_sync"
 REPORT: Final = "demo.nightly_report"
@@ -66,7 +67,7 @@ def acts(upstream: str) -> Sequence[Act]:
         Act(SYNC, "upstream answers 404", lambda: enrolment_sync(f"{upstream}/404")),
         Act(
             SYNC,
-            f"upstream takes over {TIMEOUT_SECONDS}s",
+            f"upstream takes over {duration(TIMEOUT_SECONDS)}",
             lambda: enrolment_sync(f"{upstream}/slow", timeout=TIMEOUT_SECONDS),
         ),
         Act(IMPORT, "an amount is no number", lambda: invoice_import("12,50 EUR")),

@@ -78,8 +78,8 @@ def _tell_repeats(played: Sequence[Act], failed: Sequence[RunWithAlert]) -> None
     quiet = sum(pair.run.alert_outcome == "suppressed" for pair in failed)
     minutes = COOLDOWN.total_seconds() / 60
     _print(
-        f"{quiet} failures recorded, {len(failed) - quiet} new alerts: you were told once, and the"
-        f" cooldown of {minutes:g} minutes keeps quiet{_until(failed)}."
+        f"{quiet} failures recorded, {len(failed) - quiet} new alerts: the cooldown of"
+        f" {minutes:g} minutes suppresses repeats{_until(failed)}."
     )
 
 

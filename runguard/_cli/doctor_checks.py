@@ -15,8 +15,8 @@ from typing import Any, Final
 from .. import _settings
 from .._errors import ConfigurationError, RunguardError
 from .._monitor.records import OpenRuns, StoreDiagnosis, StoreReport
+from .._monitor.wording import duration
 from .._settings import Settings, embedded_file
-from .output import duration
 from .stores import found_spool, opened_with_settings, quiet_log
 
 OLDEST_POSTGRESQL: Final = 13
@@ -97,7 +97,7 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
 def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell the variables that look like ours and are none."""
     for name, hint in _settings.unknown_names(environ):
-        yield Finding("environment", State.WARNING, f"{name} means nothing{hint}", "rename it")
+        yield Finding("environment", State.WARNING, f"{name} is not a setting{hint}", "rename it")
 
 
 def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def check_spool(database_url: str | None) -> Iterator[Finding]:
         "spool",
         State.WARNING,
         f"{count} {noun} since {since:%Y-%m-%dT%H:%M:%SZ} in {folder}",
-        "once the store is well: `runguard spool flush`, or any later run",
+        "when the store is back, any run replays them; so does `runguard spool flush`",
     )
 
 
@@ -151,7 +151,7 @@ def check_extras() -> Iterator[Finding]:
         if any(find_spec(module) for module in modules):
             yield Finding(f"extra {extra}", State.OK, "installed")
         else:
-            remedy = f"where you want it: pip install 'runguard-runlog[{extra}]'"
+            remedy = f"to add it: pip install 'runguard-runlog[{extra}]'"
             yield Finding(f"extra {extra}", State.OK, "not installed", remedy)
 
 
@@ -171,11 +171,13 @@ def _place_of(url: str, source: str) -> tuple[str, Path | None]:
 def _missing_file(file: Path) -> Finding:
     folder = next(parent for parent in file.absolute().parents if parent.exists())
     if folder.is_dir() and os.access(folder, os.W_OK):
-        return Finding("reachable", State.OK, "the file is not there yet: the first run makes it")
+        return Finding(
+            "reachable", State.OK, "the file does not exist yet: the first run creates it"
+        )
     return Finding(
         "reachable",
         State.PROBLEM,
-        f"{file} cannot be made: no right to write in {folder}",
+        f"{file} cannot be created: no right to write in {folder}",
         f"set {_settings.DATABASE_URL} to a place that this user may write to",
     )
 
@@ -193,9 +195,9 @@ def _questioned(url: str) -> Iterator[Finding]:
             foreign = store.foreign_open_runs(older_than=limit) if report.is_current else None
     except RunguardError as error:
         found = str(error).partition("; `runguard doctor`")[0]  # which is us
-        remedy = "is the server up, and is the URL right? Try it with psql"
+        remedy = "check that the server is up and the URL is right, for example with psql"
         if url.startswith("sqlite"):
-            remedy = "is this a file that runguard made, and may this user read and write it?"
+            remedy = "check that runguard made this file, and that this user can read and write it"
         yield Finding("reachable", State.PROBLEM, found, remedy)
         return
     server = "SQLite" if report.dialect == "sqlite" else "PostgreSQL"
@@ -225,7 +227,7 @@ def _foreign(open_runs: OpenRuns, oldest: datetime) -> Finding:
         "foreign runs",
         State.WARNING,
         f"{open_runs.count} {noun} RUNNING, the oldest since {oldest:%Y-%m-%dT%H:%M:%SZ}",
-        "ask whoever writes them: they show no sign of life, so runguard never closes them",
+        "ask who writes them: they send no heartbeat, so runguard never closes them",
     )
 
 
@@ -242,9 +244,9 @@ def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
         )
     found = "none" if report.found is None else f"version {report.found}"
     if report.dialect == "sqlite":
-        return Finding("schema", State.OK, f"{found}, {needed}: the next run sees to it")
+        return Finding("schema", State.OK, f"{found}, {needed}: the next run upgrades it")
     if report.found is None and diagnosis.tables:
-        found = f"none, but tables that were there before: {', '.join(diagnosis.tables)}"
+        found = f"none, but there are tables with these names: {', '.join(diagnosis.tables)}"
         return Finding("schema", State.PROBLEM, f"{found}; {needed}", f"{UPGRADE}: it adopts them")
     if report.can_record:
         found = f"{found}, {needed}: runs are recorded, without what is new in {report.needed}"
@@ -280,7 +282,7 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]
             "give the URL of the primary, or another role",
         )
     if diagnosis.lacking:
-        remedy = "let its owner grant them"
+        remedy = "let the owner grant them"
         if report.dialect == "sqlite":
             remedy = "change the owner or the mode of the file and its folder"
         lacking = ", ".join(diagnosis.lacking)
@@ -300,11 +302,11 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]
 def check_clock(ahead: timedelta) -> Finding:
     """Judge how far the clock of the database is ahead of this host's."""
     if abs(ahead) <= LARGEST_CLOCK_DIFFERENCE:
-        return Finding("clock", State.OK, "the database's agrees with this host's")
+        return Finding("clock", State.OK, "the database's clock agrees with this host's")
     way = "ahead of" if ahead > timedelta(0) else "behind"
     return Finding(
         "clock",
         State.WARNING,
-        f"the database's is {duration(abs(ahead))} {way} this host's",
-        "let both follow NTP: rows bear the database's time, logs this host's",
+        f"the database's clock is {duration(abs(ahead))} {way} this host's",
+        "synchronise both with NTP: rows carry the database's time, logs this host's",
     )

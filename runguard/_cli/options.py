@@ -19,9 +19,9 @@ from . import completion
 EXIT_CODES: Final = (
     "\b\nExit codes:\n"
     "  0  done; Ctrl-C ends --watch\n"
-    "  1  what you named is not there, something stops runguard, or you said no\n"
+    "  1  what you named does not exist, a check failed, or you answered no\n"
     "  2  wrong usage, or a setting that cannot be used\n"
-    "  3  the store cannot be reached, or refuses\n"
+    "  3  the store cannot be reached, or refuses the request\n"
     "  4  its schema is missing or out of date"
 )
 MOST_ROWS: Final = 100_000
@@ -97,8 +97,8 @@ DatabaseUrl = Annotated[
     typer.Option(
         "--database-url",
         metavar="URL",
-        help="The store, as a SQLAlchemy URL. Otherwise RUNGUARD_DATABASE_URL (better where it"
-        " holds a password), otherwise the embedded file.",
+        help="The store, as a SQLAlchemy URL. Default: RUNGUARD_DATABASE_URL (safer for a"
+        " password), then the embedded file.",
         show_default=False,
     ),
 ]
@@ -110,8 +110,8 @@ AsCsv = Annotated[
     bool,
     typer.Option(
         "--csv",
-        help="Print CSV with a header, for spreadsheets: a text that one would take for a formula"
-        " gets an apostrophe in front.",
+        help="Print CSV with a header. A text that a spreadsheet would take for a formula gets an"
+        " apostrophe in front.",
     ),
 ]
 Watch = Annotated[
@@ -121,8 +121,8 @@ Watch = Annotated[
         min=0.1,
         max=86_400,
         metavar="[SECONDS]",
-        help=f"Look again every so often ({_WATCH_SECONDS} s), until Ctrl-C. A pipe gets one table"
-        " after the other.",
+        help=f"Refresh every so many seconds ({_WATCH_SECONDS} by default) until Ctrl-C. A pipe"
+        " gets one table after another.",
         show_default=False,
     ),
 ]

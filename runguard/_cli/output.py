@@ -26,9 +26,11 @@ from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
+from .._monitor import wording
 from .options import Form
 from .talk import MARKS, one_line
 
+LONG_AGO: Final = timedelta(days=1)  # from there on a date says more than an age
 LEAST_ELASTIC_WIDTH: Final = 16
 LEAST_NOTE_WIDTH: Final = 40  # with less room than that, a note goes under its row
 _OBEYED_IN_JSON: Final = re.compile(rf"[{MARKS}]")
@@ -199,17 +201,14 @@ def takes_letters_beyond_ascii(console: Console) -> bool:
 
 
 def moment(instant: datetime | None, *, now: datetime) -> str:
-    """Say when: `5m ago` or a local time on a terminal, ISO 8601 in UTC in a pipe."""
+    """Say when: an age or a local time on a terminal, ISO 8601 in UTC in a pipe."""
     if instant is None:
         return "-"
     if not stdout_console().is_terminal:
-        return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    seconds = max(0, int((now - instant).total_seconds()))
-    if seconds >= 24 * 3600:
+        return wording.iso(instant.replace(microsecond=0))
+    if now - instant >= LONG_AGO:
         return f"{instant.astimezone():%Y-%m-%d %H:%M}"
-    if seconds >= 3600:
-        return f"{seconds // 3600}h ago"
-    return f"{seconds // 60}m ago" if seconds >= 60 else f"{seconds}s ago"
+    return wording.age(instant, now)
 
 
 def exact_moment(instant: datetime | None, *, now: datetime, with_age: bool = True) -> str:
@@ -219,24 +218,7 @@ def exact_moment(instant: datetime | None, *, now: datetime, with_age: bool = Tr
     local = instant.astimezone()
     today = local.date() == now.astimezone().date()
     spelled = f"{local:%H:%M:%S}" if today else f"{local:%Y-%m-%d %H:%M:%S}"
-    ago = moment(instant, now=now)
-    return f"{spelled} ({ago})" if with_age and ago.endswith("ago") else spelled
-
-
-def duration(length: timedelta) -> str:
-    """Say how long, in the two largest units.
-
-    >>> duration(timedelta(seconds=0.3)), duration(timedelta(seconds=123))
-    ('0.30s', '2m 03s')
-    """
-    seconds = max(0.0, length.total_seconds())
-    if seconds < 59.5:
-        return f"{seconds:.2f}s" if seconds < 9.995 else f"{seconds:.0f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m" if hours < 24 else f"{hours // 24}d {hours % 24:02}h"
+    return f"{spelled} ({wording.age(instant, now)})" if with_age else spelled
 
 
 def _narrowed(listing: Listing, width: int) -> Listing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .._models import LostRun, RunStatus
-from .._monitor.explanation import Explanation, Standing, Topic
+from .._monitor import wording
+from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, state_of
 from .._monitor.records import (
     AlertRecord,
@@ -23,10 +24,10 @@ from .._monitor.records import (
     RunRecord,
     RunWithAlert,
 )
+from .._monitor.wording import Label, Tone, duration
 from . import sparkline
 from .output import (
     Listing,
-    duration,
     exact_moment,
     has_colours,
     moment,
@@ -35,39 +36,19 @@ from .output import (
 from .talk import one_line, visible
 
 _STYLES: Final = {
-    "SUCCESS": "green",
-    "RUNNING": "cyan",
-    "FAILED": "red",
-    "high": "red",
-    "medium": "yellow",
-    "low": "dim",
-    "raised": "bold",
-    "suppressed": "dim",
-    "open": "yellow",
-    "resolved": "green",
-    "failing": "bold red",
-    "stuck": "bold magenta",
-    "flapping": "yellow",
-    "running": "cyan",
-    "ok": "green",
-    "unknown": "dim",
+    Tone.BAD: "red",
+    Tone.WARN: "yellow",
+    Tone.OK: "green",
+    Tone.BUSY: "cyan",
+    Tone.NEUTRAL: "",
 }
+_OUTCOMES: Final = {"raised": "bold", "suppressed": "dim"}
 _STANDINGS: Final = {
     Standing.STILL_FAILING: "bold red",
     Standing.RECOVERED: "green",
     Standing.SUCCEEDED: "green",
     Standing.RUNNING: "cyan",
     Standing.UNKNOWN: "bold",
-}
-_TOPICS: Final = {
-    Topic.STATE: "state",
-    Topic.GROUP: "why",
-    Topic.ALERT: "alert",
-    Topic.COOLDOWN: "cooldown",
-    Topic.HISTORY: "before, after",
-    Topic.LOST: "lost",
-    Topic.LOCK: "lock",
-    Topic.RECORD: "record",
 }
 
 
@@ -80,11 +61,11 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
             (
                 str(run.id),
                 run.job_name,
-                _word(run.status),
+                _status(run.status),
                 moment(run.started_at, now=now),
                 _took(run, now),
                 run.error_group or "-",
-                _word(_told(run.alert_outcome)),
+                _outcome(run.alert_outcome),
             )
             for run in runs
         ],
@@ -99,21 +80,22 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
     """Show alerts: what was raised, how loud, and whether it is still open."""
     now = datetime.now(UTC)
     return Listing(
-        columns=("id", "created", "source", "type", "severity", "state"),
+        columns=("id", "created", "source", "type", "severity", "state", "review"),
         rows=[
             (
                 str(alert.id),
                 moment(alert.created_at, now=now),
                 alert.source_id,
                 alert.alert_type,
-                _word(alert.severity),
-                _word("resolved" if alert.resolved else "open"),
+                _severity(alert.severity),
+                _alert_state(alert),
+                _review(alert),
             )
             for alert in alerts
         ],
         note_title="message",
         notes=[_heading(alert) for alert in alerts],
-        optional=("type", "severity"),
+        optional=("type", "review", "severity"),
     )
 
 
@@ -125,7 +107,7 @@ def groups_listing(counts: Sequence[GroupCount]) -> Listing:
         rows=[
             (
                 count.error_group or "-",
-                _word(count.severity or "-"),
+                _severity(count.severity),
                 str(count.failures),
                 str(count.alerts),
                 str(count.jobs),
@@ -149,9 +131,9 @@ def joined_listing(pairs: Sequence[RunWithAlert]) -> Listing:
                 str(pair.run.id),
                 pair.run.job_name,
                 pair.run.error_group or "-",
-                _word(_told(pair.run.alert_outcome)),
+                _outcome(pair.run.alert_outcome),
                 "-" if pair.alert is None else str(pair.alert.id),
-                _word("-" if pair.alert is None else pair.alert.severity),
+                _severity(None if pair.alert is None else pair.alert.severity),
             )
             for pair in pairs
         ],
@@ -195,7 +177,7 @@ def jobs_listing(
         rows=[
             (
                 job.job_name,
-                _word(str(state_of(job, now=now))),
+                _worded(wording.job_state(state_of(job, now=now))),
                 _newest_group(job),
                 moment(_since(job, now), now=now),
                 _strip(job.strip[:shown], console),
@@ -221,7 +203,7 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
     facts: list[tuple[str, str | Text]] = [
         ("run", f"{run.id}{'' if run.run_key is None else f'  {run.run_key}'}"),
         ("job", run.job_name),
-        ("status", _word(run.status)),
+        ("status", _status(run.status)),
         ("trigger", run.trigger_type or "-"),
         ("started", exact_moment(run.started_at, now=now)),
         ("finished", exact_moment(run.finished_at, now=now)),
@@ -233,7 +215,7 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
         ("alert", _alert_line(details)),
         (
             "cooldown",
-            "-" if run.cooldown_seconds is None else duration(timedelta(0, run.cooldown_seconds)),
+            "-" if run.cooldown_seconds is None else duration(run.cooldown_seconds),
         ),
         (
             "counted",
@@ -242,17 +224,17 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
         ),
         ("process", "-" if run.host is None else f"{run.host}, pid {_number(run.pid)}"),
         ("versions", details.versions or "-"),
-        ("heard of", exact_moment(details.heartbeat_at, now=now)),
+        ("last heartbeat", exact_moment(details.heartbeat_at, now=now)),
         ("lost", exact_moment(details.lost_at, now=now)),
         ("clock", "the host's" if details.clock == "host" else "-"),
-        ("success before", _cell(details.previous_success, now)),
-        ("success after", _cell(details.recovered, now)),
-        ("run before", _cell(details.before, now)),
-        ("run after", _cell(details.after, now)),
+        ("previous success", _cell(details.previous_success, now)),
+        ("next success", _cell(details.recovered, now)),
+        ("previous run", _cell(details.before, now)),
+        ("next run", _cell(details.after, now)),
     ]
     # What says nothing is left out, but for what everybody looks for.
     told = [fact for fact in facts if str(fact[1]) != "-" or fact[0] in ("started", "finished")]
-    style = _STYLES.get(run.status, "bold")
+    style = _STYLES[wording.run_status(run.status).tone]
     parts: list[RenderableType] = [Text(one_line(headline), f"bold {style}"), Text(), _sheet(told)]
     if run.error_message:
         lines = "\n".join(visible(line) for line in run.error_message.splitlines())
@@ -269,7 +251,7 @@ def explanation_sheet(explanation: Explanation, *, now: datetime) -> RenderableT
     rows: list[tuple[str, str | Text]] = []
     last = ""
     for sentence in explanation.reasons:
-        label = _TOPICS[sentence.topic]
+        label = wording.topic(sentence.topic)
         rows.append(("" if label == last else label, sentence.text(spelled)))
         last = label
     headline = Text(one_line(explanation.headline.text(spelled)), _STANDINGS[explanation.standing])
@@ -308,16 +290,16 @@ def _strip(cells: Sequence[RunCell], console: Console) -> Text:
 def _loud(job: JobOverview) -> Text:
     if not job.open_alerts:
         return Text("-")
-    return Text(str(job.open_alerts), _STYLES.get(job.severity or "", ""))
+    return Text(str(job.open_alerts), _STYLES[wording.severity(job.severity).tone])
 
 
 def _alert_line(details: RunDetails) -> str | Text:
-    outcome = _told(details.run.alert_outcome)
-    if details.alert is None:
+    outcome = _outcome(details.run.alert_outcome)
+    alert = details.alert
+    if alert is None:
         return outcome
-    state = "resolved" if details.alert.resolved else "open"
-    by = f" by {details.alert.resolved_by}" if details.alert.resolved_by else ""
-    return f"{outcome}: alert {details.alert.id}, {details.alert.severity}, {state}{by}"
+    severity, state = wording.severity(alert.severity).word, _alert_state(alert)
+    return f"{outcome}: alert {alert.id}, {severity}, {state}, {_review(alert)}"
 
 
 def _cell(cell: RunCell | None, now: datetime) -> str:
@@ -333,19 +315,41 @@ def _fitting_strip(console: Console) -> int:
 
 
 def _seconds(seconds: float | None) -> str:
-    return "-" if seconds is None else duration(timedelta(seconds=seconds))
+    return "-" if seconds is None else duration(seconds)
 
 
 def _number(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def _word(word: str) -> Text:
-    return Text(word, _STYLES.get(word, ""))
+def _worded(label: Label) -> Text:
+    return Text(label.word, _STYLES[label.tone])
 
 
-def _told(outcome: str | None) -> str:
-    return "-" if outcome in (None, "none") else str(outcome)
+def _status(status: str) -> Text:
+    """The stored word, which `--status` and SQL take, in the colour of its label."""
+    return Text(status, _STYLES[wording.run_status(status).tone])
+
+
+def _severity(severity: str | None) -> Text:
+    return Text("-") if severity is None else _worded(wording.severity(severity))
+
+
+def _outcome(outcome: str | None) -> Text:
+    word = "-" if outcome in (None, "none") else str(outcome)
+    return Text(word, _OUTCOMES.get(word, ""))
+
+
+def _alert_state(alert: AlertRecord) -> Text:
+    label = wording.alert_state(resolved=alert.resolved)
+    by = f" by {alert.resolved_by}" if alert.resolved and alert.resolved_by else ""
+    return Text(f"{label.word}{by}", _STYLES[label.tone])
+
+
+def _review(alert: AlertRecord) -> Text:
+    label = wording.review_status(alert.review_status)
+    by = f" by {alert.reviewed_by}" if alert.reviewed_by else ""
+    return Text(f"{label.word}{by}", _STYLES[label.tone])
 
 
 def _took(run: RunRecord, now: datetime) -> str:

@@ -56,8 +56,8 @@ def serve(
         application = build_application(lambda: store, read_only=read_only, access=access)
         if access.kind == "open" and allow_hosts:
             say(
-                f"Nobody is asked for a token: whoever reaches this as {', '.join(allow_hosts)}"
-                " may read everything and resolve alerts."
+                f"There is no login: whoever reaches this as {', '.join(allow_hosts)}"
+                " can read everything and resolve alerts."
             )
         url = serving.url_of(bound, root_path)
         serving.serve(

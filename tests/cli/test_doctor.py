@@ -79,7 +79,7 @@ def test_the_embedded_default_that_is_not_there_yet_is_a_warning(cli: Cli) -> No
     assert answer.exit_code == 0
     store = found(answer, "store")
     assert (store["state"], "RUNGUARD_DATABASE_URL" in store["remedy"]) == ("warning", True)
-    assert "the first run makes it" in found(answer, "reachable")["found"]
+    assert "the first run creates it" in found(answer, "reachable")["found"]
 
 
 def test_it_makes_no_file(cli: Cli, tmp_path: Path) -> None:

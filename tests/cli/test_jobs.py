@@ -84,7 +84,11 @@ def test_jobs_are_filtered(cli: Cli, filled_url: str) -> None:
     assert names()[-1] == "good"
     assert "good" not in names("--failing")
     well = cli("jobs", "--failing", "--job", "good", "--database-url", filled_url)
-    assert (well.exit_code, well.stdout, well.stderr) == (0, "", "good is well.\n")
+    assert (well.exit_code, well.stdout, well.stderr) == (
+        0,
+        "",
+        "No job of good is failing, running too long or flapping.\n",
+    )
 
 
 def test_an_empty_store_says_what_to_do(cli: Cli, store_url: str) -> None:

@@ -132,8 +132,8 @@ def test_an_unknown_job_is_answered_with_the_nearest(
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [
-        (["runs", "--status", "running"], "leave out a filter"),
-        (["alerts", "--job", "payments", "--type", "NEW"], "leave out a filter"),
+        (["runs", "--status", "running"], "Leave out a filter"),
+        (["alerts", "--job", "payments", "--type", "NEW"], "Leave out a filter"),
         (["alerts", "--job", "quiet"], "No alerts of quiet"),
         (["report", "--job", "quiet"], "No failures in 24 hours of quiet"),
     ],

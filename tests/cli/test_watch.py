@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +78,7 @@ def test_a_terminal_gets_each_frame_over_the_last_and_keeps_the_last_one(
 
     shown = capsys.readouterr().out
     assert shown.startswith("\x1b[?1049h")
-    assert shown.count("\x1b[H") == 2
+    assert shown.count("\x1b[H") == 3  # the page, and two frames
     assert "\x1b[2J" not in shown
     page, left, after = shown.partition("\x1b[?25h\x1b[?1049l")
     assert left
@@ -98,6 +100,7 @@ def test_a_frame_is_cut_to_the_window(
 
     page = capsys.readouterr().out.partition("\x1b[?1049l")[0]
     assert page.count("\n") == 9
+    assert page.count("\x1b[H") == 2  # once for the page, once for the frame
     assert "more lines" in page
 
 
@@ -180,6 +183,37 @@ def read_to_the_end(terminal: int) -> bytes:
     except OSError:  # how Linux says that the other side is closed
         pass
     return seen
+
+
+def test_frames_follow_the_size_of_the_window(filled_file: str) -> None:
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 120))
+    environ = {**os.environ, "TERM": "xterm"}
+    process = subprocess.Popen(
+        [PROGRAM, "runs", "--watch", "0.2", "--database-url", filled_file],
+        env=environ,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, b"invoices")
+        termios.tcsetwinsize(ours, (6, 50))
+        seen = read_until(ours, b"more lines")
+        frame = seen[: seen.rindex(b"more lines")].rpartition(b"\x1b[H")[2].decode()
+        process.send_signal(signal.SIGINT)
+        read_to_the_end(ours)
+        process.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", frame).splitlines()
+    assert len(lines) == 6
+    assert max(map(len, lines)) <= 50
 
 
 def test_a_new_run_appears_on_a_real_terminal_and_ctrl_c_ends_it_cleanly(filled_file: str) -> None:

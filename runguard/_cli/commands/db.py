@@ -14,7 +14,7 @@ from ..stores import opened_database
 from ..talk import say
 
 app = command_app(
-    help="The schema of the store.",
+    help="Manage the schema of the store.",
     epilog=help_end("runguard db upgrade", "runguard db check"),
     no_args_is_help=True,
 )
@@ -44,12 +44,13 @@ def upgrade(
     dialect: Annotated[
         Dialect | None,
         typer.Option(
-            help="With --sql: for a fresh database that is out of reach.", show_default=False
+            help="With --sql: write for a new database, without connecting to it.",
+            show_default=False,
         ),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Make the schema, or bring it up to date; tables that are there are adopted."""
+    """Create the schema, or bring it up to date. Existing tables are adopted."""
     from ..._store import migrate as migrations
 
     if dialect is not None:
@@ -77,7 +78,7 @@ def downgrade(
     as_sql: AsSql = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Take the schema back. What runguard made goes, with the rows that are in it."""
+    """Take the schema back to a version. What newer ones added is deleted, with its rows."""
     from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
@@ -112,14 +113,14 @@ def check(*, database_url: DatabaseUrl = None) -> None:
     for line in wrong:
         sys.stdout.write(f"{line}\n")
     if wrong:
-        say(f"{len(wrong)} differences: the lines above say what is missing or mend it.")
+        say(f"{len(wrong)} differences: the lines above say what is missing, or fix it.")
         raise typer.Exit(1)
-    say("The schema is as needed.")
+    say("The schema is complete and up to date.")
 
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
-        raise ConfigurationError("--yes: expected, as there is no terminal to ask on")
+        raise ConfigurationError("--yes: expected, because there is no terminal to ask on")
     if not typer.confirm(question, err=True):
         say("Nothing was changed.")
         raise typer.Exit(1)

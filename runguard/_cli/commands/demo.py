@@ -29,22 +29,22 @@ def demo(
     database_url: DatabaseUrl = None,
     upgrade: Annotated[
         bool,
-        typer.Option("--upgrade", help="Upgrade a schema that is there but outdated, too."),
+        typer.Option("--upgrade", help="Upgrade an outdated schema too."),
     ] = False,
     web: Annotated[
         bool,
-        typer.Option("--web", help="Then show it in the browser, as `runguard web` does."),
+        typer.Option("--web", help="Then serve the pages, as `runguard web` does."),
     ] = False,
 ) -> None:
-    """Play a good run, six kinds of failure and their repeats, and show what is recorded.
+    """Run a good job and six kinds of failure, and show what is recorded.
 
-    Without --database-url it plays on a fresh embedded file of its own: never on the store that
-    RUNGUARD_DATABASE_URL names, where its failures would look like yours. On a server its jobs
-    are named demo.…; an empty database gets runguard's schema first.
+    Without --database-url it uses a fresh embedded file of its own, never the store that
+    RUNGUARD_DATABASE_URL names: its failures would look like yours. Its jobs are named demo.…; an
+    empty database gets runguard's schema first.
     """
     url = _fresh_file() if database_url is None else database_url
     if database_url is None and os.environ.get(_settings.DATABASE_URL):
-        say(f"{_settings.DATABASE_URL} is left alone; --database-url plays on a server.")
+        say(f"{_settings.DATABASE_URL} is not used. --database-url runs the demo on a server.")
     from .. import demo_story
 
     check_url(url)

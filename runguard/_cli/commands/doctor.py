@@ -29,8 +29,8 @@ _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bo
 def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
     """Say what would stop a run from being recorded, and the remedy.
 
-    Changes nothing. What your own code gives to `runguard.configure` comes before what is told
-    here.
+    Changes nothing. What your code gives to `runguard.configure` takes precedence over the
+    settings shown here.
     """
     check_url(database_url)
     findings = list(examine(database_url, os.environ))
@@ -40,7 +40,8 @@ def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None
         write_table(_table_of(findings))
     problems = sum(finding.state is State.PROBLEM for finding in findings)
     if problems:
-        say(f"{problems} {'problem keeps' if problems == 1 else 'problems keep'} runs unrecorded.")
+        keep = "problem keeps" if problems == 1 else "problems keep"
+        say(f"{problems} {keep} runs from being recorded.")
         raise typer.Exit(1)
     say("Nothing here stops a run from being recorded.")
 

@@ -35,12 +35,12 @@ EPILOG: Final = (
     "\n"
     "\b\nExit codes:\n"
     "  the command's own; 128+n where signal n ended it\n"
-    "    2  wrong usage, or a setting that cannot be used: it was not run\n"
-    f"   {EX_UNAVAILABLE}  --lock, and the store cannot be reached: it was not run\n"
-    f"   {EX_TEMPFAIL}  --lock, and another run holds the lock: it was not run\n"
-    "  124  --timeout ended it\n"
-    "  126  it cannot be executed\n"
-    "  127  it was not found"
+    "    2  wrong usage, or a setting that cannot be used: nothing was run\n"
+    f"   {EX_UNAVAILABLE}  --lock, and the store cannot be reached: nothing was run\n"
+    f"   {EX_TEMPFAIL}  --lock, and another run holds the lock: nothing was run\n"
+    "  124  --timeout ended the command\n"
+    "  126  the command cannot be executed\n"
+    "  127  the command was not found"
 )
 
 
@@ -77,18 +77,18 @@ def execute(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")],
     command: Annotated[
         list[str],
-        typer.Argument(metavar="COMMAND", help="The command; no shell reads it."),
+        typer.Argument(metavar="COMMAND", help="The command. No shell is used."),
     ],
     *,
     lock: Annotated[
-        bool, typer.Option("--lock", help="Let only one run of the job be inside.")
+        bool, typer.Option("--lock", help="Allow one run of the job at a time.")
     ] = False,
     lock_ttl: Annotated[
         timedelta | None,
         typer.Option(
             parser=read_duration,
             metavar="DURATION",
-            help="Lease of that lock; renewed while the command runs.",
+            help="Lease of the lock; it is renewed while the command runs.",
             show_default=False,
         ),
     ] = None,
@@ -106,7 +106,7 @@ def execute(
         typer.Option(
             parser=read_duration,
             metavar="DURATION",
-            help="From SIGTERM at the timeout until SIGKILL.",
+            help="Time between SIGTERM (at the timeout) and SIGKILL.",
         ),
     ] = "10s",  # type: ignore[assignment] # the parser reads it, and the help shows it
     trigger: Annotated[
@@ -118,16 +118,17 @@ def execute(
         typer.Option(
             parser=read_cooldown,
             metavar="DURATION",
-            help="Silence after an alert; 0 alerts every time.",
+            help="No second alert of the same group for so long; 0 alerts every time.",
             show_default=False,
         ),
     ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Run any command as a run of JOB: recorded, and told once if it fails.
+    """Run a command as a run of JOB.
 
-    It has our stdin and stdout; its stderr is passed on as it comes, and a failure is sorted by
-    its last lines. HUP, INT, QUIT and TERM are passed on to its process group.
+    The run is recorded, and a failure raises one alert. The command has this process's stdin and
+    stdout. Its stderr is passed on as it comes; its last lines decide the group of a failure. HUP,
+    INT, QUIT and TERM are passed on to its process group.
     """
     if not hasattr(os, "fork"):
         raise ConfigurationError(

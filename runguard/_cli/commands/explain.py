@@ -21,7 +21,7 @@ app = command_app()
     )
 )
 def explain(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Say why a run is in its group, why it raised an alert or none, and if it is over."""
+    """Explain a run: its group, its alert, and whether the job recovered."""
     with opened_store(database_url) as store:
         details = found_run(store, run)
         now = store.now()

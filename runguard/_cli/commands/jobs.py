@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..._monitor.health import JobState, state_of, worst_first
 from ..._monitor.records import JobOverview
+from ..._monitor.wording import job_state
 from ..._store.operator import OperatorStore
 from .. import sparkline
 from ..lists import explain_nothing, named, tell_unknown
@@ -60,7 +61,8 @@ def jobs(
     *,
     job: Jobs = None,
     failing: Annotated[
-        bool, typer.Option("--failing", help="Only jobs that fail, hang or flap.")
+        bool,
+        typer.Option("--failing", help="Only jobs that are failing, running too long or flapping."),
     ] = False,
     length: Annotated[
         int | None,
@@ -78,7 +80,7 @@ def jobs(
     as_csv: AsCsv = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show how every job stands, the worst first, with its last runs in a strip."""
+    """Show the state of every job and its last runs, the worst first."""
     refuse_together(watch=watch, json=as_json, csv=as_csv)
     form = form_of(as_json=as_json, as_csv=as_csv)
     with opened_store(database_url) as store:
@@ -123,7 +125,8 @@ def jobs(
 
 def _explain_no_jobs(store: OperatorStore, jobs: Sequence[str] | None, *, failing: bool) -> None:
     if failing and store.overview(strip=1, jobs=jobs or ()):
-        say(f"No job{f' of {named(jobs)}' if jobs else ''} fails, hangs or flaps.")
+        which = f" of {named(jobs)}" if jobs else ""
+        say(f"No job{which} is failing, running too long or flapping.")
     else:
         explain_nothing("jobs", store, jobs, filtered=False)
 
@@ -136,5 +139,5 @@ def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
 def _summary(found: Sequence[JobOverview], now: datetime) -> str:
     """Say in one line what a tired reader asks first."""
     states = Counter(state_of(job, now=now) for job in found)
-    told = [f"{states[state]} {state}" for state in JobState if states[state]]
+    told = [f"{states[state]} {job_state(state).word}" for state in JobState if states[state]]
     return f"{len(found)} jobs: {', '.join(told)}." if len(found) != 1 else f"1 job: {told[0]}."

@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..._monitor.records import Prunable
+from ..._monitor.wording import duration
 from ..._store.operator import OperatorStore
 from ..._store.retention import PrunePlan, count_prunable, plan_pruning
 from ..._store.retention import prune as prune_old_rows
 from ..options import AsJson, DatabaseUrl, command_app, help_end, read_duration
-from ..output import duration, plain_table, write_json, write_table
+from ..output import plain_table, write_json, write_table
 from ..stores import opened_with_settings
 from ..talk import say
 
@@ -47,21 +48,21 @@ def prune(
             "--older-than",
             parser=read_duration,
             metavar="DURATION",
-            help="What ended or was raised before that, such as 90d.",
+            help="Delete what ended, or was raised, longer ago than this: 90d …",
         ),
     ],
     include_foreign: Annotated[
         bool,
-        typer.Option("--all", help="Also runs and alerts that other programs wrote."),
+        typer.Option("--all", help="Delete runs and alerts of other programs too."),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; delete nothing.")] = False,
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Delete old runs and alerts (resolved or not), and old state of the cooldown.
+    """Delete old runs, alerts (resolved or not) and cooldown state.
 
-    Never an open run, the newest run of a job, or what a cooldown still needs. Small batches, so
-    that jobs may run meanwhile; it can be stopped and started again at any time.
+    It keeps open runs, the newest run of each job, and what a cooldown still needs. It deletes in
+    small batches, so that jobs can run meanwhile. You can stop it and start it again at any time.
     """
     with opened_with_settings(database_url) as opened:
         store = opened.store
@@ -86,7 +87,7 @@ def prune(
     if as_json:
         write_json(pruned)
         return
-    table = plain_table("table", "would go" if dry_run else "deleted")
+    table = plain_table("table", "would be deleted" if dry_run else "deleted")
     table.columns[1].justify = "right"
     for one in pruned:
         table.add_row(one.table, str(one.rows))

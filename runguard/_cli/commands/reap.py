@@ -23,11 +23,11 @@ app = command_app()
 
 @app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))
 def reap(*, job: Jobs = None, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Close runs of which nothing was heard for too long, as FAILED, with an alert.
+    """Close lost runs as FAILED, with an alert.
 
-    Their processes died, or hang. Only silence counts, never age; a run that comes back after all
-    takes its real ending. Any start of the same job does this too: run it from cron for jobs
-    that start seldom.
+    A run is lost when it sends no heartbeat for too long: its process died, or hangs. A long run
+    that sends one is never lost. A run that comes back later takes its real ending. Every start of
+    the same job does this too; call it from cron for jobs that start rarely.
     """
     with opened_with_settings(database_url) as opened:
         names = [None] if job is None else _jobs_with_open_runs(opened.store, job)

@@ -42,8 +42,7 @@ def resolve(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Who does it, kept beside the alert; the user of this machine where nothing is"
-            " said.",
+            help="Who does it; stored with the alert. Default: your user name on this machine.",
             show_default=False,
         ),
     ] = None,
@@ -51,7 +50,7 @@ def resolve(
     as_csv: AsCsv = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Mark alerts resolved, and show them. What is resolved already stays as it is."""
+    """Mark alerts resolved, and show them. Alerts that are resolved already do not change."""
     form = form_of(as_json=as_json, as_csv=as_csv)
     who = _user() if by is None else by
     with opened_store(database_url) as store:
@@ -62,7 +61,7 @@ def resolve(
         write_records(changed, form, columns=columns_of(AlertRecord), listing_of=alerts_listing)
     missing = sorted(set(alerts) - {alert.id for alert in changed})
     if missing:
-        say(f"No alert {', '.join(map(str, missing))} is there. `runguard alerts` lists them.")
+        say(f"There is no alert {', '.join(map(str, missing))}. `runguard alerts` lists them.")
         raise typer.Exit(1)
 
 

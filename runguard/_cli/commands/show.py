@@ -17,7 +17,7 @@ app = command_app()
     epilog=help_end("runguard show 1", "runguard show failed:payments", "runguard show last --json")
 )
 def show(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Show everything that is recorded of one run."""
+    """Show everything that is recorded about one run."""
     with opened_store(database_url) as store:
         details = found_run(store, run)
         if as_json:

@@ -15,7 +15,7 @@ from ..stores import found_spool, opened_with_settings, quiet_log
 from ..talk import say
 
 app = command_app(
-    help="Records that wait on this machine for a store that was away.",
+    help="Records that wait on this machine for the store.",
     epilog=help_end("runguard spool status", "runguard spool flush"),
     no_args_is_help=True,
 )
@@ -25,7 +25,7 @@ FLUSH_SECONDS = 3600.0
 
 @app.command(epilog=help_end("runguard spool status", "runguard spool status --json"))
 def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Say how many records wait on this machine, since when, and where."""
+    """Show how many records wait on this machine, since when, and where."""
     with quiet_log(), found_spool(database_url) as spool:
         files = spool.waiting()
         oldest = spool.waiting_since()
@@ -45,11 +45,11 @@ def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None
 def flush(
     *,
     seconds: Annotated[
-        float, typer.Option(min=0.1, metavar="SECONDS", help="Give up after that long.")
+        float, typer.Option(min=0.1, metavar="SECONDS", help="Stop after so many seconds.")
     ] = FLUSH_SECONDS,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Replay what waits into the store. What cannot be replayed stays, and exits with 3."""
+    """Write the waiting records into the store. Exits with 3 if some remain."""
     with opened_with_settings(database_url) as opened:
         spool = opened.spool
         total = len(spool.waiting())
@@ -64,7 +64,7 @@ def flush(
                 if replayed.trouble is None:
                     done += 1
                 else:
-                    say(f"{replayed.path.name} stays: {replayed.trouble}")
+                    say(f"{replayed.path.name} was not replayed: {replayed.trouble}")
         left = len(spool.waiting())
         say(f"{done} of {total} replayed, {left} wait in {spool.folder}.")
         if left:

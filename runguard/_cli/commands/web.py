@@ -27,15 +27,18 @@ def web(
         str,
         typer.Option(
             metavar="ADDRESS",
-            help="Where to listen. Any other than this machine's own needs RUNGUARD_WEB_TOKEN, or"
-            " RUNGUARD_WEB_USER and RUNGUARD_WEB_PASSWORD.",
+            help="Address to listen on. One that other machines can reach needs RUNGUARD_WEB_TOKEN,"
+            " or RUNGUARD_WEB_USER and RUNGUARD_WEB_PASSWORD.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="0 takes a free one.")
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port to listen on; 0 picks a free one."
+        ),
     ] = 8722,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Show everything, and change nothing.")
+        bool, typer.Option("--read-only", help="Show everything, and allow no change.")
     ] = False,
     token_file: Annotated[
         Path | None,
@@ -49,7 +52,7 @@ def web(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Another name by which it may be called, as behind a proxy. May be repeated.",
+            help="Another host name to answer to, as behind a proxy. Can be repeated.",
             show_default=False,
         ),
     ] = None,
@@ -57,7 +60,7 @@ def web(
         str,
         typer.Option(
             metavar="PATH",
-            help="The prefix that a proxy takes away, as /runguard.",
+            help="The path prefix that a proxy removes, such as /runguard.",
             show_default=False,
         ),
     ] = "",

@@ -30,8 +30,8 @@ def test_a_run_is_shown_label_by_label(cli: Cli, filled_url: str) -> None:
     assert answer.lines[0].startswith("payments failed at 20")
     told = {label: rest for label, _, rest in (line.partition("  ") for line in answer.lines)}
     assert told["group"].strip() == "HTTP_5XX (503)"
-    assert told["alert"].strip() == "suppressed: alert 1, high, open"
-    assert told["success before"].strip().startswith("run 1, SUCCESS, 20")
+    assert told["alert"].strip() == "suppressed: alert 1, high, open, not reviewed"
+    assert told["previous success"].strip().startswith("run 1, SUCCESS, 20")
     assert "  HTTP 503 Service Unavailable" in answer.lines
     assert "runguard explain 3" in answer.stderr
 
