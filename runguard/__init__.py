@@ -16,7 +16,7 @@ from ._errors import (
 from ._models import ErrorGroup, Failure, Rule, RunStatus, Severity, TriggerType
 from ._run.handle import Run, current_run
 from ._run.scope import RunScope
-from ._version import __version__
+from ._version import __version__ as __version__
 
 __all__ = [
     "ConfigurationError",
@@ -32,7 +32,6 @@ __all__ = [
     "Severity",
     "StoreUnavailable",
     "TriggerType",
-    "__version__",
     "classify",
     "configure",
     "current_run",

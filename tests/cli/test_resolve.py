@@ -55,7 +55,7 @@ def test_an_alert_that_is_not_there_is_told_and_the_others_are_resolved(
 
     assert answer.exit_code == 1
     assert [alert["id"] for alert in answer.json] == [1]
-    assert "No alert 99 is there" in answer.stderr
+    assert "There is no alert 99" in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_an_allowed_name_without_a_login_is_a_warning(filled_file: str) -> None:
         address = address_in(process.stderr.readline())
         answer = httpx.get(f"{address}api/v1/session", headers={"Host": "ops.example"})
 
-    assert "Nobody is asked for a token" in warning
+    assert "There is no login" in warning
     assert answer.status_code == 200
 
 
