@@ -101,7 +101,7 @@ def test_the_store_of_the_environment_is_left_alone(cli: Cli, migrated_pg_url: s
     done = cli("demo", RUNGUARD_DATABASE_URL=migrated_pg_url)
 
     assert done.exit_code == 0
-    assert "left alone" in done.stderr
+    assert "RUNGUARD_DATABASE_URL is not used" in done.stderr
     assert rows(cli, "runs", migrated_pg_url) == []
 
 
