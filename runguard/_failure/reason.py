@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -88,9 +89,12 @@ def reason_of_exit(code: int) -> ErrorReason:
 def reason_of_name(name: str) -> ErrorReason | None:
     """Return what the qualified name of a type tells, where only that is known.
 
-    >>> reason_of_name("KeyError").value
+    >>> reason_of_name("ModuleNotFoundError").value
     'bug'
     """
+    cls = getattr(builtins, name, None)
+    if isinstance(cls, type) and issubclass(cls, BaseException):
+        return _by_type(words.REASON_OF_TYPE, [base.__name__ for base in cls.__mro__])
     return words.REASON_OF_TYPE.get(name)
 
 

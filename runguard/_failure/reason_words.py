@@ -235,6 +235,7 @@ REASON_OF_TYPE: Final[Mapping[str, R]] = {
     "urllib3.exceptions.ProtocolError": R.RESET,
     "websockets.exceptions.ConnectionClosed": R.RESET,
     "kafka.errors.NoBrokersAvailable": R.UNREACHABLE,
+    "ldap.SERVER_DOWN": R.UNREACHABLE,
     "paramiko.ssh_exception.NoValidConnectionsError": R.REFUSED,
     "smtplib.SMTPConnectError": R.REFUSED,
     # time
@@ -389,19 +390,17 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     (
         R.LOCK_HELD,
         r"job_lock active|already running|another (?:instance|process|run) (?:is|holds|has)"
-        r"|could not (?:get|acquire) (?:dpkg )?(?:frontend )?lock"
-        r"|unable to acquire (?:the )?dpkg|lock file|error acquiring the state lock|state lock"
-        r"|repository is already locked|could not acquire lock"
-        r"|another operation [^\n]{0,40}in progress",
+        r"|could not (?:get|acquire) (?:dpkg )?(?:frontend )?lock|unable to acquire (?:the )?dpkg"
+        r"|lock file|error acquiring the state lock|state lock|repository is already locked"
+        r"|could not acquire lock|another operation [^\n]{0,40}in progress",
     ),
     (
         R.OUT_OF_MEMORY,
         r"out of memory|\boom[ -]?kill|oomkilled|cannot allocate memory|memoryerror"
-        r"|outofmemoryerror|java heap space|heap out of memory|gc overhead limit"
-        r"|std::bad_alloc|virtual memory exhausted|allowed memory size"
-        r"|memory limit (?:\S+ )?exceeded|not enough memory|enomem\b|insufficient memory"
-        r"|unable to allocate|memory exhausted|메모리가? 부족|内存不足"
-        r"|oom command not allowed",
+        r"|outofmemoryerror|java heap space|heap out of memory|gc overhead limit|std::bad_alloc"
+        r"|virtual memory exhausted|allowed memory size|memory limit (?:\S+ )?exceeded"
+        r"|not enough memory|enomem\b|insufficient memory|unable to allocate|memory exhausted"
+        r"|메모리가? 부족|内存不足|oom command not allowed",
     ),
     (
         R.DISK_FULL,
@@ -410,8 +409,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|file system is full|database or disk is full|unable to extend (?:table|index|temp)"
         r"|edquot|디스크.{0,12}부족|空き(?:領域|容量)|磁盘.{0,6}(?:已满|不足)|设备上没有空间"
         r"|kein platz mehr|auf dem gerät ist kein speicherplatz|aucun espace disponible"
-        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き"
-        r"|wrote only \d+ of",
+        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き|wrote only \d+ of",
     ),
     (
         R.TOO_MANY_FILES,
@@ -423,25 +421,23 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.SERIALIZATION,
-        r"could not serialize|serialization failure|write ?conflict|ora-08177"
-        r"|restart transaction|transaction (?:was )?aborted due to|optimistic lock"
-        r"|stale (?:object|data)|objectoptimisticlocking|concurrent (?:update|modification)",
+        r"could not serialize|serialization failure|write ?conflict|ora-08177|restart transaction"
+        r"|transaction (?:was )?aborted due to|optimistic lock|stale (?:object|data)"
+        r"|objectoptimisticlocking|concurrent (?:update|modification)",
     ),
     (
         R.DB_LOCK,
-        r"lock wait timeout|lock timeout|database is locked|database table is locked"
-        r"|sqlite_busy|could not obtain lock|resource busy and acquire|lock request time"
-        r"|ora-00054|lock not available|잠금 대기|ロックのタイムアウト"
-        r"|wegen zeitüberschreitung einer sperre|obtention des verrous|espera de candados"
-        r"|锁超时",
+        r"lock wait timeout|lock timeout|database is locked|database table is locked|sqlite_busy"
+        r"|could not obtain lock|resource busy and acquire|lock request time|ora-00054"
+        r"|lock not available|잠금 대기|ロックのタイムアウト|wegen zeitüberschreitung einer sperre"
+        r"|obtention des verrous|espera de candados|锁超时",
     ),
     (
         R.CONSTRAINT,
         r"violates (?:\S+ ){1,2}constraint|duplicate (?:key|entry)|unique constraint"
-        r"|constraint failed|foreign key constraint|not-null constraint|check constraint"
-        r"|ora-00001|ora-0229|ora-01400|e11000|cannot be null\b|integrityerror|중복된 키"
-        r"|一意性制約|重复键|verletzt .{0,24}constraint"
-        r"|cannot insert the value null|conflicted with the",
+        r"|constraint failed|foreign key constraint|not-null constraint|check constraint|ora-00001"
+        r"|ora-0229|ora-01400|e11000|cannot be null\b|integrityerror|중복된 키|一意性制約|重复键"
+        r"|verletzt .{0,24}constraint|cannot insert the value null|conflicted with the",
     ),
     (
         R.READ_ONLY,
@@ -461,19 +457,19 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"certificate|\bssl\b.{0,30}(?:error|fail|handshake|alert)"
         r"|\btls\b.{0,20}(?:error|fail|handshake|alert)|handshake failure|sslerror|x509"
         r"|unable to get local issuer|self[- ]signed|wrong version number|err_ssl|err_cert"
-        r"|host key verification failed|remote host identification has changed|인증서|証明書"
-        r"|证书|zertifikat|certificado|certificat\b",
+        r"|host key verification failed|remote host identification has changed|인증서|証明書|证书"
+        r"|zertifikat|certificado|certificat\b",
     ),
     (
         R.DNS,
-        r"name or service not known|name resolution|getaddrinfo|could not resolve"
-        r"|couldn't resolve|nodename nor servname|no address associated|nameresolution"
-        r"|\benotfound\b|eai_again|eai_noname|unknownhost|no such host|translate host name"
-        r"|unknown (?:\w+ )?(?:server )?host|nxdomain|servfail|host not found"
-        r"|name does not resolve|cannot resolve|failed to resolve|unable to resolve|ora-12154"
-        r"|ora-12545|dns (?:lookup|error|resolution|failure)|11001\b|err_name_not_resolved"
-        r"|이름을 (?:확인|찾을) 수|名前解決|无法解析|name oder dienst nicht"
-        r"|nom ou service inconnu|nombre o servicio desconocido",
+        r"name or service not known|name resolution|getaddrinfo|could not resolve|couldn't resolve"
+        r"|nodename nor servname|no address associated|nameresolution|\benotfound\b|eai_again"
+        r"|eai_noname|unknownhost|no such host|translate host name"
+        r"|unknown (?:\w+ )?(?:server )?host|nxdomain|servfail|host not found|name does not resolve"
+        r"|cannot resolve|failed to resolve|unable to resolve|ora-12154|ora-12545"
+        r"|dns (?:lookup|error|resolution|failure)|11001\b|err_name_not_resolved"
+        r"|이름을 (?:확인|찾을) 수|名前解決|无法解析|name oder dienst nicht|nom ou service inconnu"
+        r"|nombre o servicio desconocido",
     ),
     (
         R.REFUSED,
@@ -488,86 +484,79 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.RESET,
-        r"connection (?:was )?(?:reset|aborted|closed|broken|lost|terminated|dropped)"
-        r"|econnreset|econnaborted|epipe\b|broken pipe|server closed the connection"
-        r"|server has gone away|lost connection|remote end closed|unexpected eof"
-        r"|eof (?:detected|occurred)|early eof|socket hang ?up|forcibly closed|reset by peer"
-        r"|connection unexpectedly closed|remotedisconnected|incompleteread"
-        r"|premature(?:ly)? (?:end|close|eof)|closed (?:by|prematurely)|not closed cleanly"
-        r"|ssl syscall|terminating connection|ora-03113|ora-03114|ora-03135|\b10054\b"
-        r"|transport is closing|stream (?:was )?(?:reset|closed)"
-        r"|unexpectedly (?:closed|terminated|disconnected)|broken connection|has been closed"
-        r"|server disconnected|연결이 (?:끊|재설정)|接続が(?:切断|リセット)"
-        r"|连接(?:被|已)?(?:重置|关闭|断开)|verbindung .{0,20}(?:zurückgesetzt|unterbrochen)"
-        r"|conexión reinicializada|connexion ré-?initialisée"
-        r"|empty reply from server",
+        r"connection (?:was )?(?:reset|aborted|closed|broken|lost|terminated|dropped)|econnreset"
+        r"|econnaborted|epipe\b|broken pipe|server closed the connection|server has gone away"
+        r"|lost connection|remote end closed|unexpected eof|eof (?:detected|occurred)|early eof"
+        r"|socket hang ?up|forcibly closed|reset by peer|connection unexpectedly closed"
+        r"|remotedisconnected|incompleteread|premature(?:ly)? (?:end|close|eof)"
+        r"|closed (?:by|prematurely)|not closed cleanly|ssl syscall|terminating connection"
+        r"|ora-03113|ora-03114|ora-03135|\b10054\b|transport is closing"
+        r"|stream (?:was )?(?:reset|closed)|unexpectedly (?:closed|terminated|disconnected)"
+        r"|broken connection|has been closed|server disconnected|연결이 (?:끊|재설정)"
+        r"|接続が(?:切断|リセット)|连接(?:被|已)?(?:重置|关闭|断开)"
+        r"|verbindung .{0,20}(?:zurückgesetzt|unterbrochen)|conexión reinicializada"
+        r"|connexion ré-?initialisée|empty reply from server",
     ),
     (
         R.RATE_LIMITED,
-        r"rate[ _-]?limit|too ?many ?requests|throttl|toomanyrequests"
-        r"|quota (?:has been )?exceeded|exceeded (?:your |the )?(?:\w+ )?quota"
-        r"|resource_?exhausted|slow ?down|request limit exceeded|secondary rate"
-        r"|요청.{0,10}초과|リクエストが多すぎ|请求过于频繁",
+        r"rate[ _-]?limit|too ?many ?requests|throttl|toomanyrequests|quota (?:has been )?exceeded"
+        r"|exceeded (?:your |the )?(?:\w+ )?quota|resource_?exhausted|slow ?down"
+        r"|request limit exceeded|secondary rate|요청.{0,10}초과|リクエストが多すぎ|请求过于频繁",
     ),
     (
         R.OVERLOADED,
         r"overload|too many (?:clients|connections|users|sessions)"
         r"|max(?:imum)? (?:number of )?connections|remaining connection slots"
-        r"|server (?:is )?(?:too )?busy|serverbusy|circuit_?breaking|circuit ?breaker"
-        r"|es_rejected|max \d+ users|temporarily unavailable|service unavailable"
-        r"|try again later|no capacity|capacity (?:exceeded|unavailable)|resource temporarily"
-        r"|pool (?:is )?(?:exhausted|full)|queuepool limit",
+        r"|server (?:is )?(?:too )?busy|serverbusy|circuit_?breaking|circuit ?breaker|es_rejected"
+        r"|max \d+ users|temporarily unavailable|service unavailable|try again later|no capacity"
+        r"|capacity (?:exceeded|unavailable)|resource temporarily|pool (?:is )?(?:exhausted|full)"
+        r"|queuepool limit",
     ),
     (
         R.AUTH,
         r"authentication (?:fail|required|error)|auth(?:entication)? failures?|unauthori[sz]ed"
-        r"|unauthenticated"
-        r"|invalid (?:\w+ )?(?:credentials|password|token|api[ _-]?key|username|login)"
-        r"|password authentication failed|login (?:failed|incorrect)|bad credentials"
+        r"|unauthenticated|invalid (?:\w+ )?(?:credentials|password|token|api[ _-]?key|username"
+        r"|login)|password authentication failed|login (?:failed|incorrect)|bad credentials"
         r"|(?:access|permission) denied \(publickey|permission denied \((?:publickey|password)"
         r"|access denied for user|no credentials|could not (?:load|find) credentials"
         r"|unable to locate credentials|expired ?token|token (?:has |is )?(?:expired|invalid)"
         r"|no pg_hba\.conf|ora-01017|not logged in|logon denied|login denied|wrongpass|noauth"
         r"|invalid_grant|invalid_client|access_refused|could not read (?:username|password)"
-        r"|must be logged in|인증.{0,8}실패|認証.{0,8}失敗|认证失败"
-        r"|authentifizierung .{0,10}fehl"
+        r"|must be logged in|인증.{0,8}실패|認証.{0,8}失敗|认证失败|authentifizierung .{0,10}fehl"
         r"|incorrect (?:username|password|user|login)|(?:username|password)[^\n]{0,20}not accepted",
     ),
     (
         R.FORBIDDEN,
-        r"permission denied|access denied|access is denied|forbidden|not authorized"
-        r"|not permitted|eacces\b|eperm\b|insufficient (?:privilege|permission|scope|access)"
-        r"|permissionerror|does not have (?:\S+ ){1,4}(?:access|permission)|permission_denied"
-        r"|not allowed to|no permission|access to .{1,60} denied|accessdenied|ora-01031"
-        r"|must be owner of|권한이 (?:없|거부)|アクセス(?:が|は)?拒否|許可がありません"
-        r"|拒绝访问|权限不(?:够|足)|keine berechtigung|permiso denegado"
-        r"|permission non accordée",
+        r"permission denied|access denied|access is denied|forbidden|not authorized|not permitted"
+        r"|eacces\b|eperm\b|insufficient (?:privilege|permission|scope|access)|permissionerror"
+        r"|does not have (?:\S+ ){1,4}(?:access|permission)|permission_denied|not allowed to"
+        r"|no permission|access to .{1,60} denied|accessdenied|ora-01031|must be owner of"
+        r"|권한이 (?:없|거부)|アクセス(?:が|は)?拒否|許可がありません|拒绝访问|权限不(?:够|足)"
+        r"|keine berechtigung|permiso denegado|permission non accordée",
     ),
     (
         R.UNREACHABLE,
         r"(?:network|host)(?: is)? unreachable|no route to host|ehostunreach|enetunreach"
         r"|eaddrnotavail|cannot assign requested address|host is down|destination unreachable"
         r"|no (?:brokers|nodes|servers?) (?:are )?available|failed to connect to all addresses"
-        r"|unreachable!|no connection established"
-        r"|(?:could ?n[o'\u2019]t|cannot|can['\u2019]t|unable to|failed to) connect to"
-        r"|nobrokersavailable",
+        r"|unreachable!|no connection established|(?:could ?n[o'\u2019]t|cannot|can['\u2019]t"
+        r"|unable to|failed to) connect to|nobrokersavailable",
     ),
     (
         R.KILLED,
-        r"\bkilled\b|signal: killed|sigkill|workerlosterror|terminated by signal"
-        r"|received signal|sigterm|process was terminated|oom score"
-        r"|exit(?:ed)?(?: with)? (?:code|status) 137",
+        r"\bkilled\b|signal: killed|sigkill|workerlosterror|terminated by signal|received signal"
+        r"|sigterm|process was terminated|oom score|exit(?:ed)?(?: with)? (?:code|status) 137",
     ),
     (
         R.CRASHED,
-        r"segmentation fault|segfault|sigsegv|core dumped|sigabrt|bus error"
-        r"|illegal instruction|fatal error has been detected|access violation|panic:"
-        r"|panicked at|double free|stack smashing",
+        r"segmentation fault|segfault|sigsegv|core dumped|sigabrt|bus error|illegal instruction"
+        r"|fatal error has been detected|access violation|panic:|panicked at|double free"
+        r"|stack smashing",
     ),
     (
         R.CANCELLED,
-        r"cancell?ed|user request|aborted by|operation was aborted|context canceled"
-        r"|사용자 요청|ユーザーからの要求|用户请求",
+        r"cancell?ed|user request|aborted by|operation was aborted|context canceled|사용자 요청"
+        r"|ユーザーからの要求|用户请求",
     ),
     (
         R.CONFLICT,
@@ -577,12 +566,11 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.NOT_FOUND,
-        r"no such file or directory|enoent\b|filenotfound|command not found|cannot find"
-        r"|can't find|not found|no such (?:key|bucket|object|container|image|entity|index)"
-        r"|does not exist|doesn't exist|nosuchkey|nosuchbucket|could not be found"
-        r"|unable to find|(?:파일|찾을 수|존재하지).{0,20}없|見つかりません|そのようなファイル"
-        r"|找不到|没有那个文件|nicht gefunden|datei oder verzeichnis nicht|no existe"
-        r"|aucun fichier|introuvable"
+        r"no such file or directory|enoent\b|filenotfound|command not found|cannot find|can't find"
+        r"|not found|no such (?:key|bucket|object|container|image|entity|index)|does not exist"
+        r"|doesn't exist|nosuchkey|nosuchbucket|could not be found|unable to find"
+        r"|(?:파일|찾을 수|존재하지).{0,20}없|見つかりません|そのようなファイル|找不到|没有那个文件"
+        r"|nicht gefunden|datei oder verzeichnis nicht|no existe|aucun fichier|introuvable"
         r"|no matching distribution|could not find|unable to locate|cannot locate|[a-z]_not_found"
         r"|notfound(?:error|exception)?\b",
     ),
@@ -594,24 +582,23 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|arrayindexoutofbounds|illegalstate|illegalargument|nosuchmethod|classnotfound"
         r"|noclassdeffound|cannot read propert|is not a function|is not defined"
         r"|undefined (?:method|variable|index|function|array key|property|offset|reference)"
-        r"|call to a member function|call to undefined|nil pointer dereference"
-        r"|index out of range|division by zero|syntax error|parse error|unexpected token"
-        r"|uninitialized constant|has no attribute|unbound variable|cannot find module"
-        r"|no module named|undefined local variable|null value was"
-        r"|unrecognized (?:option|arguments?)|unknown (?:option|flag)|invalid option|usage:"
-        r"|expected (?:one|at least one) argument|following arguments are required|error: argument",
+        r"|call to a member function|call to undefined|nil pointer dereference|index out of range"
+        r"|division by zero|syntax error|php parse error|unexpected token|uninitialized constant"
+        r"|has no attribute|unbound variable|cannot find module|no module named"
+        r"|undefined local variable|null value was|unrecognized (?:option|arguments?)"
+        r"|unknown (?:option|flag)|invalid option|usage:|expected (?:one|at least one) argument"
+        r"|following arguments are required|error: argument",
     ),
     (
         R.DATA,
-        r"validation ?(?:error|failed)|validationerror|parse(?:r)?error"
+        r"parse error|validation ?(?:error|failed)|validationerror|parse(?:r)?error"
         r"|could not (?:convert|parse|decode)|cannot (?:convert|parse|decode|cast)"
         r"|invalid (?:literal|date|json|utf-?8|byte|input syntax|value|format|number|xml|csv|row)"
-        r"|malformed|unicodedecodeerror|unicodeencodeerror|jsondecodeerror|codec can't"
-        r"|decode error|numberformatexception|dateparse|datetimeparse|error tokenizing"
-        r"|expecting value|unexpected end of (?:json|input|file)|out of range|value too long"
-        r"|checksum|corrupt|truncated|missing (?:required )?(?:field|column|value|header)"
-        r"|not a valid|data too (?:long|large)|does not match|mismatch|badzipfile|unmarshal"
-        r"|deserializ",
+        r"|malformed|unicodedecodeerror|unicodeencodeerror|jsondecodeerror|codec can't|decode error"
+        r"|numberformatexception|dateparse|datetimeparse|error tokenizing|expecting value"
+        r"|unexpected end of (?:json|input|file)|out of range|value too long|checksum|corrupt"
+        r"|truncated|missing (?:required )?(?:field|column|value|header)|not a valid"
+        r"|data too (?:long|large)|does not match|mismatch|badzipfile|unmarshal|deserializ",
     ),
     (
         R.EXIT_CODE,
@@ -624,8 +611,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
 TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     (
         R.DB_LOCK,
-        r"lock[ _](?:wait|request|timeout|time)|distributed transaction waiting for lock"
-        r"|row lock|resource busy and acquire|잠금|ロックの|verrous|candados|einer sperre|锁",
+        r"lock[ _](?:wait|request|timeout|time)|distributed transaction waiting for lock|row lock"
+        r"|resource busy and acquire|잠금|ロックの|verrous|candados|einer sperre|锁",
     ),
     (
         R.POOL_TIMEOUT,
@@ -636,8 +623,8 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     (
         R.STATEMENT_TIMEOUT,
         r"statement|query|max_execution|maximum statement|\b57014\b|execution timeout"
-        r"|operation exceeded time limit|maxtimems|명령실행시간|ステートメント|sentencias|語句"
-        r"|语句|anfrage|l['\u2019]instruction",
+        r"|operation exceeded time limit|maxtimems|명령실행시간|ステートメント|sentencias|語句|语句"
+        r"|anfrage|l['\u2019]instruction",
     ),
     (
         R.TIME_LIMIT,
@@ -649,8 +636,7 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     (
         R.READ_TIMEOUT,
         r"read ?timed? ?out|readtimeout|read operation|timeout reading|reading from"
-        r"|awaiting headers"
-        r"|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive",
+        r"|awaiting headers|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive",
     ),
     (
         R.CONNECT_TIMEOUT,

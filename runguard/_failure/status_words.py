@@ -124,8 +124,8 @@ IN_USE: Final = frozenset(
 
 # (a) Words that announce a status wherever they stand before the number.
 _ERROR: Final = (
-    r"error|erreur|errore|erro|fehler|fout|fejl|feil|fel|błąd|chyba|hata|lỗi"
-    r"|ошибка|помилка|오류|에러|エラー|错误|錯誤"
+    r"error|erreur|errore|erro|fehler|fout|fejl|feil|fel|błąd|chyba|hata|lỗi|ошибка|помилка|오류"
+    r"|에러|エラー|错误|錯誤"
 )
 STATUS_WORDS: Final = (
     rf"(?<![a-z])https?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:{_ERROR}))?"
@@ -141,8 +141,8 @@ STATUS_WORDS: Final = (
     r"code (?:d['\u2019](?:état|etat|erreur)|de (?:statut|réponse|reponse))(?: http)?|statut",
     r"codice (?:di )?(?:stato|risposta|errore)(?: http)?",
     # Slavic languages, Turkish, Vietnamese, Indonesian
-    r"(?:код|коду)(?: http)? (?:состояния|ответа|статуса|ошибки|стану|відповіді|помилки)"
-    r"(?: http)?|статус(?:[ -]?код)?",
+    r"(?:код|коду)(?: http)? (?:состояния|ответа|статуса|ошибки|стану|відповіді|помилки)(?: http)?"
+    r"|статус(?:[ -]?код)?",
     r"kod (?:statusu|odpowiedzi|błędu|stanu)|stavový kód|(?:durum|yanıt|hata) kodu",
     r"mã (?:trạng thái|lỗi|phản hồi)|kode (?:status|respons|kesalahan)",
     # Korean, Japanese, Chinese
@@ -153,21 +153,21 @@ STATUS_WORDS: Final = (
 # What may stand between the announcing word and the number.
 FILLING: Final = (
     r"(?:[\s:=\"'`\\(\[<>\uff1a\uff08\u300c\u3010\u201c\u2018|]|=>|->|\u2192|[-\u2013\u2014]\s"
-    r"|\breturned\b|\bresponse\b|\breceived\b|\bgot\b|\bwas\b|\bis\b|\bof\b|\bby\b|\bcode\b"
-    r"|为|為|是|は|が|은|는|이|가)*"
+    r"|\breturned\b|\bresponse\b|\breceived\b|\bgot\b|\bwas\b|\bis\b|\bof\b|\bby\b|\bcode\b|为|為"
+    r"|是|は|が|은|는|이|가)*"
 )
 # (d) Weaker hints: they count where no noun follows the number (see AFTER_WEAK).
 _VERBS: Final = (
-    r"(?:return(?:ed|s|ing)?|respond(?:ed|s|ing)?|repl(?:ied|ies)|answer(?:ed|s)?|got(?:ten)?"
-    r"|gets?|getting|receiv(?:ed|es|ing)|threw|throws|gave|gives|yield(?:ed|s)?|saw|hit(?:s|ting)?"
-    r"|encounter(?:ed|s)|fail(?:ed|s|ing|ure)? with|reject(?:ed|s) with|refused with|end(?:ed"
-    r"|s) with"
-    r"|result(?:ed|s) in|came back with|error(?:ed)? (?:out )?with|complet(?:ed|es) with"
-    r"|terminated with|died with|denied with|status is|unexpected|non-2xx|non-200|non-ok)"
+    r"(?:return(?:ed|s|ing)?|respond(?:ed|s|ing)?|repl(?:ied|ies)|answer(?:ed|s)?|got(?:ten)?|gets?"
+    r"|getting|receiv(?:ed|es|ing)|threw|throws|gave|gives|yield(?:ed|s)?|saw|hit(?:s|ting)?"
+    r"|encounter(?:ed|s)|fail(?:ed|s|ing|ure)? with|reject(?:ed|s) with|refused with"
+    r"|end(?:ed|s) with|result(?:ed|s) in|came back with|error(?:ed)? (?:out )?with"
+    r"|complet(?:ed|es) with|terminated with|died with|denied with|status is|unexpected|non-2xx"
+    r"|non-200|non-ok)"
 )
 _ARTICLES: Final = (
-    r"(?:\s+(?:with|an?|the|us|back|unexpected|unsuccessful|invalid|bad|http|error|response"
-    r"|status|code|of|non-200|non-2xx|non-ok|result|answer|reply|received))*"
+    r"(?:\s+(?:with|an?|the|us|back|unexpected|unsuccessful|invalid|bad|http|error|response|status"
+    r"|code|of|non-200|non-2xx|non-ok|result|answer|reply|received))*"
 )
 WEAK_WORDS: Final = (
     rf"(?<![a-z]){_VERBS}{_ARTICLES}",
@@ -176,8 +176,9 @@ WEAK_WORDS: Final = (
     # a request that failed, not `12 rows failed: 503`
     r"(?<![a-z])(?:request|fetch|upload|download|call|query|login|get|post|put|patch|delete|head"
     r"|http|api|url|webhook|authentication|authorization|handshake|upgrade|push|pull|sync|upstream"
-    r"|transfer|connection|lookup|token|refresh|poll|check|healthcheck|probe)\s+"
-    r"(?:(?:has|was|is|have|had)\s+)?(?:failed|failure|rejected|refused|denied|unsuccessful)",
+    r"|transfer|connection|lookup|token|refresh|poll|check|healthcheck"
+    r"|probe)\s+(?:(?:has|was|is|have|had)\s+)?(?:failed|failure|rejected|refused|denied"
+    r"|unsuccessful)",
     r"(?:antwortete|antwortet)(?: mit)?|lieferte|meldete|gab|antwoordde met|svarade med",
     r"(?:respondi[óo]|respondeu)(?: con| com)?|devolvi[óo]|devolveu|retorn[óo]u?",
     r"a (?:répondu|repondu)(?: par| avec)?|a (?:retourné|renvoyé)|ha risposto(?: con)?"
@@ -188,16 +189,13 @@ WEAK_WORDS: Final = (
 )
 # What may follow a number of a weak hint: the end, a mark, or a word that is no counted noun.
 AFTER_WEAK: Final = (
-    r"[\"'`\])}>\u201d\u2019\u300d\u3011\uff09]*"
-    r"(?:\s*(?:\Z|[\r\n]|[;:!?(\[{<\u3002\uff0c\u3001\uff08|]|[.,](?!\S)|,(?=[\"'\\])|\\[nr\"']"
-    r"|[-\u2013\u2014]\s|=>|->|\u2192)"
-    r"|\s+(?:(?:du|de|del|do|dal|vom|von|van|fra|från|от|from|for|on|when|while|by|at|after|via"
-    r"|during|because|due|instead|trying|calling"
-    r"|errors?\s+(?:from|on|for|when|in|while|after|by)|error\b(?!\s(?:rows?|records?|lines?"
-    r"|messages?))"
-    r"|response|status|code|http|to\s+(?:get|post|put|request|our|the)|but|again|retrying|giving"
-    r"|aborting|reading|executing|requesting|fetching|upstream)\b|https?://|in\s+\d|to\s+(?:http|/)"
-    r"|\{))"
+    r"[\"'`\])}>\u201d\u2019\u300d\u3011\uff09]*(?:\s*(?:\Z|[\r\n]"
+    r"|[;:!?(\[{<\u3002\uff0c\u3001\uff08|]|[.,](?!\S)|,(?=[\"'\\])|\\[nr\"']|[-\u2013\u2014]\s|=>"
+    r"|->|\u2192)|\s+(?:(?:du|de|del|do|dal|vom|von|van|fra|från|от|from|for|on|when|while|by|at"
+    r"|after|via|during|because|due|instead|trying|calling|errors?\s+(?:from|on|for|when|in|while"
+    r"|after|by)|error\b(?!\s(?:rows?|records?|lines?|messages?))|response|status|code|http"
+    r"|to\s+(?:get|post|put|request|our|the)|but|again|retrying|giving|aborting|reading|executing"
+    r"|requesting|fetching|upstream)\b|https?://|in\s+\d|to\s+(?:http|/)|\{))"
 )
 AFTER_ARTICLE: Final = (
     r"\s+(?:from|error\b(?!\s(?:rows?|records?|lines?))|response|status|http|on\s+(?:GET|POST|PUT))"
@@ -205,30 +203,28 @@ AFTER_ARTICLE: Final = (
 # Glued to the number in languages that write no blanks; counters (`500건`, `500 条`) are not here.
 AFTER_GLUED: Final = (
     r"(?:\s?(?:오류|에러|응답)|을|를|이(?!상|하)|가|은|는|로|으로|와|과|의|에서|입니다|였"
-    r"|\s?(?:エラー|応答|レスポンス)|が|を|で|の|と|です|でした|\s?(?:错误|錯誤|响应|回應)|，|。"
-    r"|、|；|：|）|」|】)"
+    r"|\s?(?:エラー|応答|レスポンス)|が|を|で|の|と|です|でした|\s?(?:错误|錯誤|响应|回應)|，|。|、"
+    r"|；|：|）|」|】)"
 )
 # Words after the number that make it one.
 ERROR_AFTER: Final = (
     rf"(?:\s?-?|[\"'`\])]\s)(?:{_ERROR}|오류|에러|응답)(?![a-z])"
-    r"(?!\s(?:rows?|records?|lines?|messages?|entries|codes?))"
-    r"|\s+(?:status(?:\s+code)?|response|http\s+status)\b(?!\s?[:=])"
-    r"|을\s?(?:반환|응답)|를\s?(?:반환|응답)|を(?:返|受)|が返"
+    r"(?!\s(?:rows?|records?|lines?|messages?|entries|codes?))|\s+(?:status(?:\s+code)?|response"
+    r"|http\s+status)\b(?!\s?[:=])|을\s?(?:반환|응답)|를\s?(?:반환|응답)|を(?:返|受)|が返"
     r"|\s?,\s?reason\s?phrase\s?:"
 )
 # `(503)` after a word of failure in the same statement.
 FAILURE_BEFORE: Final = (
     rf"{_ERROR}|fail|échec|echec|fallo|falha|fallito|gescheitert|fehlgeschlagen|실패|失敗|失败"
     r"|return|respon|réponse|respuesta|resposta|risposta|occurr|refus|reject|denied|forbidden"
-    r"|unauthori[sz]ed|unavailable|server|serveur|servidor|сервер|服务器|伺服器|サーバー|서버"
-    r"|unable to|could not|cannot|can't|http|status|request|anfrage|api|upstream|gateway|unexpected"
-    r"|서버|응답|반환|応答|拒"
+    r"|unauthori[sz]ed|unavailable|conflict|server|serveur|servidor|сервер|服务器|伺服器|サーバー"
+    r"|서버|unable to|could not|cannot|can't|http|status|request|anfrage|api|upstream|gateway"
+    r"|unexpected|서버|응답|반환|応答|拒"
 )
 # A number in parentheses after these is a thing's, not an answer's.
 THING_BEFORE: Final = (
     r"(?:\b(?:rows?|lines?|ids?|keys?|records?|items?|users?|students?|orders?|invoices?|numbers?"
-    r"|no"
-    r"|ports?|pids?|process|signal|uid|gid|size|length|count|total|code|errno|column|customer"
+    r"|no|ports?|pids?|process|signal|uid|gid|size|length|count|total|code|errno|column|customer"
     r"|product|account|member|ticket|case|batch|chunk|job|task|version|build|department|course)"
     r"|[=#&])\s*\Z"
 )
@@ -266,9 +262,12 @@ AFTER_GENERIC: Final = r"\s*(?:\Z|[\r\n{\[(:;\\<]|[-\u2013\u2014]\s)"
 
 # (d) One statement that names a request, then the number.
 REQUEST_BEFORE: Final = (
-    r"(?:\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\s+\S+|\bhttps?://\S+)"
-    r"(?:\s*(?:\)|\]|\"|')?\s*(?:=>|->|\u2192|[-\u2013\u2014:])\s+|:\s+|\s+\(|[\"']\s+)\Z"
+    r"(?:\b(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\s+\S+"
+    r"|\bhttps?://\S+)(?:\s*(?:\)|\]|\"|')?\s*(?:=>|->|\u2192|[-\u2013\u2014:])\s+|:\s+|\s+\("
+    r"|[\"']\s+)\Z"
 )
+
+AFTER_REQUEST: Final = rf"(?:{AFTER_WEAK}|\s+(?-i:[A-Z]))"
 
 # `"code": 409`, `code=409` beside an API's words.
 CODE_KEY: Final = r"(?<![\w-])(?:error[_-]?)?code\\?[\"']?\s{0,4}(?::|=>?)\s{0,4}\\?[\"']?\Z"
@@ -280,10 +279,9 @@ API_WORDS: Final = (
 # Other protocols, databases and processes: a weak hint counts for nothing beside them.
 FOREIGN_BEFORE: Final = (
     r"smtp|(?<![a-z])s?ftp|nntp|imap|pop3|amqp|rabbitmq|\bmail(?:er|server)?\b|mta\b|postfix|exim"
-    r"|sendmail"
-    r"|\bora-|sqlcode|sqlstate|\[sql server\]|mysql|mariadb|odbc|\berrno\b|unknown error\s*\Z"
-    r"|\bmsg\s*\Z|\bsignal\s*\Z|\b(?:port|pid|line|row|page|id|no|number|column|version|step)"
-    r"\W{0,3}\Z|\bexit(?:ed|s|ing)?\b|return code\W{0,3}\Z|returncode\W{0,3}\Z"
+    r"|sendmail|\bora-|sqlcode|sqlstate|\[sql server\]|mysql|mariadb|odbc|\berrno\b"
+    r"|unknown error\s*\Z|\bmsg\s*\Z|\bsignal\s*\Z|\b(?:port|pid|line|row|page|id|no|number|column"
+    r"|version|step)\W{0,3}\Z|\bexit(?:ed|s|ing)?\b|return code\W{0,3}\Z|returncode\W{0,3}\Z"
 )
 FOREIGN_AFTER: Final = (
     r"\s?-?[45]\.[0-9]{1,3}\.[0-9]|\.?\s+DB::Exception|[)\]]?[\s:,\"']{0,4}(?:ACCESS_REFUSED"
@@ -373,8 +371,8 @@ STATUS_OF_WORD: Final[Mapping[str, int]] = {
 STATUS_OF_SERVERS_WORD: Final[Mapping[str, int]] = {"Expired": 410, "Invalid": 422, "Timeout": 504}
 # Where such a word stands for the status: kubectl's parentheses, an error's code, a status.
 WORD_PLACES: Final = (
-    r"(?:error from server|error occurred|to the server|from the server|\Aerror:|error:"
-    r"|exception:|httpresponseerror:|\A)\s{0,2}\(([A-Z][A-Za-z]{3,45})\)",
+    r"(?:error from server|error occurred|to the server|from the server|\Aerror:|error:|exception:"
+    r"|httpresponseerror:|\A)\s{0,2}\(([A-Z][A-Za-z]{3,45})\)",
     r"(?<![\w\"'{])(?:error[ _]?)?code\\?[\"']?\s{0,3}[:=]\s{0,3}\\?[\"']?([A-Z][A-Za-z]{3,45})\b",
     r"[{,]\s{0,3}\\?[\"'](?:error_?)?code\\?[\"']\s{0,3}:\s{0,3}\\?[\"']([A-Z][A-Za-z]{3,45})\\?[\"']",
     r"<code>([A-Z][A-Za-z]{3,45})</code>",

@@ -137,6 +137,7 @@ def _continues(line: str) -> bool:
     return (
         line[:1].isspace()
         or line[0] in ",}])"
+        or line.startswith(("* ", "- ", "\u2022 "))
         or _pattern(words.CONTINUES).fullmatch(line) is not None
     )
 

@@ -20,28 +20,25 @@ NOISE: Final = (
     r"|press ctrl-c to quit|\S+\.py:\d+: \w*warning: .*",
     # Node and npm
     r"node\.js v\d.*|throw (?:\w+|new .*);?|(?:file://|node:|/)\S+:\d+(?::\d+)?"
-    r"|emitted '\w+' event.*"
-    r"|npm (?:err!|error)(?: a complete log of this run.*| {2,}/.*| errno -?\w+| exit status \d+"
-    r"| code (?:elifecycle|1)| failed at the .*| this is probably not a problem with npm.*"
-    r"| .*: `.*`| lifecycle script .*| workspace .*| location .*| path .*| command .*| syscall .*"
-    r"| there is likely additional .*| if you (?:need|are) .*| node v.*)?"
-    r"|error command failed with exit code \d+\.?|info visit .*"
-    r"|\S* ?elifecycle\S*\s+command failed.*"
-    r"|a complete log of this run.*",
+    r"|emitted '\w+' event.*|npm (?:err!|error)(?: a complete log of this run.*| {2,}/.*"
+    r"| errno -?\w+| exit status \d+| code (?:elifecycle|1)| failed at the .*"
+    r"| this is probably not a problem with npm.*| .*: `.*`| lifecycle script .*| workspace .*"
+    r"| location .*| path .*| command .*| syscall .*| there is likely additional .*"
+    r"| if you (?:need|are) .*| node v.*)?|error command failed with exit code \d+\.?|info visit .*"
+    r"|\S* ?elifecycle\S*\s+command failed.*|a complete log of this run.*",
     # Java, Gradle, Maven, .NET
     r"\.\.\. \d+ (?:more|common frames omitted)|--- end of .*|build fail(?:ed|ure).*"
-    r"|\* (?:try|exception is|where|get more help|what went wrong).*|> (?:run with"
-    r"|get more help) .*"
-    r"|failure: build failed.*|\[info\].*|\[error\](?: (?:to see the full|re-run maven|for more"
-    r" information|\[help|after correcting).*)?",
+    r"|\* (?:try|exception is|where|get more help|what went wrong).*"
+    r"|> (?:run with|get more help) .*|failure: build failed.*|\[info\].*"
+    r"|\[error\](?: (?:to see the full|re-run maven|for more information|\[help"
+    r"|after correcting).*)?",
     # Go, Rust, Ruby, PHP, Perl, R
     r"goroutine \d+ \[.*|created by .*|\[signal sig.*|exit status \d+|note: run with .*"
     r"|stack backtrace:|\d+: 0x.*|stack trace:|#\d+ .*|thrown in .* on line \d+|from \S+:\d+.*"
     r"|execution halted|calls: .*|in addition: .*",
     # psql and other SQL shells
     r"line \d+: .*|(?:detail|hint|context|statement|query|location): .*|pl/pgsql function .*"
-    r"|rollback"
-    r"|\(background on this error at: .*\)|\[sql: .*|\[parameters: .*",
+    r"|rollback|\(background on this error at: .*\)|\[sql: .*|\[parameters: .*",
     # git, ssh
     r"hint: .*|please make sure you have the correct access rights|and the repository exists\.?"
     r"|remote: (?:counting|compressing|enumerating|total) .*|warning: permanently added .*"
@@ -49,22 +46,18 @@ NOISE: Final = (
     # curl, wget
     r"more details here: .*|curl failed to verify .*|establish a secure connection to it.*"
     r"|how to fix it, please visit .*|to learn more about this situation.*|% total .*"
-    r"|dload +upload .*"
-    r"|[\d\s.kmg:%-]+",
+    r"|dload +upload .*|[\d\s.kmg:%-]+",
     # rsync, tar, docker, terraform, ansible
     r"see '.* --help'\.?|run '.* --help' for more .*|with [\w.\[\]\"-]+,|on \S+ line \d+.*:"
-    r"|\d+: (?:resource|data|module|provider|variable|output|locals) .*"
-    r"|to retry, use: .*|play recap \*+|no more hosts left \*+|\S+ +: ok=\d+ .*",
+    r"|\d+: (?:resource|data|module|provider|variable|output|locals) .*|to retry, use: .*"
+    r"|play recap \*+|no more hosts left \*+|\S+ +: ok=\d+ .*",
     # make, shells, runners, pip
     r"make(?:\[\d+\])?: \*\*\* .*error (?!124\b)\d+|make(?:\[\d+\])?: (?:entering|leaving"
-    r"|target) .*"
-    r"|\+{1,3} .*|script returned exit code .*|(?:error: )?process (?:completed"
-    r"|exited) with exit .*"
-    r"|error: script .* exited with code \d+|note: .*|\[notice\] .*|warning: you are using pip .*"
-    r"|for (?:more )?(?:information|details|help)[ ,].*|see .* for (?:more )?(?:details"
-    r"|information|help).*"
-    r"|try '.* --help'.*|use .*--help.*|run .* for (?:more )?(?:details|usage|help).*"
-    r"|run `.*` .*|bye\.?",
+    r"|target) .*|\+{1,3} .*|script returned exit code .*"
+    r"|(?:error: )?process (?:completed|exited) with exit .*|error: script .* exited with code \d+"
+    r"|note: .*|\[notice\] .*|warning: you are using pip .*|for (?:more )?(?:information|details"
+    r"|help)[ ,].*|see .* for (?:more )?(?:details|information|help).*|try '.* --help'.*"
+    r"|use .*--help.*|run .* for (?:more )?(?:details|usage|help).*|run `.*` .*|bye\.?",
 )
 
 # Follows from what stands before it: the other end of a pipe, a channel that closed.
@@ -76,9 +69,9 @@ CONSEQUENCE: Final = (
     r"|fatal: expected 'packfile'|error: failed to push some refs to .*|fatal: protocol error.*",
     r"tar: child returned status \d+|tar: error is not recoverable: exiting now"
     r"|tar: this does not look like a tar archive|tar: unexpected eof in archive"
-    r"|gzip: stdin: (?:unexpected end of file|not in gzip format)|.*: broken pipe"
-    r"|curl: \(23\) .*|pg_restore: error: could not read from input file.*"
-    r"|mysqldump: got errno 32 on write|xz: .*: unexpected end of input",
+    r"|gzip: stdin: (?:unexpected end of file|not in gzip format)|.*: broken pipe|curl: \(23\) .*"
+    r"|pg_restore: error: could not read from input file.*|mysqldump: got errno 32 on write"
+    r"|xz: .*: unexpected end of input",
     r"error: subprocess-exited-with-error|error: .*returned a non-zero code: \d+"
     r"|(?:error|fatal): .*exit(?:ed)?(?: with)? (?:code|status)[ :]\d+\.?",
 )
@@ -105,8 +98,8 @@ GENERIC_WORDS: Final = frozenset(
 # Says more of the statement before it: Azure's lines, a body that was printed.
 CONTINUES: Final = (
     r"(?:message|details?|reason|body|response|response body|description|code|error ?code|target"
-    r"|request ?id|exception details|status|cause|response headers|http response (?:body|headers))"
-    r"\s?: .*"
+    r"|request ?id|exception details|status|cause|response headers"
+    r"|http response (?:body|headers))\s?: .*"
 )
 # JavaScript keeps what happened behind a general error in its cause.
 CAUSE: Final = r"\n\s+\[?cause\]?: (.+)"
@@ -122,10 +115,9 @@ RETRY: Final = (
 ATTEMPT: Final = r"\b(?:attempt|try|retry) #?(\d{1,6})\s?(?:/|of)\s?(\d{1,6})"
 # It went well after all.
 SUCCESS: Final = (
-    r"http/\d(?:\.\d)?\"?,?\s+[23]\d\d\b|\b(?:status|code)\W{1,3}2\d\d\b|\b(?:recovered"
-    r"|reconnected)\b"
-    r"|\bsucceeded (?:on|at|in|after)\b|\bretry succeeded\b|\bconnection (?:re-?established"
-    r"|restored)\b"
+    r"http/\d(?:\.\d)?\"?,?\s+[23]\d\d\b|\b(?:status|code)\W{1,3}2\d\d\b"
+    r"|\b(?:recovered|reconnected)\b|\bsucceeded (?:on|at|in|after)\b|\bretry succeeded\b"
+    r"|\bconnection (?:re-?established|restored)\b"
 )
 
 # Frames of a traceback, with their indentation.

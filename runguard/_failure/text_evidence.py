@@ -32,7 +32,7 @@ _BETWEEN: Final = (
 )
 _WINDOW: Final = 160  # characters on each side of a number that are looked at
 _LONGEST_URL: Final = 2048
-_MOST_NUMBERS: Final = 1024  # of one text that are looked at
+_MOST_NUMBERS: Final = 512  # of one text that are looked at
 _LONGEST_WORDS: Final = 80
 _OPENERS: Final = ('"', "'", "`", ":", "\u2018", "\u201c", ">")
 _ERROR_RESPONSES: Final = " error responses"
@@ -219,10 +219,10 @@ def _by_weak_words(number: _Number) -> str | None:
 
 def _with_error_after(number: _Number) -> str | None:
     """(d) `500 error from upstream`, `Got 500 status code`, `503 에러`."""
-    if number.status not in words.IN_USE or _is_foreign(number):
-        return None
     found = number.precedes(words.ERROR_AFTER)
-    return f"{number.status}{found[0]}" if found else None
+    if found is None or number.status not in words.IN_USE or _is_foreign(number):
+        return None
+    return f"{number.status}{found[0]}"
 
 
 def _in_parentheses(number: _Number) -> str | None:
@@ -246,7 +246,7 @@ def _of_a_request(number: _Number) -> str | None:
         return f"[{number.status}] during ["
     if "/" not in number.text[max(0, number.start - _LONGEST_URL) : number.start]:
         return None
-    if number.status not in words.IN_USE or not number.precedes(words.AFTER_WEAK):
+    if number.status not in words.IN_USE or not number.precedes(words.AFTER_REQUEST):
         return None
     head = number.text[max(0, number.start - _LONGEST_URL) : number.start]
     token = head.rstrip(" \t:>=-\u2192\"')](")[-_LONGEST_URL:]

@@ -67,7 +67,9 @@ def _is_name(text: str, start: int, end: int) -> bool:
         return True
     if "_" not in text[start:end] and " " in text[start:end]:  # `timed out` is a sentence's
         return _is_about_a_name(text, start, end)
-    if token.startswith("-") or _pattern(words.ACCESSOR).search(token.rstrip(".")):
+    if around[0].endswith(("#", "!", "@", "`")):  # a selector, a tag, a decorator, code
+        return True
+    if token.startswith(("-", "$")) or _pattern(words.ACCESSOR).search(token.rstrip(".")):
         return True
     if _pattern(r"(?<!\w)-{1,2}[\w-]+[ =]\Z").search(around[0]) and token.isupper():
         return True  # `--timeout TIMEOUT` of a usage line
@@ -96,11 +98,11 @@ def _is_assigned(before: str, after: str, tail: str) -> bool:
     """Whether a value follows: `connect_timeout=10`, `"read_timeout": 5`, `{timeout: 30`."""
     if _pattern(words.ASSIGNED).match(after) or _pattern(words.OBJECT).match(after):
         return True
-    return bool(
-        not tail.lower().endswith(("error", "exception"))
-        and _pattern(words.KEYED).match(after)
-        and _pattern(words.KEYED_BEFORE).search(before)
-    )
+    keyed = _pattern(words.KEYED).match(after)
+    if keyed is None or tail.lower().endswith(("error", "exception")):
+        return False
+    is_of_many = _pattern(words.KEYED_AFTER).match(after, keyed.end() - 1)
+    return is_of_many is not None or _pattern(words.KEYED_BEFORE).search(before) is not None
 
 
 def _is_a_command(said: str, around: tuple[str, str], head: str, tail: str) -> bool:
@@ -119,11 +121,11 @@ def _is_about_a_name(text: str, start: int, end: int) -> bool:
         return True
     line = text.rfind("\n", max(0, start - _WINDOW), start) + 1 or max(0, start - _WINDOW)
     before, after = text[line:start], text[end : end + _WINDOW]
-    is_named = _pattern(words.ABOUT_A_NAME[0]).search(before) or _pattern(
-        words.ABOUT_A_NAME[1]
-    ).match(after)
-    if is_named:
+    is_named = any(_pattern(said).search(before) for said in words.NAMED_BEFORE)
+    if is_named or any(_pattern(said).match(after) for said in words.NAMED_AFTER):
         return not _pattern(words.EVENT_AFTER).match(after)
+    if not re.match(r"[\w.-]{0,40}\S", after) and _pattern(words.LAST_NAME).search(before):
+        return True
     alone = re.fullmatch(r"[\w.]{0,80}", before) is not None
     return alone and _pattern(rf"[\w.]{{0,80}}{words.FIELD_OF_ERRORS}").match(after) is not None
 

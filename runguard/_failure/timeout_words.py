@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 _DURATION: Final = (
-    r"[0-9][0-9.,:]{0,11}\s?(?:ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?"
-    r"|h|hrs?|hours?)\b"
+    r"[0-9][0-9.,:]{0,11}\s?(?:ms|msecs?|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?"
+    r"|hours?)\b"
 )
 _KIND: Final = (
     r"(?:(?:the|its|a|your|our|maximum|max|allowed|allotted|configured|permitted|hard|soft|cpu"
@@ -38,8 +38,8 @@ SAID_OTHERWISE: Final = (
     r"(?:ran|running|run) (?:for )?too long|(?:took|taking|takes) too long"
     rf"|(?:took|taking|takes|ran|running) (?:longer|more) than (?:the |{_DURATION})",
     r"\(exit\) time out|time ?out (?:period|error|exceeded|expired|occurred|waiting|while)"
-    r"|(?:connection|request|read|session|operation|gateway|lock|wait|query|response|connect|login)"
-    r" time out\b",
+    r"|(?:connection|request|read|session|operation|gateway|lock|wait|query|response|connect"
+    r"|login) time out\b",
     # nobody answered
     r"(?:no|without(?: an?| any)?) (?:\w+ )?(?:response|reply|answer|data|heartbeat|result|ack"
     r"|acknowledge?ment|activity|progress|output|connection|packets?|bytes)\b[^.\n]{0,40}?"
@@ -75,24 +75,22 @@ SAID_OTHERWISE: Final = (
     # Spanish
     r"tiempo de (?:espera|conexión|respuesta|ejecución).{0,30}?(?:agot|super|exced|expir|venc)"
     r"|(?:agot[óa]|agotado|super[óa]|excedi[óo]|expir[óo]|venci[óo]) (?:el )?(?:límite de )?tiempo"
-    r"|tiempo (?:de espera )?(?:agotado|excedido|límite)|(?:superad|excedid|agotad|expirad)[oa]s?"
-    r" (?:el |la |su )?(?:límite de )?tiempo",
+    r"|tiempo (?:de espera )?(?:agotado|excedido|límite)"
+    r"|(?:superad|excedid|agotad|expirad)[oa]s? (?:el |la |su )?(?:límite de )?tiempo",
     # French
-    r"délai[^.\n]{0,40}?(?:écoul|dépass|expir)|dépassé (?:le |son )?(?:délai|temps)|(?:expiration"
-    r"|dépassement) d[ue](?: la)?[^.\n]{0,12}"
-    r"délai|temps (?:d['\u2019]attente|d['\u2019]exécution|imparti)[^.\n]{0,20}?(?:écoul|dépass"
-    r"|expir)",
+    r"délai[^.\n]{0,40}?(?:écoul|dépass|expir)|dépassé (?:le |son )?(?:délai|temps)"
+    r"|(?:expiration|dépassement) d[ue](?: la)?[^.\n]{0,12}délai"
+    r"|temps (?:d['\u2019]attente|d['\u2019]exécution|imparti)[^.\n]{0,20}?(?:écoul|dépass|expir)",
     # Portuguese
     r"tempo (?:limite|de espera|esgotado|de conexão|máximo)[^.\n]{0,30}?(?:esgot|exced|expir"
-    r"|atingid)"
-    r"|tempo esgotado|esgotado o tempo|expirou o tempo|tempo limite",
+    r"|atingid)|tempo esgotado|esgotado o tempo|expirou o tempo|tempo limite",
     # Italian
     r"tempo (?:di attesa |limite |massimo )?[^.\n]{0,16}?(?:scaduto|esaurito|superato)"
     r"|connessione scaduta|(?:superato|scaduto|esaurito) il tempo",
     # Russian, Ukrainian
-    r"(?:время|времени) (?:ожидания|выполнения)[^.\n]{0,24}?(?:истек|превы)|(?:истек"
-    r"|превы)[а-яё]{1,6} "
-    r"(?:время|лимит времени|тайм)|тайм-?аут|час очікування[^.\n]{0,24}?(?:вичерп|минув)",
+    r"(?:время|времени) (?:ожидания|выполнения)[^.\n]{0,24}?(?:истек|превы)"
+    r"|(?:истек|превы)[а-яё]{1,6} (?:время|лимит времени|тайм)|тайм-?аут"
+    r"|час очікування[^.\n]{0,24}?(?:вичерп|минув)",
     # Polish, Czech, Dutch, Swedish, Turkish, Vietnamese, Indonesian
     r"przekroczon[oy] (?:limit )?czas|upłynął (?:limit )?czas|vypršel[ao]? (?:časový|čas)"
     r"|čas(?:ový limit)? [^.\n]{0,12}?vypršel|wachttijd[^.\n]{0,24}?verstreken|tijdslimiet"
@@ -128,8 +126,7 @@ ACCESSOR: Final = (
 )
 FILE_ENDING: Final = (
     r"\.(?:conf|cfg|cnf|ini|py|js|mjs|ts|json|ya?ml|toml|txt|log|csv|sh|rb|go|java|php|pl|rs|sql"
-    r"|xml"
-    r"|lock|sock|env|properties|html?|so|dll|exe)\b"
+    r"|xml|lock|sock|env|properties|html?|so|dll|exe)\b"
 )
 # A frame of a traceback: its function and file may have any name.
 FRAME: Final = (
@@ -139,6 +136,7 @@ FRAME: Final = (
 # After the token: an assignment, or a key's colon. `timed_out: true` is none: it is an event.
 ASSIGNED: Final = r"\s?=(?!=|>)(?!\s?['\"]?true\b)|\\?[\"']\s?(?::|=>)(?!\s?true\b)|\s?=>"
 KEYED: Final = r"\s?:\s?[\"']?(?:-?[0-9]|null\b|none\b|nil\b|false\b|undefined\b|nan\b)"
+KEYED_AFTER: Final = r"[^\n,]{1,20},\s?[\w.-]{1,40}\s?[:=]"  # and further keys
 KEYED_BEFORE: Final = r"(?:[{,(]|\A|\n)\s*[\"']?[\w.-]*\Z"
 OBJECT: Final = (
     r"\((?:connect|read|write|pool|total|timeout|sock_read|sock_connect|seconds|value)\s?="
@@ -147,69 +145,64 @@ OBJECT: Final = (
 EVENT_AFTER: Final = (
     r"[^\n,;]{0,30}?\b(?:exceeded|expired|reached|elapsed|occurred|passed|hit|triggered|fired)\b"
 )
-# The interpreter's, a database's, a validator's or a shell's own words about a name.
-ABOUT_A_NAME: Final = (
-    # before it, on the same line
-    (
-        r"(?:key|name|attribute|unboundlocal|import|modulenotfound|reference|nosuchfield"
-        r"|nosuchmethod"
-        r"|nomethod)error\b[^\n]{0,120}\Z"
-        r"|(?:has no attribute|unexpected keyword(?: argument)?|cannot import name|no module named"
-        r"|got multiple values for (?:keyword )?argument|cannot find module|reading|cannot access"
-        r" local variable|positional arguments?:|not find method|undefined (?:variable|property"
-        r"|method|index|array key|local variable or method|constant|function|reference to|field)"
-        r"|undefined:|did you mean:?|an argument named|unknown keywords?:?"
-        r"|no such file or directory[:\s@\w-]{0,20}"
-        r"|no such (?:column"
-        r"|table|option|field|key|function|file)|unable to resolve symbol|cannot find symbol"
-        r"|symbol not found)\s?:?\s?[\"'`\u2018\u201c:$\[({]{0,3}[\w.:$-]{0,60}\Z"
-        r"|(?:columns?|relation|tables?|constraint|index|sequence|view|parameters?|settings?|keys?"
-        r"|fields?|variables?|attributes?|propert(?:y|ies)|arguments?|options?|flags?|keywords?"
-        r"|names?"
-        r"|commands?|modules?|files?|identifiers?|method|function|type|role|database|schema|header)"
-        r"\s?:?\s?[\"'`\u2018\u201c\u00ab]{1,2}[\w.:$-]{0,60}\Z"
-        r"|(?:columns?|parameters?|attributes?|variables?|keywords?|arguments?|options?|fields?"
-        r"|identifiers?|flags?)\s?(?:name)?\s?:?\s?[(\[]?[\w.:$-]{0,40}\Z"
-        r"|\bkey \([\w, ]{0,60}\Z"
-        r"|(?<!\w)(?:invalid|bad|illegal|negative|missing|unsupported|unrecogni[sz]ed|set|setting"
-        r"|unset"
-        r"|parse|parsing|convert|adjust|configure|validate|validating|declare|specify|override)\s"
-        r"(?:\w+\s){0,3}[\"'`\u2018]?[\w.-]{0,40}\Z"
-        r"|\btypeerror: [^\n]{0,80}argument[^\n]{0,20}\Z"
-        r"|valueerror: [^\n]{0,40}\bset \w* ?\Z"
-    ),
-    # after it
-    (
-        r"[\w.-]{0,40}[\"'`\u2019\u201d\u00bb]?\s(?:is not defined|is not expected"
-        r"|is not a (?:valid|function"
-        r"|known|recogni)"
-        r"|is (?:a required|an? invalid|an? unknown|an? unexpected|required\b|not (?:allowed"
-        r"|supported"
-        r"|permitted|set|valid|configured|an? ))|must (?:be|not)|should be|needs to be|has to be"
-        r"|may not"
-        r"|cannot be|does not exist|was not found|was not declared|has no|could not be (?:parsed"
-        r"|set"
-        r"|resolved|found)|undeclared|of relation|in ['\"](?:field list|where clause)|->|column\b"
-        r"|field\b|property\b|parameter\b|option\b|argument\b|attribute\b|setting\b"
-        r"|value(?! exceeded))"
-        r"|[\"']?: (?:command not found|not found|no such file|permission denied|invalid (?:time"
-        r"|option"
-        r"|value|number|duration|int|float)|unrecogni[sz]ed option|failed to run"
-        r"|can['\u2019]t execute"
-        r"|unknown (?:option|signal)|the monitored command|missing operand|field required"
-        r"|this field"
-        r"|input should|not a valid|value is not|none is not|invalid argument|argument required"
-        r"|expected)"
-        r"|\s?[\"'`]? *\((?:type=|\[type)"
-    ),
+# The interpreter's, a database's, a validator's or a shell's own words about a name: what stands
+# before the word on its line, up to it.
+_REST_OF_NAME: Final = r"[\w.:$-]{0,60}\Z"
+_OPENING: Final = r"\s?:?\s?[\"'`\u2018\u201c:$\[({]{0,3}"
+NAMED_BEFORE: Final = (
+    r"(?:key|name|attribute|unboundlocal|import|modulenotfound|reference|nosuchfield|nosuchmethod"
+    r"|nomethod)error\b[^\n]{0,120}\Z",
+    r"(?:has no attribute|unexpected keyword(?: argument)?|cannot import name|no module named"
+    r"|got multiple values for (?:keyword )?argument|cannot find module|\(reading"
+    r"|cannot access local variable|positional arguments?:|not find method"
+    r"|undefined (?:variable|property|method|index|array key|local variable or method|constant"
+    r"|function|reference to|field)|undefined:|redefined:|did you mean:?|an argument named"
+    r"|unknown keywords?:?|no such file or directory[:\s@\w-]{0,20}"
+    r"|no such (?:column|table|option|field|key|function|file)|unable to resolve symbol"
+    r"|cannot find symbol|symbol not found)"
+    rf"{_OPENING}{_REST_OF_NAME}",
+    # a noun, then the quoted name: `column "timeout"`
+    r"(?:columns?|relation|tables?|constraint|index|sequence|view|parameters?|settings?|keys?"
+    r"|fields?|variables?|attributes?|propert(?:y|ies)|arguments?|options?|flags?|keywords?|names?"
+    r"|commands?|modules?|files?|identifiers?|method|function|type|role|database|schema|header|tag"
+    r"|directive|register(?:ed)?|symbol|class|selector)\s?:?\s?[\"'`\u2018\u201c\u00ab]{1,2}"
+    rf"{_REST_OF_NAME}",
+    # a noun that leaves no doubt, then the bare name: `no such column: timeout`
+    r"(?:columns?|parameters?|attributes?|variables?|keywords?|arguments?|options?|fields?"
+    r"|identifiers?|flags?|propert(?:y|ies)|directives?)\s?(?:name)?\s?:?\s?[(\[]?[\w.:$-]{0,40}\Z",
+    r"\bkey \([\w, ]{0,60}\Z|\bfields?: \([\"'`\w, ]{0,60}\Z",
+    # what is done to a setting: `could not set the socket timeout`
+    r"(?<!\w)(?:invalid|bad|illegal|negative|missing|unsupported|unrecogni[sz]ed|set|setting|unset"
+    r"|parse|parsing|convert|adjust|configure|validate|validating|declare|specify"
+    r"|override)\s(?:\w+\s){0,3}[\"'`\u2018]?[\w.-]{0,40}\Z",
+    r"\btypeerror: [^\n]{0,80}argument[^\n]{0,20}\Z|valueerror: [^\n]{0,40}\bset \w* ?\Z",
 )
+# What stands behind the word, from it on.
+NAMED_AFTER: Final = (
+    r"[\w.-]{0,40}[\"'`\u2019\u201d\u00bb]?\s(?:is not defined|is not expected"
+    r"|is not a (?:valid|function|known|recogni)|is (?:a required|an? invalid|an? unknown"
+    r"|an? unexpected|required\b|not (?:allowed|supported|permitted|set|valid|configured|an? ))"
+    r"|must (?:be|not)|should be|needs to be|has to be|may not|can[no\u2019']{1,2}t be"
+    r"|does not exist|was not found|was not declared|has no|could not be (?:parsed|set|resolved"
+    r"|found)|not (?:registered|recogni[sz]ed|defined|found)|undeclared|of relation"
+    r"|in ['\"](?:field list|where clause)|->|column\b|field\b|property\b|parameter\b|option\b"
+    r"|argument\b|attribute\b|setting\b|directive\b|value(?! exceeded))",
+    r"[\"']?: (?:command not found|not found|no such file|permission denied"
+    r"|invalid (?:time|option|value|number|duration|int|float)|unrecogni[sz]ed option|failed to run"
+    r"|can['\u2019]t execute|unknown (?:option|signal)|the monitored command|missing operand"
+    r"|field required|this field|input should|not a valid|value is not|none is not|invalid argument"
+    r"|argument required|expected)",
+    r"\s?[\"'`]? *\((?:type=|\[type)",
+)
+# The last word of an error that names a key: `… has already been added. Key: timeout`.
+LAST_NAME: Final = r"\b(?:key|name|flag|element|entry): [\w.-]{0,40}\Z"
 # A pydantic error names its field alone on a line; the complaint follows, indented.
 FIELD_OF_ERRORS: Final = r"\n\s{1,8}\S[^\n]{0,200}(?:\[type=|\(type=|field required)"
 # timeout(1) as a command: `timeout 30 pg_dump …`, `['timeout', '30', …]`.
 COMMAND: Final = (
-    r"[\"']?(?:,\s?[\"']|\s)(?:-\S+(?:\s|[\"'],\s?[\"'])){0,4}[0-9.]{1,9}[smhd]?(?:[\"'],|\s)"
-    r"(?!(?:ms|s|secs?|seconds?|minutes?|hours?|exceeded|expired|reached|elapsed|after|for)\b)"
-    r"\s?[\"']?[\w./~-]"
+    r"[\"']?(?:,\s?[\"']|\s)(?:-\S+(?:\s|[\"'],\s?[\"'])){0,4}[0-9.]{1,9}[smhd]?(?:[\"'],"
+    r"|\s)(?!(?:ms|s|secs?|seconds?|minutes?|hours?|exceeded|expired|reached|elapsed|after"
+    r"|for)\b)\s?[\"']?[\w./~-]"
 )
 COMMAND_BEFORE: Final = (
     r"(?:\A|[\n\"'`\[(;&|]|[+$#]\s|command:?\s|exec\s|run\s|cmd:?\s)\s?[\w/.]{0,20}\Z"

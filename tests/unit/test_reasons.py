@@ -163,6 +163,8 @@ WORDS = {
     "Segmentation fault (core dumped)": "crashed",
     "java.lang.NullPointerException": "bug",
     "TypeError: x is not a function": "bug",
+    "parse error: Invalid numeric literal at line 500, column 6": "data",
+    "PHP Parse error: syntax error, unexpected token": "bug",
     "Error tokenizing data. C error: Expected 12 fields in line 503, saw 13": "data",
     "Error acquiring the state lock": "lock_held",
     "rsync error: some files could not be transferred, exit code 23": "exit_code",
