@@ -13,14 +13,16 @@ from typing import NamedTuple
 
 from .secret_names import prose
 from .secret_options import TOOLS
-from .secret_values import Rule, Span, is_placeholder
+from .secret_values import Rule, Span, is_placeholder, looks_random
 
 _WORD = re.compile(
     r"(?:[\"'](?=\[[\"'])|[\"'](?<=\][\"'])|'(?:[^'\\\n]|\\[^\n]|''){0,1024}+'|\"(?:[^\"\\\n]|\\[^\n]){0,1024}+\""
     r"|[\"']|(?:\\[^\n]|,(?![\"'])|[^\s\"',\\|;&])++|\\)++"
 )
 _GAP = re.compile(r"(?:[ \t,]|\\\n[ \t]*+)*+")
-_TOOL_WORD = re.compile(r"(?<![a-z0-9_.+\-])[a-z0-9_.+\-]++(?=[\s\"',])")
+_TOOL_WORD = re.compile(
+    r"(?<![a-z0-9_.+\-])[a-z0-9_+\-]++(?:\.(?!exe)[a-z0-9_+\-]++)*+(?=[\s\"',\\]|\.exe\b)"
+)
 _OPENED = re.compile(r"[\"'][\[(]{1,4}(?=[\"'])|[\[(`]{1,4}")
 _CLOSED = re.compile(r"(?:(?<=[\"'])[\])]{1,4}[\"']?)?(?:(?<=[\"'\])])[,`]{1,2})?\Z")
 _MOST_WORDS = 200
@@ -40,7 +42,7 @@ class _Command(NamedTuple):
     options: dict[str, _Option]
     attached: dict[str, _Option]
     after: dict[str, int]
-    login: bool
+    login: str
 
 
 @functools.cache
@@ -54,7 +56,7 @@ def _commands() -> dict[str, _Command]:
         after = dict(entry.rsplit(":", 1) for entry in tool.after.split())
         counts = {word: int(count) for word, count in after.items()}
         for name in tool.names.split():
-            known = commands.get(name, _Command({}, {}, {}, login=False))
+            known = commands.get(name, _Command({}, {}, {}, login=""))
             commands[name] = _Command(
                 known.options | options,
                 known.attached | dict.fromkeys(tool.attached.split(), needs),
@@ -76,46 +78,33 @@ class _Word(NamedTuple):
 
 
 def _find(raw: str, low: str) -> Iterator[Span]:
-    """Walk once over the words of the text, from command to command."""
+    """Walk once over the text, from the name of one tool to the next."""
     commands = _commands()
-    low = low.replace(".exe", "") if ".exe" in low else low
     if commands.keys().isdisjoint(_TOOL_WORD.findall(low)):
         return
-    line: _Line | None = None
+    tools = [match for match in _TOOL_WORD.finditer(low) if match[0] in commands]
     at = 0
-    while at < len(raw):
-        at = _GAP.match(raw, at).end()  # type: ignore[union-attr]
-        match = _WORD.match(raw, at)
-        if match is None:
-            at += 1
-            line = None  # at a newline, `|`, `;` or `&` another command begins
-            continue
-        at = match.end()
-        word = _plain(match[0], match.start())
-        name = _program(word.text)
-        expected = line is not None and line.expects_value
-        if name in commands and not expected:
-            line = _Line(commands[name], name)
-        elif not expected and _is_command_line(word.text, line):
-            at = word.start  # `sh -c 'mysql -px'`: read what is inside the quotes
-        elif line is not None:
-            yield from line.take(word)
-            if line.seen > _MOST_WORDS:
-                line = None
-
-
-def _program(word: str) -> str:
-    """Return the name of the program that a word runs, if it runs one."""
-    return re.split(r"[/\\]", word.lower())[-1].removesuffix(".exe")
-
-
-def _is_command_line(text: str, line: _Line | None) -> bool:
-    """Say whether a quoted word holds a command of its own, or options of the one around it."""
-    if " " not in text or len(text) > _LONGEST_QUOTED:
-        return False
-    words = text.split()
-    runs_one = not _commands().keys().isdisjoint(map(_program, words))
-    return runs_one or (line is not None and line.knows(words))
+    for number, tool in enumerate(tools):
+        if tool.start() < at:
+            continue  # a part of the last command's secret
+        end = tools[number + 1].start() if number + 1 < len(tools) else len(raw)
+        line = _Line(commands[tool[0]], tool[0])
+        at = tool.end() + (4 if low.startswith(".exe", tool.end()) else 0)
+        at += low[at : at + 1] in ("'", '"')
+        while at < end or line.expects_value:
+            at = _GAP.match(raw, at).end()  # type: ignore[union-attr]
+            match = _WORD.match(raw, at)
+            if match is None or line.seen > _MOST_WORDS:
+                break  # a newline, `|`, `;` or `&` ends a command
+            word = _plain(match[0], at)
+            if line.opens_again(word):
+                at = word.start  # `lftp -e "open -u job,x"`: read what is inside the quotes
+                continue
+            spans = list(line.take(word))
+            yield from spans
+            if match.end() > end and not spans:
+                break  # quotes around the next command: it is read for itself
+            at = match.end()
 
 
 def _plain(text: str, at: int) -> _Word:
@@ -145,9 +134,11 @@ class _Line:
         """Whether the next word belongs to an option."""
         return self._pending is not None
 
-    def knows(self, words: list[str]) -> bool:
-        """Say whether one of these words is an option of this command that takes a secret."""
-        return any(word in self._command.options for word in words)
+    def opens_again(self, word: _Word) -> bool:
+        """Say whether a quoted word holds options of this command."""
+        if self.expects_value or " " not in word.text or len(word.text) > _LONGEST_QUOTED:
+            return False
+        return not self._command.options.keys().isdisjoint(word.text.split())
 
     def take(self, word: _Word) -> Iterator[Span]:
         """Take the next word; give the span of the secret in it, if it holds one."""
@@ -157,7 +148,7 @@ class _Line:
         if pending is not None:
             yield from _value(word, pending)
             return
-        if self._command.login and (match := _LOGIN.match(text)):
+        if self._command.login and (match := self._login(text)):
             yield word.start + match.start(1), word.start + match.end(1)
         elif len(text) > 1 and text.startswith(self._signs):
             yield from self._option(word)
@@ -169,6 +160,12 @@ class _Line:
         for key in (text, text.partition(".")[0] + "."):
             if key in self._command.after:
                 self._positions.append(self._command.after[key])
+
+    def _login(self, text: str) -> re.Match[str] | None:
+        """Match `user/password@database`; `exp and/or imp` is none."""
+        match = _LOGIN.match(text)
+        certain = self._command.login == "anywhere" or "@" in text
+        return match if match and (certain or looks_random(match[1], 4)) else None
 
     def _positional(self, word: _Word) -> Iterator[Span]:
         """Count a word that is no option: `rabbitmqctl add_user job SECRET`."""

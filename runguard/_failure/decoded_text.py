@@ -57,20 +57,23 @@ def has_escapes(text: str) -> bool:
 def _decode(escape: str, at: int) -> list[tuple[str, int]]:
     """Return the characters of one escape, each with where its part begins."""
     if escape.startswith("%"):
-        octets = bytes.fromhex(escape.replace("%", ""))
-        try:
-            text = octets.decode()
-        except UnicodeDecodeError:
-            text = octets.decode("latin-1")
-            return [(character, at + 3 * n) for n, character in enumerate(text)]
-        found = []
-        for character in text:
-            found.append((character, at))
-            at += 3 * len(character.encode())
-        return found
+        return _decode_percent(escape, at)
     if escape.startswith("&"):
         return [(html.unescape(escape)[:1], at)]
     kind = escape.lstrip("\\")
     if kind[0] in "ux":
         return [(chr(int(kind[1:], 16)), at)]
     return [({"n": "\n", "r": "\n", "t": "\t"}.get(kind, kind), at)]
+
+
+def _decode_percent(escape: str, at: int) -> list[tuple[str, int]]:
+    octets = bytes.fromhex(escape.replace("%", ""))
+    try:
+        text = octets.decode()
+    except UnicodeDecodeError:
+        return [(character, at + 3 * n) for n, character in enumerate(octets.decode("latin-1"))]
+    found = []
+    for character in text:
+        found.append((character, at))
+        at += 3 * len(character.encode())
+    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from .secret_names import Found, english_hints, names_in, other_hints
 from .secret_values import (
@@ -59,22 +58,17 @@ _CALL = re.compile(
 )
 
 
-class _After(NamedTuple):
-    """What may follow a name, compiled."""
+class _After:
+    """What may follow a name: the patterns of `_sources`, each compiled when it is first needed."""
 
-    pair: re.Pattern[str]
-    member: re.Pattern[str]
-    option: re.Pattern[str]
-    element: re.Pattern[str]
-    quoted: re.Pattern[str]
-    block: re.Pattern[str]
-    line: re.Pattern[str]
-    word: re.Pattern[str]
-    said: re.Pattern[str]
-    value_of: re.Pattern[str]
-    call: re.Pattern[str]
+    def __getattr__(self, name: str) -> re.Pattern[str]:
+        """Compile a pattern, and keep it."""
+        pattern = re.compile(_sources()[name])
+        setattr(self, name, pattern)
+        return pattern
 
 
+@functools.cache
 def _sources() -> dict[str, str]:
     prose = no_prose()
     return {
@@ -102,15 +96,17 @@ def _sources() -> dict[str, str]:
     }
 
 
-@functools.cache
-def _after() -> _After:
-    return _After(**{name: re.compile(source) for name, source in _sources().items()})
+_after = _After()
 
 
 _NEAR = 512
 """Characters after a name that are read to judge its value."""
 
 _LONGEST_GAP = 64
+# Words of configuration files that no sentence holds.
+_DIRECTIVES = frozenset(
+    ("requirepass", "masterauth", "bindpw", "rootpw", "olcrootpw", "rootbindpw")
+)
 _PROSE_KINDS = frozenset(("password", "passwort", "passphrase", "passwd", "passcode", "pwd"))
 
 
@@ -130,7 +126,7 @@ def _named(raw: str, low: str) -> Iterator[Span]:
 
 def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
     """Find what follows one name: a pair first, then all that has no sign between."""
-    after, end = _after(), name.end
+    after, end = _after, name.end
     if low.startswith("nexpected ", name.start - 10) and name.start >= 10:
         return  # `Unexpected token: '}'`
     following = low[end : end + 1]
@@ -150,15 +146,18 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
         yield from spans
         return
     if not name.strong:
-        if name.word in ("auth", "key") and (match := after.member.match(low, end)):
-            yield from (s for s in spans_of(match) if is_weak_value(name.word, raw[s[0] : s[1]]))
+        match = after.member.match(low, end) if name.word in ("auth", "key") else None
+        if match is None and name.word == "key" and low.startswith("-", begin):
+            match = after.option.match(low, end, end + _NEAR)
+        values = spans_of(match) if match else ()
+        yield from (s for s in values if is_weak_value(name.word, raw[s[0] : s[1]]))
         return
     yield from _values_without_sign(name, raw, low, begin)
 
 
 def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterator[Span]:
     """Find what follows a strong name without `=` or `:`."""
-    after, end = _after(), name.end
+    after, end = _after, name.end
     is_option = low.startswith("-", begin) or low.startswith(("'-", '"-'), begin - 1)
     following = low[end : end + 1]
     if following in ("'", '"', "\\", ",") and (match := after.member.match(low, end)):
@@ -170,7 +169,7 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
                     yield start, stop
     before = low[max(0, begin - 96) : name.start]
     if (
-        (_NAME_OF.search(before) and (match := after.value_of.match(low, end)))
+        ((match := after.value_of.match(low, end)) and _NAME_OF.search(before))
         or (following == "(" and (match := _call(low, begin, name)))
         or ("<" in before and (match := after.element.match(low, end)))
     ):
@@ -183,14 +182,14 @@ def _call(low: str, begin: int, name: Found) -> re.Match[str] | None:
     """Match the argument of `set_password("x")`, `SecretStr("x")`; not of `get_token("id")`."""
     if not _CALL.fullmatch(low[begin : name.start]):
         return None
-    return _after().call.match(low, name.end)
+    return _after.call.match(low, name.end)
 
 
 def _values_after_blank(
     name: Found, raw: str, low: str, begin: int, *, is_option: bool
 ) -> Iterator[Span]:
-    after, end = _after(), name.end
-    if is_option:
+    after, end = _after, name.end
+    if is_option or low[begin:end] in _DIRECTIVES:
         if match := after.option.match(low, end):
             yield from spans_of(match)
         return
@@ -200,15 +199,17 @@ def _values_after_blank(
         return
     before = low[max(0, begin - 256) : begin]
     line = before[before.rfind("\n") + 1 :]
-    if _SET_VERB.search(line + low[begin : name.start]) and (match := after.word.match(low, end)):
-        in_code = "_" in low[begin:end]
-        yield from (s for s in spans_of(match) if in_code or looks_random(raw[s[0] : s[1]], 4))
-    elif _NETRC.search(before) and (match := after.word.match(low, end)):
-        certain = "machine" in before or "default" in before
-        yield from (s for s in spans_of(match) if certain or looks_random(raw[s[0] : s[1]], 4))
-    elif not line.strip() and (match := after.line.match(low, end)):
+    word = after.word.match(low, end)
+    for span in spans_of(word) if word else ():
+        random = looks_random(raw[span[0] : span[1]], 4)
+        in_code = random or "_" in low[begin:end]
+        in_netrc = random or "machine" in before or "default" in before
+        is_set = in_code and _SET_VERB.search(line + low[begin : name.start])
+        if is_set or (in_netrc and _NETRC.search(before)):
+            yield span
+    if not line.strip() and (match := after.line.match(low, end)):
         yield from _config_value(match, raw, low, begin)
-    elif name.word in _PROSE_KINDS or not name.word.isascii():
+    if name.word in _PROSE_KINDS or not name.word.isascii():
         match = after.said.match(low, end)
         yield from (
             span

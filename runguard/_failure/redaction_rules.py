@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from .command_lines import command_rule
 from .decoded_text import DecodedText, has_escapes
@@ -277,8 +278,9 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "typed by expect",
             "send",
-            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"'](?!(?:yes|no|y|n|exit|quit|logout)?\\)"
-            r"((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)\\[rn]",
+            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"']"
+            r"(?!(?:yes|no|y|n|exit|quit|logout)?[\\\n])"
+            r"((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)(?:\\[rn]|\n)",
         ),
         rule(
             "piped into a command",
@@ -290,7 +292,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "network share",
-            "net",
+            r"\\",
             r"net use [^\n]{0,128}?\\\\[^\s]{1,200}[\"']?(?: /user:\S{1,64})? (?!/|\*)(\S++)",
         ),
         rule(
@@ -320,7 +322,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         # libpq and URL parsers quote the piece that they stumbled over: often half a password.
         rule(
             "malformed DSN",
-            "connection port host percent-encoded dsn url",
+            '=" percent-encoded port host',
             r"missing \"=\" after \"((?:(?!\" in connection)[^\n])*+)"
             r"|percent-encoded (?:token|value): \"((?:(?!\"(?:\n|\Z))[^\n])*+)"
             r"|invalid integer value \"([^\"\n]*+)\" for connection option \"port\""
@@ -353,19 +355,28 @@ def built_in_rules() -> tuple[Rule, ...]:
 
 # --- All rules over one text. --------------------------------------------------------------------
 
+_MOST_LAYERS = 3  # JSON in a query of a URL in JSON
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def find_secrets(text: str, own: tuple[Rule, ...] = ()) -> list[Span]:
     """Find every secret in a text, by the rules given and by the built-in ones.
 
-    The text is read twice where it holds escapes: as it stands, and as what it decodes to.
+    The text is read again where it holds escapes: as it stands, and as what it decodes to.
     """
     spans = list(_found_in(text, own))
-    if has_escapes(text):
-        decoded = DecodedText(text)
-        spans += map(decoded.original_span, _found_in(decoded.text, own))
+    layers: list[DecodedText] = []
+    while len(layers) < _MOST_LAYERS and has_escapes(text):
+        layers.append(DecodedText(text))
+        text = layers[-1].text
+        spans += (_in_original(span, layers) for span in _found_in(text, own))
     return spans
+
+
+def _in_original(span: Span, layers: list[DecodedText]) -> Span:
+    for layer in reversed(layers):
+        span = layer.original_span(span)
+    return span
 
 
 def _found_in(text: str, own: tuple[Rule, ...]) -> Iterator[Span]:
@@ -382,24 +393,50 @@ def _lowered(text: str) -> str:
 
 def _rules_for(low: str) -> Iterable[Rule]:
     """Return the rules that may apply: those without hints, and those with one in the text."""
-    always, ascii_hints, other_hints = _index()
-    found = {rule for hint, rules in ascii_hints if hint in low for rule in rules}
-    if not low.isascii():
-        found.update(rule for hint, rules in other_hints if hint in low for rule in rules)
-    rules = built_in_rules()
-    return [rules[number] for number in sorted(found)] + always
+    index = _index()
+    found = set(index.always)
+    for trees in (index.ascii,) if low.isascii() else (index.ascii, index.others):
+        for tree in trees:
+            if tree.hint in low:
+                found.update(tree.rules)
+                for hint, rules in tree.longer:
+                    if hint in low:
+                        found.update(rules)
+    return [built_in_rules()[number] for number in sorted(found)]
+
+
+class _Hints(NamedTuple):
+    """A hint with the longer ones that hold it, which are looked for only where it is found."""
+
+    hint: str
+    rules: list[int]
+    longer: list[tuple[str, list[int]]]
+
+
+class _Index(NamedTuple):
+    """The numbers of the rules, by what must stand in a text for them to apply."""
+
+    always: list[int]
+    ascii: list[_Hints]
+    others: list[_Hints]
 
 
 @functools.cache
-def _index() -> tuple[list[Rule], list[tuple[str, list[int]]], list[tuple[str, list[int]]]]:
+def _index() -> _Index:
     """Sort the rules by their hints."""
     by_hint: dict[str, list[int]] = {}
     for number, rule in enumerate(built_in_rules()):
         for hint in rule.hints:
             by_hint.setdefault(hint, []).append(number)
-    hints = list(by_hint.items())
-    return (
-        [rule for rule in built_in_rules() if not rule.hints],
-        [entry for entry in hints if entry[0].isascii()],
-        [entry for entry in hints if not entry[0].isascii()],
+    trees: list[_Hints] = []
+    for hint in sorted(by_hint, key=len):
+        held = next((tree for tree in trees if tree.hint in hint), None)
+        if held is None:
+            trees.append(_Hints(hint, by_hint[hint], []))
+        else:
+            held.longer.append((hint, by_hint[hint]))
+    return _Index(
+        [number for number, rule in enumerate(built_in_rules()) if not rule.hints],
+        [tree for tree in trees if tree.hint.isascii()],
+        [tree for tree in trees if not tree.hint.isascii()],
     )

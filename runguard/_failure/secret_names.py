@@ -95,7 +95,7 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "Spanish",
-        "contrase|palabra|credencia|secreto|lave",
+        "contrase|pala|creden|secreto|lave",
         (
             r"contrase(?:ñ|n)as?|palabra de paso|credencial(?:es)?|secreto",
             r"(?:clave|llave)[ _\-](?:secreta|privada|de[ _](?:api|acceso|servicio|licencia)|api)",
@@ -107,10 +107,9 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "French",
-        "mdp|de passe|de_passe|de-passe|jeton|identifiants|clé|clef|cle_",
+        "mdp|passe|jeton|clé|clef|cle_",
         (
-            r"mots?[ _\-]de[ _\-]passe|mdp|phrase secrète|jeton(?: d['\u2019]acc(?:è|e)s)?"
-            r"|identifiants secrets",
+            r"mots?[ _\-]de[ _\-]passe|mdp|phrase secrète|jeton(?: d['\u2019]acc(?:è|e)s)?",
             r"cl(?:é|e|ef)s?[ _\-](?:secr(?:è|e)te|priv(?:é|e)e|d['\u2019](?:api|acc(?:è|e)s)|api)",
         ),
         (r"cl(?:é|ef)",),
@@ -119,7 +118,7 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "Portuguese",
-        "senha|palavra|segre|credencia|chave",
+        "senha|pala|segre|creden|chave",
         (
             r"senha|palavra[ _\-]passe|segredo|credencia(?:l|is)",
             r"chave[ _\-](?:secreta|privada|api"
@@ -147,9 +146,9 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "Dutch, Swedish, Danish, Norwegian, Finnish",
-        "wachtwoord|lösenord|kode|passord|sana|gehei|hemlighet",
+        "wachtwoord|lösenord|kode|passord|sana|gehei",
         (
-            r"wachtwoord|lösenord|adgangskode|passord|salasana|geheime sleutel|hemlighet"
+            r"wachtwoord|lösenord|adgangskode|passord|salasana|geheime sleutel"
             r"|tunnussana|kodeord",
         ),
         (),
@@ -157,18 +156,18 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
         "|saknas|er|ikke|forkert|ugyldig|on|virheellinen|puuttuu|het|de|een|en|of|är|inte",
     ),
     Names(
-        "Polish, Czech, Slovak, Hungarian, Romanian, Turkish, Croatian",
-        "hasło|heslo|jelszó|parol|şifre|lozinka|gizli anahtar",
-        (r"hasło|heslo|jelszó|parol[ăa]|şifre|lozinka|gizli anahtar",),
+        "Polish, Czech, Slovak, Hungarian, Romanian, Turkish",
+        "hasło|heslo|jelszó|parol|şifre",
+        (r"hasło|heslo|jelszó|parol[ăa]|şifre",),
         (),
         "jest|nie|wymagane|nieprawidłowe|je|není|neplatné|chybí|hibás|kötelező|este|nu|incorectă"
-        "|yanlış|gerekli|geçersiz|nije|i|a|się|musi|moze",
+        "|yanlış|gerekli|geçersiz|się|musi|moze",
     ),
     Names(
         "Vietnamese, Indonesian, Thai, Greek, Arabic, Hebrew, Hindi, Persian",
-        "khẩu|mật|sandi|kunci api|รหัสผ่าน|κωδικ|كلمة|رمز|סיסמ|पासवर्ड|گذرواژه",
+        "khẩu|mật|sandi|รหัสผ่าน|κωδικ|كلمة|رمز|סיסמ|पासवर्ड|گذرواژه",
         (
-            r"mật khẩu|khóa bí mật|kata sandi|kunci api|รหัสผ่าน|κωδικ(?:ός|ος)(?: πρόσβασης)?"
+            r"mật khẩu|khóa bí mật|kata sandi|รหัสผ่าน|κωδικ(?:ός|ος)(?: πρόσβασης)?"
             r"|كلمة (?:المرور|السر)|رمز الوصول|סיסמ[הא]|पासवर्ड|گذرواژه|رمز عبور",
         ),
         (),

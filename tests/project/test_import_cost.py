@@ -110,3 +110,11 @@ def test_importing_runguard_loads_at_most_four_thousand_lines_of_it() -> None:
 
     assert "runguard._run.scope" in loaded
     assert 1_000 < lines_of(loaded) <= 4_000
+
+
+def test_a_run_that_succeeds_loads_no_rule_of_the_redaction(tmp_path: Path) -> None:
+    loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
+
+    assert "runguard._failure.redaction" in loaded
+    assert {name for name in loaded if "secret" in name or "vendor" in name} <= {"secrets"}
+    assert "runguard._failure.redaction_rules" not in loaded
