@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-NEEDED: Final = {"starlette", "jinja2", "uvicorn", "markupsafe", "anyio"}
+NEEDED: Final = {
+    *("fastapi", "pydantic", "pydantic_core", "starlette", "anyio", "itsdangerous"),
+    *("jinja2", "markupsafe", "uvicorn"),
+}
 MISSING_EXTRA: Final = (
-    "the pages need Starlette, Jinja2 and uvicorn, which come with the extra `web`:"
+    "the pages need FastAPI, Jinja2, itsdangerous and uvicorn, which come with the extra `web`:"
     " pip install 'runguard-runlog[web]'      (in a checkout: pip install '.[web]')"
 )
 
@@ -72,12 +75,12 @@ def create_app(
     Added in 0.1.
     """
     try:
-        from ._web.application import build_application
+        from ._web.app import build_app
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in NEEDED:
             raise
         raise ModuleNotFoundError(MISSING_EXTRA, name=missing.name) from missing
-    from ._web.security import Access, host_names
+    from ._web.auth.access import Access, host_names
 
     hosts = None if allow_hosts is None else host_names(allow_hosts)
     if access == "host":
@@ -95,7 +98,7 @@ def create_app(
     if database_url is not None or engine is not None:
         own = new_runtime()
         own.configure({"database_url": database_url, "engine": engine})
-    return build_application(
+    return build_app(
         partial(operator_store, own),
         read_only=read_only,
         access=who,

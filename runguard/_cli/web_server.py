@@ -38,8 +38,8 @@ def serve(
         typer.Exit: the extra `web` is missing, which was said.
     """
     try:
-        from .._web import serving
-        from .._web.application import build_application
+        from .._web import server
+        from .._web.app import build_app
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in NEEDED:
             raise
@@ -50,18 +50,18 @@ def serve(
         credentials["token"] = token
     if root_path and not root_path.startswith("/"):
         raise ConfigurationError(f"--root-path: expected a path such as /x, found {root_path!r}")
-    with opened_store(database_url) as store, serving.bind(host, port) as bound:
-        access = serving.access_for(bound, **credentials, allow_hosts=allow_hosts)
+    with opened_store(database_url) as store, server.bind(host, port) as bound:
+        access = server.access_for(bound, **credentials, allow_hosts=allow_hosts)
         read_only = _prove_usable(store) or read_only
-        application = build_application(lambda: store, read_only=read_only, access=access)
+        app = build_app(lambda: store, read_only=read_only, access=access)
         if access.kind == "open" and allow_hosts:
             say(
                 f"There is no login: whoever reaches this as {', '.join(allow_hosts)}"
                 " can read everything and resolve alerts."
             )
-        url = serving.url_of(bound, root_path)
-        serving.serve(
-            application,
+        url = server.url_of(bound, root_path)
+        server.serve(
+            app,
             bound,
             root_path=root_path,
             on_ready=_greeting(url, read_only=read_only, open_browser=open_browser),

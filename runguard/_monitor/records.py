@@ -68,7 +68,7 @@ class AlertRecord:
     severity: str
     title: str
     message: str | None
-    detail: Mapping[str, Any] | None
+    detail: Any  # JSON: an object where runguard wrote it
     review_status: str | None
     resolved: bool | None
     created_at: datetime

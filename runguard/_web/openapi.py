@@ -1,25 +1,15 @@
-"""The OpenAPI 3.1 description of the JSON API, made from its table and from its records' types."""
+"""The OpenAPI 3.1 document of the JSON API, made from its routes."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import re
-import types
-import typing
-from collections.abc import Iterable, Mapping
-from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any, Final
 
-from .problems import ErrorAnswer
-from .site import HEADER_OF_CSRF
+from fastapi.openapi.utils import get_openapi
+from starlette.routing import BaseRoute
 
-if TYPE_CHECKING:
-    from .api import Endpoint
+from .problems import MEDIA_TYPE, ProblemDetails
 
-_PLACEHOLDER: Final = re.compile(r"\{(\w+):\w+\}")
 _PROBLEMS: Final = {
     400: "The body cannot be read.",
     401: "This needs a login.",
@@ -32,134 +22,44 @@ _PROBLEMS: Final = {
     500: "A fault of runguard's own.",
     503: "The store cannot be reached, or its schema does not fit.",
 }
-_ALWAYS: Final = (401, 422, 429, 500, 503)
-_PLAIN: Final[dict[Any, dict[str, Any]]] = {
-    str: {"type": "string"},
-    int: {"type": "integer"},
-    float: {"type": "number"},
-    bool: {"type": "boolean"},
-    type(None): {"type": "null"},
-    datetime: {"type": "string", "format": "date-time"},
-    UUID: {"type": "string", "format": "uuid"},
-}
 
 
-def document(endpoints: Iterable[Endpoint], *, prefix: str) -> dict[str, Any]:
-    """Describe the endpoints, which are found under `prefix`."""
-    schemas: dict[str, Any] = {}
-    paths: dict[str, Any] = {}
-    for one in endpoints:
-        paths.setdefault(address_of(one), {})[one.method] = _operation(one, schemas)
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the answers of these statuses."""
     return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "runguard",
-            "version": "1",
-            "description": "The runs and alerts that runguard recorded. Times are in UTC.",
-        },
-        "servers": [{"url": prefix or "/"}],
-        # The empty one: where nobody is asked, as on loopback.
-        "security": [{}, {"token": []}, {"password": []}],
-        "paths": paths,
-        "components": {
-            "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer"},
-                "password": {"type": "http", "scheme": "basic"},
-            },
-        },
+        status: {"model": ProblemDetails, "description": _PROBLEMS[status]} for status in statuses
     }
 
 
-def address_of(endpoint: Endpoint) -> str:
-    """Return the path as the description has it."""
-    return _PLACEHOLDER.sub(r"{\1}", endpoint.path)
+ALWAYS: Final = problems(401, 422, 429, 500, 503)
 
 
-def schema_of(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type; those of records go into `schemas`, by their name."""
-    if kind in _PLAIN:
-        return dict(_PLAIN[kind])
-    if dataclasses.is_dataclass(kind):
-        return _reference(kind, schemas)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return {"type": "string", "enum": [str(one) for one in kind]}
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        inner = [schema_of(one, schemas) for one in arguments]
-        # Anything, or nothing, is anything.
-        return {} if {} in inner else {"anyOf": inner}
-    if origin is tuple:
-        return {"type": "array", "items": schema_of(arguments[0], schemas)}
-    if origin is not None and issubclass(origin, Mapping):
-        return {}  # `alert.detail`: other programs may have written any JSON
-    raise TypeError(f"the description has no schema for {kind!r}")
-
-
-def _reference(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    name = kind.__name__
-    if name not in schemas:
-        schemas[name] = {}  # it may hold itself
-        hints = typing.get_type_hints(kind)
-        fields = [field.name for field in dataclasses.fields(kind)]
-        schemas[name] = {
-            "type": "object",
-            "description": inspect.cleandoc(kind.__doc__ or ""),
-            "properties": {field: schema_of(hints[field], schemas) for field in fields},
-            "required": fields,
-            "additionalProperties": False,
-        }
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "operationId": endpoint.name,
-        "summary": endpoint.summary,
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint)],
-        "responses": {
-            "200": _content("What was asked for.", schema_of(endpoint.answer, schemas)),
-            **{
-                str(status): _content(_PROBLEMS[status], schema_of(ErrorAnswer, schemas))
-                for status in sorted({*_ALWAYS, *endpoint.problems})
-            },
-        },
+def document(routes: Sequence[BaseRoute], *, prefix: str) -> dict[str, Any]:
+    """Describe the routes, which are found under `prefix`."""
+    described = get_openapi(
+        title="runguard",
+        version="1",
+        description="The runs and alerts that runguard recorded. Times are in UTC.",
+        routes=routes,
+        servers=[{"url": prefix or "/"}],
+    )
+    # The empty one: where nobody is asked, as on loopback.
+    described["security"] = [{}, {"token": []}, {"password": []}]
+    described["components"]["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer"},
+        "password": {"type": "http", "scheme": "basic"},
     }
-    if endpoint.body is not None:
-        body = {
-            "type": "object",
-            "properties": {name: dict(schema) for name, schema in endpoint.body.items()},
-            "required": list(endpoint.needed),
-            "additionalProperties": False,
-        }
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": body}},
-        }
-        operation["description"] = (
-            f"A browser sends `{HEADER_OF_CSRF}` with the token that `/session` gives it."
-        )
-    return operation
+    for schema in described["components"]["schemas"].values():
+        if "properties" in schema:  # a record has its fields and no others
+            schema["additionalProperties"] = False
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            _name_problems(operation["responses"])
+    return described
 
 
-def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "in": "path", "required": True, "schema": dict(endpoint.path_schema or {})}
-        for name in _PLACEHOLDER.findall(endpoint.path)
-    ]
-
-
-def _query_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": one.name,
-            "in": "query",
-            "description": one.description,
-            "schema": dict(one.schema),
-        }
-        for one in endpoint.parameters
-    ]
-
-
-def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _name_problems(responses: dict[str, Any]) -> None:
+    """Say that problems have a media type of their own, which FastAPI cannot be told."""
+    for status, response in responses.items():
+        if int(status) >= 400:
+            response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}

@@ -1,23 +1,28 @@
-"""What goes wrong, as a page or as JSON: what was expected, what was found, what to do.
+"""What goes wrong, as a page or as JSON of RFC 9457: expected, found, and what to do.
 
 Neither shows a traceback or a secret: a bug is told in the log only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, Literal
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
-from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
-from .site import path_of, site_of
+from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable, nearest
+from .json_answer import JsonAnswer
+from .rendering import render
+from .state import path_of, state_of
 
+MEDIA_TYPE: Final = "application/problem+json"
 _READ_ONLY_SQLSTATE: Final = "25006"
 _NOT_ALLOWED_SQLSTATE: Final = "42501"
 _READ_ONLY_SQLITE: Final = "attempt to write a readonly database"
@@ -48,20 +53,48 @@ class Problem(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorBody:
-    """What is wrong: the HTTP status, what it means, what was found, and what to do."""
+class ProblemDetails:
+    """An answer that is not what was asked for (RFC 9457); `remedy` says what to do about it."""
 
-    status: int
+    type: Literal["about:blank"]
     title: str
+    status: int
     detail: str
     remedy: str
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorAnswer:
-    """The body of every answer of the JSON API that is not what was asked for."""
+def no_such_row(kind: Literal["run", "alert"], number: int) -> Problem:
+    """Say that a run or an alert is not there."""
+    return Problem(
+        404,
+        f"There is no {kind} {number}.",
+        title=f"No such {kind}",
+        remedy=f"It may have been pruned. The list of {kind}s has those that are there.",
+    )
 
-    error: ErrorBody
+
+def no_such_job(name: str, known: Iterable[str]) -> Problem:
+    """Say that a job never ran, and which one may have been meant."""
+    near = nearest(name, known)
+    return Problem(
+        404,
+        f"No job {name!r} was ever recorded here{f' (did you mean {near!r}?)' if near else ''}.",
+        title="No such job",
+        remedy="The overview lists every job.",
+        meant=near,
+    )
+
+
+def expected_and_found(error: ValidationError | RequestValidationError) -> str:
+    """Say of the first value that cannot be used what was expected, and what was found."""
+    first: Mapping[str, Any] = next(iter(error.errors()))
+    name = ".".join(str(one) for one in first["loc"] if one not in ("query", "body", "path"))
+    said = first.get("ctx", {}).get("error") or first["msg"]
+    if first["type"] == "missing":
+        return f"{name or 'the body'}: expected a value, found none"
+    if not name:
+        return str(said)
+    return f"{name}: {said}"
 
 
 def problem_of(error: Exception, request: Request) -> Problem:
@@ -70,14 +103,16 @@ def problem_of(error: Exception, request: Request) -> Problem:
         return error
     if isinstance(error, HTTPException):
         return _of_the_framework(error, request)
+    if isinstance(error, RequestValidationError):
+        return _of_the_request(error)
     if isinstance(error, ConfigurationError):
         return Problem(422, str(error), remedy="Correct the value and try again.")
     if isinstance(error, SchemaOutOfDate):
-        site_of(request).events.internal_error("web", error)
+        state_of(request).events.internal_error("web", error)
         return Problem(503, str(error), title="The store's schema does not fit")
     if isinstance(error, StoreUnavailable):
         return _of_the_store(error, request)
-    site_of(request).events.internal_error("web", error)
+    state_of(request).events.internal_error("web", error)
     return Problem(
         500,
         "This is a fault of runguard's own; your jobs are not touched by it.",
@@ -106,7 +141,8 @@ def _of_the_framework(error: HTTPException, request: Request) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
         return Problem(404, f"Nothing is at {path_of(request)!r}.", remedy=_OVERVIEW)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = ", ".join(sorted((error.headers or {}).get("Allow", "GET").split(", ")))
+        methods = set((error.headers or {}).get("Allow", "GET").split(", "))
+        allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
         return Problem(
             405,
             f"expected {allowed}, found {request.method}",
@@ -114,6 +150,12 @@ def _of_the_framework(error: HTTPException, request: Request) -> Problem:
             headers={"Allow": allowed},
         )
     return Problem(error.status_code, error.detail, remedy=_OVERVIEW, headers=error.headers)
+
+
+def _of_the_request(error: RequestValidationError) -> Problem:
+    if any(one["type"] == "json_invalid" for one in error.errors()):
+        return Problem(400, "expected a body of JSON, found one that cannot be read")
+    return Problem(422, expected_and_found(error), remedy="Correct it and send it again.")
 
 
 def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
@@ -133,7 +175,7 @@ def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
             title="The database role may not do this",
             remedy="Nothing was changed. The guide to least privilege has the grants.",
         )
-    site_of(request).events.internal_error("web", error)
+    state_of(request).events.internal_error("web", error)
     return Problem(
         503,
         str(error),
@@ -145,17 +187,17 @@ def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
 
 
 def _as_json(problem: Problem) -> Response:
-    body = ErrorBody(problem.status, problem.title, problem.detail, problem.remedy)
-    return JSONResponse(asdict(ErrorAnswer(body)))
+    status = HTTPStatus(problem.status)
+    # Of a `type` that is `about:blank`, the title is that of the status.
+    details = ProblemDetails("about:blank", status.phrase, status, problem.detail, problem.remedy)
+    return JsonAnswer(details, media_type=MEDIA_TYPE)
 
 
 def _as_page(request: Request, problem: Problem) -> Response:
-    from .rendering import render
-
     try:
         return render(request, "error.html", {"problem": problem})
     except Exception as error:  # an error page must not fail
-        site_of(request).events.internal_error("web", error)
+        state_of(request).events.internal_error("web", error)
         texts = (problem.title, problem.detail, problem.remedy)
         title, detail, remedy = (escape(text) for text in texts)
         return HTMLResponse(

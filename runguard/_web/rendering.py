@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from .._models import ReviewStatus
 from .._monitor import wording
 from . import charts
-from .site import site_of, visitor_of
+from .state import path_of, prefix_of, state_of, visitor_of
 
 HERE: Final = Path(__file__).parent
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
@@ -29,22 +29,21 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
 
     The live part of `overview.html` is `overview_live.html`, which the page includes.
     """
-    site, visitor = site_of(request), visitor_of(request)
+    state, visitor = state_of(request), visitor_of(request)
     url = url_of(request)
     now: datetime | None = context.get("now")
     asked: str = request.scope["query_string"].decode("latin-1")
-    here = url(request_path(request)) + (f"?{asked}" if asked else "")
+    here = url(path_of(request)) + (f"?{asked}" if asked else "")
     everywhere = {
         "url": url,
         "job_url": lambda job_name: job_url(url, job_name),
         "static": lambda file: url(f"/static/{file}", v=_version_of(file)),
         "here": here,
-        "section": request_path(request).split("/")[1],
-        "site_title": site.title,
-        "read_only": site.read_only,
-        "csrf_token": visitor.csrf_token,
+        "section": path_of(request).split("/")[1],
+        "site_title": state.title,
+        "read_only": state.read_only,
         "user": visitor.user,
-        "logged_in": visitor.logged_in,
+        "logged_in": visitor.session is not None,
         "live": False,
         "now": now,
         "ago": lambda instant: ago(instant, now),
@@ -58,7 +57,7 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
 
 def url_of(request: Request) -> Callable[..., str]:
     """Return what makes an address of a path: below our prefix, with what is asked for."""
-    prefix = request.scope.get("root_path", "").rstrip("/")
+    prefix = prefix_of(request)
 
     def url(path: str, **asked: Any) -> str:
         given = [
@@ -82,15 +81,6 @@ def job_url(url: Callable[..., str], job_name: str) -> str:
     if not job_name or "" in segments or _DOT_SEGMENTS.intersection(segments):
         return url("/runs", job=job_name)
     return url(f"/jobs/{job_name}")
-
-
-def request_path(request: Request) -> str:
-    """Return the path below the prefix under which the application is mounted."""
-    path: str = request.scope["path"]
-    prefix = request.scope.get("root_path", "").rstrip("/")
-    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
-        path = path[len(prefix) :]
-    return path or "/"
 
 
 def moment(instant: datetime | None, *, exactly: bool = False) -> Markup:

@@ -39,11 +39,15 @@ SURFACES_MAY_ALSO_IMPORT = {
 # A foreign package → the places that may import it, as prefixes of module names.
 PLACES = {
     "alembic": ("_store.migrate", "migrations"),
+    "fastapi": ("_web",),
+    "itsdangerous": ("_web",),
     "jinja2": ("_web",),
     "markupsafe": ("_web",),
     "platformdirs": ("_settings",),
     "psycopg": ("_store", "migrations"),
     "rich": ("_cli",),
+    "pydantic": ("_web",),
+    "pydantic_core": ("_web",),
     "sqlalchemy": ("_store", "migrations"),
     "starlette": ("_web",),
     "structlog": ("_events",),

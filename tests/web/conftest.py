@@ -15,8 +15,8 @@ import pytest
 
 import runguard
 from runguard import _settings, testing
-from runguard._web.application import build_application
-from runguard._web.security import LOCAL_NAMES, Access
+from runguard._web.app import build_app
+from runguard._web.auth.access import LOCAL_NAMES, Access
 from tests.support.stores import open_store
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 TOKEN = "a-token-that-is-long-enough"
 USER, PASSWORD = "jiwon", "correct horse battery"
 HOSTILE = "<script>alert(1)</script> \" onload='x' &amp; 한국어 javascript:x"
+FORM = "application/x-www-form-urlencoded"
 OPEN = Access("open", hosts=LOCAL_NAMES)
 
 
@@ -47,6 +48,7 @@ class Client:
         self._runner = asyncio.Runner()
         transport = httpx.ASGITransport(application, client=(address, 50000))
         self._client = httpx.AsyncClient(transport=transport, base_url=at)
+        self._at = at
         self.prefix = prefix
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -60,15 +62,13 @@ class Client:
         return self.request("POST", path, **options)
 
     def send_form(self, path: str, fields: Mapping[str, Any], **options: Any) -> httpx.Response:
-        """Send a form as one of our pages would: with the token that the page held."""
-        token = self.get("/api/v1/session", **options).json()["csrf_token"]
-        return self.post(path, data={"csrf_token": token, **fields}, **options)
+        """Send a form as one of our pages would: a browser says from where."""
+        headers = {"Origin": self._at, "Content-Type": FORM, **options.pop("headers", {})}
+        return self.post(path, data=fields, headers=headers, **options)
 
     def log_in(self, **fields: str) -> httpx.Response:
         """Send the login form; what is not given is empty."""
-        found = self.get("/login").text.partition('name="csrf_token"')[2]
-        token = found.partition('value="')[2].partition('"')[0]
-        return self.post("/login", data={"csrf_token": token, **fields})
+        return self.send_form("/login", fields)
 
     @property
     def cookies(self) -> httpx.Cookies:
@@ -196,7 +196,7 @@ def application_at(open_store_at: Callable[[str], OperatorStore]) -> Callable[..
     def build(url: str, **options: Any) -> Starlette:
         store = open_store_at(url)
         settings = {"read_only": False, "access": OPEN, **options}
-        return build_application(lambda: store, **settings)
+        return build_app(lambda: store, **settings)
 
     return build
 

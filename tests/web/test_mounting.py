@@ -201,7 +201,7 @@ def test_a_setting_that_cannot_be_used_is_told(
     answer = client_of(create_app(access="host")).get("/api/v1/overview")
 
     assert answer.status_code == 500
-    assert "RUNGUARD_DATABASE_URL: expected a URL" in answer.json()["error"]["detail"]
+    assert "RUNGUARD_DATABASE_URL: expected a URL" in answer.json()["detail"]
     assert PASSWORD not in answer.text
 
 

@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 
 from runguard import ConfigurationError
 from runguard._store.migrate import upgrade
-from runguard._web.application import STATIC_FOLDER, build_application
-from runguard._web.serving import access_for, bind, url_of
+from runguard._web.app import STATIC_FOLDER, build_app
+from runguard._web.server import access_for, bind, url_of
 from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def test_without_the_extra_create_app_says_how_to_get_it() -> None:
 def test_a_file_of_ours_is_sent_with_its_kind_and_kept_as_long_as_its_address(
     client_of: Callable[..., Client], file: str
 ) -> None:
-    client = client_of(build_application(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
+    client = client_of(build_app(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
     kept, asked_again = client.get(f"/static/{file}?v=1"), client.get(f"/static/{file}")
 
     kinds = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -261,7 +261,7 @@ def test_a_file_of_ours_is_sent_with_its_kind_and_kept_as_long_as_its_address(
     "path", ["../pages.py", "%2e%2e/pages.py", "..%2fpages.py", "%00", "vendor", "/etc/passwd"]
 )
 def test_no_other_file_is_sent(client_of: Callable[..., Client], path: str) -> None:
-    client = client_of(build_application(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
+    client = client_of(build_app(list, read_only=True, access=OPEN))  # type: ignore[arg-type]
 
     assert client.get(f"/static/{path}").status_code == 404
 
@@ -297,7 +297,7 @@ def test_a_store_that_became_read_only_says_so(
     answer = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
 
     assert answer.status_code == 403
-    assert answer.json()["error"]["title"] == "The store is read-only"
+    assert answer.json()["title"] == "The store is read-only"
     assert client.get("/api/v1/runs").status_code == 200
 
 
@@ -326,7 +326,7 @@ def test_a_role_that_may_only_read_sees_everything_and_is_told(
 
     assert reads == [200] * 6
     assert write.status_code == 403
-    assert write.json()["error"]["title"] == "The database role may not do this"
+    assert write.json()["title"] == "The database role may not do this"
 
 
 def test_a_store_that_is_away_is_503_and_comes_back(
@@ -344,7 +344,7 @@ def test_a_store_that_is_away_is_503_and_comes_back(
 
     assert before == 200
     assert (api.status_code, api.headers["retry-after"]) == (503, "5")
-    assert api.json()["error"]["title"] == "The store cannot be reached"
+    assert api.json()["title"] == "The store cannot be reached"
     assert page.status_code in (200, 503)
     assert client.get("/api/v1/overview").status_code == 200
 
@@ -357,7 +357,7 @@ def test_a_fault_of_our_own_shows_no_traceback(
     def broken() -> Any:
         raise ZeroDivisionError(f"a bug, and postgresql://u:{secret}@h/d")
 
-    application = build_application(broken, read_only=False, access=OPEN)
+    application = build_app(broken, read_only=False, access=OPEN)
     answer = client_of(application).get("/api/v1/overview")
 
     assert answer.status_code == 500

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from .._errors import ConfigurationError
-from .security import LOCAL_NAMES, Access, host_names, is_loopback
+from .auth.access import LOCAL_NAMES, Access, host_names, is_loopback
 
 DEFAULT_PORT: Final = 8722
 GRACE_SECONDS: Final = 3
@@ -83,7 +83,7 @@ def url_of(bound: socket.socket, root_path: str = "") -> str:
 
 
 def serve(
-    application: Starlette,
+    application: ASGIApp,
     bound: socket.socket,
     *,
     root_path: str = "",

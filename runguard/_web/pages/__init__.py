@@ -1,0 +1,9 @@
+"""The pages: each asks the store a fixed number of questions, and shows the answers."""
+
+from fastapi import APIRouter
+
+from . import alerts, jobs, overview, runs
+
+router = APIRouter(include_in_schema=False)
+for _page in (overview, jobs, runs, alerts):
+    router.include_router(_page.router)

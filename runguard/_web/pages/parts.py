@@ -1,0 +1,113 @@
+"""What several pages show: a job in a row, and a list of runs with its filters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from markupsafe import Markup
+from starlette.requests import Request
+
+from ..._models import RunStatus, Severity, TriggerType
+from ..._monitor import wording
+from ..._monitor.health import JobState, is_failing, state_of
+from ..._monitor.records import AlertRecord, JobOverview, RunCell, RunFilter
+from ..._store.operator import OperatorStore
+from .. import charts
+from ..query import Asked, RunQuery, cursor_text
+from ..rendering import url_of
+
+# What the filters of lists offer.
+CHOICES: Final = {
+    "statuses": tuple(map(str, RunStatus)),
+    "triggers": tuple(map(str, TriggerType)),
+    "severities": tuple(map(str, Severity)),
+    "times": tuple(
+        {
+            "1h": "last hour",
+            "24h": "last 24 hours",
+            "7d": "last 7 days",
+            "30d": "last 30 days",
+        }.items()
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job as the overview shows it."""
+
+    job: JobOverview
+    state: JobState
+    last: RunCell | None
+    strip: Markup
+    summary: str
+    success: str
+    alerts: tuple[AlertRecord, ...] = ()
+
+    @property
+    def group(self) -> str | None:
+        """The group of its last failure, while that is the last word."""
+        return self.last.error_group if self.last and is_failing(self.job) else None
+
+    @property
+    def alert(self) -> AlertRecord | None:
+        """The newest open alert of that group."""
+        ours = (one for one in self.alerts if text_in(one.detail, "error_group") == self.group)
+        return next(ours, None)
+
+
+def row_of(
+    request: Request, job: JobOverview, now: datetime, alerts: Sequence[AlertRecord] = ()
+) -> JobRow:
+    """Return a job as a row."""
+    finished = (cell for cell in job.strip if cell.status != RunStatus.RUNNING)
+    return JobRow(
+        job=job,
+        state=state_of(job, now=now),
+        last=next(finished, None),
+        strip=drawn(charts.strip(job.strip, href_of=run_links(request))),
+        summary=charts.strip_summary(job.strip),
+        success=wording.percent(job.succeeded, job.finished),
+        alerts=tuple(alerts),
+    )
+
+
+def run_list(
+    store: OperatorStore,
+    asked: Asked[RunQuery],
+    now: datetime,
+    *,
+    limit: int,
+    job_name: str | None = None,
+) -> dict[str, Any]:
+    """Return a list of runs, its filters and its neighbours, for a template."""
+    wanted = asked.query.filter(now, job_name=job_name)
+    page = asked.query.read(store, wanted, limit=limit)
+    return {
+        "runs": page.runs,
+        "asked": asked,
+        "narrowed": wanted != RunFilter(job_name=job_name),
+        "older": cursor_text("older", page.older),
+        "newer": cursor_text("newer", page.newer),
+        **CHOICES,
+    }
+
+
+def run_links(request: Request) -> Callable[[RunCell], str]:
+    """Return what makes the address of a run's page."""
+    run_url = url_of(request)("/runs/")
+    return lambda cell: f"{run_url}{cell.id}"
+
+
+def drawn(svg: str) -> Markup:
+    """Let a template show a picture."""
+    return Markup(svg)  # noqa: S704 - `charts` escapes every text in it
+
+
+def text_in(detail: Mapping[str, Any] | None, name: str) -> str | None:
+    """Return a text of an alert's detail; another program may have written any JSON there."""
+    value = detail.get(name) if isinstance(detail, dict) else None
+    return value if isinstance(value, str) else None

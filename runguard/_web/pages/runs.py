@@ -1,0 +1,72 @@
+"""Runs: their list, and everything about one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..._errors import did_you_mean
+from ..._models import RunStatus
+from ..._monitor import wording
+from ..._monitor.explanation import Sentence, Topic, explain
+from ..problems import no_such_row
+from ..query import LARGEST_ID, RunQuery, asked_of
+from ..rendering import render
+from ..state import OpenStore
+from .parts import run_list
+
+RUNS_ON_A_PAGE: Final = 50
+NAMES_OFFERED: Final = 500
+
+router = APIRouter()
+
+
+@router.get("/runs")
+def runs(request: Request, store: OpenStore) -> Response:
+    """List runs of all jobs."""
+    asked = asked_of(request, RunQuery)
+    now, names = store.now(), store.job_names()
+    wanted = asked.query.job
+    unknown = wanted is not None and wanted not in names
+    context = {
+        "now": now,
+        "live": not asked.query.page,
+        "names": names[:NAMES_OFFERED],
+        "hint": did_you_mean(wanted or "", names).lstrip("; ") if unknown else "",
+        "unknown": unknown,
+        "job": None,
+        **run_list(store, asked, now, limit=RUNS_ON_A_PAGE),
+    }
+    return render(request, "runs.html", context)
+
+
+@router.get("/runs/{run_id:int}")
+def run(request: Request, store: OpenStore, run_id: int) -> Response:
+    """Show everything about one run, and why."""
+    details = store.run_details(run_id) if run_id <= LARGEST_ID else None
+    if details is None:
+        raise no_such_row("run", run_id)
+    now = store.now()
+    explanation = explain(details, now=now)
+    context = {
+        "now": now,
+        "live": True,
+        "details": details,
+        "run": details.run,
+        "explanation": explanation,
+        "reasons": _by_topic(explanation.reasons),
+        "open": details.run.status == RunStatus.RUNNING,
+    }
+    return render(request, "run.html", context)
+
+
+def _by_topic(sentences: Iterable[Sentence]) -> list[tuple[str, list[Sentence]]]:
+    """Put sentences of one topic together, in the order in which the topics come up."""
+    found: dict[Topic, list[Sentence]] = {}
+    for sentence in sentences:
+        found.setdefault(sentence.topic, []).append(sentence)
+    return [(wording.topic(topic), said) for topic, said in found.items()]

@@ -1,0 +1,365 @@
+"""What is asked for in an address: one reader of filters and lists, behind the pages and the API.
+
+Each class is the query of one list. It is read from the texts of an address, described in the
+OpenAPI document by the same types, and reads its list from a store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import core_schema
+
+from .._errors import did_you_mean
+from .._models import ErrorGroup, RunStatus, Severity, TriggerType
+from .._monitor import filters
+from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
+from .._monitor.records import (
+    AlertFilter,
+    AlertOrder,
+    AlertPage,
+    Cursor,
+    FailureBucket,
+    RunFilter,
+    RunPage,
+)
+from .._store.operator import OperatorStore
+from .problems import Problem, expected_and_found
+
+MOST_ROWS: Final = 500
+MOST_CELLS: Final = 200
+MOST_BUCKETS: Final = 2000
+LARGEST_ID: Final = 2**63 - 1
+LONGEST_TEXT: Final = 1000
+
+_DURATION: Final = r"[1-9]\d{0,6}[smhdwSMHDW]"
+_PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\d{1,19})")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SHORTEST_BUCKET: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a value is read, and how it is described: the annotation of a field.
+
+    `read` raises `UnreadableFilter` where it cannot.
+    """
+
+    read: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, _kind: Any, _handler: Any) -> core_schema.CoreSchema:
+        """Let Pydantic read by `read` alone."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Describe what `read` takes."""
+        return dict(self.schema)
+
+
+def word_of(known: type[StrEnum]) -> Reader:
+    """Read one of some words, in any case."""
+    return Reader(
+        lambda text: known(filters.read_word(text, known)),
+        {"type": "string", "enum": [str(word) for word in known]},
+    )
+
+
+def whole_number(least: int, most: int) -> Reader:
+    """Read a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise UnreadableFilter(f"a whole number from {least} to {most}", text)
+        return int(text)
+
+    return Reader(read, {"type": "integer", "minimum": least, "maximum": most})
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text: it has no NUL and no half of a character."""
+    return "\0" not in text and not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+def cursor_text(direction: str, cursor: Cursor | None) -> str | None:
+    """Return where a page goes on, as it stands in a URL; None where it does not."""
+    if cursor is None:
+        return None
+    since_epoch = (cursor.instant - _EPOCH) // timedelta(microseconds=1)
+    return f"{direction}.{since_epoch}.{cursor.id}"
+
+
+def _cursor(*directions: str) -> Reader:
+    """Read what `cursor_text` wrote: the direction, and from where."""
+
+    def read(text: str) -> dict[str, Cursor]:
+        found = _PLACE.fullmatch(text)
+        if found is None or found[1] not in directions or int(found[3]) > LARGEST_ID:
+            expected = f"the `{'` or `'.join(directions)}` of an earlier answer"
+            raise UnreadableFilter(expected, text)
+        instant = _EPOCH + timedelta(microseconds=int(found[2]))
+        return {found[1]: Cursor(min(max(instant, EARLIEST), LATEST), int(found[3]))}
+
+    pattern = f"^({'|'.join(directions)})\\.-?\\d{{1,16}}\\.\\d{{1,18}}$"
+    return Reader(read, {"type": "string", "pattern": pattern})
+
+
+def _text(text: str) -> str:
+    if not 1 <= len(text) <= LONGEST_TEXT or not is_storable(text):
+        expected = f"a text of 1 to {LONGEST_TEXT} characters, none of them NUL"
+        raise UnreadableFilter(expected, text)
+    return text
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise UnreadableFilter("true or false", text)
+    return text == "true"
+
+
+def _bucket(text: str) -> timedelta:
+    length = filters.read_duration(text)
+    if length < _SHORTEST_BUCKET:
+        raise UnreadableFilter("a duration of at least a minute, such as 5m, 1h or 1d", text)
+    return length
+
+
+_TEXT: Final = Reader(
+    _text,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"^[^\x00]*$"},
+)
+_WHEN: Final = Reader(
+    filters.read_when,
+    {
+        "anyOf": [
+            {"type": "string", "format": "date-time"},
+            {"type": "string", "pattern": f"^{_DURATION}$"},
+        ]
+    },
+)
+_BOOLEAN: Final = Reader(_yes_or_no, {"type": "boolean"})
+_BUCKET: Final = Reader(
+    _bucket, {"type": "string", "pattern": f"^{_DURATION.replace('sm', 'm').replace('SM', 'M')}$"}
+)
+
+Job = Annotated[str | None, _TEXT, Field(description="Only this job.")]
+Group = Annotated[
+    ErrorGroup | None, word_of(ErrorGroup), Field(description="Only failures of this group.")
+]
+Since = Annotated[
+    When | None,
+    _WHEN,
+    Field(description="From this time on, or from so long ago (24h, 7d)."),
+]
+Until = Annotated[When | None, _WHEN, Field(description="Before this time, or so long ago.")]
+Limit = Annotated[int, whole_number(1, MOST_ROWS), Field(description="At most so many rows.")]
+Strip = Annotated[
+    int,
+    whole_number(1, MOST_CELLS),
+    Field(description="How many of its last runs describe a job."),
+]
+_EARLIER: Final = "of an earlier answer; the filters must be its own."
+
+
+class Query(BaseModel):
+    """The parameters of an address. Unknown ones are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        known = cls.model_fields
+        for name in given:
+            if name not in known:
+                raise ValueError(
+                    f"expected a parameter out of: {', '.join(known) or 'none'}; found {name!r}"
+                    f"{did_you_mean(name, known)}"
+                )
+        return given
+
+
+class NoQuery(Query):
+    """No parameters at all."""
+
+
+class StripQuery(Query):
+    """How jobs are described."""
+
+    strip: Strip = 30
+
+
+class RunQuery(Query):
+    """Which runs, and which page of them."""
+
+    job: Job = None
+    status: Annotated[
+        RunStatus | None, word_of(RunStatus), Field(description="Only runs of this status.")
+    ] = None
+    group: Group = None
+    trigger: Annotated[
+        TriggerType | None, word_of(TriggerType), Field(description="Only runs started so.")
+    ] = None
+    since: Since = None
+    until: Until = None
+    limit: Limit = 50
+    page: Annotated[
+        dict[str, Cursor] | None,
+        _cursor("older", "newer"),
+        Field(description=f"The `older` or the `newer` {_EARLIER}"),
+    ] = None
+
+    def filter(self, now: datetime, *, job_name: str | None = None) -> RunFilter:
+        """Return which runs are asked for; `now` is the database's clock."""
+        return RunFilter(
+            job_name=self.job if job_name is None else job_name,
+            status=self.status,
+            error_group=self.group,
+            trigger_type=self.trigger,
+            since=instant_of(self.since, now=now),
+            until=instant_of(self.until, now=now),
+        )
+
+    def read(self, store: OperatorStore, wanted: RunFilter, *, limit: int) -> RunPage:
+        """Read the page that is asked for."""
+        place = self.page or {}
+        return store.run_page(
+            wanted, limit=limit, older_than=place.get("older"), newer_than=place.get("newer")
+        )
+
+
+class AlertQuery(Query):
+    """Which alerts, in which order, and which page of them."""
+
+    job: Job = None
+    group: Group = None
+    type: Annotated[
+        str | None, _TEXT, Field(description="Only this type; FAILED is that of runs.")
+    ] = None
+    severity: Annotated[
+        Severity | None, word_of(Severity), Field(description="Only this severity.")
+    ] = None
+    review_status: Annotated[
+        str | None, _TEXT, Field(description="Only this review status, also a foreign one.")
+    ] = None
+    resolved: Annotated[
+        bool | None, _BOOLEAN, Field(description="Only resolved, or only open.")
+    ] = None
+    since: Since = None
+    until: Until = None
+    limit: Limit = 50
+    order: Annotated[
+        AlertOrder, word_of(AlertOrder), Field(description="Which ones come first.")
+    ] = AlertOrder.NEWEST
+    page: Annotated[
+        dict[str, Cursor] | None,
+        _cursor("following", "preceding"),
+        Field(description=f"The `following` or the `preceding` {_EARLIER}"),
+    ] = None
+
+    def read(self, store: OperatorStore, now: datetime, *, limit: int) -> AlertPage:
+        """Read the page that is asked for; `now` is the database's clock."""
+        place = self.page or {}
+        return store.alert_page(
+            AlertFilter(
+                job_name=self.job,
+                error_group=self.group,
+                alert_type=self.type,
+                severity=self.severity,
+                review_status=self.review_status,
+                resolved=self.resolved,
+                since=instant_of(self.since, now=now),
+                until=instant_of(self.until, now=now),
+            ),
+            limit=limit,
+            order=self.order,
+            following=place.get("following"),
+            preceding=place.get("preceding"),
+        )
+
+
+class FailureQuery(Query):
+    """Failures of which job, since when, in stretches of which length."""
+
+    job: Job = None
+    since: Since = timedelta(hours=24)
+    bucket: Annotated[
+        timedelta,
+        _BUCKET,
+        Field(
+            description="How long one stretch is; 1h otherwise. At most"
+            f" {MOST_BUCKETS} of them are counted: then `since` in the answer is later than"
+            " what was asked for."
+        ),
+    ] = timedelta(hours=1)
+
+    def read(self, store: OperatorStore) -> tuple[datetime, timedelta, tuple[FailureBucket, ...]]:
+        """Return since when was counted, in which stretches, and the counts."""
+        now = store.now()
+        since = instant_of(self.since, now=now) or EARLIEST
+        earliest = now - min(self.bucket * MOST_BUCKETS, now - EARLIEST)
+        since = max(since, earliest)
+        found = store.failure_buckets(since=since, bucket=self.bucket, job_name=self.job)
+        return since, self.bucket, tuple(found)
+
+
+Q = TypeVar("Q", bound=Query)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[Q]):
+    """What a page's address asks for: `query` as read, `texts` as they stand in the address.
+
+    `texts` leaves out where a page goes on: it belongs to the filters of the page before.
+    """
+
+    query: Q
+    texts: Mapping[str, str]
+
+    @property
+    def filters(self) -> Mapping[str, str]:
+        """What narrows the list, as texts."""
+        return {name: text for name, text in self.texts.items() if name not in ("order", "limit")}
+
+
+def asked_of(request: Request, kind: type[Q]) -> Asked[Q]:
+    """Read what a page's address asks for.
+
+    A form without a script sends its empty fields too, so an empty value asks for nothing; what
+    is not known is passed over, since a page has parameters beside its list's.
+
+    Raises:
+        Problem: a value cannot be read.
+    """
+    given = {name: request.query_params.get(name, "").strip() for name in kind.model_fields}
+    texts = {name: text for name, text in given.items() if text}
+    try:
+        query = kind.model_validate(texts)
+    except ValidationError as error:
+        raise Problem(
+            422,
+            expected_and_found(error),
+            title="This filter cannot be read",
+            remedy="Correct it in the address, or choose the filters again.",
+        ) from None
+    texts.pop("page", None)
+    return Asked(query, texts)
+
+
+async def refuse_repeated(request: Request) -> None:
+    """Refuse a parameter that is there twice.
+
+    Raises:
+        Problem: one is.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise Problem(422, f"{name}: expected one value, found more", remedy="Send one.")

@@ -1,0 +1,82 @@
+"""What every request finds: the application's state, and who sent it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from .._events import Events
+from .._store.operator import OperatorStore
+from .auth.access import Access
+from .auth.session import Signer
+from .auth.throttle import Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """One web application, at `request.app.state.runguard`.
+
+    `open_store` opens the store when first called; call it, and the store, off the event loop
+    only. `actor_of` names who sent a request, to be kept beside an alert; it is given the name
+    that the request itself holds. `events` logs what goes wrong.
+    """
+
+    open_store: Callable[[], OperatorStore]
+    actor_of: Callable[[Request, str | None], str]
+    access: Access
+    signer: Signer
+    throttle: Throttle
+    read_only: bool
+    title: str
+    events: Events
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sent a request, at `request.state.visitor`.
+
+    `user` is None where nobody asked for a name. `session` is what logging out ends, None where
+    there is no session.
+    """
+
+    user: str | None = None
+    session: str | None = None
+
+
+def state_of(request: Request) -> AppState:
+    """Return the state of the application that a request came to."""
+    state: AppState = request.app.state.runguard
+    return state
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Return who sent a request."""
+    visitor: Visitor = request.state.visitor
+    return visitor
+
+
+def path_of(request: Request) -> str:
+    """Return the path below the prefix under which the application is mounted."""
+    path: str = request.scope["path"]
+    prefix = request.scope.get("root_path", "").rstrip("/")
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        path = path[len(prefix) :]
+    return path or "/"
+
+
+def prefix_of(request: Request) -> str:
+    """Return the prefix under which the application is mounted, without a slash at its end."""
+    prefix: str = request.scope.get("root_path", "")
+    return prefix.rstrip("/")
+
+
+def _opened(request: Request) -> OperatorStore:
+    return state_of(request).open_store()
+
+
+CurrentState = Annotated[AppState, Depends(state_of)]
+OpenStore = Annotated[OperatorStore, Depends(_opened)]
