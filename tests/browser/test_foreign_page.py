@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
     from tests.support.browser import Reader, Website
 
-FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="referrer" content="{policy}">
-<title>elsewhere</title><form method="post" action="{site}/alerts/resolve">
-<input name="alert_id" value="18"><input name="resolved" value="true"><button>win</button></form></html>"""
+FORM = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="referrer" content="{policy}"><title>elsewhere</title>
+<form method="post" action="{site}/alerts/resolve"><input name="alert_id" value="18">
+<input name="resolved" value="true"><button>win</button></form></html>"""
 FETCH = """<!doctype html><html lang="en"><meta charset="utf-8"><title>elsewhere</title><script>
 fetch("{site}/api/v1/alerts/resolve", {{method: "POST", mode: "{mode}", headers: {{"Content-Type":
 "{kind}"}}, body: '{{"alert_ids": [18]}}'}}).then((answer) => answer.type, (error) => error.name)
