@@ -29,7 +29,7 @@ def test_links_updates_and_forms_stay_below_the_prefix(
     website = serve(copy_of("nightly"), program=("-c", HOST))
     page = reader_of(website.url).open("/")
     page.get_by_role("main").get_by_role("link", name="enrolment_sync").first.click()
-    expect(page.locator("canvas").first).to_be_visible()
+    expect(page.locator("svg.durations")).to_be_visible()
     with page.expect_response(lambda response: "hx-request" in response.request.headers) as update:
         page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     assert update.value.ok

@@ -297,7 +297,7 @@ def test_a_store_that_became_read_only_says_so(
     answer = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
 
     assert answer.status_code == 403
-    assert answer.json()["title"] == "The store is read-only"
+    assert "takes no writes" in answer.json()["detail"]
     assert client.get("/api/v1/runs").status_code == 200
 
 
@@ -326,7 +326,7 @@ def test_a_role_that_may_only_read_sees_everything_and_is_told(
 
     assert reads == [200] * 6
     assert write.status_code == 403
-    assert write.json()["title"] == "The database role may not do this"
+    assert "may not do this" in write.json()["detail"]
 
 
 def test_a_store_that_is_away_is_503_and_comes_back(
@@ -344,7 +344,7 @@ def test_a_store_that_is_away_is_503_and_comes_back(
 
     assert before == 200
     assert (api.status_code, api.headers["retry-after"]) == (503, "5")
-    assert api.json()["title"] == "The store cannot be reached"
+    assert api.json()["title"] == "Service Unavailable"
     assert page.status_code in (200, 503)
     assert client.get("/api/v1/overview").status_code == 200
 
