@@ -74,7 +74,7 @@ def is_resolved(reader: Reader, victim: str) -> bool:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 @pytest.mark.parametrize("policy", ["same-origin", "no-referrer", "unsafe-url"])
 def test_a_form_of_another_page_changes_nothing(
-    reader_of: Callable[..., Reader], victim: str, foreign: ForeignSite, host: str, policy: str
+    foreign: ForeignSite, victim: str, reader_of: Callable[..., Reader], host: str, policy: str
 ) -> None:
     foreign.page = FORM.format(site=victim, policy=policy)
     reader = reader_of(f"http://{host}:{foreign.port}")
@@ -93,7 +93,7 @@ def test_a_form_of_another_page_changes_nothing(
     ("mode", "kind"), [("cors", "application/json"), ("no-cors", "text/plain")]
 )
 def test_a_script_of_another_page_changes_nothing(
-    reader_of: Callable[..., Reader], victim: str, foreign: ForeignSite, mode: str, kind: str
+    foreign: ForeignSite, victim: str, reader_of: Callable[..., Reader], mode: str, kind: str
 ) -> None:
     foreign.page = FETCH.format(site=victim, mode=mode, kind=kind)
     reader = reader_of(f"http://localhost:{foreign.port}")
