@@ -400,7 +400,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|outofmemoryerror|java heap space|heap out of memory|gc overhead limit|std::bad_alloc"
         r"|virtual memory exhausted|allowed memory size|memory limit (?:\S+ )?exceeded"
         r"|not enough memory|enomem\b|insufficient memory|unable to allocate|memory exhausted"
-        r"|메모리가? 부족|内存不足|oom command not allowed",
+        r"|메모리가? 부족|内存不足|oom command not allowed|memory limit",
     ),
     (
         R.DISK_FULL,
@@ -409,7 +409,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|file system is full|database or disk is full|unable to extend (?:table|index|temp)"
         r"|edquot|디스크.{0,12}부족|空き(?:領域|容量)|磁盘.{0,6}(?:已满|不足)|设备上没有空间"
         r"|kein platz mehr|auf dem gerät ist kein speicherplatz|aucun espace disponible"
-        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き|wrote only \d+ of",
+        r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き|wrote only \d+ of"
+        r"|не осталось свободного места",
     ),
     (
         R.TOO_MANY_FILES,
@@ -423,7 +424,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.SERIALIZATION,
         r"could not serialize|serialization failure|write ?conflict|ora-08177|restart transaction"
         r"|transaction (?:was )?aborted due to|optimistic lock|stale (?:object|data)"
-        r"|objectoptimisticlocking|concurrent (?:update|modification)",
+        r"|objectoptimisticlocking|concurrent (?:update|modification)|staleobject"
+        r"|updated or deleted by another",
     ),
     (
         R.DB_LOCK,
@@ -480,7 +482,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|err_connection_refused|the database system is (?:starting up|shutting down)"
         r"|cannot connect to the docker daemon|연결이 거부|接続を拒否|拒绝连接|連線被拒"
         r"|verbindung(?:saufbau)? (?:verweigert|abgelehnt)|conexi[óo]n (?:rehusada|rechazada)"
-        r"|connexion refusée|conexão recusada|connessione rifiutata|отказано в соединении",
+        r"|connexion refusée|conexão recusada|connessione rifiutata|отказано в соединении"
+        r"|соединении отказано|połączenie odrzucone",
     ),
     (
         R.RESET,
@@ -495,7 +498,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|broken connection|has been closed|server disconnected|연결이 (?:끊|재설정)"
         r"|接続が(?:切断|リセット)|连接(?:被|已)?(?:重置|关闭|断开)"
         r"|verbindung .{0,20}(?:zurückgesetzt|unterbrochen)|conexión reinicializada"
-        r"|connexion ré-?initialisée|empty reply from server",
+        r"|connexion ré-?initialisée|empty reply from server|: eof\b",
     ),
     (
         R.RATE_LIMITED,
@@ -510,7 +513,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|server (?:is )?(?:too )?busy|serverbusy|circuit_?breaking|circuit ?breaker|es_rejected"
         r"|max \d+ users|temporarily unavailable|service unavailable|try again later|no capacity"
         r"|capacity (?:exceeded|unavailable)|resource temporarily|pool (?:is )?(?:exhausted|full)"
-        r"|queuepool limit",
+        r"|queuepool limit|cannot achieve consistency",
     ),
     (
         R.AUTH,
@@ -523,7 +526,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|no pg_hba\.conf|ora-01017|not logged in|logon denied|login denied|wrongpass|noauth"
         r"|invalid_grant|invalid_client|access_refused|could not read (?:username|password)"
         r"|must be logged in|인증.{0,8}실패|認証.{0,8}失敗|认证失败|authentifizierung .{0,10}fehl"
-        r"|incorrect (?:username|password|user|login)|(?:username|password)[^\n]{0,20}not accepted",
+        r"|incorrect (?:username|password|user|login)|(?:username|password)[^\n]{0,20}not accepted"
+        r"|authentifizierung[^\n]{0,40}fehl|проверку подлинности",
     ),
     (
         R.FORBIDDEN,
@@ -572,7 +576,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|(?:파일|찾을 수|존재하지).{0,20}없|見つかりません|そのようなファイル|找不到|没有那个文件"
         r"|nicht gefunden|datei oder verzeichnis nicht|no existe|aucun fichier|introuvable"
         r"|no matching distribution|could not find|unable to locate|cannot locate|[a-z]_not_found"
-        r"|notfound(?:error|exception)?\b",
+        r"|notfound(?:error|exception)?\b|\bnot_found\b|нет такого файла",
     ),
     (
         R.BUG,
@@ -587,7 +591,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|has no attribute|unbound variable|cannot find module|no module named"
         r"|undefined local variable|null value was|unrecognized (?:option|arguments?)"
         r"|unknown (?:option|flag)|invalid option|usage:|expected (?:one|at least one) argument"
-        r"|following arguments are required|error: argument",
+        r"|following arguments are required|error: argument|can't locate object method"
+        r"|indexoutofrange|argumentnull|invalidcast|uninitialized",
     ),
     (
         R.DATA,
@@ -598,7 +603,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|numberformatexception|dateparse|datetimeparse|error tokenizing|expecting value"
         r"|unexpected end of (?:json|input|file)|out of range|value too long|checksum|corrupt"
         r"|truncated|missing (?:required )?(?:field|column|value|header)|not a valid"
-        r"|data too (?:long|large)|does not match|mismatch|badzipfile|unmarshal|deserializ",
+        r"|data too (?:long|large)|does not match|mismatch|badzipfile|unmarshal|deserializ"
+        r"|no valid openpgp|structure invalid|no scheme supplied|invalid url",
     ),
     (
         R.EXIT_CODE,

@@ -236,6 +236,8 @@ AFTER_BRACKETED: Final = r"\]\s+during\s+\["
 TYPE_NAME: Final = (
     r"(?<![\w/])((?:[A-Za-z_][\w]*(?:\.|::|\$))*[A-Za-z_]\w*)(:\s{1,2}[\[(]?|\()['\"]?\Z"
 )
+# As a later argument: `InternalServerError('request-id', 503, 'upstream')`.
+TYPE_CALL: Final = r"(?<![\w/])([A-Za-z_]\w*(?:Error|Exception))\(['\"][^'\"\n]{0,80}['\"],\s?\Z"
 TYPE_ENDINGS: Final = ("Error", "Exception", "Fault", "Failure", "Err")
 GENERIC_TYPES: Final = frozenset({"Error", "Exception", "Failure", "Err"})
 # Types whose first number is something else: a key, a driver's, a process's.

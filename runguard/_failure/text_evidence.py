@@ -185,7 +185,8 @@ def _too_many(number: _Number) -> str | None:
 
 def _of_a_type(number: _Number) -> str | None:
     """(d) `ServiceException: 401 …`, `ConflictError(409, '…')`: the name of an error's type."""
-    found = number.follows(words.TYPE_NAME)
+    called = number.follows(words.TYPE_CALL)
+    found = called or number.follows(words.TYPE_NAME)
     if found is None or number.status not in words.IN_USE:
         return None
     name = re.split(r"\.|::|\$", found[1])[-1]
@@ -193,7 +194,7 @@ def _of_a_type(number: _Number) -> str | None:
         return None
     if name in words.NO_HTTP_TYPES or _is_of_python(name) or _is_foreign(number):
         return None
-    if found[2] == "(":
+    if called or found[2] == "(":
         is_called = number.precedes(r"['\"]?\s?[,)]")
         return f"{name}({number.status}" if is_called else None
     if name in words.GENERIC_TYPES:

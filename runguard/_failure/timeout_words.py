@@ -161,6 +161,8 @@ NAMED_BEFORE: Final = (
     r"|no such (?:column|table|option|field|key|function|file)|unable to resolve symbol"
     r"|cannot find symbol|symbol not found)"
     rf"{_OPENING}{_REST_OF_NAME}",
+    r"(?:classnotfound|noclassdeffound)\w{0,20}: [\w./$]{0,80}\Z",
+    r"\b(?:from|join|into|update|select|where) [\"`][\w.]{0,60}\Z",
     # a noun, then the quoted name: `column "timeout"`
     r"(?:columns?|relation|tables?|constraint|index|sequence|view|parameters?|settings?|keys?"
     r"|fields?|variables?|attributes?|propert(?:y|ies)|arguments?|options?|flags?|keywords?|names?"

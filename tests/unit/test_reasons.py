@@ -182,6 +182,10 @@ WORDS = {
     "拒绝连接": "refused",
     "Verbindungsaufbau abgelehnt": "refused",
     "Connexion refusée": "refused",
+    "В соединении отказано": "refused",
+    "FATAL:  Passwort-Authentifizierung für Benutzer »job« fehlgeschlagen": "auth",
+    "Memory limit (for query) exceeded: would use 9.31 GiB": "out_of_memory",
+    "org.hibernate.StaleObjectStateException: Row was updated or deleted": "serialization",
     "장치에 남은 공간이 없음": "disk_full",
     "student 12 has no faculty": None,
 }
