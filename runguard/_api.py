@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from ._models import StoreIdentity
     from ._run.repository import RunRepository
     from ._settings import OutagePolicy, RedactionPatterns
     from ._store.operator import OperatorStore
@@ -40,9 +41,9 @@ class _Stores:
         elif url is not None:
             parse_url(url, source=_settings.DATABASE_URL)
 
-    def identity(self, *, url: str | None, engine: Any) -> str:
+    def identity(self, *, url: str | None, engine: Any) -> StoreIdentity:
         """Name a store without its secrets."""
-        from ._store.url import identity_of
+        from ._store.identity import identity_of
 
         return identity_of(url, engine)
 

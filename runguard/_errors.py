@@ -3,6 +3,7 @@
     RunguardError
     ├── ConfigurationError   a setting or argument that cannot be used (also a ValueError)
     ├── StoreUnavailable     the store cannot be reached, or refuses us
+    │   └── RecordRefused    the store is there, and will never take this record as it is
     ├── SchemaOutOfDate      the store's schema is missing, or not the one needed
     ├── SchemaConflict       a table of the user's that runguard cannot adopt
     └── JobLockActive        another run holds the job's lock (also a RuntimeError)
@@ -33,6 +34,13 @@ class ConfigurationError(RunguardError, ValueError):
 
 class StoreUnavailable(RunguardError):
     """The store could not be reached in time, or refused the statement. Added in 0.1."""
+
+
+class RecordRefused(StoreUnavailable):
+    """The store is there, and will never take this record: its data, not its moment, is at fault.
+
+    A text that its encoding lacks, a number too large for its column, a trigger that says no.
+    """
 
 
 class SchemaOutOfDate(RunguardError):

@@ -24,6 +24,7 @@ LOCK_LOST: Final = "runguard.lock_lost"
 INTERNAL_ERROR: Final = "runguard.internal_error"
 SPOOLED: Final = "runguard.spooled"
 SPOOL_REPLAYED: Final = "runguard.spool_replayed"
+SET_ASIDE: Final = "runguard.record_set_aside"
 RECORD_LOST: Final = "runguard.record_lost"
 EMBEDDED_STORE: Final = "runguard.embedded_store"
 UNKNOWN_SETTING: Final = "runguard.unknown_setting"
@@ -37,6 +38,7 @@ _LEVELS: Final = {
     INTERNAL_ERROR: logging.ERROR,
     SPOOLED: logging.WARNING,
     SPOOL_REPLAYED: logging.INFO,
+    SET_ASIDE: logging.ERROR,
     RECORD_LOST: logging.CRITICAL,
     EMBEDDED_STORE: logging.WARNING,
     UNKNOWN_SETTING: logging.WARNING,

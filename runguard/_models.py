@@ -276,6 +276,18 @@ class SpooledRun(NamedTuple):
     ending: RunEnding | None = None
 
 
+class StoreIdentity(NamedTuple):
+    """What a store is known by on this machine: records for one never reach another.
+
+    `name` is a folder's, `label` is for people, without user and password. `former` are the names
+    that an earlier release gave it.
+    """
+
+    name: str
+    label: str
+    former: tuple[str, ...] = ()
+
+
 class SpooledAlert(NamedTuple):
     """A job's own alert that the store could not take; its detail says when it occurred."""
 

@@ -7,19 +7,22 @@ The environment is read here only.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from os import PathLike
-from re import Pattern
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ._errors import ConfigurationError, did_you_mean
 from ._failure.redaction import Redactor
 from ._models import Rule, TriggerType
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OutagePolicy = Literal["run", "refuse"]
-RedactionPatterns = Sequence[str | Pattern[str] | Callable[[str], str]]
+RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
 
 DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
 TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
@@ -41,6 +44,8 @@ _OWN_NAMES: Final = (
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 _LONGEST: Final = timedelta(days=3650)
+# A path that begins neither with a slash nor as a URI does, and is no database in memory.
+_RELATIVE_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +81,7 @@ class Settings:
     max_connections: int = 5
     heartbeat_interval: timedelta = timedelta(seconds=30)
     lost_after: timedelta = timedelta(minutes=5)
-    spool_dir: str | PathLike[str] | None = None
+    spool_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -110,8 +115,10 @@ class Settings:
                 raise ConfigurationError(f"rules: expected runguard.Rule, found {rule!r}")
 
 
-def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Put the settings together.
+def settings_from(
+    explicit: Mapping[str, Any], environ: Mapping[str, str], *, here: str = ""
+) -> Settings:
+    """Put the settings together. Relative paths begin at `here`, or at the folder of the moment.
 
     Raises:
         ConfigurationError: a bad value; the message names the variable or the argument.
@@ -122,6 +129,10 @@ def settings_from(explicit: Mapping[str, Any], environ: Mapping[str, str]) -> Se
         is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
         if text and not is_given:
             chosen[setting] = read(variable, text)
+    if isinstance(url := chosen.get("database_url"), str):
+        chosen["database_url"] = _anchored(url, here)
+    if "spool_dir" in chosen:
+        chosen["spool_dir"] = _absolute(chosen["spool_dir"], here)
     if "trigger_type" in chosen:
         chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
     if "rules" in chosen:
@@ -195,10 +206,40 @@ def _number(variable: str, text: str, expected: str, *, smallest: float) -> floa
 
 
 def embedded_file() -> str:
-    """Return the path of the embedded store, in the user's state directory."""
+    """Return the path of the embedded store, in the user's state directory.
+
+    Raises:
+        ConfigurationError: the user has no home.
+    """
+    return str(state_folder() / "runguard.db")
+
+
+def state_folder() -> Path:
+    """Return runguard's folder in the user's state directory.
+
+    Raises:
+        ConfigurationError: the user has no home.
+    """
     from platformdirs import user_state_path
 
-    return str(user_state_path("runguard") / "runguard.db")
+    try:
+        return user_state_path("runguard")
+    except RuntimeError:  # no variable and no entry in the user database
+        raise ConfigurationError(
+            "expected a home folder for the embedded store, found none: set"
+            f" {DATABASE_URL}, or HOME, or XDG_STATE_HOME"
+        ) from None
+
+
+def _absolute(path: str | os.PathLike[str], here: str) -> str:
+    # No script shall wait for pathlib.
+    return os.path.abspath(os.path.join(here, path))  # noqa: PTH100, PTH118
+
+
+def _anchored(url: str, here: str) -> str:
+    """Make the path of a SQLite file absolute: the program may change its folder later."""
+    found = _RELATIVE_SQLITE.match(url)
+    return url if found is None else f"{found[1]}{_absolute(found[2], here)}{found[3]}"
 
 
 FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {

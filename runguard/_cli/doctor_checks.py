@@ -10,14 +10,18 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import _settings
 from .._errors import ConfigurationError, RunguardError
+from .._failure.introspection import printable
 from .._monitor.records import OpenRuns, StoreDiagnosis, StoreReport
 from .._monitor.wording import duration
 from .._settings import Settings, embedded_file
 from .stores import found_spool, opened_with_settings, quiet_log
+
+if TYPE_CHECKING:
+    from .._run.spool import Spool
 
 OLDEST_POSTGRESQL: Final = 13
 LARGEST_CLOCK_DIFFERENCE: Final = timedelta(seconds=5)
@@ -128,21 +132,53 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
 
 def check_spool(database_url: str | None) -> Iterator[Finding]:
     """Tell whether records wait on this machine; the store may be away."""
+    from .._run.spool_places import other_folders
+
     try:
         with quiet_log(), found_spool(database_url, **_usable_settings()) as spool:
-            count, since, folder = len(spool.waiting()), spool.waiting_since(), spool.folder
+            yield _spool(spool)
+            if aside := spool.set_aside():
+                yield Finding(
+                    "set aside",
+                    State.WARNING,
+                    f"{_records(len(aside))} in {aside[0].path.parent}, the first because:"
+                    f" {printable(aside[0].reason, 300)}",
+                    "`runguard spool status` lists them; `runguard spool retry` tries them again",
+                )
+            for other in other_folders(spool):
+                count = _records(other.waiting + other.set_aside)
+                yield Finding(
+                    "other spool",
+                    State.WARNING,
+                    f"{count} in {other.path}, for {printable(other.label, 300)}",
+                    f"if that is this store: `runguard spool flush --from {other.path}`",
+                )
     except ConfigurationError:  # told above
         return
+
+
+def _spool(spool: Spool) -> Finding:
+    count, since = spool.count(), spool.waiting_since()
+    found = "no record waits"
+    if since is not None:
+        verb = "waits" if count == 1 else "wait"
+        found = f"{_records(count)} {verb} since {since:%Y-%m-%dT%H:%M:%SZ} in {spool.folder}"
+    if (trouble := next(spool.troubles(), None)) is not None:
+        return Finding(
+            "spool",
+            State.PROBLEM,
+            f"cannot be used: {printable(str(trouble), 300)}" + (f"; {found}" if count else ""),
+            f"set {_settings.SPOOL_DIR} to a folder of this user's own: without, what the store"
+            " does not take is lost",
+        )
     if since is None:
-        yield Finding("spool", State.OK, "no record waits")
-        return
-    noun = "record waits" if count == 1 else "records wait"
-    yield Finding(
-        "spool",
-        State.WARNING,
-        f"{count} {noun} since {since:%Y-%m-%dT%H:%M:%SZ} in {folder}",
-        "when the store is back, any run replays them; so does `runguard spool flush`",
-    )
+        return Finding("spool", State.OK, found)
+    remedy = "when the store is back, any run replays them; so does `runguard spool flush`"
+    return Finding("spool", State.WARNING, found, remedy)
+
+
+def _records(count: int) -> str:
+    return f"{count} record" if count == 1 else f"{count} records"
 
 
 def check_extras() -> Iterator[Finding]:

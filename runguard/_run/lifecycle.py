@@ -107,6 +107,7 @@ class Lifecycle:
         # The beginning may use up half, so that the ending always has the other.
         self._patience = settings.store_timeout.total_seconds() / 2
         self._opening = Opening()
+        self._is_lost = False  # whether the disk took nothing either
         self._context: tuple[Token[Run | None], Any] | None = None
 
     def open(self) -> Opening:
@@ -275,7 +276,9 @@ class Lifecycle:
             self._keep(SpooledRun(self._new, self._started_at))
 
     def _keep(self, record: SpooledRun) -> None:
-        outage.keep(self._runtime.spool, record, self._events, **self._names())
+        self._is_lost = outage.keep(
+            self._runtime.spool, record, self._events, is_told=self._is_lost, **self._names()
+        )
 
     def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
         """The run as one record, with this host's times."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .._events import RECORD_LOST, SPOOL_REPLAYED, SPOOLED, Events, error_text
+from .._events import RECORD_LOST, SET_ASIDE, SPOOL_REPLAYED, SPOOLED, Events, error_text
 from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
 
 if TYPE_CHECKING:
@@ -17,21 +17,26 @@ if TYPE_CHECKING:
     from .spool import Spool
 
 MOST_SECONDS_OF_REPLAY = 2.0
+MOST_COUNTED = 10_000
 
 
 def keep(
     spool: Callable[[], Spool],
     record: SpooledRun | SpooledAlert,
     events: Events,
+    *,
+    is_told: bool = False,
     **names: object,
-) -> None:
-    """Write a record to the spool."""
+) -> bool:
+    """Write a record to the spool; return whether it is lost, told once for each run."""
     try:
         path = spool().put(record)
     except Exception as trouble:  # the job goes on: see SPEC 8
-        events.emit(RECORD_LOST, error=error_text(trouble), **names)
-    else:
-        events.emit(SPOOLED, file=str(path), **names)
+        if not is_told:
+            events.emit(RECORD_LOST, error=error_text(trouble), **names)
+        return True
+    events.emit(SPOOLED, file=str(path), **names)
+    return False
 
 
 def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, seconds: float) -> None:
@@ -42,10 +47,14 @@ def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, second
     for replayed in spool.replay(store, seconds=min(seconds, MOST_SECONDS_OF_REPLAY)):
         if replayed.trouble is None:
             done += 1
+        elif replayed.is_set_aside:
+            error = error_text(replayed.trouble)
+            events.emit(SET_ASIDE, file=str(replayed.path), error=error)
         else:
             events.internal_error("replay", replayed.trouble, file=str(replayed.path))
     if done:
-        events.emit(SPOOL_REPLAYED, records=done, waiting=len(spool.waiting()))
+        left = spool.count(at_most=MOST_COUNTED)
+        events.emit(SPOOL_REPLAYED, records=done, waiting=left)
 
 
 def dated(draft: AlertDraft, occurred_at: datetime) -> AlertDraft:

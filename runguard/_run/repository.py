@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         NewRun,
         RunEnding,
         SpooledRun,
+        StoreIdentity,
     )
 
 
@@ -110,7 +111,7 @@ class StoreFactory(Protocol):
         """Raise a `ConfigurationError` unless this URL, or this engine, can be used."""
         ...
 
-    def identity(self, *, url: str | None, engine: Any) -> str:
+    def identity(self, *, url: str | None, engine: Any) -> StoreIdentity:
         """Name a store without its secrets; the records of its outages wait under that name."""
         ...
 

@@ -19,7 +19,6 @@ from .reaper import LostRunWatch
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import ThreadPoolExecutor
-    from pathlib import Path
 
     from .repository import RunRepository, StoreFactory
     from .spool import Spool
@@ -39,6 +38,7 @@ class Runtime:
         self._lock = threading.RLock()
         self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
+        self._here = ""  # where relative paths begin: the program may change its folder later
         self._settings: Settings | None = None
         self._store: RunRepository | None = None
         self._writers: ThreadPoolExecutor | None = None
@@ -61,7 +61,9 @@ class Runtime:
                 raise ConfigurationError(
                     "configure() was called after the first run: call it once, at start-up"
                 )
-            self._prove_usable(_settings.settings_from(explicit, os.environ))
+            with suppress(OSError):  # the folder of the moment is gone
+                self._here = os.getcwd()  # noqa: PTH109 - no script shall wait for pathlib
+            self._prove_usable(_settings.settings_from(explicit, os.environ, here=self._here))
             self._explicit = explicit
 
     def settings(self) -> Settings:
@@ -69,7 +71,7 @@ class Runtime:
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
-                    settings = _settings.settings_from(self._explicit, os.environ)
+                    settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
                     self._prove_usable(settings)
                     for name, hint in _settings.unknown_names(os.environ):
                         self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
@@ -81,7 +83,7 @@ class Runtime:
         if self._settings is not None:
             return self._settings
         try:
-            return _settings.settings_from(self._explicit, os.environ)
+            return _settings.settings_from(self._explicit, os.environ, here=self._here)
         except ConfigurationError:
             return Settings()
 
@@ -91,7 +93,7 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # When a record must go to the spool, it may be too late to import it.
-                    from . import spool  # noqa: F401
+                    from . import spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store
@@ -108,9 +110,7 @@ class Runtime:
         if self._spool is None:
             with self._lock:
                 if self._spool is None:
-                    from .spool import Spool
-
-                    self._spool = Spool(self._spool_folder(self.settings()))
+                    self._spool = self._find_spool(self.settings())
         return self._spool
 
     def hold_reserve(self) -> None:
@@ -170,6 +170,7 @@ class Runtime:
             if self._store is not None:
                 self._store.close()
             self._explicit = {}
+            self._here = ""
             self._settings = self._store = self._writers = self._spool = None
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
@@ -192,12 +193,18 @@ class Runtime:
             patience=settings.store_timeout.total_seconds() / 2,
         )
 
-    def _spool_folder(self, settings: Settings) -> Path:
-        from pathlib import Path
+    def _find_spool(self, settings: Settings) -> Spool:
+        from .spool_places import spool_for
 
-        folder = settings.spool_dir or Path(_settings.embedded_file()).with_name("spool")
-        identity = self._stores.identity(url=settings.database_url, engine=settings.engine)
-        return Path(folder) / identity
+        url, engine = settings.database_url, settings.engine
+        is_embedded = url is None and engine is None
+        if is_embedded:
+            with suppress(ConfigurationError):  # no home: the spool finds another place
+                url = f"sqlite:///{_settings.embedded_file()}"
+        identity = None
+        if url is not None or engine is not None:
+            identity = self._stores.identity(url=url, engine=engine)
+        return spool_for(identity, settings.spool_dir, is_embedded=is_embedded)
 
     def _embedded_url(self) -> str:
         file = _settings.embedded_file()

@@ -9,7 +9,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    SQLAlchemyError,
+    StatementError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
@@ -23,6 +29,7 @@ class Fault(Enum):
     UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
     BUSY = "another process is writing: repeat after a moment"
     SCHEMA = "table or column missing: upgrade the schema"
+    DATA = "the store will never take this record: store less of it"
     REFUSED = "the store said no: repeating does not help"
 
 
@@ -45,6 +52,10 @@ _BY_SQLSTATE: Final = {
     "42703": Fault.SCHEMA,  # undefined_column
     "42P10": Fault.SCHEMA,  # no unique index for the ON CONFLICT target
 }
+# Classes of SQLSTATEs that are about the data of a statement, and not about its moment: bad data,
+# constraint, function of a trigger, view's condition, a size beyond a limit, RAISE in a trigger.
+_ABOUT_DATA: Final = ("22", "23", "38", "39", "44", "54", "P0")
+_NOT_ABOUT_DATA: Final = "2200H"  # sequence_generator_limit_exceeded: no record will ever fit
 # SQLite has no SQLSTATE; these are the stable openings of its messages.
 _BY_SQLITE_TEXT: Final = {
     "database is locked": Fault.BUSY,
@@ -70,12 +81,14 @@ def fault_of(error: SQLAlchemyError) -> Fault:
     if isinstance(error, PoolTimeout):
         return Fault.REFUSED
     if not isinstance(error, DBAPIError):
-        return Fault.REFUSED
+        return Fault.DATA if _is_of_a_parameter(error) else Fault.REFUSED
     if state := sqlstate_of(error):
         if state == "08P01" and _ended_the_connection(error):
             return Fault.RECONNECT  # what PgBouncer says when its server has gone away
         if state in _BY_SQLSTATE:
             return _BY_SQLSTATE[state]
+        if state.startswith(_ABOUT_DATA) and state != _NOT_ABOUT_DATA:
+            return Fault.DATA
         return Fault.RECONNECT if state.startswith("08") else Fault.REFUSED
     text = str(error.orig)
     for opening, fault in _BY_SQLITE_TEXT.items():
@@ -83,7 +96,11 @@ def fault_of(error: SQLAlchemyError) -> Fault:
             return fault
     if error.connection_invalidated or _is_about_the_connection(error):
         return Fault.RECONNECT
-    return Fault.REFUSED
+    return Fault.DATA if isinstance(error, DataError | IntegrityError) else Fault.REFUSED
+
+
+def _is_of_a_parameter(error: SQLAlchemyError) -> bool:
+    return isinstance(error, StatementError) and isinstance(error.orig, ValueError | TypeError)
 
 
 def _ended_the_connection(error: DBAPIError) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from .._errors import StoreUnavailable
+from .._errors import RecordRefused, StoreUnavailable
 from .faults import Fault, fault_of, reason_of
 
 # When the store call that is under way in this thread must end, in seconds of `time.monotonic`.
@@ -82,6 +82,8 @@ class Attempts:
                 if fault is Fault.UNPREPARE:
                     self._may_prepare = False
                 _pause(fault, attempt, deadline)
+            except (ValueError, OverflowError) as error:  # a driver's, of a text or a number
+                raise RecordRefused(f"the store cannot hold the record: {error}") from error
         raise AssertionError("unreachable")
 
     def note_backend(self, connection: Connection, backend_pid: int) -> None:
@@ -94,6 +96,8 @@ class Attempts:
     def _give_up(self, error: SQLAlchemyError, fault: Fault) -> NoReturn:
         if fault is Fault.SCHEMA:
             raise self._schema_error() from error
+        if fault is Fault.DATA:
+            raise RecordRefused(f"the store refused the record: {reason_of(error)}") from error
         raise StoreUnavailable(
             f"the store could not be used: {reason_of(error)}; run `runguard doctor`"
         ) from error

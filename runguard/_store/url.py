@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -43,18 +42,6 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
             " memory: its rows would be lost when the process ends"
         )
     return parsed.set(drivername="sqlite")
-
-
-def identity_of(url: str | None, engine: Any) -> str:
-    """Name a store, without its secrets: what was meant for one is never replayed into another."""
-    if engine is not None:
-        known = engine.url
-    elif url is not None:
-        known = parse_url(url)
-    else:
-        return "embedded"
-    name = known.set(password=None, query={}).render_as_string()
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
 def check_engine(engine: object) -> None:

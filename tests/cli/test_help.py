@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check"),
     *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
-    *("spool status", "spool flush"),
+    *("spool status", "spool flush", "spool retry"),
     *("web", "show", "explain", "jobs", "resolve"),
 }
 

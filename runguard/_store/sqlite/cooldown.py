@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
-    insert,
     select,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -28,7 +27,7 @@ from ..._models import AlertDraft, AlertKey, AlertOutcome, AlertVerdict
 from ..rows import alert_values, parameters
 from ..schema.tables import alert, alert_cooldown
 from ..schema.types import db_now, db_now_plus
-from .statements import given
+from .statements import given, parameter
 
 _KEY: Final = ("source_type", "source_id", "alert_type")
 _GIVEN: Final = (*_KEY, "alert_key", "severity", "title", "message", "detail")
@@ -45,7 +44,10 @@ def raise_if_allowed(
     values = alert_values(draft)
     if run_id is not None:
         values["detail"]["run_id"] = run_id
-    written = connection.execute(_write_alert(), parameters(values)).one()
+    written = connection.execute(_write_alert(), parameters(values)).one_or_none()
+    if written is None:  # a record that comes again: its alert has been written before
+        own = connection.execute(_own_alert(), parameters({"alert_key": draft.uuid}))
+        return AlertVerdict(AlertOutcome.RAISED, own.scalar_one())
     guard = {**_key_values(draft.key), "last_alert_at": written.created_at}
     connection.execute(_move_guard(), parameters(guard))
     return AlertVerdict(AlertOutcome.RAISED, written.id)
@@ -97,12 +99,20 @@ def _guard_inside() -> Select[Any]:
 
 @cache
 def _write_alert() -> Executable:
-    """Write an alert."""
+    """Write an alert, once for each key of its own."""
     return (
-        insert(alert)
+        upsert(alert)
         .values(**given(alert, *_GIVEN), review_status="AUTO", resolved=False, created_at=db_now())
+        .on_conflict_do_nothing(index_elements=["alert_key"])
         .returning(alert.c.id, alert.c.created_at)
     )
+
+
+@cache
+def _own_alert() -> Select[Any]:
+    """Find an alert that was written before."""
+    own = alert.c.alert_key == parameter(alert.c.alert_key)
+    return select(alert.c.id).where(own)
 
 
 @cache

@@ -21,8 +21,8 @@ WHERE alert_cooldown.source_type = ?
 INSERT INTO alert (source_type,
                source_id, alert_type, severity, title, message, detail, review_status, resolved,
                created_at, alert_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) RETURNING id,
-                                                                                        created_at;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) ON CONFLICT (alert_key) DO NOTHING RETURNING id,
+                                                                                                                           created_at;
 
 INSERT INTO alert_cooldown (source_type,
                source_id, alert_type, last_alert_at)

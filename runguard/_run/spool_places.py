@@ -1,0 +1,73 @@
+"""Where the records for a store wait: a folder for each store, in the spool of this user."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .. import _settings
+from .._errors import ConfigurationError
+from .._models import StoreIdentity
+from .spool import Spool
+
+EMBEDDED: Final = "embedded"  # the name by 0.1 of the file in the state directory
+UNKNOWN: Final = "a store that the records do not name"
+MOST_COUNTED: Final = 100_000
+_STORES_FOLDER: Final = re.compile(rf"[0-9a-f]{{16}}(?:\.\d+)?|{EMBEDDED}")
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFolder:
+    """A folder with records that are meant for another store."""
+
+    path: Path
+    label: str
+    waiting: int
+    set_aside: int
+
+
+def spool_for(
+    identity: StoreIdentity | None, spool_dir: str | os.PathLike[str] | None, *, is_embedded: bool
+) -> Spool:
+    """Return the spool of a store: in `spool_dir`, else in the user's state directory.
+
+    Where another user has taken the folder, there is one with this user's number beside it.
+    """
+    root = default_root() if spool_dir is None else Path(spool_dir)
+    identity = identity or StoreIdentity(EMBEDDED, "the embedded file")
+    former = (*identity.former, EMBEDDED) if is_embedded and spool_dir is None else identity.former
+    return Spool(
+        root / identity.name,
+        instead=[root / f"{identity.name}.{os.geteuid()}"],
+        former=[root / name for name in former],
+        label=identity.label,
+    )
+
+
+def default_root() -> Path:
+    """Return the user's spool; a folder for temporary files where the user has no home."""
+    try:
+        return _settings.state_folder() / "spool"
+    except ConfigurationError:
+        return Path(tempfile.gettempdir()) / f"runguard-{os.geteuid()}" / "spool"
+
+
+def other_folders(spool: Spool) -> Iterator[OtherFolder]:
+    """Yield the folders beside a store's own where records wait for others."""
+    for root in dict.fromkeys(folder.parent for folder in spool.folders):
+        beside: list[Path] = []
+        with suppress(OSError):
+            beside = sorted(path for path in root.iterdir() if path not in spool.folders)
+        for folder in beside:
+            if not _STORES_FOLDER.fullmatch(folder.name):
+                continue
+            other = Spool(folder)
+            waiting, set_aside = other.count(at_most=MOST_COUNTED), len(other.set_aside())
+            if waiting or set_aside:
+                yield OtherFolder(folder, other.meant_for() or UNKNOWN, waiting, set_aside)
