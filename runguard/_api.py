@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from . import _settings
 from ._errors import SchemaOutOfDate
-from ._failure.classify import classify as classify_by
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._run.decorator import track
 from ._run.options import make_options
@@ -248,5 +247,7 @@ def classify(exc: BaseException) -> Failure:
     >>> classify(TimeoutError("no answer")).error_group
     <ErrorGroup.TIMEOUT: 'TIMEOUT'>
     """
+    from ._failure.classify import classify as classify_by
+
     settings = runtime.settings_so_far()
     return classify_by(exc, rules=settings.rules, clean=settings.redactor.clean)

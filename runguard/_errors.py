@@ -33,7 +33,15 @@ class ConfigurationError(RunguardError, ValueError):
 
 
 class StoreUnavailable(RunguardError):
-    """The store could not be reached in time, or refused the statement. Added in 0.1."""
+    """The store could not be reached in time, or refused the statement.
+
+    Attributes:
+        is_away: Whether nobody answered, so that others need not ask just now. Added in 0.2.
+
+    Added in 0.1.
+    """
+
+    is_away: bool = False
 
 
 class RecordRefused(StoreUnavailable):

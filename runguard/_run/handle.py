@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from .._clock import now, ticks
 from .._errors import ConfigurationError, did_you_mean
 from .._events import Events, bound_logger
-from .._failure.classify import classify_text
 from .._failure.introspection import place_of, text_from
 from .._models import (
     AlertDraft,
@@ -28,12 +28,12 @@ from .._models import (
 )
 from . import outage
 from .run_key import new_run_key
-from .threads import run_uncancelled
 
 if TYPE_CHECKING:
     import structlog
 
     from .runtime import Runtime
+    from .threads import Done, Work
 
 _COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
@@ -149,6 +149,8 @@ class Run:
         ...     run.fail("3 of 10 pages failed: HTTP 503")
         """
         self._must_be_open("fail")
+        from .._failure.classify import classify_text
+
         caller = sys._getframe(1)
         failure = classify_text(
             text_from(reason),
@@ -188,9 +190,11 @@ class Run:
 
         Added in 0.1.
         """
-        key = self._key_of(source_type, source_id, alert_type)
-        work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
-        return self._count_alert(work(), key)
+        work = self._alert_work(
+            (source_type, source_id, alert_type), severity, title, message, detail
+        )
+        writers = self._runtime.writers()
+        return self._count_alert(writers.run(work, seconds=self._seconds_for_alert()))
 
     async def aemit_alert(
         self,
@@ -204,73 +208,70 @@ class Run:
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
         """Raise an alert as `emit_alert` does, off the event loop. Added in 0.1."""
-        key = self._key_of(source_type, source_id, alert_type)
-        work = self._alert_work(key, severity=severity, title=title, message=message, detail=detail)
-        outcome, interruption = await run_uncancelled(self._runtime.writers, work)
-        raised = self._count_alert(outcome, key)
-        if interruption is not None:
-            raise interruption
-        return raised
+        work = self._alert_work(
+            (source_type, source_id, alert_type), severity, title, message, detail
+        )
+        writers = self._runtime.writers()
+        return self._count_alert(
+            await writers.run_off_loop(work, seconds=self._seconds_for_alert())
+        )
 
     def _alert_work(
         self,
-        key: AlertKey,
-        *,
+        key: tuple[str, str, str],
         severity: Severity | SeverityName,
         title: str,
         message: str,
         detail: Mapping[str, Any] | None,
-    ) -> Callable[[], AlertVerdict | Exception]:
+    ) -> Work[AlertVerdict | None]:
+        """Return what writes the alert, or without the store keeps it; and tells of it."""
         self._must_be_open("emit_alert")
-        settings = self._runtime.settings()
-        clean = settings.redactor.clean
-        whole = dict(detail) if isinstance(detail, Mapping) else {"detail": detail}
-        cleaned_detail = settings.redactor.clean_json({} if detail is None else whole)
-        draft = AlertDraft(
-            uuid=new_run_key(),
-            key=key,
-            severity=_severity_of(
-                severity, self._runtime.events, job_name=self.job_name, run_id=self.id
-            ),
-            title=clean(text_from(title)),
-            message=clean(text_from(message)),
-            detail=cleaned_detail if isinstance(cleaned_detail, dict) else {},
-            cooldown=self._cooldown,
-        )
-        timeout = settings.store_timeout.total_seconds() / 2
+        uuid = new_run_key()
+        names = {"job_name": self.job_name, "run_id": self.id}
+        events = self._runtime.events
+        deadline = ticks() + self._seconds_for_alert()
 
-        def work() -> AlertVerdict | Exception:
-            try:
-                return self._runtime.store().raise_alert(draft, timeout=timeout)
-            except Exception as trouble:  # the job goes on: see SPEC 8
-                late = outage.dated(draft, datetime.now(UTC))
-                outage.keep(
-                    self._runtime.spool,
-                    SpooledAlert(late),
-                    self._runtime.events,
-                    job_name=self.job_name,
-                    run_id=self.id,
-                )
-                return trouble
+        def draft() -> AlertDraft:
+            redactor = self._runtime.settings().redactor
+            whole = dict(detail) if isinstance(detail, Mapping) else {"detail": detail}
+            cleaned = redactor.clean_json({} if detail is None else whole)
+            return AlertDraft(
+                uuid=uuid,
+                key=self._key_of(*key),
+                severity=_severity_of(severity, events, **names),
+                title=redactor.clean(text_from(title)),
+                message=redactor.clean(text_from(message)),
+                detail=cleaned if isinstance(cleaned, dict) else {},
+                cooldown=self._cooldown,
+            )
+
+        def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
+            alert = draft()
+            if trouble is None:
+                try:
+                    verdict = self._runtime.store().raise_alert(alert, timeout=deadline - ticks())
+                except Exception as error:  # the job goes on: see SPEC 8
+                    trouble = error
+                else:
+                    kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
+                    events.alert(verdict, **names, **kind)
+                    return verdict
+            late = outage.dated(alert, now())
+            outage.keep(self._runtime.spool, SpooledAlert(late), events, **names)
+            events.internal_error("emit_alert", trouble, **names)
+            return None
 
         return work
 
-    def _count_alert(self, outcome: AlertVerdict | Exception, key: AlertKey) -> bool:
-        if isinstance(outcome, Exception):
-            self._runtime.events.internal_error(
-                "emit_alert", outcome, job_name=self.job_name, run_id=self.id
-            )
-            return False
-        raised = outcome.outcome is AlertOutcome.RAISED
+    def _count_alert(self, done: Done[AlertVerdict | None]) -> bool:
+        raised = done.result is not None and done.result.outcome is AlertOutcome.RAISED
         self.created_alerts += raised
-        self._runtime.events.alert(
-            outcome,
-            job_name=self.job_name,
-            run_id=self.id,
-            alert_type=key.alert_type,
-            source_id=key.source_id,
-        )
+        if done.interruption is not None:
+            raise done.interruption
         return raised
+
+    def _seconds_for_alert(self) -> float:
+        return self._runtime.settings().store_timeout.total_seconds() / 2
 
     def _key_of(self, *parts: object) -> AlertKey:
         """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
@@ -290,7 +291,11 @@ def current_run() -> Run | None:
 
     Added in 0.1.
     """
-    run = innermost_run.get()
+    return open_run_from(innermost_run.get())
+
+
+def open_run_from(run: Run | None) -> Run | None:
+    """Return this run, or the nearest one around it that is still open."""
     while run is not None and run.status is not RunStatus.RUNNING:
         run = run._outer
     return run

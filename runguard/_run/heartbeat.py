@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 from uuid import UUID
 
+from .._clock import ticks
 from .._events import LOCK_LOST, Events
 from .._models import Lease
 
@@ -45,7 +46,7 @@ class _HeldLease:
     due: float
 
     def put_off(self) -> None:
-        self.due = time.monotonic() + self.ttl.total_seconds() / RENEWALS_PER_TTL
+        self.due = ticks() + self.ttl.total_seconds() / RENEWALS_PER_TTL
 
 
 class Heartbeat:
@@ -60,6 +61,7 @@ class Heartbeat:
         self._leases: dict[UUID, _HeldLease] = {}
         self._interval = inf
         self._next_beat = inf
+        self._abandoned: deque[Callable[[], None]] = deque()
         self._beat_has_failed = False
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -67,7 +69,7 @@ class Heartbeat:
     def add(self, run: BeatingRun, interval: timedelta) -> None:
         """Beat for this run, from one interval from now on."""
         with self._changed:
-            first_beat = time.monotonic() + interval.total_seconds()
+            first_beat = ticks() + interval.total_seconds()
             self._runs[run.key] = (run, first_beat)
             if self._next_beat == inf:
                 self._interval = interval.total_seconds()
@@ -90,6 +92,10 @@ class Heartbeat:
             self._runs.pop(run.key, None)
             self._leases.pop(run.key, None)
 
+    def end_abandoned(self, end: Callable[[], None]) -> None:
+        """Let the thread end a run soon. To be called from where no lock may be taken."""
+        self._abandoned.append(end)
+
     def close(self) -> None:
         """Let the thread end."""
         with self._changed:
@@ -101,7 +107,7 @@ class Heartbeat:
         self.__init__(self._store, self._events)  # type: ignore[misc]
 
     def _wake(self) -> None:
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=self._work, name="runguard-heartbeat", daemon=True)
             try:
                 thread.start()
@@ -115,9 +121,9 @@ class Heartbeat:
             with self._changed:
                 self._changed.wait(self._seconds_until_due())
                 beating = self._take_beating_runs()
-                due_leases = [
-                    held for held in self._leases.values() if held.due <= time.monotonic()
-                ]
+                due_leases = [held for held in self._leases.values() if held.due <= ticks()]
+            while self._abandoned:
+                self._abandoned.popleft()()
             if beating:
                 self._beat(beating)
             for held in due_leases:
@@ -125,11 +131,11 @@ class Heartbeat:
 
     def _seconds_until_due(self) -> float | None:
         due = min([self._next_beat, *(held.due for held in self._leases.values())])
-        return None if due == inf else max(0.0, due - time.monotonic())
+        return None if due == inf else max(0.0, due - ticks())
 
     def _take_beating_runs(self) -> list[UUID]:
         """Return the runs that beat now; stop the clock where none is left."""
-        now = time.monotonic()
+        now = ticks()
         if self._next_beat > now:
             return []
         self._next_beat = now + self._interval if self._runs else inf

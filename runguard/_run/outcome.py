@@ -1,4 +1,4 @@
-"""Which endings of a body are failures, and which failures raise an alert (SPEC 3.5).
+"""How a body ended: which endings are failures, and which failures raise an alert (SPEC 3.5).
 
 Control flow that travels as an exception is told from failure here, by type name where the type
 belongs to a library that may not be installed.
@@ -6,11 +6,26 @@ belongs to a library that may not be installed.
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .._failure.introspection import attribute, bases_of, qualified_name
-from .._models import TriggerType
+from .._failure.alert import failure_alert
+from .._failure.classify import classify
+from .._failure.introspection import attribute, bases_of, location_of, qualified_name
+from .._models import Counters, RunEnding, TriggerType
+from .._version import __version__
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from .._events import Events
+    from .._settings import Settings
+    from .handle import Run
+
+VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
+LARGEST_COUNT: Final = 2**63 - 1
 
 
 class Outcome(Enum):
@@ -53,6 +68,39 @@ _EXITS: Final = {
 _INTERRUPTIONS: Final = frozenset(
     {"KeyboardInterrupt", "click.exceptions.Abort", "typer.exceptions.Abort"}
 )
+
+
+def judge(
+    exc: BaseException | None,
+    *,
+    run: Run,
+    events: Events,
+    settings: Settings,
+    no_alert_on: tuple[type[BaseException], ...],
+    cooldown: timedelta,
+) -> RunEnding:
+    """Say what is to be written of a run whose body raised `exc`, or None."""
+    outcome = outcome_of(exc, trigger_type=run.trigger_type, no_alert_on=no_alert_on)
+    counters = _counters_of(run, events)
+    if outcome is Outcome.SUCCESS:
+        if (declared := run._declared) is None:
+            return RunEnding(run.key, counters)
+        failure, location, alerts = declared
+    else:
+        assert exc is not None  # noqa: S101 - no exception is a success
+        failure = classify(exc, rules=settings.rules, clean=settings.redactor.clean)
+        if (message := exit_message(exc)) is not None:
+            failure = replace(failure, error_message=message)
+        location, alerts = location_of(exc), outcome is Outcome.FAILED
+    alert = failure_alert(
+        run_key=run.key,
+        job_name=run.job_name,
+        failure=failure,
+        location=location,
+        cooldown=cooldown,
+        versions=VERSIONS,
+    )
+    return RunEnding(run.key, counters, failure, location, alert if alerts else None)
 
 
 def outcome_of(
@@ -112,3 +160,23 @@ def _exit_words(code: int) -> str:
 def _exits_cleanly(code: object) -> bool:
     # As the interpreter does: what is no integer is printed, and the process ends with 1.
     return code is None or (isinstance(code, int) and code == 0)
+
+
+def _counters_of(run: Run, events: Events) -> Counters:
+    return Counters(
+        total_records=_count(run, "total_records", events),
+        changed_records=_count(run, "changed_records", events),
+        created_alerts=_count(run, "created_alerts", events),
+        retry_count=_count(run, "retry_count", events),
+    )
+
+
+def _count(run: Run, name: str, events: Events) -> int:
+    """Read a counter that the job may have set to anything; what is no number counts as 0."""
+    value = getattr(run, name)
+    try:
+        return max(0, min(LARGEST_COUNT, int(value)))
+    except (TypeError, ValueError, OverflowError):
+        found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
+        events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
+        return 0

@@ -6,10 +6,7 @@ process may have been paused, so a run that comes back takes its real ending all
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from .._events import RUN_FINISHED, Events
@@ -32,24 +29,6 @@ if TYPE_CHECKING:
 
 LOST: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 BATCH: Final = 500
-
-
-class LostRunWatch:
-    """Looks for a job's lost runs when it starts: at most once a process, job and limit."""
-
-    def __init__(self) -> None:
-        """Have looked for none yet."""
-        self._lock = threading.Lock()
-        self._look_again_at: dict[str, float] = {}
-
-    def is_due(self, job_name: str, limit: timedelta) -> bool:
-        """Whether this start shall look; if so, the next ones within the limit need not."""
-        now = time.monotonic()
-        with self._lock:
-            if self._look_again_at.get(job_name, now) > now:
-                return False
-            self._look_again_at[job_name] = now + limit.total_seconds()
-        return True
 
 
 def reap(

@@ -14,16 +14,17 @@ from .._errors import ConfigurationError
 from .._events import EMBEDDED_STORE, UNKNOWN_SETTING, Events
 from .._settings import Settings
 from .heartbeat import Heartbeat
-from .reaper import LostRunWatch
+from .lost_runs import LostRunWatch
+from .threads import Writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import ThreadPoolExecutor
 
     from .repository import RunRepository, StoreFactory
     from .spool import Spool
 
 FORK_PATIENCE_SECONDS: Final = 5.0
+FIRST_USE_SECONDS: Final = 60.0  # for what is imported: a slow disk is no reason to do without
 RESERVE_BYTES: Final = 4 * 1024 * 1024
 
 S = TypeVar("S", bound="RunRepository")
@@ -41,7 +42,7 @@ class Runtime:
         self._here = ""  # where relative paths begin: the program may change its folder later
         self._settings: Settings | None = None
         self._store: RunRepository | None = None
-        self._writers: ThreadPoolExecutor | None = None
+        self._writers: Writers | None = None
         self._spool: Spool | None = None
         self._told_embedded = False
         self._reserve: bytes | None = None
@@ -66,13 +67,44 @@ class Runtime:
             self._prove_usable(_settings.settings_from(explicit, os.environ, here=self._here))
             self._explicit = explicit
 
+    def first_use(self) -> Settings:
+        """Return the settings, and have all imported and ready that a run needs, if it can be.
+
+        Raises:
+            ConfigurationError: a setting cannot be used.
+        """
+        if self._store is None:
+            # In a thread where nothing strikes: what is imported by half stays broken for good.
+            done = self.writers().run(self._get_ready, seconds=FIRST_USE_SECONDS)
+            if done.interruption is not None:
+                raise done.interruption
+            if done.result is not None:
+                raise done.result
+        return self._settings or Settings()
+
+    def _get_ready(self, _: Exception | None = None, /) -> ConfigurationError | None:
+        try:
+            self.settings()
+            self.store()
+        except ConfigurationError as wrong:
+            return wrong
+        except Exception:  # the first statement will find it again, and tell it
+            return None
+        return None
+
     def settings(self) -> Settings:
-        """Return the settings; from here on they are fixed."""
+        """Return the settings; from here on they are fixed.
+
+        Raises:
+            ConfigurationError: a setting cannot be used.
+        """
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
                     settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
-                    self._prove_usable(settings)
+                    # A file or a module that cannot be read is the store's to tell, later.
+                    with suppress(ImportError, OSError, AttributeError):
+                        self._prove_usable(settings)
                     for name, hint in _settings.unknown_names(os.environ):
                         self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
                     self._settings = settings
@@ -92,8 +124,8 @@ class Runtime:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    # When a record must go to the spool, it may be too late to import it.
-                    from . import spool_places  # noqa: F401
+                    # When a run has failed, or the store is gone, it may be too late to import.
+                    from . import outcome, spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store
@@ -123,16 +155,16 @@ class Runtime:
         """Give it back: now it is needed."""
         self._reserve = None
 
-    def writers(self) -> ThreadPoolExecutor:
-        """Return the threads that write for coroutines, so that no event loop waits."""
-        with self._lock:
-            if self._writers is None:
-                from concurrent.futures import ThreadPoolExecutor
+    def writers(self) -> Writers:
+        """Return the threads that write for runs."""
+        if self._writers is None:
+            with self._lock:
+                if self._writers is None:
+                    self._writers = Writers(self._most_writers)
+        return self._writers
 
-                self._writers = ThreadPoolExecutor(
-                    self.settings().max_connections, thread_name_prefix="runguard"
-                )
-            return self._writers
+    def _most_writers(self) -> int:
+        return 1 if self._settings is None else self._settings.max_connections
 
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
@@ -166,7 +198,7 @@ class Runtime:
         """Close every connection and forget all settings, as if no run had been."""
         with self._lock:
             if self._writers is not None:
-                self._writers.shutdown()
+                self._writers.close()
             if self._store is not None:
                 self._store.close()
             self._explicit = {}

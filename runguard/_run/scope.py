@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._models import Failure
 from .handle import Run
 from .lifecycle import Lifecycle
 from .options import RunOptions
 from .runtime import Runtime
-from .threads import Done, run_uncancelled
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Awaitable
+
+    from .._models import Failure
+    from .threads import Work
 
 T = TypeVar("T")
-
-# Yields each piece of database work, is sent what became of it, and returns its result.
-Steps = Generator[Callable[[], Any], Done[Any], T]
 
 
 class RunScope:
@@ -31,10 +32,17 @@ class RunScope:
         self._options = options
         self._runtime = runtime
         self._life: Lifecycle | None = None
+        self._ends_later = False
 
     def __enter__(self) -> Run:
         """Write the RUNNING row, then let the body run."""
-        return _drive(self._entering())
+        life = self._begin()
+        try:
+            return life.enter(self._do(life.open, *life.time_to_open()))
+        except BaseException as error:
+            if life.is_open:  # the block is not entered, so it will not be left either
+                self._do(partial(life.close, error), life.time_to_close())
+            raise
 
     def __exit__(
         self,
@@ -43,11 +51,29 @@ class RunScope:
         traceback: TracebackType | None,
     ) -> None:
         """Write how the run ended. The body's exception goes on, whatever happens here."""
-        _drive(self._leaving(exc))
+        life = self._entered()
+        try:
+            life.leave()
+            if life.is_open and not self._hands_over(exc):
+                self._do(partial(life.close, exc), life.time_to_close())
+        except BaseException:
+            if life.is_open:
+                self._do(partial(life.close, exc), life.time_to_close())
+            raise
 
     async def __aenter__(self) -> Run:
         """Do as `__enter__`, with the database work off the event loop."""
-        return await self._drive_off_loop(self._entering())
+        life = self._begin()
+        try:
+            return life.enter(await self._do_off_loop(life.open, *life.time_to_open()))
+        except GeneratorExit as error:  # a coroutine that is closed may not wait
+            if life.is_open:
+                self._do(partial(life.close, error), life.time_to_close())
+            raise
+        except BaseException as error:
+            if life.is_open:
+                await self._do_off_loop(partial(life.close, error), life.time_to_close())
+            raise
 
     async def __aexit__(
         self,
@@ -57,9 +83,52 @@ class RunScope:
     ) -> None:
         """Do as `__exit__`, off the event loop; a cancellation waits until the end is written."""
         if isinstance(exc, GeneratorExit):
-            _drive(self._leaving(exc))  # a coroutine that is closed may not wait
-        else:
-            await self._drive_off_loop(self._leaving(exc))
+            self.__exit__(exc_type, exc, traceback)  # a coroutine that is closed may not wait
+            return
+        life = self._entered()
+        try:
+            life.leave()
+            if life.is_open:
+                await self._do_off_loop(partial(life.close, exc), life.time_to_close())
+        except BaseException:
+            if life.is_open:
+                self._do(partial(life.close, exc), life.time_to_close())
+            raise
+
+    def __del__(self) -> None:
+        """Let the end be written of a block that was entered and never left.
+
+        Python itself skips `__exit__` where a signal's handler raises between the two.
+        """
+        life = getattr(self, "_life", None)
+        if life is not None and life.is_open:
+            self._runtime.heartbeat.end_abandoned(life.close_abandoned)
+
+    def end_later(self) -> None:
+        """Let the block be left without an end: the body has returned work that is still to do."""
+        self._ends_later = True
+
+    async def end_after(self, work: Awaitable[T]) -> T:
+        """Do that work, then end the run as it ends; what `end_later` has announced."""
+        self._entered().enter(None)
+        try:
+            result = await work
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        await self.__aexit__(None, None, None)
+        return result
+
+    def end_with(self, future: Future[Any]) -> None:
+        """End the run as a future has ended."""
+        from asyncio import CancelledError
+
+        error = CancelledError() if future.cancelled() else future.exception()
+        self.__exit__(None if error is None else type(error), error, None)
+
+    def _hands_over(self, exc: BaseException | None) -> bool:
+        ends_later, self._ends_later = self._ends_later, False
+        return ends_later and exc is None
 
     def fail_with(self, failure: Failure, *, interrupted: bool = False) -> None:
         """Let the run end FAILED with a failure that was judged elsewhere, as `exec` does.
@@ -68,33 +137,21 @@ class RunScope:
         """
         self._entered().declare(failure, interrupted=interrupted)
 
-    def _entering(self) -> Steps[Run]:
-        life = self._begin()
-        opening, interruption = yield life.open
-        if interruption is not None:
-            yield partial(life.close, life.ending_of(interruption))
-            raise interruption
-        return life.enter(opening)
+    def _do(self, work: Work[T], seconds: float, turn: float | None = None) -> T | None:
+        """Let a writer do it; then raise what struck this thread meanwhile."""
+        done = self._runtime.writers().run(work, seconds=seconds, turn=turn)
+        if done.interruption is not None:
+            raise done.interruption
+        return done.result
 
-    def _leaving(self, exc: BaseException | None) -> Steps[None]:
-        life = self._entered()
-        if life.leave():
-            ending = life.ending_of(exc)
-            outcome, interruption = yield partial(life.close, ending)
-            if outcome is not None:
-                life.tell(ending, outcome)
-            if interruption is not None:
-                raise interruption
-
-    async def _drive_off_loop(self, steps: Steps[T]) -> T:
-        """Do the work in threads; a cancellation meanwhile is a step's to raise."""
-        try:
-            work = next(steps)
-            while True:
-                work = steps.send(await run_uncancelled(self._runtime.writers, work))
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    async def _do_off_loop(
+        self, work: Work[T], seconds: float, turn: float | None = None
+    ) -> T | None:
+        writers = self._runtime.writers()
+        done = await writers.run_off_loop(work, seconds=seconds, turn=turn)
+        if done.interruption is not None:
+            raise done.interruption
+        return done.result
 
     def _begin(self) -> Lifecycle:
         if self._life is not None:
@@ -108,18 +165,3 @@ class RunScope:
         if self._life is None:
             raise RuntimeError("this run_scope was left before it was entered")
         return self._life
-
-
-def _drive(steps: Steps[T]) -> T:
-    """Do the work here and now; an interruption meanwhile (Ctrl-C) is a step's to raise."""
-    try:
-        work = next(steps)
-        while True:
-            try:
-                done: Done[Any] = Done(work(), None)
-            except BaseException as interruption:  # work returns its own faults
-                done = Done(None, interruption)
-            work = steps.send(done)
-    except StopIteration as end:
-        result: T = end.value
-        return result

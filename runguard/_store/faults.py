@@ -6,6 +6,7 @@ The only place that reads SQLSTATEs and driver texts; everything above sees `Sto
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Final
 
@@ -28,6 +29,7 @@ class Fault(Enum):
     MOVED = "the server is read-only, perhaps a standby now: once more on a new connection"
     UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
     BUSY = "another process is writing: repeat after a moment"
+    HOPELESS = "wrong password, database or certificate: tell at once, somebody must mend it"
     SCHEMA = "table or column missing: upgrade the schema"
     DATA = "the store will never take this record: store less of it"
     REFUSED = "the store said no: repeating does not help"
@@ -37,6 +39,9 @@ _BY_SQLSTATE: Final = {
     "40001": Fault.REPEAT,  # serialization_failure
     "40P01": Fault.REPEAT,  # deadlock_detected
     "55P03": Fault.REPEAT,  # lock_not_available: cheap to ask again until the deadline
+    "28000": Fault.HOPELESS,  # invalid_authorization_specification
+    "28P01": Fault.HOPELESS,  # invalid_password
+    "3D000": Fault.HOPELESS,  # invalid_catalog_name
     "57014": Fault.TOO_SLOW,  # query_canceled
     "57P01": Fault.RECONNECT,  # admin_shutdown
     "57P02": Fault.RECONNECT,  # crash_shutdown
@@ -69,6 +74,26 @@ _BY_SQLITE_TEXT: Final = {
 }
 
 
+# While it connects, libpq passes on a text only. These are what no second try heals, in the words
+# of PostgreSQL, PgBouncer, libpq and OpenSSL.
+_HOPELESS: Final = re.compile(
+    r"authentication failed"
+    r"|no password supplied"
+    r"|no pg_hba\.conf entry"
+    r"|pg_hba\.conf rejects"
+    r"|(?:role|user|database) \"[^\"]*\" (?:does not exist|is not permitted)"
+    r"|role \"[^\"]*\" is not permitted to log in"
+    r"|permission denied for database"
+    r"|no such (?:database|user)"
+    r"|certificate"
+    r"|server does not support SSL"
+    r"|tls(?:v\d+)? alert"
+    r"|(?:invalid|unsupported) (?:sslmode|port|channel_binding|connection option)"
+    r"|private key file",
+    re.IGNORECASE,
+)
+
+
 def sqlstate_of(error: BaseException) -> str | None:
     """Return the five characters, from psycopg 3 (`sqlstate`) or psycopg2 (`pgcode`)."""
     driver_error = getattr(error, "orig", error)
@@ -94,6 +119,8 @@ def fault_of(error: SQLAlchemyError) -> Fault:
     for opening, fault in _BY_SQLITE_TEXT.items():
         if text.startswith(opening):
             return fault
+    if _is_about_the_connection(error) and _HOPELESS.search(text):
+        return Fault.HOPELESS
     if error.connection_invalidated or _is_about_the_connection(error):
         return Fault.RECONNECT
     return Fault.DATA if isinstance(error, DataError | IntegrityError) else Fault.REFUSED

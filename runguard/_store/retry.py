@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from itertools import count
 from math import inf
@@ -14,12 +14,15 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from .._clock import ticks
 from .._errors import RecordRefused, StoreUnavailable
 from .faults import Fault, fault_of, reason_of
+from .waiting import wait_for_free_connection
 
-# When the store call that is under way in this thread must end, in seconds of `time.monotonic`.
+# When the store call that is under way in this thread must end, in seconds of `ticks`.
 DEADLINE: Final[ContextVar[float]] = ContextVar("runguard_deadline", default=inf)
 IDLE_SINCE: Final = "runguard_idle_since"  # in a connection's info: when it went back to the pool
+HOPELESS_SECONDS: Final = 60.0  # that a process waits before it tries a refused login again
 MOST_ATTEMPTS: Final = {
     Fault.REPEAT: 20,
     Fault.BUSY: 1_000,  # SQLite: the deadline ends it
@@ -46,6 +49,7 @@ class Attempts:
         self.engine = engine
         self._schema_error = schema_error
         self._may_prepare = True
+        self._hopeless: tuple[StoreUnavailable, float] | None = None
 
     def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Return what `work` returns. `timeout` is in seconds.
@@ -54,7 +58,9 @@ class Attempts:
             StoreUnavailable: the time is up, or repeating does not help.
             SchemaOutOfDate: a table or column is missing.
         """
-        deadline = time.monotonic() + timeout
+        if self._hopeless is not None:
+            self._spare_the_server()
+        deadline = ticks() + timeout
         token = DEADLINE.set(deadline)
         try:
             return self._until(deadline, work)
@@ -65,18 +71,23 @@ class Attempts:
         answer_lost = False
         for attempt in count(1):
             DEADLINE.set(deadline)
+            wait_for_free_connection(self.engine.pool, deadline)
             try:
                 with self.engine.connect() as connection:
                     if attempt == 1 and IDLE_SINCE in connection.info:
                         # It may be dead without a word: leave time for a new one.
-                        DEADLINE.set((time.monotonic() + deadline) / 2)
+                        DEADLINE.set((ticks() + deadline) / 2)
                     if not self._may_prepare:
                         _stop_preparing(connection)
-                    with _leaving_the_demoted(connection):
+                    try:
                         return work(Attempt(connection, answer_lost))
+                    except BaseException as error:
+                        if _is_spoilt_by(error):
+                            _throw_away(connection)
+                        raise
             except SQLAlchemyError as error:
                 fault = fault_of(error)
-                if attempt >= MOST_ATTEMPTS.get(fault, 1) or time.monotonic() >= deadline:
+                if attempt >= MOST_ATTEMPTS.get(fault, 1) or ticks() >= deadline:
                     self._give_up(error, fault)
                 answer_lost = answer_lost or fault is Fault.RECONNECT
                 if fault is Fault.UNPREPARE:
@@ -85,6 +96,14 @@ class Attempts:
             except (ValueError, OverflowError) as error:  # a driver's, of a text or a number
                 raise RecordRefused(f"the store cannot hold the record: {error}") from error
         raise AssertionError("unreachable")
+
+    def _spare_the_server(self) -> None:
+        """Raise what will not heal by itself, without asking: an account is locked so."""
+        assert self._hopeless is not None  # noqa: S101 - the caller has looked
+        error, until = self._hopeless
+        if ticks() < until:
+            raise StoreUnavailable(str(error))
+        self._hopeless = None
 
     def note_backend(self, connection: Connection, backend_pid: int) -> None:
         """Stop preparing where the session that answered is not the one we connected to."""
@@ -98,26 +117,32 @@ class Attempts:
             raise self._schema_error() from error
         if fault is Fault.DATA:
             raise RecordRefused(f"the store refused the record: {reason_of(error)}") from error
-        raise StoreUnavailable(
+        unavailable = StoreUnavailable(
             f"the store could not be used: {reason_of(error)}; run `runguard doctor`"
-        ) from error
+        )
+        unavailable.is_away = fault is Fault.RECONNECT
+        if fault is Fault.HOPELESS:
+            self._hopeless = (unavailable, ticks() + HOPELESS_SECONDS)
+        raise unavailable from error
 
 
-@contextmanager
-def _leaving_the_demoted(connection: Connection) -> Iterator[None]:
-    # A server that became a standby keeps its sessions: only a new one leads to its successor.
-    try:
-        yield
-    except SQLAlchemyError as error:
-        if fault_of(error) is Fault.MOVED:
-            connection.invalidate()
-        raise
+def _is_spoilt_by(error: BaseException) -> bool:
+    """Whether a connection must not be used again, after this came out of its use."""
+    if isinstance(error, SQLAlchemyError):
+        # A server that became a standby keeps its sessions: only a new one leads to its successor.
+        return fault_of(error) is Fault.MOVED
+    return True  # it may have cut a command off in the middle: a time limit of the host's, Ctrl-C
+
+
+def _throw_away(connection: Connection) -> None:
+    with suppress(SQLAlchemyError):  # of one that is dead: no reason to hide what killed it
+        connection.invalidate()
 
 
 def _pause(fault: Fault, attempt: int, deadline: float) -> None:
     # Jittered, so that those who failed together do not come back together.
     ceiling = {Fault.RECONNECT: 0.05 * 2**attempt, Fault.BUSY: 0.02}.get(fault, 0.002 * attempt)
-    left = deadline - time.monotonic()
+    left = deadline - ticks()
     time.sleep(max(0.0, min(left, ceiling * (0.5 + random.random() / 2))))  # noqa: S311 - no secret
 
 

@@ -21,10 +21,11 @@ MAY_IMPORT = {
     "_errors": {"_models"},
     "_failure": WORDS,
     "_monitor": WORDS,
+    "_clock": set[str](),
     "_settings": WORDS | PURE,
     "_events": WORDS | PURE,
-    "_run": WORDS | PURE | {"_settings", "_events"},
-    "_store": WORDS | PURE,
+    "_run": WORDS | PURE | {"_clock", "_settings", "_events"},
+    "_store": WORDS | PURE | {"_clock"},
     "_notify": WORDS | {"_monitor", "_events", "_settings"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
 }

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import inspect
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
+import pydantic
 import pytest
+from celery import Celery, shared_task
 
+import runguard
+import runguard.testing
 from runguard import current_run, run_scope, tracked_run
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     Sql = Callable[..., list[dict[str, Any]]]
 
@@ -107,16 +115,144 @@ async def test_an_object_with_an_async_call(sqlite_url: str, sql: Sql) -> None:
     assert sql("select status from run_log") == [{"status": "SUCCESS"}]
 
 
-def test_generators_are_refused_where_they_are_decorated() -> None:
-    def pages() -> Iterator[int]:
+class ManyPages:
+    def __call__(self) -> Iterator[int]:
         yield 1
 
-    async def async_pages() -> AsyncIterator[int]:
-        yield 1
 
-    for generator in (pages, async_pages):
-        with pytest.raises(TypeError, match="use run_scope"):
-            tracked_run("pages")(generator)
+def pages() -> Iterator[int]:
+    yield 1
+
+
+async def async_pages() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "instead"),
+    [
+        (pages, "use run_scope around the loop"),
+        (async_pages, "use run_scope around the loop"),
+        (ManyPages(), "use run_scope around the loop"),
+        (functools.partial(ManyPages()), "use run_scope around the loop"),
+        (contextlib.contextmanager(pages), "use run_scope inside it"),
+        (contextlib.asynccontextmanager(async_pages), "use run_scope inside it"),
+        (Celery().task(pages), "put @tracked_run below"),
+        (shared_task(pages), "put @tracked_run below"),
+    ],
+    ids=[
+        *("generator", "async generator", "object", "partial", "context manager"),
+        *("async context manager", "celery task", "celery shared task"),
+    ],
+)
+def test_what_only_prepares_its_body_is_refused_with_what_to_write_instead(
+    function: Callable[[], object], instead: str
+) -> None:
+    with pytest.raises(TypeError, match=instead):
+        tracked_run("pages")(function)
+
+
+def test_a_task_of_huey_is_refused_without_huey_installed() -> None:
+    class TaskWrapper:
+        def __call__(self) -> None: ...
+        def call_local(self) -> None: ...
+
+    with pytest.raises(TypeError, match="put @tracked_run below"):
+        tracked_run("sync")(TaskWrapper())
+
+
+def test_a_mock_is_no_task_of_a_queue(sqlite_url: str) -> None:
+    assert tracked_run("mocked")(MagicMock(return_value=7))() == 7
+
+
+@pytest.mark.parametrize("lazy", [pages, contextlib.contextmanager(pages)])
+def test_a_body_that_has_not_begun_when_its_function_returns_fails_the_run(
+    sqlite_url: str, sql: Sql, lazy: Callable[[], object]
+) -> None:
+    @functools.wraps(lazy)
+    def wrapper() -> object:
+        return lazy()
+
+    with pytest.raises(TypeError, match="body has not begun"):
+        tracked_run("pages")(wrapper)()
+    assert sql("select status from run_log") == [{"status": "FAILED"}]
+
+
+async def sync(term: str) -> str:
+    run = current_run()
+    assert run is not None
+    await asyncio.sleep(0)
+    assert current_run() is run
+    run.total_records = 512
+    if term == "bad":
+        raise ValueError("bad input")
+    return term
+
+
+@functools.wraps(sync)
+def wrapped(term: str) -> object:
+    return sync(term)
+
+
+class Callable_:  # noqa: N801 - like the class it stands for
+    async def __call__(self, term: str) -> str:
+        return await sync(term)
+
+
+def in_a_task(term: str) -> asyncio.Task[str]:
+    return asyncio.get_running_loop().create_task(sync(term))
+
+
+class Later:
+    """An awaitable that is neither a coroutine nor a future."""
+
+    def __init__(self, term: str) -> None:
+        self.term = term
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        return sync(self.term).__await__()
+
+
+ASYNC_AT_HEART = {
+    "wraps": wrapped,
+    "validate_call": pydantic.validate_call(sync),
+    "partial": functools.partial(Callable_()),
+    "task": in_a_task,
+    "awaitable": Later,
+}
+
+
+@pytest.mark.parametrize("function", ASYNC_AT_HEART.values(), ids=ASYNC_AT_HEART)
+async def test_the_run_stays_open_until_what_the_function_returned_is_awaited(
+    sqlite_url: str, sql: Sql, function: Callable[[str], Any]
+) -> None:
+    job = tracked_run("sync")(function)
+    awaitable = job("2026-1")
+    assert current_run() is None
+    assert await awaitable == "2026-1"
+    with pytest.raises(ValueError, match="bad input"):
+        await job("bad")
+
+    assert sql("select status, total_records from run_log order by id") == [
+        {"status": "SUCCESS", "total_records": 512},
+        {"status": "FAILED", "total_records": 512},
+    ]
+    assert current_run() is None
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+async def test_what_nobody_ever_awaits_does_not_stay_open(sqlite_url: str, sql: Sql) -> None:
+    runguard.testing.reset()
+    runguard.configure(
+        database_url=sqlite_url,
+        heartbeat_interval=timedelta(milliseconds=50),
+        lost_after=timedelta(seconds=1),
+    )
+    tracked_run("sync")(wrapped)("2026-1")
+
+    async with asyncio.timeout(60):
+        while sql("select status from run_log") != [{"status": "FAILED"}]:
+            await asyncio.sleep(0.05)
 
 
 def test_parentheses_must_not_be_forgotten() -> None:

@@ -225,12 +225,12 @@ def test_a_bug_of_our_own_is_one_event(
 def test_a_bug_in_the_classification_still_ends_the_run(
     sqlite_url: str, sql: Any, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runguard._run import lifecycle as _life
+    from runguard._run import outcome
 
     def bug(*_args: object, **_kwargs: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(_life, "classify", bug)
+    monkeypatch.setattr(outcome, "classify", bug)
     with pytest.raises(ValueError, match="bad input"), run_scope("enrolment_sync"):
         raise ValueError("bad input")
 

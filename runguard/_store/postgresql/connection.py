@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 from typing import Any, TypeVar
 
 import psycopg
 
+from ..._clock import ticks
 from ..retry import DEADLINE
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def _until_deadline(gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         wanted = next(gen)
         while True:
             ready = yield wanted
-            if not ready and time.monotonic() >= DEADLINE.get():
+            if not ready and ticks() >= DEADLINE.get():
                 raise DeadlineExceeded("no answer from the server in time")
             wanted = gen.send(ready)
     except StopIteration as end:

@@ -7,7 +7,6 @@ prepares statements only where it has seen that no pooler stands in between.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final, cast
@@ -18,11 +17,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from ..retry import IDLE_SINCE
+from ..._clock import ticks
+from ..retry import DEADLINE, IDLE_SINCE
 from .connection import BoundedConnection
 
 IDLE_LIMIT_SECONDS: Final = 60.0
-CONNECT_TIMEOUT_SECONDS: Final = 2  # libpq's smallest
+LEAST_CONNECT_SECONDS: Final = 2  # libpq's smallest
+MOST_CONNECT_SECONDS: Final = 3600
 # SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
 _WITHOUT_ROLLBACK: Final = {
     name: True
@@ -61,12 +62,19 @@ def _bounded_connecting() -> Callable[..., DBAPIConnection]:
     def connect(
         _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
     ) -> DBAPIConnection:
-        cparams.setdefault("connect_timeout", CONNECT_TIMEOUT_SECONDS)
+        cparams.setdefault("connect_timeout", _seconds_to_connect())
         cparams.update(autocommit=True, prepare_threshold=None)
         connection: Any = BoundedConnection.connect(*cargs, **cparams)
         return cast("DBAPIConnection", connection)
 
     return connect
+
+
+def _seconds_to_connect() -> int:
+    # Nearly all that is left: a database that sleeps may need it to wake. A host of several
+    # addresses, the first of which swallows everything, still gets to its second one.
+    left = DEADLINE.get() - ticks() - 1
+    return int(max(LEAST_CONNECT_SECONDS, min(left, MOST_CONNECT_SECONDS)))
 
 
 def _prepare_if_direct(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -80,12 +88,12 @@ def _distrust_idle(engine: Engine) -> None:
     # A firewall drops idle connections without a word: the one write that matters would wait for
     # an answer that never comes. A new connection costs less than a ping before every run.
     def note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[IDLE_SINCE] = time.monotonic()
+        record.info[IDLE_SINCE] = ticks()
 
     def refuse_stale(
         _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
     ) -> None:
-        if time.monotonic() - record.info.get(IDLE_SINCE, time.monotonic()) > IDLE_LIMIT_SECONDS:
+        if ticks() - record.info.get(IDLE_SINCE, ticks()) > IDLE_LIMIT_SECONDS:
             del record.info[IDLE_SINCE]
             raise DisconnectionError("idle for too long to be trusted")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -30,9 +30,11 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 from sqlalchemy.types import Float
 
+from ..._clock import ticks
 from ..._errors import StoreUnavailable
 from ..._models import (
     AlertDraft,
@@ -298,7 +300,7 @@ class SqliteRecorder(BaseStore):
         super().after_fork()
 
     def _write(self, work: Callable[[Connection], T], *, timeout: float) -> T:
-        deadline = time.monotonic() + timeout
+        deadline = ticks() + timeout
 
         def transaction(attempt: Attempt) -> T:
             connection = attempt.connection
@@ -344,7 +346,7 @@ class SqliteRecorder(BaseStore):
         """Make the file and its tables, or bring them up to date."""
 
         def work(attempt: Attempt) -> None:
-            _wait_at_most(attempt.connection, time.monotonic() + READ_TIMEOUT_SECONDS)
+            _wait_at_most(attempt.connection, ticks() + READ_TIMEOUT_SECONDS)
             self._make_schema_once(attempt.connection)
 
         self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
@@ -379,11 +381,11 @@ class _OneAtATime(Attempts):
 
     def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Do as `Attempts.run`, when it is this thread's turn."""
-        deadline = time.monotonic() + timeout
+        deadline = ticks() + timeout
         if not self.turn.acquire(timeout=timeout):
             raise StoreUnavailable("the store could not be used: another thread is using it")
         try:
-            return super().run(work, timeout=deadline - time.monotonic())
+            return super().run(work, timeout=deadline - ticks())
         finally:
             self.turn.release()
 
@@ -429,13 +431,14 @@ def _immediate(connection: Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        with suppress(SQLAlchemyError):  # on a dead connection: no reason to hide what killed it
+            connection.exec_driver_sql("ROLLBACK")
         raise
     connection.exec_driver_sql("COMMIT")
 
 
 def _wait_at_most(connection: Connection, deadline: float) -> None:
-    milliseconds = max(1, round((deadline - time.monotonic()) * 1000))
+    milliseconds = max(1, round((deadline - ticks()) * 1000))
     # Past SQLAlchemy, in a tenth of the time: it touches no file and cannot fail.
     driver_connection: Any = connection.connection.driver_connection
     driver_connection.execute(f"PRAGMA busy_timeout = {milliseconds}").close()
