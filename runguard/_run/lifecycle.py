@@ -100,6 +100,7 @@ class Lifecycle:
         self._deadline = inf
         self._opening: Opening | None = None
         self._is_lost = False  # whether the disk took nothing either
+        self._judge: Callable[..., RunEnding] | None = None
         self._context: tuple[Token[Run | None], Any] | None = None
 
     def time_to_open(self) -> tuple[float, float]:
@@ -119,6 +120,7 @@ class Lifecycle:
         refusal: RunguardError | None = None
         if trouble is None:
             try:
+                self._judge = _judge()  # a run may end when nothing can be imported any more
                 refusal = self._open_in_store()
             except Exception as error:  # the job goes on: see SPEC 8
                 trouble = error
@@ -195,9 +197,7 @@ class Lifecycle:
         try:
             if exc is not None and issubclass(type(exc), MemoryError):
                 self._runtime.release_reserve()
-            from .outcome import judge
-
-            ending = judge(
+            ending = (self._judge or _judge())(
                 exc,
                 run=self.run,
                 events=self._events,
@@ -390,6 +390,12 @@ def _host_name() -> str:
     import platform
 
     return platform.node()
+
+
+def _judge() -> Callable[..., RunEnding]:
+    from .outcome import judge
+
+    return judge
 
 
 def _own_error(trouble: Exception) -> RunguardError:

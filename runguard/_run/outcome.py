@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .._failure.alert import failure_alert
 from .._failure.classify import classify
@@ -19,13 +19,26 @@ from .._version import __version__
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from uuid import UUID
 
     from .._events import Events
+    from .._models import Failure
     from .._settings import Settings
-    from .handle import Run
 
 VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
+
+
+class EndedRun(Protocol):
+    """What is judged of a run besides its exception."""
+
+    id: int | None
+    key: UUID
+    job_name: str
+    trigger_type: TriggerType
+
+    @property
+    def _declared(self) -> tuple[Failure, str | None, bool] | None: ...
 
 
 class Outcome(Enum):
@@ -73,7 +86,7 @@ _INTERRUPTIONS: Final = frozenset(
 def judge(
     exc: BaseException | None,
     *,
-    run: Run,
+    run: EndedRun,
     events: Events,
     settings: Settings,
     no_alert_on: tuple[type[BaseException], ...],
@@ -162,7 +175,7 @@ def _exits_cleanly(code: object) -> bool:
     return code is None or (isinstance(code, int) and code == 0)
 
 
-def _counters_of(run: Run, events: Events) -> Counters:
+def _counters_of(run: EndedRun, events: Events) -> Counters:
     return Counters(
         total_records=_count(run, "total_records", events),
         changed_records=_count(run, "changed_records", events),
@@ -171,7 +184,7 @@ def _counters_of(run: Run, events: Events) -> Counters:
     )
 
 
-def _count(run: Run, name: str, events: Events) -> int:
+def _count(run: EndedRun, name: str, events: Events) -> int:
     """Read a counter that the job may have set to anything; what is no number counts as 0."""
     value = getattr(run, name)
     try:

@@ -124,8 +124,8 @@ class Runtime:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    # When a run has failed, or the store is gone, it may be too late to import.
-                    from . import outcome, spool_places  # noqa: F401
+                    # Later it may be too late to import; and a fork waits for what happens here.
+                    from . import outcome, reaper, spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store
