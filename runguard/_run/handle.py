@@ -227,7 +227,7 @@ class Run:
         """Return what writes the alert, or without the store keeps it; and tells of it."""
         self._must_be_open("emit_alert")
         uuid = new_run_key()
-        names = {"job_name": self.job_name, "run_id": self.id}
+        names: dict[str, Any] = {"job_name": self.job_name, "run_id": self.id}
         events = self._runtime.events
         deadline = ticks() + self._seconds_for_alert()
 
