@@ -19,7 +19,18 @@ from .talk import say
 
 # In the order of the help; each is a module of `commands` that is loaded when it is asked for.
 COMMANDS: Final = (
-    *("demo", "doctor", "jobs", "runs", "alerts", "show", "explain", "resolve", "report"),
+    *(
+        "demo",
+        "doctor",
+        "jobs",
+        "runs",
+        "alerts",
+        "show",
+        "explain",
+        "resolve",
+        "report",
+        "unknowns",
+    ),
     *("reap", "prune", "web", "exec", "spool", "db"),
 )
 EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {

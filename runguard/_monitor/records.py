@@ -55,6 +55,7 @@ class RunRecord:
     cooldown_seconds: int | None
     host: str | None
     pid: int | None
+    error_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

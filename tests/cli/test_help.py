@@ -22,7 +22,7 @@ SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check"),
     *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
-    *("web", "show", "explain", "jobs", "resolve"),
+    *("web", "show", "explain", "jobs", "resolve", "unknowns"),
 }
 
 
