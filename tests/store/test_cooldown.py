@@ -186,3 +186,48 @@ def test_a_shorter_cooldown_asks_for_less_silence(
 
     assert fail(store).outcome is AlertOutcome.SUPPRESSED
     assert fail(store, cooldown=timedelta(minutes=5)).outcome is AlertOutcome.RAISED
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "outcome"),
+    [(30, AlertOutcome.SUPPRESSED), (120, AlertOutcome.RAISED), (10**8, AlertOutcome.RAISED)],
+)
+def test_an_alert_of_the_future_suppresses_nothing_beyond_a_minute(
+    store: OperatorStore, back_door: BackDoor, ahead_seconds: int, outcome: AlertOutcome
+) -> None:
+    """A server's clock stepped back, or was ahead once: the alert and its guard are of later."""
+    fail(store)
+    back_door.age_alerts(-ahead_seconds)
+
+    assert fail(store).outcome is outcome
+
+
+def test_after_a_step_back_the_next_window_is_as_long_as_any(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    fail(store)
+    back_door.age_alerts(-3600)
+    assert fail(store).outcome is AlertOutcome.RAISED
+    assert fail(store).outcome is AlertOutcome.SUPPRESSED
+    back_door.age_alerts(31 * 60)
+
+    assert fail(store).outcome is AlertOutcome.RAISED
+
+
+def test_an_alert_of_another_program_for_a_later_year_suppresses_nothing(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    back_door.rows(FOREIGN_ALERT.format(now="'2038-01-19 03\\:14\\:07'"))
+
+    assert fail(store).outcome is AlertOutcome.RAISED
+    assert fail(store).outcome is AlertOutcome.SUPPRESSED
+
+
+def test_no_cooldown_leaves_no_guard_in_the_future(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    fail(store)
+    back_door.age_alerts(-3600)
+    fail(store, cooldown=timedelta(0))
+
+    assert fail(store).outcome is AlertOutcome.SUPPRESSED

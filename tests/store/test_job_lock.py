@@ -5,8 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from runguard._models import Lease, LockHolder
-from tests.store.drafts import TIMEOUT
+import pytest
+
+from runguard._models import Lease, LockHolder, lock_owner
+from runguard._run.reaper import reap
+from runguard._settings import Settings
+from tests.store.drafts import TIMEOUT, new_run
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -118,3 +122,20 @@ def test_an_expired_lease_is_not_renewed(store: OperatorStore, back_door: BackDo
     expire(back_door)
 
     assert not store.renew_lock(lease, TTL, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("freed_by", ["release", "reaper"])
+def test_a_lock_that_was_freed_is_free_for_a_clock_that_steps_back(
+    store: OperatorStore, back_door: BackDoor, freed_by: str
+) -> None:
+    run = new_run()
+    store.start_run(run, timeout=TIMEOUT)
+    lease = take(store, lock_owner(run.host, run.pid, run.key))
+    if freed_by == "release":
+        assert store.release_lock(lease, timeout=TIMEOUT)
+    else:
+        back_door.age("run_log.started_at", 600)
+        assert list(reap(store, Settings()))
+    back_door.age("job_lock.lock_expires_at", -3600)  # what an hour back makes of every time
+
+    assert isinstance(store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT), Lease)

@@ -1,10 +1,11 @@
 """The cooldown on PostgreSQL: who may raise an alert, decided inside one statement.
 
 A key (source_type, source_id, alert_type) may alert if no alert of it is younger than the
-cooldown. Looking and then inserting is not enough: a READ COMMITTED snapshot is taken before the
-statement waits for any lock, so all who fail at once would look, see nothing, and insert. The
-claim therefore goes through a guard row, one for each key, in `alert_cooldown`: `ON CONFLICT DO
-UPDATE` locks it and reads it anew, so exactly one of them moves it forward.
+cooldown, by the database's clock; what is dated in the future covers nothing. Looking and then
+inserting is not enough: a READ COMMITTED snapshot is taken before the statement waits for any lock,
+so all who fail at once would look, see nothing, and insert. The claim therefore goes through a
+guard row, one for each key, in `alert_cooldown`: `ON CONFLICT DO UPDATE` locks it and reads it
+anew, so exactly one of them moves it forward.
 
 In front of the guard stands a look that takes no lock: a failure that the snapshot already shows to
 be covered never touches the guard row, and suppressed failures never wait for each other. The
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import CTE, Interval, bindparam, exists, func, literal_column, or_, select
+from sqlalchemy import CTE, Interval, bindparam, case, exists, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ..schema.tables import alert, alert_cooldown
@@ -27,6 +28,9 @@ COOLDOWN = bindparam("in_cooldown", type_=Interval(native=True))
 
 _NO_COOLDOWN = literal_column("interval '0'") == COOLDOWN
 _WINDOW_START = func.now() - COOLDOWN
+# A clock that stepped back, or another program, may have left times of the future: they cover
+# nothing, or a key would be silent for as long. A minute is left for clocks that differ.
+_WINDOW_END = func.now() + literal_column("interval '1 minute'")
 
 
 class Claim(NamedTuple):
@@ -54,6 +58,7 @@ def claim_alert(candidate: CTE) -> Claim:
             alert.c.source_id == SOURCE_ID,
             alert.c.alert_type == ALERT_TYPE,
             alert.c.created_at >= _WINDOW_START,
+            alert.c.created_at <= _WINDOW_END,
             ~_NO_COOLDOWN,
         )
         .order_by(alert.c.created_at.desc())
@@ -68,6 +73,7 @@ def claim_alert(candidate: CTE) -> Claim:
             guard.c.source_id == SOURCE_ID,
             guard.c.alert_type == ALERT_TYPE,
             guard.c.last_alert_at >= _WINDOW_START,
+            guard.c.last_alert_at <= _WINDOW_END,
             ~_NO_COOLDOWN,
         )
         .cte("guarded")
@@ -81,11 +87,16 @@ def claim_alert(candidate: CTE) -> Claim:
     claim = insert(guard).from_select(
         ["source_type", "source_id", "alert_type", "last_alert_at"], uncovered
     )
+    believable = case((guard.c.last_alert_at <= _WINDOW_END, guard.c.last_alert_at))
     claimed = (
         claim.on_conflict_do_update(
             index_elements=[guard.c.source_type, guard.c.source_id, guard.c.alert_type],
-            set_={"last_alert_at": func.greatest(guard.c.last_alert_at, func.now())},
-            where=or_(_NO_COOLDOWN, guard.c.last_alert_at < _WINDOW_START),
+            set_={"last_alert_at": func.greatest(believable, func.now())},
+            where=or_(
+                _NO_COOLDOWN,
+                guard.c.last_alert_at < _WINDOW_START,
+                guard.c.last_alert_at > _WINDOW_END,
+            ),
         )
         .returning(guard.c.last_alert_at)
         .cte("claimed")

@@ -202,7 +202,7 @@ class PostgreSqlRecorder(BaseStore):
         return self._changes_a_row(sql.renew_lock(), parameters, timeout=timeout)
 
     def release_lock(self, lease: Lease, *, timeout: float) -> bool:
-        """Let the lease expire now; the row stays, so the fence goes on from there."""
+        """Let the lease have expired; the row stays, so the fence goes on from there."""
         return self._changes_a_row(sql.release_lock(), _lease_parameters(lease), timeout=timeout)
 
     def _changes_a_row(

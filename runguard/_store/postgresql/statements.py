@@ -42,7 +42,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, Lacking
 from ..schema.tables import alert, job_lock, run_log
-from ..schema.types import UtcDateTime
+from ..schema.types import RELEASED, UtcDateTime
 from .cooldown import Claim, claim_alert
 
 Values = dict[Column[Any], Any]
@@ -310,7 +310,7 @@ def close_lost(lacking: Lacking = NOTHING) -> Executable:
             job_lock.c.locked_by == _given(job_lock.c.locked_by),
             exists(select(_ONE).select_from(ended)),
         )
-        .values({job_lock.c.lock_expires_at: func.clock_timestamp()})
+        .values({job_lock.c.lock_expires_at: RELEASED})
         .cte("freed")
     )
     return _verdict(claim, raised, ended).add_cte(freed)
@@ -510,11 +510,11 @@ def renew_lock() -> Executable:
 
 @cache
 def release_lock() -> Executable:
-    """Let our lease expire now; the row stays, and its fence."""
+    """Let our lease have expired; the row stays, and its fence."""
     return (
         update(job_lock)
         .where(_OUR_LEASE)
-        .values({job_lock.c.lock_expires_at: _CLOCK})
+        .values({job_lock.c.lock_expires_at: RELEASED})
         .returning(job_lock.c.fence)
     )
 

@@ -94,6 +94,29 @@ def _now_plus_sqlite(element: db_now_plus, compiler: SQLCompiler, **kw: Any) -> 
     return f"strftime('{SQLITE_TIME_FORMAT}', 'now', ({seconds}) || ' seconds')"
 
 
+class released(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
+    """The end of a lease that was given back: a moment of the past for every clock.
+
+    The moment of the release would be in the future of a clock that steps back, and the lock held.
+    """
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(released)
+def _released_postgresql(_element: released, _compiler: SQLCompiler, **_: Any) -> str:
+    return "timestamptz '1970-01-01 00:00:00+00'"
+
+
+@compiles(released, "sqlite")
+def _released_sqlite(_element: released, _compiler: SQLCompiler, **_: Any) -> str:
+    return "'1970-01-01 00:00:00.000'"
+
+
+RELEASED = released()
+
+
 class finite(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
     """A time, or NULL where another program wrote `infinity`, which Python cannot hold."""
 

@@ -12,12 +12,14 @@ from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Executable,
     Select,
     Table,
     bindparam,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -82,7 +84,7 @@ def _covering_alert() -> Select[Any]:
     """Find the youngest alert of a key inside the window."""
     return (
         select(alert.c.id, alert.c.created_at)
-        .where(_is_key(alert), alert.c.created_at >= _window_start())
+        .where(_is_key(alert), _is_inside_window(alert.c.created_at))
         .order_by(alert.c.created_at.desc())
         .limit(1)
     )
@@ -93,7 +95,7 @@ def _guard_inside() -> Select[Any]:
     """Find the guard of a key inside the window: an alert of it may have been deleted."""
     guard = alert_cooldown
     return select(guard.c.last_alert_at).where(
-        _is_key(guard), guard.c.last_alert_at >= _window_start()
+        _is_key(guard), _is_inside_window(guard.c.last_alert_at)
     )
 
 
@@ -133,8 +135,10 @@ def _is_key(table: Table) -> ColumnElement[bool]:
     )
 
 
-def _window_start() -> db_now_plus:
-    return db_now_plus(bindparam("in_window", type_=Float()))
+def _is_inside_window(time: Column[Any]) -> ColumnElement[bool]:
+    """Younger than the cooldown, and not of the future; a minute is left for the file's writers."""
+    start = db_now_plus(bindparam("in_window", type_=Float()))
+    return (time >= start) & (time <= db_now_plus(literal_column("60", Float())))
 
 
 # Built before the first run begins, as all that ends one: a process may end short of memory.

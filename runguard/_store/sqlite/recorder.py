@@ -63,7 +63,7 @@ from ..rows import (
 )
 from ..schema.indexes import metadata
 from ..schema.tables import SCHEMA_VERSION, VERSION_TABLE, VERSIONS_BEFORE, job_lock, run_log
-from ..schema.types import db_now, db_now_plus
+from ..schema.types import RELEASED, db_now, db_now_plus
 from . import cooldown as sqlite_cooldown
 from . import statements as sql
 from .cooldown import raise_if_allowed
@@ -213,7 +213,7 @@ class SqliteRecorder(BaseStore):
                 update(job_lock)
                 .where(job_lock.c.job_name == lost.job_name)
                 .where(job_lock.c.locked_by == lost.lock_owner)
-                .values(lock_expires_at=db_now())
+                .values(lock_expires_at=RELEASED)
             )
             return finished
 
@@ -267,8 +267,8 @@ class SqliteRecorder(BaseStore):
         return self._move_expiry(lease, _in(ttl), timeout=timeout)
 
     def release_lock(self, lease: Lease, *, timeout: float) -> bool:
-        """Let the lease expire now; the row stays, so the fence goes on from there."""
-        return self._move_expiry(lease, db_now(), timeout=timeout)
+        """Let the lease have expired; the row stays, so the fence goes on from there."""
+        return self._move_expiry(lease, RELEASED, timeout=timeout)
 
     def _move_expiry(self, lease: Lease, expiry: Any, *, timeout: float) -> bool:
         statement = (

@@ -14,6 +14,7 @@ WITH silent_run AS
      AND alert.source_id = %(in_source_id)s::VARCHAR
      AND alert.alert_type = %(in_alert_type)s::VARCHAR
      AND alert.created_at >= now() - %(in_cooldown)s
+     AND alert.created_at <= now() + interval '1 minute'
      AND interval '0' != %(in_cooldown)s
    ORDER BY alert.created_at DESC
    LIMIT 1),
@@ -24,6 +25,7 @@ WITH silent_run AS
      AND alert_cooldown.source_id = %(in_source_id)s::VARCHAR
      AND alert_cooldown.alert_type = %(in_alert_type)s::VARCHAR
      AND alert_cooldown.last_alert_at >= now() - %(in_cooldown)s
+     AND alert_cooldown.last_alert_at <= now() + interval '1 minute'
      AND interval '0' != %(in_cooldown)s),
      claimed AS
   (INSERT INTO alert_cooldown (source_type,
@@ -38,8 +40,11 @@ WITH silent_run AS
                 (SELECT 1
                  FROM guarded)) ON CONFLICT (source_type, source_id, alert_type) DO
      UPDATE
-     SET last_alert_at = greatest(alert_cooldown.last_alert_at, now()) WHERE interval '0' = %(in_cooldown)s
-     OR alert_cooldown.last_alert_at < now() - %(in_cooldown)s RETURNING alert_cooldown.last_alert_at),
+     SET last_alert_at = greatest(CASE
+                                      WHEN (alert_cooldown.last_alert_at <= now() + interval '1 minute') THEN alert_cooldown.last_alert_at
+                                  END, now()) WHERE interval '0' = %(in_cooldown)s
+     OR alert_cooldown.last_alert_at < now() - %(in_cooldown)s
+     OR alert_cooldown.last_alert_at > now() + interval '1 minute' RETURNING alert_cooldown.last_alert_at),
      raised AS
   (INSERT INTO alert (source_type,
                   source_id, alert_type, severity, title, message, detail, review_status, resolved,
@@ -76,7 +81,7 @@ WITH silent_run AS
      AND run_log.run_key = %(in_run_key)s::UUID RETURNING run_log.id),
      freed AS
   (UPDATE job_lock
-   SET lock_expires_at=clock_timestamp()
+   SET lock_expires_at=timestamptz '1970-01-01 00:00:00+00'
    WHERE job_lock.job_name = %(in_job_name)s::VARCHAR
      AND job_lock.locked_by = %(in_locked_by)s::VARCHAR
      AND (EXISTS

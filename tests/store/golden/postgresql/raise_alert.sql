@@ -11,6 +11,7 @@ WITH new_alert AS
      AND alert.source_id = %(in_source_id)s::VARCHAR
      AND alert.alert_type = %(in_alert_type)s::VARCHAR
      AND alert.created_at >= now() - %(in_cooldown)s
+     AND alert.created_at <= now() + interval '1 minute'
      AND interval '0' != %(in_cooldown)s
    ORDER BY alert.created_at DESC
    LIMIT 1),
@@ -21,6 +22,7 @@ WITH new_alert AS
      AND alert_cooldown.source_id = %(in_source_id)s::VARCHAR
      AND alert_cooldown.alert_type = %(in_alert_type)s::VARCHAR
      AND alert_cooldown.last_alert_at >= now() - %(in_cooldown)s
+     AND alert_cooldown.last_alert_at <= now() + interval '1 minute'
      AND interval '0' != %(in_cooldown)s),
      claimed AS
   (INSERT INTO alert_cooldown (source_type,
@@ -35,8 +37,11 @@ WITH new_alert AS
                 (SELECT 1
                  FROM guarded)) ON CONFLICT (source_type, source_id, alert_type) DO
      UPDATE
-     SET last_alert_at = greatest(alert_cooldown.last_alert_at, now()) WHERE interval '0' = %(in_cooldown)s
-     OR alert_cooldown.last_alert_at < now() - %(in_cooldown)s RETURNING alert_cooldown.last_alert_at),
+     SET last_alert_at = greatest(CASE
+                                      WHEN (alert_cooldown.last_alert_at <= now() + interval '1 minute') THEN alert_cooldown.last_alert_at
+                                  END, now()) WHERE interval '0' = %(in_cooldown)s
+     OR alert_cooldown.last_alert_at < now() - %(in_cooldown)s
+     OR alert_cooldown.last_alert_at > now() + interval '1 minute' RETURNING alert_cooldown.last_alert_at),
      raised AS
   (INSERT INTO alert (source_type,
                   source_id, alert_type, severity, title, message, detail, review_status, resolved,

@@ -14,6 +14,8 @@ WHERE alert.source_type = ?
   AND alert.source_id = ?
   AND alert.alert_type = ?
   AND alert.created_at >= strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds')
+  AND alert.created_at <= strftime('%Y-%m-%d %H:%M:%f',
+                            'now', (60) || ' seconds')
 ORDER BY alert.created_at DESC
 LIMIT ?
 OFFSET ?;
@@ -24,7 +26,9 @@ WHERE alert_cooldown.source_type = ?
   AND alert_cooldown.source_id = ?
   AND alert_cooldown.alert_type = ?
   AND alert_cooldown.last_alert_at >= strftime('%Y-%m-%d %H:%M:%f',
-                                        'now', (?) || ' seconds');
+                                        'now', (?) || ' seconds')
+  AND alert_cooldown.last_alert_at <= strftime('%Y-%m-%d %H:%M:%f',
+                                        'now', (60) || ' seconds');
 
 INSERT INTO alert (source_type,
                source_id, alert_type, severity, title, message, detail, review_status, resolved,
@@ -48,7 +52,7 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
 WHERE run_log.id = ?;
 
 UPDATE job_lock
-SET lock_expires_at=(strftime('%Y-%m-%d %H:%M:%f', 'now'))
+SET lock_expires_at='1970-01-01 00:00:00.000'
 WHERE job_lock.job_name = ?
   AND job_lock.locked_by = ?;
 

@@ -6,6 +6,8 @@ WHERE alert.source_type = ?
   AND alert.source_id = ?
   AND alert.alert_type = ?
   AND alert.created_at >= strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds')
+  AND alert.created_at <= strftime('%Y-%m-%d %H:%M:%f',
+                            'now', (60) || ' seconds')
 ORDER BY alert.created_at DESC
 LIMIT ?
 OFFSET ?;
@@ -16,7 +18,9 @@ WHERE alert_cooldown.source_type = ?
   AND alert_cooldown.source_id = ?
   AND alert_cooldown.alert_type = ?
   AND alert_cooldown.last_alert_at >= strftime('%Y-%m-%d %H:%M:%f',
-                                        'now', (?) || ' seconds');
+                                        'now', (?) || ' seconds')
+  AND alert_cooldown.last_alert_at <= strftime('%Y-%m-%d %H:%M:%f',
+                                        'now', (60) || ' seconds');
 
 INSERT INTO alert (source_type,
                source_id, alert_type, severity, title, message, detail, review_status, resolved,
