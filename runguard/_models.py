@@ -320,16 +320,25 @@ def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
     return f"{host}:{pid}:{key}"
 
 
+class EarlierEnding(NamedTuple):
+    """How a run was found that had ended before. `by` says who ended it, as far as a row shows."""
+
+    status: str
+    finished_at: datetime | None
+    by: str
+
+
 class FinishedRun(NamedTuple):
     """What the store did with a run's ending.
 
-    `run_id` is None and `recorded` False where no open run of that key was found (it was finished
-    before, or its row is gone).
+    `recorded` is False where no open run of that key was found. Then `earlier` says how it had
+    ended before; it is None, and so is `run_id`, where there is no row of that key.
     """
 
     recorded: bool
     run_id: int | None = None
     verdict: AlertVerdict = NO_ALERT
+    earlier: EarlierEnding | None = None
 
 
 class Lease(NamedTuple):

@@ -16,7 +16,6 @@ import errno
 import fcntl
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from .._clock import ticks
 from .._errors import RecordRefused, RunguardError
 from .._failure.introspection import printable
 from .._models import SpooledAlert
@@ -95,7 +95,7 @@ class Spool:
 
     def is_due(self) -> bool:
         """Whether to look for waiting records now: at the first run, then every ten seconds."""
-        now = time.monotonic()
+        now = ticks()
         if now < self._look_again_at:
             return False
         self._look_again_at = now + LOOK_EVERY_SECONDS
@@ -176,13 +176,13 @@ class Spool:
         Stops when the time is up, or when the store has failed three times in a row. A record that
         the store did not take goes to the end of the queue, so every call gets further.
         """
-        deadline = time.monotonic() + seconds
+        deadline = ticks() + seconds
         faults = 0
         for folder in self.folders:
             with suppress(OSError), private_folder(folder) as handle:
                 _drop_unfinished(handle)
                 for name in _in_turn(handle):
-                    left = deadline - time.monotonic()
+                    left = deadline - ticks()
                     if left <= 0 or faults == MOST_FAULTS_IN_A_ROW:
                         return
                     replayed = _replay_file(handle, folder / name, store, timeout=left)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Executable, inspect, text
 
+from .._clock import ticks
 from .._errors import SchemaOutOfDate
 from .retry import Attempt, Attempts
 from .rows import NOTHING, Lacking
@@ -57,13 +57,13 @@ class BaseStore:
 
     def _adapting(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Do the work; once more without the newest columns where the store lacks them."""
-        deadline = time.monotonic() + timeout
+        deadline = ticks() + timeout
         try:
             return self._attempts.run(work, timeout=timeout)
         except SchemaOutOfDate as error:
             if not self._can_adapt_to(error.found):
                 raise
-        return self._attempts.run(work, timeout=max(0.1, deadline - time.monotonic()))
+        return self._attempts.run(work, timeout=max(0.1, deadline - ticks()))
 
     def _can_adapt_to(self, version: str | None) -> bool:
         """Write no more than this version has; False where that changes nothing."""
@@ -73,13 +73,13 @@ class BaseStore:
             return True
         if version in VERSIONS_BEFORE:
             self.lacking = ADDED_SINCE
-            self._look_for_upgrade_at = time.monotonic() + LOOK_FOR_UPGRADE_SECONDS
+            self._look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
         return self.lacking != lacked
 
     def _notice_upgrade(self, connection: Connection) -> None:
         """Look now and then whether the lacking columns have come. One look costs a round trip."""
-        if self.lacking and time.monotonic() >= self._look_for_upgrade_at:
-            self._look_for_upgrade_at = time.monotonic() + LOOK_FOR_UPGRADE_SECONDS
+        if self.lacking and ticks() >= self._look_for_upgrade_at:
+            self._look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
             if connection.execute(_VERSION).scalar_one_or_none() == SCHEMA_VERSION:
                 self.lacking = NOTHING
 

@@ -131,7 +131,9 @@ def _is_spoilt_by(error: BaseException) -> bool:
     if isinstance(error, SQLAlchemyError):
         # A server that became a standby keeps its sessions: only a new one leads to its successor.
         return fault_of(error) is Fault.MOVED
-    return True  # it may have cut a command off in the middle: a time limit of the host's, Ctrl-C
+    # It may have cut a command off in the middle: a time limit of the host's, Ctrl-C. Not our own
+    # refusal, which comes after the answer.
+    return not isinstance(error, RecordRefused)
 
 
 def _throw_away(connection: Connection) -> None:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 from uuid import UUID
 
-from .._models import AlertDraft, AlertOutcome, AlertVerdict, LostRun, NewRun, RunEnding
+from .._errors import RecordRefused
+from .._models import (
+    AlertDraft,
+    AlertOutcome,
+    AlertVerdict,
+    EarlierEnding,
+    LostRun,
+    NewRun,
+    RunEnding,
+    RunStatus,
+)
 
+NO_ROW: Final = (
+    "the store took the run and kept no row of it: is there a trigger or a policy on run_log?"
+)
 FAILURE_COLUMNS: Final = (
     "error_message",
     "error_group",
@@ -119,6 +132,20 @@ def verdict_from(alert_outcome: str, raised_id: int | None, covered_by: int | No
     """The verdict of a run that is finished, from its row."""
     outcome = AlertOutcome(alert_outcome)
     return AlertVerdict(outcome, raised_id if outcome is AlertOutcome.RAISED else covered_by)
+
+
+def earlier_ending(status: str, finished_at: datetime | None, outcome: object) -> EarlierEnding:
+    """How a run was found, from its row.
+
+    Raises:
+        RecordRefused: it is open, though a statement has just ended it.
+    """
+    if status == RunStatus.RUNNING:
+        raise RecordRefused(
+            "the store took the end of the run and left it RUNNING: is it a trigger?"
+        )
+    by = "runguard" if outcome is not None else "another program"
+    return EarlierEnding(status, finished_at, by)
 
 
 def _whole_seconds(length: timedelta) -> int:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine, Executable, Row
 
+from ..._errors import RecordRefused
 from ..._models import (
     AlertDraft,
     AlertOutcome,
@@ -28,9 +29,11 @@ from ..._models import (
 from ..base import BaseStore
 from ..retry import Attempt
 from ..rows import (
+    NO_ROW,
     Lacking,
     alert_values,
     counter_values,
+    earlier_ending,
     failure_values,
     lost_run_from,
     refusal_values,
@@ -103,9 +106,9 @@ class PostgreSqlRecorder(BaseStore):
             start = row_parameters(
                 run_values(record.run, lacking), {"started_at": record.started_at}
             )
-            attempt.connection.execute(sql.replay_start(lacking), start)
+            new_id = attempt.connection.execute(sql.replay_start(lacking), start).scalar()
             if ending is None:
-                return FinishedRun(recorded=True)
+                return FinishedRun(recorded=True, run_id=new_id or self._known_id(attempt, record))
             if ending.failure is None:
                 statement = sql.replay_success(lacking)
             elif ending.alert is None:
@@ -115,9 +118,12 @@ class PostgreSqlRecorder(BaseStore):
             then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
             end = {**_ending_parameters(ending, lacking), **row_parameters(then)}
             row = attempt.connection.execute(statement, end).one_or_none()
-            if row is None or row[0] is None:
-                return FinishedRun(recorded=False)
-            return _finished(row, ending)
+            if row is not None and row[0] is not None:
+                return _finished(row, ending)
+            found = self._read_back(attempt, ending)
+            if found.run_id is None:
+                raise RecordRefused(NO_ROW)
+            return found
 
         return self._adapting(work, timeout=timeout)
 
@@ -213,16 +219,26 @@ class PostgreSqlRecorder(BaseStore):
 
         return self._attempts.run(work, timeout=timeout)
 
+    def _known_id(self, attempt: Attempt, record: SpooledRun) -> int:
+        """Return the id of a run whose row is there already."""
+        parameters = {"in_run_key": record.run.key}
+        row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
+        if row is None:
+            raise RecordRefused(NO_ROW)
+        run_id: int = row.run_id
+        return run_id
+
     def _read_back(self, attempt: Attempt, ending: RunEnding) -> FinishedRun:
         """Tell our own finish, whose answer was lost, from a run that another has ended."""
-        if not attempt.answer_lost:
-            return FinishedRun(recorded=False)
         parameters = {"in_run_key": ending.key}
         row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
-        if row is None or row.status != ending.status:
+        if row is None:
             return FinishedRun(recorded=False)
-        verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
-        return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
+        if attempt.answer_lost and row.status == ending.status:
+            verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
+            return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
+        earlier = earlier_ending(row.status, row.finished_at, row.alert_outcome)
+        return FinishedRun(recorded=False, run_id=row.run_id, earlier=earlier)
 
 
 def _ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, Lacking
 from ..schema.tables import alert, job_lock, run_log
-from ..schema.types import RELEASED, UtcDateTime
+from ..schema.types import RELEASED, UtcDateTime, finite
 from .cooldown import Claim, claim_alert
 
 Values = dict[Column[Any], Any]
@@ -396,6 +396,7 @@ def replay_start(lacking: Lacking = NOTHING) -> Executable:
         upsert(run_log)
         .values(_present(values, lacking))
         .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+        .returning(run_log.c.id)
     )
 
 
@@ -419,11 +420,12 @@ def replay_failed(lacking: Lacking = NOTHING) -> Executable:
 
 @cache
 def read_back_run() -> Executable:
-    """Read what became of a run whose answer was lost."""
+    """Read what became of a run that was not found open."""
     return (
         select(
             run_log.c.id.label("run_id"),
             run_log.c.status,
+            finite(run_log.c.finished_at).label("finished_at"),
             run_log.c.alert_outcome,
             alert.c.id.label("raised_id"),
             run_log.c.covered_by,

@@ -35,7 +35,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.types import Float
 
 from ..._clock import ticks
-from ..._errors import StoreUnavailable
+from ..._errors import RecordRefused, StoreUnavailable
 from ..._models import (
     AlertDraft,
     AlertOutcome,
@@ -52,8 +52,10 @@ from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
 from ..retry import Attempt, Attempts
 from ..rows import (
     FAILURE_COLUMNS,
+    NO_ROW,
     Lacking,
     counter_values,
+    earlier_ending,
     failure_values,
     lost_run_from,
     parameters,
@@ -111,7 +113,7 @@ class SqliteRecorder(BaseStore):
         def work(connection: Connection) -> FinishedRun:
             run_id = _find_open(connection, ending.key)
             if run_id is None:
-                return FinishedRun(recorded=False)
+                return _found(connection, ending.key)
             return self._end(connection, run_id, ending)
 
         return self._write(work, timeout=timeout)
@@ -129,7 +131,7 @@ class SqliteRecorder(BaseStore):
             statement = upsert(run_log).values(values).on_conflict_do_nothing()
             run_id = connection.execute(statement.returning(run_log.c.id)).scalar_one_or_none()
             if run_id is None:
-                return FinishedRun(recorded=False)
+                return _found(connection, run.key)
             return self._end(connection, run_id, ending)
 
         return self._write(work, timeout=timeout)
@@ -145,11 +147,14 @@ class SqliteRecorder(BaseStore):
                 clock="host",
             )
             connection.execute(start.on_conflict_do_nothing())
-            if record.ending is None:
-                return FinishedRun(recorded=True)
             run_id = _find_open(connection, record.run.key)
             if run_id is None:
-                return FinishedRun(recorded=False)
+                found = _found(connection, record.run.key)
+                if found.run_id is None:
+                    raise RecordRefused(NO_ROW)
+                return found
+            if record.ending is None:
+                return FinishedRun(recorded=True, run_id=run_id)
             finished = self._end(connection, run_id, record.ending)
             then = {
                 "finished_at": record.finished_at,
@@ -415,6 +420,18 @@ def _own_limit(lacking: Lacking) -> ColumnElement[Any]:
     """A run's own limit of silence, in seconds."""
     own_limit = run_log.c.lost_after_seconds
     return null() if own_limit.name in lacking else own_limit
+
+
+def _found(connection: Connection, key: UUID) -> FinishedRun:
+    """Say how a run had ended before, or that there is none."""
+    query = select(
+        run_log.c.id, run_log.c.status, run_log.c.finished_at, run_log.c.alert_outcome
+    ).where(run_log.c.run_key == key)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return FinishedRun(recorded=False)
+    earlier = earlier_ending(row.status, row.finished_at, row.alert_outcome)
+    return FinishedRun(recorded=False, run_id=row.id, earlier=earlier)
 
 
 def _silent(silent_for: timedelta, lacking: Lacking) -> ColumnElement[bool]:
