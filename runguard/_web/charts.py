@@ -24,6 +24,7 @@ CELL_HEIGHT: Final = 28
 FOOT: Final = 5  # below the line: the mark of a failure, for those who see no colour
 PLOT_WIDTH: Final = 1000
 PLOT_HEIGHT: Final = 200
+CAP: Final = 5  # the height of the mark on the bar of a failure
 
 NO_GROUP: Final = "no group"  # a failure that another program wrote
 # From the ground up in a bar; and the order of every legend.
@@ -230,6 +231,11 @@ def durations(
             f' x="{x + 0.12 * width:.1f}" y="{y:.1f}" width="{0.76 * width:.1f}"'
             f' height="{height:.1f}"/>'
         )
+        if cell.status == RunStatus.FAILED:  # for those who see no colour
+            drawn += (
+                f'<rect class="cap" x="{x + 0.12 * width:.1f}" y="{y:.1f}"'
+                f' width="{0.76 * width:.1f}" height="{min(height, CAP):.1f}"/>'
+            )
         parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
     if usual is not None and usual <= top:
         y = PLOT_HEIGHT * (1 - usual / top)

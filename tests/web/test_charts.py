@@ -80,6 +80,16 @@ def test_groups_are_stacked_without_a_gap_up_to_their_sum() -> None:
     assert tops == pytest.approx([0, 200 / 3, 400 / 3], abs=0.1)
 
 
+def test_the_bar_of_a_failure_has_a_cap_for_those_who_see_no_colour() -> None:
+    drawn = rectangles(
+        charts.durations([cell(2, 10, "FAILED", "TIMEOUT"), cell(1, 10), cell(0, 0.001)]).svg
+    )
+
+    assert [one["class"] for one in drawn] == ["c-ok", "c-ok", "g-TIMEOUT", "cap"]
+    assert drawn[-1]["y"] == drawn[-2]["y"]
+    assert float(drawn[-1]["height"]) == charts.CAP
+
+
 def test_the_line_of_what_is_usual_stands_at_its_height() -> None:
     chart = charts.durations([cell(1, 40), cell(2, 10)], usual=15)
 
