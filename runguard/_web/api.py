@@ -6,6 +6,7 @@ A function answers with a record, from whose type its schema is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import wraps
 from typing import Annotated, Any, Final, ParamSpec
 
@@ -71,7 +72,9 @@ def _answering(endpoint: Callable[P, Any]) -> Callable[P, Response]:
     # Pydantic would refuse a text that holds half of a character, and jobs may have left one.
     @wraps(endpoint)
     def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
-        return JsonAnswer(endpoint(*args, **kwargs))
+        record = endpoint(*args, **kwargs)
+        # An older FastAPI makes each route anew where its router is included.
+        return record if isinstance(record, Response) else JsonAnswer(record)
 
     return answer
 
@@ -83,11 +86,16 @@ router = APIRouter(
     generate_unique_id_function=lambda route: route.name,
 )
 
+
+async def _ask_nothing(_: Annotated[NoQuery, Query()]) -> None:
+    """Refuse every parameter."""
+
+
+NO_QUERY: Final = [Depends(_ask_nothing)]
 RowId = Annotated[
     int, Path(), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_EXACT})
 ]
 JobName = Annotated[str, Path(), WithJsonSchema({"type": "string", "minLength": 1})]
-Nothing = Annotated[NoQuery, Query()]
 
 
 def _alert_ids(value: Any) -> list[int]:
@@ -173,11 +181,10 @@ class Review(_Change):
     ]
 
 
-@router.get("/", summary="Where everything is")
-def index(request: Request, _: Nothing) -> IndexAnswer:
+@router.get("/", summary="Where everything is", dependencies=NO_QUERY)
+def index(request: Request) -> IndexAnswer:
     base = f"{prefix_of(request)}{PREFIX}"
-    names = IndexAnswer.__dataclass_fields__
-    paths = {name: f"{base}/{name}" for name in names}
+    paths = {field.name: f"{base}/{field.name}" for field in fields(IndexAnswer)}
     return IndexAnswer(**{**paths, "openapi": f"{base}/openapi.json"})
 
 
@@ -211,8 +218,13 @@ def runs(store: OpenStore, asked: Annotated[RunQuery, Query()]) -> RunsAnswer:
     return RunsAnswer(page.runs, cursor_text("older", page.older), cursor_text("newer", page.newer))
 
 
-@router.get("/runs/{run_id:int}", summary="Everything about one run", responses=problems(404))
-def run(store: OpenStore, run_id: RowId, _: Nothing) -> RunDetails:
+@router.get(
+    "/runs/{run_id:int}",
+    summary="Everything about one run",
+    responses=problems(404),
+    dependencies=NO_QUERY,
+)
+def run(store: OpenStore, run_id: RowId) -> RunDetails:
     details = store.run_details(run_id) if run_id <= LARGEST_ID else None
     if details is None:
         raise no_such_row("run", run_id)
@@ -223,9 +235,10 @@ def run(store: OpenStore, run_id: RowId, _: Nothing) -> RunDetails:
     "/runs/{run_id:int}/explanation",
     summary="Why a run ended so, why it raised an alert or none, and whether it is over",
     responses=problems(404),
+    dependencies=NO_QUERY,
 )
-def explanation(store: OpenStore, run_id: RowId, _: Nothing) -> ExplanationAnswer:
-    said = explain(run(store, run_id, _), now=store.now())
+def explanation(store: OpenStore, run_id: RowId) -> ExplanationAnswer:
+    said = explain(run(store, run_id), now=store.now())
     return ExplanationAnswer(
         said.run_id,
         said.standing,
@@ -244,8 +257,13 @@ def alerts(store: OpenStore, asked: Annotated[AlertQuery, Query()]) -> AlertsAns
     )
 
 
-@router.get("/alerts/{alert_id:int}", summary="Everything about one alert", responses=problems(404))
-def alert(store: OpenStore, alert_id: RowId, _: Nothing) -> AlertDetails:
+@router.get(
+    "/alerts/{alert_id:int}",
+    summary="Everything about one alert",
+    responses=problems(404),
+    dependencies=NO_QUERY,
+)
+def alert(store: OpenStore, alert_id: RowId) -> AlertDetails:
     details = store.alert_details(alert_id) if alert_id <= LARGEST_ID else None
     if details is None:
         raise no_such_row("alert", alert_id)
@@ -258,8 +276,10 @@ def failures(store: OpenStore, asked: Annotated[FailureQuery, Query()]) -> Failu
     return FailuresAnswer(since, round(bucket.total_seconds()), buckets)
 
 
-@router.get("/session", summary="Who asks, and whether they may change things")
-def session(request: Request, state: CurrentState, _: Nothing) -> SessionAnswer:
+@router.get(
+    "/session", summary="Who asks, and whether they may change things", dependencies=NO_QUERY
+)
+def session(request: Request, state: CurrentState) -> SessionAnswer:
     return SessionAnswer(visitor_of(request).user, state.read_only)
 
 
@@ -267,9 +287,10 @@ def session(request: Request, state: CurrentState, _: Nothing) -> SessionAnswer:
     "/alerts/resolve",
     summary="Mark alerts resolved, or open again",
     responses=problems(400, 403, 413, 415),
+    dependencies=NO_QUERY,
 )
 def resolve_alerts(
-    request: Request, state: CurrentState, store: OpenStore, change: Resolution, _: Nothing
+    request: Request, state: CurrentState, store: OpenStore, change: Resolution
 ) -> ChangedAlertsAnswer:
     by = state.actor_of(request, change.by)
     changed = store.resolve_alerts(change.alert_ids, by=by, resolved=change.resolved)
@@ -280,9 +301,10 @@ def resolve_alerts(
     "/alerts/review",
     summary="Set the review status of alerts",
     responses=problems(400, 403, 413, 415),
+    dependencies=NO_QUERY,
 )
 def review_alerts(
-    request: Request, state: CurrentState, store: OpenStore, change: Review, _: Nothing
+    request: Request, state: CurrentState, store: OpenStore, change: Review
 ) -> ChangedAlertsAnswer:
     by = state.actor_of(request, change.by)
     changed = store.review_alerts(change.alert_ids, by=by, review_status=change.review_status)

@@ -212,7 +212,7 @@ def test_a_store_that_is_away_is_code_3() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["fastapi", "itsdangerous", "jinja2", "starlette", "uvicorn"])
 def test_without_the_extra_the_command_says_how_to_get_it(missing: str) -> None:
     code = "sys.argv = ['runguard', 'web']\nfrom runguard.__main__ import main\nsys.exit(main())"
     done = subprocess.run(
