@@ -183,7 +183,8 @@ class Query(BaseModel):
                     f"expected a parameter out of: {', '.join(known) or 'none'}; found {name!r}"
                     f"{did_you_mean(name, known)}"
                 )
-        return given
+        # An address holds texts; what else is here is a default that FastAPI has put in.
+        return {name: text for name, text in given.items() if isinstance(text, str)}
 
 
 class NoQuery(Query):
