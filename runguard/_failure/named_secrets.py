@@ -48,10 +48,11 @@ _VALUE_OF = (
     r"(?:value|val|content|default|defaultvalue|data|secretvalue|plain_?text|string|secret_?string)"
 )
 _NAME_OF = re.compile(
-    r"(?:name|key|field|header|id|parameter(?:_?key)?|parameterkey|param|variable|property|option|"
+    r"(?:name|key|field|header|id|type|parameter(?:_?key)?|parameterkey|param|variable|property|option|"
     r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z"
     r"|<(?:key|name)>[\w.\-]{0,64}\Z"
 )
+_KEY_ERROR = re.compile(r"(?:key|index|lookup)error: ?\([\"']\Z")
 _ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]*:\d*:\Z")
 _CALL = re.compile(
     r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
@@ -72,9 +73,10 @@ class _After:
 def _sources() -> dict[str, str]:
     prose = no_prose()
     return {
-        "pair": rf"(?: (?:provided|used|given))?{_AFTER_NAME}"
+        "pair": r"(?: (?:provided|used|given|пользователя|(?:for|für|de|do|del|pour|для)"
+        rf" [\w.@\-]{{1,64}}))?{_AFTER_NAME}"
         rf"(?:=>|->|<-|[:!]?={{1,3}}(?![ \t]?=)|＝"
-        rf"|[:：](?!:)[ \t]{{0,8}}+(?![가-힣ぁ-ヿ一-鿿]){prose})"
+        rf"|(?:[:：](?!:)|::(?=[ ]))[ \t]{{0,8}}+(?![가-힣ぁ-ヿ一-鿿]){prose})"
         rf"[ \t]{{0,8}}+(?:\[[ \t]?+(?=[\"'][^\s\"']{{1,1024}}+[\"']))?{NO_VALUE}"
         rf"(?:!!?\w{{1,16}} )?(?:(?:some|just|secretstr)\((?=[\"']))?"
         rf"(?:{QUOTED}|{BRACED}|(?![\[{{(](?:[\s\"'\[{{\]}})]|\Z)){BARE})",
@@ -86,10 +88,13 @@ def _sources() -> dict[str, str]:
         "block": r"[\"']?:[ \t]*+(?:!!?\w{1,16}[ \t]++)?[|>][+\-]?\d?[+\-]?[ \t]*+\n",
         "line": r"[\"']?[ \t]++(?:\d[ \t]++)?([^\s]++)[ \t]*+(?:;[ \t]*+)?(?=\n|\Z)",
         "word": rf"[\"']?[ \t]++{prose}(?:{QUOTED}|([^\s\"']++))",
-        "said": r"(?:는|은|이|가|를|을)?[ ]"
+        "said": r"(?:는|은|이|가|를|을)?[ (]"
         r"(?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{1,64}+ is)[ ])?"
         rf"{prose}[\"'`(]?([^\s\"'`)]++)",
         "value_of": r"[\"']?\]?(?:\s{0,4}[,;]|\s|</(?:key|name)>(?:\s{0,8}<value>)?)\s{0,40}+"
+        # `"Type": "SecureString",` and the like may stand between.
+        r"(?:[\"']?(?!value)[\w\-]{1,24}[\"']?[ ]?[:=][ ]?[\"'][^\"'\n]{0,128}[\"'],?\s{1,40}+"
+        r"|[\"'](?!value)[\w\-]{1,24}[\"']:[\"'][^\"'\n]{0,128}[\"'],){0,3}"
         rf"(?:<string>([^<]++)</|[\"']?{_VALUE_OF}[\"']?(?:[ \t]{{0,4}}[:=]|,)[ \t]{{0,4}}+"
         rf"(?:{QUOTED}|{BARE}))",
         "call": rf"\([ ]?{QUOTED}",
@@ -107,6 +112,8 @@ _LONGEST_GAP = 64
 _DIRECTIVES = frozenset(
     ("requirepass", "masterauth", "bindpw", "rootpw", "olcrootpw", "rootbindpw")
 )
+_WEAK_AND_SAID = frozenset(("clave", "llave", "chave", "chiave", "clé", "schlüssel"))
+_PHRASES = ("mnemonic", "seed phrase", "seed_phrase", "recovery phrase", "recovery_phrase")
 _PROSE_KINDS = frozenset(("password", "passwort", "passphrase", "passwd", "passcode", "pwd"))
 
 
@@ -143,16 +150,30 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
         spans = [span for span in spans_of(match) if _gives_away(name, raw, span, match)]
         if spans and match.end() >= end + _NEAR - _LONGEST_GAP:
             spans = list(spans_of(after.pair.match(low, end) or match))
+        if name.word in _PHRASES:  # many words: to the end of the line
+            spans = [(start, (low + "\n").index("\n", start)) for start, _ in spans]
         yield from spans
         return
     if not name.strong:
-        match = after.member.match(low, end) if name.word in ("auth", "key") else None
-        if match is None and name.word == "key" and low.startswith("-", begin):
-            match = after.option.match(low, end, end + _NEAR)
+        match = _after_weak(name, low, begin)
         values = spans_of(match) if match else ()
         yield from (s for s in values if is_weak_value(name.word, raw[s[0] : s[1]]))
         return
     yield from _values_without_sign(name, raw, low, begin)
+
+
+def _after_weak(name: Found, low: str, begin: int) -> re.Match[str] | None:
+    """Match what follows a weak name without `=` or `:`."""
+    after, end = _after, name.end
+    if (match := after.value_of.match(low, end)) and _NAME_OF.search(
+        low[max(0, begin - 96) : name.start]
+    ):
+        return match
+    if name.word in ("auth", "key") and (match := after.member.match(low, end)):
+        return match
+    if name.word == "key" and low.startswith("-", begin):
+        return after.option.match(low, end, end + _NEAR)
+    return after.said.match(low, end) if name.word in _WEAK_AND_SAID else None
 
 
 def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterator[Span]:
@@ -163,7 +184,9 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
     if following in ("'", '"', "\\", ",") and (match := after.member.match(low, end)):
         if is_option:
             yield from spans_of(match)
-        elif _OPENED.search(low[max(0, begin - 8) : begin]):
+        elif not _KEY_ERROR.search(low[max(0, begin - 16) : begin]) and _OPENED.search(
+            low[max(0, begin - 8) : begin]
+        ):
             for start, stop in spans_of(match):
                 if not _COMMON_FIELDS.fullmatch(low, start, stop):
                     yield start, stop
@@ -180,7 +203,7 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
 
 def _call(low: str, begin: int, name: Found) -> re.Match[str] | None:
     """Match the argument of `set_password("x")`, `SecretStr("x")`; not of `get_token("id")`."""
-    if not _CALL.fullmatch(low[begin : name.start]):
+    if name.word.startswith("credential") or not _CALL.fullmatch(low[begin : name.start]):
         return None
     return _after.call.match(low, name.end)
 
@@ -209,7 +232,11 @@ def _values_after_blank(
             yield span
     if not line.strip() and (match := after.line.match(low, end)):
         yield from _config_value(match, raw, low, begin)
-    if name.word in _PROSE_KINDS or not name.word.isascii():
+    if (
+        name.word in _PROSE_KINDS
+        or not name.word.isascii()
+        or low.startswith((" is ", " was "), end)
+    ):
         match = after.said.match(low, end)
         yield from (
             span
@@ -295,6 +322,12 @@ def is_secret_key(key: str) -> bool:
         name.strong and not low[name.end :].strip("\"'])")
         for name in names_in(low, english_only=False)
     )
+
+
+def is_harmless(key: str, value: str) -> bool:
+    """Say whether the value of a secret key is none: a placeholder, or the working directory."""
+    is_directory = key.lower().endswith("pwd") and value.startswith("/")
+    return is_placeholder(value) or is_directory
 
 
 def names_secret_column(columns: str) -> bool:

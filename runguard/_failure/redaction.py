@@ -338,7 +338,7 @@ class _JsonWalk:
     def _mapping(
         self, pairs: Iterable[tuple[object, object]], size: int, depth: int
     ) -> dict[str, object]:
-        is_secret_key = _rules().is_secret_key
+        is_secret, is_harmless = _rules().is_secret_key, _rules().is_harmless
         cleaned: dict[str, object] = {}
         pairs = list(itertools.islice(pairs, self.items + 1))
         shorter = self._hide_together(pairs)
@@ -353,7 +353,9 @@ class _JsonWalk:
                 name += "'"
             if value is None or isinstance(value, bool):
                 cleaned[name] = value
-            elif is_secret_key(raw[-self.LONGEST_KEY :]):
+            elif is_secret(raw[-self.LONGEST_KEY :]) and not (
+                isinstance(value, str) and is_harmless(raw, value)
+            ):
                 cleaned[name] = HIDDEN
             else:
                 cleaned[name] = self.walk(shorter.get(shown, value), depth + 1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .command_lines import command_rule
 from .decoded_text import DecodedText, has_escapes
-from .named_secrets import HEADER, is_secret_key, name_rule, names_secret_column
+from .named_secrets import HEADER, is_harmless, is_secret_key, name_rule, names_secret_column
 from .secret_names import is_ordinary_key
 from .secret_values import (
     QUOTED,
@@ -26,7 +26,7 @@ from .secret_values import (
 )
 from .vendor_rules import address_rule, token_rule
 
-__all__ = ["built_in_rules", "find_secrets", "is_secret_key"]
+__all__ = ["built_in_rules", "find_secrets", "is_harmless", "is_secret_key"]
 
 LONGEST_USERINFO = 4 * 1024
 """Characters of a URL that are looked through for its `@`."""
@@ -88,10 +88,22 @@ def _pgpass(match: re.Match[str]) -> Iterable[Span]:
     return [match.span(1)] if is_host else []
 
 
+def _password_map(match: re.Match[str]) -> Iterable[Span]:
+    """Find the password in `[host]:port user:password`; `db:5432 error:57P01` is no such line."""
+    before = match.string[max(0, match.start() - 128) : match.start()]
+    alone = re.search(r"(?:\A|\n)(?:relay )?\[?[\w.\-]+\]?\Z", before)
+    certain = alone or before.endswith("]") or "@" in match[0]
+    return [match.span(1)] if certain and looks_random(match[1], 4) else []
+
+
 def _password_like(match: re.Match[str]) -> Iterable[Span]:
     """Hide what may be a password, but not a file that a test runner says has passed."""
     value = match[1]
     return [match.span(1)] if looks_random(value, 4) and not is_ordinary(value) else []
+
+
+def _value_of_secret_name(match: re.Match[str]) -> Iterable[Span]:
+    return [match.span(1)] if is_secret_key(match[2]) else []
 
 
 def _auth_arguments(match: re.Match[str]) -> Iterable[Span]:
@@ -152,6 +164,12 @@ def built_in_rules() -> tuple[Rule, ...]:
             "key=",
             r"(?:[?&;]|\A|[\s\"'({])([\w.-]{1,32}?)key=([^\s&#;'\"<>)\]}]++)",
             _random_query,
+        ),
+        rule(
+            "key in a form",
+            "key",
+            r"(?:\A|[\s\"'])key=([\w%+/=.\-]{12,}+)&",
+            _random_group,
         ),
         rule(
             "KEY",
@@ -233,6 +251,18 @@ def built_in_rules() -> tuple[Rule, ...]:
             _auth_arguments,
         ),
         rule(
+            "user and password as arguments",
+            "login logon auth credential pw_set",
+            r"(?:login|logonuser\w?|authenticate|pw_set|auth|authentication|credentials?)\([ ]?"
+            rf"(?:[bru]{{0,2}}[\"'][^\"'\n]{{0,128}}[\"'],[ ]?){{1,3}}{QUOTED}[ ]?[,)]",
+        ),
+        rule(
+            "arguments of a connection",
+            "connect",
+            r"connect\([ ]?[\"'][^\"'\n]{0,128}[\"'],[ ]?[\"']([^\"'\n]{1,128})[\"'],[ ]?"
+            r"[\"']([^\"'\n]{1,128})[\"']",
+        ),
+        rule(
             "arguments of a credential",
             "auth( credential( credentials(",
             r"(?:http(?:basic|digest|proxy)auth|basicauth|networkcredential|plainauth"
@@ -289,6 +319,41 @@ def built_in_rules() -> tuple[Rule, ...]:
             rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}"
             r"(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl|ssh-add|vault|bw|op"
             r"|ldap\w{1,8})\b",
+        ),
+        rule(
+            "value before its name",
+            "value",
+            r"[\"']value[\"'][ ]?:[ ]?[\"']([^\"'\n]{1,1024})[\"'],\s{0,40}"
+            r"[\"'](?:name|key)[\"'][ ]?:[ ]?[\"']([^\"'\n]{1,128})[\"']",
+            _value_of_secret_name,
+        ),
+        rule(
+            "line of a password map",
+            ":",
+            r":\d{2,5}[ \t]{1,8}[\w.@%+\-]{1,128}:([^\s\"']{4,128}+)(?=[\s\"']|\Z)",
+            _password_map,
+        ),
+        rule(
+            "user of .curlrc",
+            "user",
+            r"(?<![\w-])(?:proxy-)?user[ ]?=[ ]?\"(?!system:)[^\":\n]{1,128}:([^\":\n]{1,256})\"",
+        ),
+        rule(
+            "Redis access list",
+            "user",
+            r"(?<![\w-])user \S{1,64} (?:on|off)(?: [^\s>]{1,64}){0,8} >(\S++)",
+        ),
+        rule(
+            "haproxy",
+            "auth insecure",
+            r"stats auth [^\s:]{1,64}:(\S++)|insecure-password[ \t]{1,8}(\S++)",
+        ),
+        rule(
+            "password of a router",
+            "password secret",
+            r"(?<![\w-])(?:username \S{1,64}|enable)(?: privilege \d{1,2})?"
+            r" (?:password|secret) (?:\d )?([^\s\"']{4,256}+)",
+            _random_group,
         ),
         rule(
             "network share",

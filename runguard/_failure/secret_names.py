@@ -47,7 +47,7 @@ ENGLISH = Names(
         "|expires|expiry|failed|failure|field|file|for|format|found|from|got|has|have|hash|hint|if"
         "|in|incorrect|input|invalid|is|it|length|line|login|logon|malformed|manager|may|mismatch"
         "|missing|must|name|needed|needs|no|not|of|on|only|option|or|permission|please|policy|prompt"
-        "|provided|refused|rejected|required|reset|revoked|rotation|session|should|signature|str"
+        "|provided|refused|rejected|required|requires|reset|revoked|rotation|session|should|signature|str"
         "|string|supplied|takes|that|the|this|to|too|type|unable|unauthorized|unexpected|unknown|unset"
         "|unsupported|update|updated|use|user|using|validation|value|was|were|when|which|will|with"
         "|without|wrong|you|your"
@@ -177,7 +177,8 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
 
 _SUFFIX = (
     r"(?:[_\-]?(?:hash|digest|value|strings?|text|plain(?:text)?|raw|confirm(?:ation)?|again|repeat"
-    r"|b64|base64|encoded|encrypted|old|new|current|previous|prod|dev|test|live)|[_\-]?\d{1,3})?"
+    r"|b64|base64|encoded|encrypted|old|new|current|previous|prod|dev|test|live|v\d)|[_\-]?\d{1,3}"
+    r"|_(?:db|database|mysql|pg|postgres|redis|smtp|mail|ftp|sftp|ssh|api|admin|root|user))?"
 )
 
 # What makes a `key` a secret: any value at all, or one that looks random.

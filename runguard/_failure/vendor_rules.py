@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from .secret_values import Rule, Span, pattern_rule
 from .vendor_tokens import APPRISE_SCHEMES, SECRET_ADDRESSES, VENDOR_TOKENS
 
-# A token is long, and holds a digit or many capitals; other words are not searched.
-_GATE = r"[A-Za-z0-9_.~%+=-]{16,}+"
+# A token holds a long piece with a digit or many capitals; other words are not searched.
+_GATE = r"[A-Za-z0-9_~+-]{16,}+"
 _RICH = re.compile(r"\d|[A-Z]{12}")
 _WORD = r"\S++"
 _STARTS = r"(?<![A-Za-z0-9])"
@@ -39,6 +39,7 @@ def _words() -> re.Pattern[str]:
     return re.compile(_WORD)
 
 
+_HINTS = ("://", "url: /", ".com/", ".io/", "hook")
 _ADDRESS = r"://([^\s\"'<>]{8,}+)"
 _SCHEME = re.compile(r"[a-z0-9]{2,16}\Z")
 
@@ -77,4 +78,4 @@ def token_rule() -> Rule:
 def address_rule() -> Rule:
     """Make the rule for addresses whose path is the secret."""
     patterns = (_ADDRESS, *(address.pattern for address in SECRET_ADDRESSES))
-    return Rule("address that is a secret", ("/",), _addresses, patterns)
+    return Rule("address that is a secret", _HINTS, _addresses, patterns)

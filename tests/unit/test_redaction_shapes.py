@@ -81,6 +81,12 @@ def test_a_secret_is_hidden_in_every_shape(shape: str) -> None:
     assert leaks(SHAPES[shape]) == []
 
 
+@pytest.mark.parametrize("shape", ["detail", "list", "tuple", "deep"])
+def test_an_ordinary_text_stays_in_every_shape(shape: str) -> None:
+    for text in (*SHARED["keep"], *OWN["keep"]):
+        assert json.dumps(text, ensure_ascii=False)[1:-1] in SHAPES[shape](text)
+
+
 @pytest.mark.parametrize("escape", ESCAPED)
 def test_a_secret_is_hidden_in_every_escape(escape: str) -> None:
     assert leaks(lambda text: redactor.clean(ESCAPED[escape](text))) == []
