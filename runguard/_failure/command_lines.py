@@ -188,6 +188,10 @@ class _Line:
             if text.startswith(attached) and self._applies(option):
                 yield from _value(word.without(len(attached)), option)
                 return
+        option = self._known(f"-{text[-1]}")
+        if option and option.separator and re.fullmatch(r"-[A-Za-z]{2,8}", text):
+            self._pending = option  # `curl -sSfu job:secret`
+            return
         option = self._known(text[:2])
         if option and not text.startswith("--") and _may_be_attached(text[2:], option):
             yield from _value(word.without(3 if text[2:3] == ":" else 2), option)
@@ -238,7 +242,7 @@ def _is_prose(text: str) -> bool:
 # `user/password@database`, with `userid=` before it or not.
 _LOGIN = re.compile(
     r"(?:userid=)?[\"']?(?![./~-])[\w$#.\[\]\"\\-]{1,64}?/(?!nolog|/)"
-    r"((?:\\?\"[^\"]{1,128}\"|[^\s@/][^\s@]{0,127}))(?:@|[\"']?\Z)"
+    r"((?:\\?\"[^\"]{1,128}\"|[^\s@/][^\s@]{0,127}|[^@/\n][^@\n]{0,127}(?=@)))(?:@|[\"']?\Z)"
 )
 
 

@@ -212,7 +212,7 @@ def built_in_rules() -> tuple[Rule, ...]:
             "bearer",
             r"(?<![\w-])(?i:bearer)[ \t]++(?!(?i:tokens?|auth\w*+|realm|error\w*+|scopes?"
             r"|schemes?|creden\w*+|header\w*+|format|prefix|challenge|required|missing|invalid|expected|method)(?![\w.~+/-]))"
-            r"([\w.~+/=:%-]{6,}+)",
+            r"(?![a-z_]{1,24}=\w)([\w.~+/=:%-]{6,}+)",
             lowered=False,
         ),
         # `Basic authentication failed` is prose: base64 has a digit, a `=`, or a capital inside.
@@ -297,7 +297,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "Oracle login",
             "jdbc:oracle",
-            r"jdbc:oracle:\w{1,8}:[^\s/@]{1,64}/([^\s@]{1,128})@",
+            r"jdbc:oracle:\w{1,8}:[^\s/@]{1,64}/([^\s@\"]{1,128}|\\?\"[^\"\n]{1,128}\")@",
         ),
         rule(
             "line of a password file",

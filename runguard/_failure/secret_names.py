@@ -28,7 +28,7 @@ ENGLISH = Names(
     language="English",
     hints=(
         "pass|pwd|secret|token|credential|jwt|psk|signature|mnemonic|phrase|recovery|identified"
-        "|hapikey|npmauthident|key|pw|auth|sign|sess|sid|masterauth|bindcred|presharedkey"
+        "|hapikey|npmauthident|key|pw|auth|sign|sess|sid|masterauth|bindcred|appid|presharedkey"
     ),
     strong=(
         r"pass(?:word|wd|phrase|code|key)",
@@ -38,9 +38,9 @@ ENGLISH = Names(
         r"shared[_\-]?access[_\-]?signature",
         r"requirepass|masterauth|identitytoken|ansible_(?:ssh|become|sudo)_pass",
         r"client-key-data|mnemonic|seed[_ ]phrase|recovery[_ ](?:phrase|code)",
-        r"identified by|bindcred|hapikey|npmauthident",
+        r"identified by|tf_token_\w{1,64}|bindcred|hapikey|npmauthident",
     ),
-    weak=(r"key|pass|pw|auth|signature|sign|session_?id|sessid|sid",),
+    weak=(r"key|pass|pw|auth|signature|sign|session_?id|sessid|sid|appid",),
     prose=(
         "a|an|and|any|are|at|attempts?|auth|authentication|be|been|but|by|can|cannot|changed|check"
         "|contains?|could|denied|did|do|does|empty|entry|error|exceeded|exists|expected|expired"

@@ -91,7 +91,7 @@ _PLACEHOLDER = re.compile(
     r"|(?:none|null|nil|true|false|undefined|yes|no|masked|hidden|redacted|omitted|n/a)"
     r"|<[\w \-]{1,64}>?|[\[(](?:secure|filtered|hidden|masked|redacted|protected|sensitive"
     r"|sensitive value|removed|omitted|secret|private|none|empty)[\])]"
-    r"|\$\{[^{}]{1,64}\}?|\{\{[^{}]{1,64}\}{0,2}|\$\([^()]{1,64}\)?|%\w{1,64}%|%s|%\(\w{1,64}\)s"
+    r"|\$\{[a-z_][\w.:\-]{0,63}\}?|\{\{[^{}]{1,64}\}{0,2}|\$\([^()]{1,64}\)?|%\w{1,64}%|%s|%\(\w{1,64}\)s"
     r"|\$\d{1,2}|:[a-z_]{1,40}|\?|!vault|!secret \w{1,64}"
     r"|(?:process\.env|os\.environ|env|var|local|data|secrets|vault|self|args|config|settings)"
     r"[.\[][\w.\[\]\"']{1,64}"
@@ -147,6 +147,8 @@ def is_weak_value(word: str, value: str) -> bool:
         return looks_random(value, 16) or bool(re.fullmatch(r"[\w%+/=-]{16,}", value))
     if word == "key":
         return looks_random(value, 16) and not is_ordinary(value)
+    if word == "appid":
+        return looks_random(value, 16)
     if word == "auth":
         return looks_random(value) and not is_ordinary(value)
     return looks_random(value, 4) and not is_ordinary(value)
