@@ -111,7 +111,7 @@ class ChangedAlertsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SessionAnswer:
-    """Who asks, and whether they may change things."""
+    """Who sends the request, and whether they may change anything."""
 
     user: str | None
     read_only: bool

@@ -150,7 +150,7 @@ class _Change(BaseModel):
     by: Annotated[
         str,
         Reader(_name, {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00]*$"}),
-        Field(description="Who does it, where no login says so."),
+        Field(description="Who does it, where the login does not say."),
     ] = ""
 
     @model_validator(mode="before")
@@ -233,7 +233,7 @@ def run(store: OpenStore, run_id: RowId) -> RunDetails:
 
 @router.get(
     "/runs/{run_id:int}/explanation",
-    summary="Why a run ended so, why it raised an alert or none, and whether it is over",
+    summary="Why a run ended as it did, why it raised an alert or none, if the job still fails",
     responses=problems(404),
     dependencies=NO_QUERY,
 )
@@ -277,7 +277,9 @@ def failures(store: OpenStore, asked: Annotated[FailureQuery, Query()]) -> Failu
 
 
 @router.get(
-    "/session", summary="Who asks, and whether they may change things", dependencies=NO_QUERY
+    "/session",
+    summary="Who sends the request, and whether they may change anything",
+    dependencies=NO_QUERY,
 )
 def session(request: Request, state: CurrentState) -> SessionAnswer:
     return SessionAnswer(visitor_of(request).user, state.read_only)

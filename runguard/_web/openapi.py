@@ -12,8 +12,8 @@ from .problems import MEDIA_TYPE, ProblemDetails
 
 _PROBLEMS: Final = {
     400: "The body cannot be read.",
-    401: "This needs a login.",
-    403: "Not from here, or read-only.",
+    401: "A login is needed.",
+    403: "The request comes from another site, or the page is read-only.",
     404: "There is no such row.",
     413: "The body is too large.",
     415: "The body is not JSON.",

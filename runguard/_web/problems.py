@@ -115,7 +115,7 @@ def problem_of(error: Exception, request: Request) -> Problem:
     state_of(request).events.internal_error("web", error)
     return Problem(
         500,
-        "This is a fault of runguard's own; your jobs are not touched by it.",
+        "This is a fault of runguard's own; your jobs are not affected.",
         title="Something went wrong here",
         remedy="The server's log says more, at the event runguard.internal_error.",
     )
@@ -139,7 +139,7 @@ def wants_json(request: Request) -> bool:
 
 def _of_the_framework(error: HTTPException, request: Request) -> Problem:
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return Problem(404, f"Nothing is at {path_of(request)!r}.", remedy=_OVERVIEW)
+        return Problem(404, f"There is no page at {path_of(request)!r}.", remedy=_OVERVIEW)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = set((error.headers or {}).get("Allow", "GET").split(", "))
         allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
@@ -164,9 +164,9 @@ def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
     if state == _READ_ONLY_SQLSTATE or _READ_ONLY_SQLITE in str(said):
         return Problem(
             403,
-            "The database takes no writes: it is a standby, or its file is read-only.",
+            "The database accepts no writes: it is a standby, or its file is read-only.",
             title="The store is read-only",
-            remedy="Nothing was changed. Open the page that looks at the primary.",
+            remedy="Nothing was changed. Open the page that reads the primary.",
         )
     if state == _NOT_ALLOWED_SQLSTATE:
         return Problem(
@@ -180,7 +180,7 @@ def _of_the_store(error: StoreUnavailable, request: Request) -> Problem:
         503,
         str(error),
         title="The store cannot be reached",
-        remedy="Your jobs go on: what they record waits on their machines. This page will work"
+        remedy="Your jobs keep running: their records wait on their machines. This page will work"
         " as soon as the store answers again.",
         headers={"Retry-After": "5"},
     )

@@ -156,14 +156,16 @@ Group = Annotated[
 Since = Annotated[
     When | None,
     _WHEN,
-    Field(description="From this time on, or from so long ago (24h, 7d)."),
+    Field(description="Only since this time, or since a duration ago (24h, 7d)."),
 ]
-Until = Annotated[When | None, _WHEN, Field(description="Before this time, or so long ago.")]
-Limit = Annotated[int, whole_number(1, MOST_ROWS), Field(description="At most so many rows.")]
+Until = Annotated[
+    When | None, _WHEN, Field(description="Only before this time, or before a duration ago.")
+]
+Limit = Annotated[int, whole_number(1, MOST_ROWS), Field(description="Most rows in the answer.")]
 Strip = Annotated[
     int,
     whole_number(1, MOST_CELLS),
-    Field(description="How many of its last runs describe a job."),
+    Field(description="Number of last runs that describe a job."),
 ]
 _EARLIER: Final = "of an earlier answer; the filters must be its own."
 
@@ -206,7 +208,7 @@ class RunQuery(Query):
     ] = None
     group: Group = None
     trigger: Annotated[
-        TriggerType | None, word_of(TriggerType), Field(description="Only runs started so.")
+        TriggerType | None, word_of(TriggerType), Field(description="Only runs with this trigger.")
     ] = None
     since: Since = None
     until: Until = None
@@ -242,10 +244,10 @@ class AlertQuery(Query):
     job: Job = None
     group: Group = None
     type: Annotated[
-        str | None, _TEXT, Field(description="Only this type; FAILED is that of runs.")
+        str | None, _TEXT, Field(description="Only alerts of this type; failed runs have FAILED.")
     ] = None
     severity: Annotated[
-        Severity | None, word_of(Severity), Field(description="Only this severity.")
+        Severity | None, word_of(Severity), Field(description="Only alerts of this severity.")
     ] = None
     review_status: Annotated[
         str | None, _TEXT, Field(description="Only this review status, also a foreign one.")

@@ -107,7 +107,7 @@ def test_an_answer_is_what_the_description_says(client: Client, path: str) -> No
         (f"/alerts?page=following.1.{2**63}", 422, "page: expected the `following`"),
         ("/alerts?resolved=maybe", 422, "resolved: expected true or false"),
         ("/failures?bucket=30s", 422, "bucket: expected a duration"),
-        ("/nothing", 404, "Nothing is at '/api/v1/nothing'."),
+        ("/nothing", 404, "There is no page at '/api/v1/nothing'."),
     ],
 )
 def test_what_cannot_be_answered_says_expected_and_found(

@@ -233,7 +233,7 @@ def test_when_all_is_well_the_first_line_says_so(
     told(("sync", "FAILED", "TIMEOUT", 30, 2), ("sync", "SUCCESS", None, 10, 2))
     page = read(client_at(sqlite_url), "/")
 
-    assert page.heading == "Everything that ran last succeeded"
+    assert page.heading == "Every job's last run succeeded"
 
 
 def test_a_run_that_takes_too_long_is_named_in_the_first_lines(
@@ -467,7 +467,7 @@ def test_a_run_that_is_not_over_is_asked_for_every_two_seconds(
         ("/runs", "No run has been recorded yet"),
         ("/alerts", "No alert has been raised yet"),
         ("/alerts?resolved=false", "No alert is open"),
-        ("/runs?status=FAILED", "No run fits these filters"),
+        ("/runs?status=FAILED", "No run matches these filters"),
     ],
 )
 def test_an_empty_store_says_what_to_do(

@@ -186,7 +186,7 @@ def test_wrong_credentials_do_not(guarded: Client, headers: dict[str, str]) -> N
     answer = guarded.get("/api/v1/overview", headers=headers)
 
     assert answer.status_code == 401
-    assert "not right" in answer.json()["detail"]
+    assert "are wrong" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

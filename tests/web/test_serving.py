@@ -297,7 +297,7 @@ def test_a_store_that_became_read_only_says_so(
     answer = client.post("/api/v1/alerts/resolve", json={"alert_ids": [1]})
 
     assert answer.status_code == 403
-    assert "takes no writes" in answer.json()["detail"]
+    assert "accepts no writes" in answer.json()["detail"]
     assert client.get("/api/v1/runs").status_code == 200
 
 

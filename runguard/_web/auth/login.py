@@ -48,7 +48,7 @@ async def enter(request: Request, state: CurrentState, form: SentForm) -> Respon
         right = state.access.is_user(user, str(form.get("password", "")))
     if not right:
         state.throttle.failed(address_of(request))
-        said = "That was not right. Check it and try again."
+        said = "The login failed. Check what you typed, and try again."
         return await login_form(request, next_path=next_path, status=401, said=said)
     state.throttle.succeeded(address_of(request))
     return _with_session(_redirect(request, next_path), request, state.signer.new_session(user))

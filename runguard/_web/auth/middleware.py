@@ -99,7 +99,7 @@ class AuthMiddleware:
             throttle.failed(address_of(request))
             raise Problem(
                 401,
-                "The credentials in the Authorization header are not right.",
+                "The credentials in the Authorization header are wrong.",
                 remedy="Check them; after a few wrong ones you must wait.",
                 headers=self._challenge(request),
             )
@@ -115,7 +115,7 @@ class AuthMiddleware:
             ]
             raise Problem(
                 401,
-                "This needs a login.",
+                "A login is needed.",
                 remedy=f"Send {' or '.join(ways)}.",
                 headers=self._challenge(request),
             )
@@ -145,8 +145,8 @@ def _wrong_host(request: Request, access: Access) -> Problem:
     return Problem(
         421,
         f"expected one of the names {known}, found {found!r}",
-        title="This page is not known by that name",
-        remedy="Open it by one of these names, or start it with --allow-host NAME.",
+        title="This host name is not accepted",
+        remedy="Use one of these names, or start the page with --allow-host NAME.",
     )
 
 

@@ -35,7 +35,7 @@ def refuse_foreign_write(request: Request) -> None:
     if not ours:
         raise Problem(
             403,
-            f"expected a request from a page of ours, found {found}",
+            f"expected a request from a page of runguard, found {found}",
             remedy="Nothing was changed. Behind a proxy, let it pass the Host header on. Programs"
             " send JSON to /api/v1.",
         )
