@@ -33,7 +33,7 @@ def classify(
     error_type, error_message = qualified_name(type(exc)), clean(message_of(exc))
     try:
         from .tiers import verdict_of
-    except OSError as error:  # no file can be opened any more, which may be the very failure
+    except Exception as error:  # no file can be opened any more, or Python shuts down
         return _unsorted(error_type, error_message, error)
     return _failure(verdict_of(exc, rules), error_type, error_message)
 
@@ -45,7 +45,7 @@ def classify_text(
     error_message = clean(DECLARED if text.isspace() or not text else text)
     try:
         from .tiers import verdict_of_text
-    except OSError as error:
+    except Exception as error:
         return _unsorted(DECLARED, error_message, error)
     return _failure(verdict_of_text(text, http_status_code), DECLARED, error_message)
 
@@ -64,7 +64,7 @@ def _failure(verdict: Verdict, error_type: str, error_message: str) -> Failure:
     )
 
 
-def _unsorted(error_type: str, error_message: str, error: OSError) -> Failure:
+def _unsorted(error_type: str, error_message: str, error: Exception) -> Failure:
     group = ErrorGroup.UNKNOWN
     return Failure(
         error_group=group,
@@ -72,5 +72,5 @@ def _unsorted(error_type: str, error_message: str, error: OSError) -> Failure:
         http_status_code=None,
         error_type=error_type[:LONGEST_REASON],
         error_message=error_message,
-        matched_by=f"nothing: the rules could not be loaded ({error.strerror})",
+        matched_by=f"nothing: the rules could not be loaded ({type(error).__name__})",
     )

@@ -58,44 +58,74 @@ def read_tail(text: str) -> Tail:
     'curl: (22) The requested URL returned error: 503'
     """
     statements = list(_statements(text[-2 * LONGEST_TEXT :]))
-    if any(holds_job_lock(statement.text) for statement in statements):
+    if holds_job_lock(text):
         lock = Verdict(
             ErrorGroup.LOCK_CONFLICT, 409, "text: job_lock active", ErrorReason.LOCK_HELD
         )
-        headline = next(s.headline for s in reversed(statements) if holds_job_lock(s.text))
-        return Tail(lock, headline)
-    consequence: Tail | None = None
-    warning: Tail | None = None  # of a retry, where nothing came after it
-    told: str | None = None  # the last line that says something that nobody knows
-    generic: str | None = None
-    recovered: set[str] = set()
-    is_bounded = False
-    for statement in reversed(statements):
-        line = statement.headline.strip()
+        told = [one.headline for one in statements if holds_job_lock(one.text)]
+        return Tail(lock, told[-1] if told else _last_line(text))
+    return _Walk().over(statements) or Tail(unknown(), _last_line(text))
+
+
+class _Walk:
+    """The way from the last statement back to the first, until one decides."""
+
+    def __init__(self) -> None:
+        self._warning: Tail | None = None  # of a retry, after which nothing came
+        self._consequence: Tail | None = None
+        self._told: str | None = None  # the last line that says something that nobody knows
+        self._generic: str | None = None  # and the last that only gives up
+        self._recovered: set[str] = set()  # addresses that answered well later
+        self._is_bounded = False  # by the traceback that ended the program
+
+    def over(self, statements: Sequence[_Statement]) -> Tail | None:
+        """Return what decides; else the line that says most."""
+        for statement in reversed(statements):
+            if (decided := self._look_at(statement)) is not None:
+                return decided
+            if self._is_bounded and statement.begins_chain:
+                break
+        if self._told is None and (self._warning or self._consequence):
+            return self._warning or self._consequence
+        headline = self._told or self._generic
+        return None if headline is None else Tail(unknown(), headline)
+
+    def _look_at(self, statement: _Statement) -> Tail | None:
+        line = statement.headline
         if _matches(words.CONSEQUENCE, line):
-            consequence = consequence or Tail(_verdict_of(statement), line)
-            continue
+            self._consequence = self._consequence or Tail(_verdict_of(statement), line)
+            return None
         if _pattern(words.SUCCESS).search(line):
-            recovered |= set(_urls(line)) or {""}
-            continue
+            self._recovered |= set(_urls(line)) or {""}
+            return None
         verdict = _verdict_of(statement)
-        is_known = verdict.group is not ErrorGroup.UNKNOWN or _is_definite(verdict.reason)
+        if verdict.group is ErrorGroup.UNKNOWN and not _is_definite(verdict.reason):
+            self._remember(statement)
+            return None
         is_warning = _is_retry(statement.text)
-        is_past = (is_warning and told is not None) or _has_recovered(line, recovered, is_warning)
-        if is_known and not is_past and not (is_warning and verdict.group is ErrorGroup.UNKNOWN):
-            return Tail(verdict, line)
-        if is_known and is_warning and told is None:
-            warning = warning or Tail(verdict, line)
-        if not is_known and _is_generic(line):
-            generic = generic or line
-        elif not is_known and not is_warning:
-            told = told or line
-            is_bounded = is_bounded or statement.ends_traceback
-        if is_bounded and statement.begins_chain:
-            break
-    if told is None and (warning or consequence) is not None:
-        return warning or consequence  # type: ignore[return-value]
-    return Tail(unknown(), told or generic or _last_line(text))
+        if (is_warning and self._told is not None) or self._has_recovered(line, is_warning):
+            return None
+        if is_warning and verdict.group is ErrorGroup.UNKNOWN:
+            self._warning = self._warning or Tail(verdict, line)
+            return None
+        return Tail(verdict, line)
+
+    def _remember(self, statement: _Statement) -> None:
+        """Keep a line that says nothing that anybody knows, for the headline."""
+        if _is_generic(statement.headline):
+            self._generic = self._generic or statement.headline
+        elif not _is_retry(statement.text):
+            self._told = self._told or statement.headline
+            self._is_bounded = self._is_bounded or statement.ends_traceback
+
+    def _has_recovered(self, line: str, is_warning: bool) -> bool:  # noqa: FBT001
+        """Whether a later line tells that the same request went well."""
+        if not self._recovered:
+            return False
+        urls = _urls(line)
+        if urls:
+            return not self._recovered.isdisjoint(urls)
+        return is_warning or "" in self._recovered
 
 
 def _statements(text: str) -> Iterator[_Statement]:
@@ -106,9 +136,7 @@ def _statements(text: str) -> Iterator[_Statement]:
     for line, is_source in _lines(text):
         stripped = line.strip()
         lower = stripped.lower()
-        if lower.startswith("traceback (most recent call last)") or lower.startswith(
-            "exception group traceback"
-        ):
+        if lower.startswith(words.TRACEBACK):
             if head:
                 yield _statement(head, ends_traceback, begins_chain)
             head, in_traceback = [], True
@@ -207,14 +235,6 @@ def _is_retry(text: str) -> bool:
     if attempt is not None:
         return int(attempt[1]) < int(attempt[2])
     return _pattern(words.RETRY).search(text) is not None
-
-
-def _has_recovered(line: str, recovered: set[str], is_warning: bool) -> bool:  # noqa: FBT001
-    """Whether a later line tells that the same request went well."""
-    if not recovered:
-        return False
-    urls = _urls(line)
-    return bool(recovered.intersection(urls)) if urls else is_warning or "" in recovered
 
 
 def _urls(line: str) -> list[str]:

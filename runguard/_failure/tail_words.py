@@ -130,4 +130,5 @@ MARGIN: Final = r"[\u2502\u2577\u2575|] ?(?=\s|\S|\Z)|\s{2,}[|+] "
 ANSI: Final = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
 # A Python exception on the last line of its traceback.
 EXCEPTION: Final = r"([A-Za-z_][\w.]*\w)(?::\s|\Z)"
+TRACEBACK: Final = ("traceback (most recent call last)", "exception group traceback")
 CHAINED: Final = ("during handling of the above", "the above exception was the direct")
