@@ -96,7 +96,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # help is plain text: quick, and the same in a pipe
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
