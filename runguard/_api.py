@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from . import _settings
 from ._errors import SchemaOutOfDate
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._run.decorator import track
@@ -31,14 +30,14 @@ R = TypeVar("R")
 class _Stores:
     """A `StoreFactory` that imports what a store needs when one is asked for."""
 
-    def check(self, *, url: str | None, engine: Any) -> None:
-        """Raise a `ConfigurationError` unless this URL, or this engine, can be used."""
+    def check(self, *, url: str | None, engine: Any, source: str) -> None:
+        """Raise a `ConfigurationError` unless this engine, or the URL of `source`, can be used."""
         from ._store.url import check_engine, parse_url
 
         if engine is not None:
             check_engine(engine)
         elif url is not None:
-            parse_url(url, source=_settings.DATABASE_URL)
+            parse_url(url, source=source)
 
     def identity(self, *, url: str | None, engine: Any) -> StoreIdentity:
         """Name a store without its secrets."""

@@ -134,12 +134,24 @@ def settings_from(
     if "spool_dir" in chosen:
         chosen["spool_dir"] = _absolute(chosen["spool_dir"], here)
     if "trigger_type" in chosen:
-        chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=TRIGGER_TYPE)
+        source = source_of("trigger_type", explicit)
+        chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=source)
     if "rules" in chosen:
         chosen["rules"] = tuple(chosen["rules"])
     if "redact" in chosen:
         chosen["redactor"] = Redactor(tuple(chosen.pop("redact")))
-    return Settings(**chosen)
+    try:
+        return Settings(**chosen)
+    except ConfigurationError as error:
+        setting, _, problem = str(error).partition(":")
+        raise ConfigurationError(f"{source_of(setting, explicit)}:{problem}") from None
+
+
+def source_of(setting: str, explicit: Mapping[str, Any]) -> str:
+    """Name what a setting was read from: its argument where that was given, else its variable."""
+    if explicit.get(setting) is not None or setting not in FROM_ENVIRONMENT:
+        return setting
+    return FROM_ENVIRONMENT[setting][0]
 
 
 def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:

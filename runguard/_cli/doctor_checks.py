@@ -125,7 +125,7 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
             f"fine to try runguard; for a server set {_settings.DATABASE_URL}",
         )
     if file is not None and not file.exists():
-        yield _missing_file(file)
+        yield _missing_file(file, source)
         return
     yield from _questioned(given or f"sqlite:///{file}")
 
@@ -204,7 +204,7 @@ def _place_of(url: str, source: str) -> tuple[str, Path | None]:
     return f"{dialect} {location_of(parsed)}", file
 
 
-def _missing_file(file: Path) -> Finding:
+def _missing_file(file: Path, source: str) -> Finding:
     folder = next(parent for parent in file.absolute().parents if parent.exists())
     if folder.is_dir() and os.access(folder, os.W_OK):
         return Finding(
@@ -214,7 +214,7 @@ def _missing_file(file: Path) -> Finding:
         "reachable",
         State.PROBLEM,
         f"{file} cannot be created: no right to write in {folder}",
-        f"set {_settings.DATABASE_URL} to a place that this user may write to",
+        f"set {source} to a place that this user may write to",
     )
 
 

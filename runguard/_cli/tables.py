@@ -219,8 +219,8 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
         ),
         (
             "counted",
-            f"{_number(run.total_records)} records, {_number(run.changed_records)} changed,"
-            f" {_number(run.created_alerts)} alerts, {_number(run.retry_count)} retries",
+            f"{_counted(run.total_records, 'record')}, {_number(run.changed_records)} changed,"
+            f" {_counted(run.created_alerts, 'alert')}, {_number(run.retry_count)} retried",
         ),
         ("process", "-" if run.host is None else f"{run.host}, pid {_number(run.pid)}"),
         ("versions", details.versions or "-"),
@@ -320,6 +320,10 @@ def _seconds(seconds: float | None) -> str:
 
 def _number(number: int | None) -> str:
     return "-" if number is None else str(number)
+
+
+def _counted(number: int | None, noun: str) -> str:
+    return f"- {noun}s" if number is None else wording.counted(number, noun)
 
 
 def _worded(label: Label) -> Text:

@@ -107,7 +107,7 @@ class RunRepository(Protocol):
 class StoreFactory(Protocol):
     """Where a runtime gets its store from. Nothing is connected here."""
 
-    def check(self, *, url: str | None, engine: Any) -> None:
+    def check(self, *, url: str | None, engine: Any, source: str) -> None:
         """Raise a `ConfigurationError` unless this URL, or this engine, can be used."""
         ...
 

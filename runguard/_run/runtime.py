@@ -64,7 +64,8 @@ class Runtime:
                 )
             with suppress(OSError):  # the folder of the moment is gone
                 self._here = os.getcwd()  # noqa: PTH109 - no script shall wait for pathlib
-            self._prove_usable(_settings.settings_from(explicit, os.environ, here=self._here))
+            settings = _settings.settings_from(explicit, os.environ, here=self._here)
+            self._prove_usable(settings, explicit)
             self._explicit = explicit
 
     def first_use(self) -> Settings:
@@ -104,7 +105,7 @@ class Runtime:
                     settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
                     # A file or a module that cannot be read is the store's to tell, later.
                     with suppress(ImportError, OSError, AttributeError):
-                        self._prove_usable(settings)
+                        self._prove_usable(settings, self._explicit)
                     for name, hint in _settings.unknown_names(os.environ):
                         self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
                     self._settings = settings
@@ -209,9 +210,10 @@ class Runtime:
             self.heartbeat.close()
             self.heartbeat = Heartbeat(self.store, self.events)
 
-    def _prove_usable(self, settings: Settings) -> None:
+    def _prove_usable(self, settings: Settings, explicit: dict[str, Any]) -> None:
         if settings.engine is not None or settings.database_url is not None:
-            self._stores.check(url=settings.database_url, engine=settings.engine)
+            source = _settings.source_of("database_url", explicit)
+            self._stores.check(url=settings.database_url, engine=settings.engine, source=source)
 
     def _open_store(self) -> RunRepository:
         settings = self.settings()

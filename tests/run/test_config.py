@@ -73,6 +73,7 @@ def test_every_postgresql_url_is_taken_as_psycopg_3(
         ("JOB_LOCK_TTL_SECONDS", "0", "number of seconds, more than 0"),
         ("RUNGUARD_TRIGGER_TYPE", "CRON", "MANUAL, SCHEDULER, RETRY"),
         ("RUNGUARD_TRIGGER_TYPE", "scheduler", "did you mean 'SCHEDULER'"),
+        ("RUNGUARD_LOST_AFTER_SECONDS", "60", "at least three heartbeats"),
         ("RUNGUARD_DATABASE_URL", "db.example.com/prod", "expected a URL such as"),
         ("RUNGUARD_DATABASE_URL", "mysql://u:p@h/d", "found the backend 'mysql'"),
         ("RUNGUARD_DATABASE_URL", "nosuch://u:p@h/d", "expected a URL such as"),
@@ -96,6 +97,27 @@ def test_a_bad_variable_is_named_with_what_was_expected(
     assert str(caught.value).startswith(variable)
     assert expected in str(caught.value)
     assert not body_ran
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("database_url", "db.example.com/prod"),
+        ("trigger_type", "CRON"),
+        ("lost_after", timedelta(seconds=60)),
+        ("cooldown", timedelta(seconds=-1)),
+    ],
+)
+def test_a_bad_argument_is_named_and_not_the_variable_that_it_replaces(
+    monkeypatch: pytest.MonkeyPatch, sqlite_url: str, argument: str, value: Any
+) -> None:
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", sqlite_url)
+    monkeypatch.setenv("RUNGUARD_TRIGGER_TYPE", "SCHEDULER")
+    monkeypatch.setenv("RUNGUARD_LOST_AFTER_SECONDS", "600")
+    with pytest.raises(ConfigurationError) as caught:
+        runguard.configure(**{argument: value})
+
+    assert str(caught.value).startswith(f"{argument}: expected")
 
 
 @pytest.mark.parametrize(
