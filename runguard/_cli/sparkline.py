@@ -1,7 +1,8 @@
 """A job's last runs in as many characters, the newest on the right.
 
-With colours a bar shows how long each run took beside the longest of them, its colour how the run
-ended. Without colours a letter says how it ended; without letters beyond ASCII too.
+A letter says how a run failed, so that nobody needs to tell colours apart. With colours a bar shows
+how long a success took beside the longest run; without colours, or letters beyond ASCII, it is a
+point.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .._monitor.records import RunCell
 
 BARS: Final = "▁▂▃▄▅▆▇█"
 LEGEND: Final = (
-    "Runs without colours, the newest on the right:",
+    "Runs, the newest on the right; in colour, a bar is how long a success took:",
     "  . success   > running   ? a status of another program   F of no group",
     "  5 HTTP_5XX  4 HTTP_4XX  C HTTP_409  T TIMEOUT  L LOCK_CONFLICT  U UNKNOWN",
 )
@@ -53,7 +54,8 @@ def coloured(strip: Sequence[RunCell], *, bars: bool) -> Text:
     longest = max((cell.seconds or 0.0 for cell in strip), default=0.0)
     shown = Text()
     for cell in reversed(strip):
-        mark = _bar(cell, longest) if bars else _letter(cell)
+        has_bar = bars and cell.status in (RunStatus.SUCCESS, RunStatus.RUNNING)
+        mark = _bar(cell, longest) if has_bar else _letter(cell)
         shown.append(mark, _colour(cell))
     return shown
 

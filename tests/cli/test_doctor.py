@@ -92,6 +92,7 @@ def test_a_file_that_cannot_be_made_is_a_problem(cli: Cli) -> None:
     answer = cli("doctor", "--json", "--database-url", "sqlite:////dev/null/runguard.db")
 
     assert (answer.exit_code, problems(answer)) == (1, ["reachable"])
+    assert found(answer, "reachable")["remedy"].startswith("set --database-url to a place")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -154,6 +154,12 @@ def test_every_ending_has_a_letter_of_its_own() -> None:
     assert set(letters) <= set("".join(sparkline.LEGEND))
 
 
+def test_a_failure_keeps_its_letter_among_the_bars() -> None:
+    newest_first = [cell("FAILED", "TIMEOUT"), cell("FAILED", "HTTP_5XX"), cell("SUCCESS")]
+
+    assert sparkline.coloured(newest_first, bars=True).plain == "█5T"
+
+
 def test_a_bar_is_as_high_as_its_run_was_long() -> None:
     newest_first = [cell("SUCCESS", seconds=seconds) for seconds in (80, 40, 0)]
 
