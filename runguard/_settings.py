@@ -29,6 +29,7 @@ TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
 COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
 LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
 HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
+STORE_TIMEOUT_SECONDS: Final = "RUNGUARD_STORE_TIMEOUT_SECONDS"
 LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
 SPOOL_DIR: Final = "RUNGUARD_SPOOL_DIR"
 WEB_TOKEN: Final = "RUNGUARD_WEB_TOKEN"  # noqa: S105 - the name of a variable
@@ -39,11 +40,13 @@ _OWN_PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
 _OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
+    STORE_TIMEOUT_SECONDS,
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 _LONGEST: Final = timedelta(days=3650)
+STORE_TIMEOUT: Final = timedelta(seconds=5)
 # A path that begins neither with a slash nor as a URI does, and is no database in memory.
 _RELATIVE_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)", re.S)
 
@@ -77,7 +80,7 @@ class Settings:
     rules: tuple[Rule, ...] = ()
     redactor: Redactor = field(default_factory=Redactor)
     outage_policy: OutagePolicy = "run"
-    store_timeout: timedelta = timedelta(seconds=5)
+    store_timeout: timedelta = STORE_TIMEOUT
     max_connections: int = 5
     heartbeat_interval: timedelta = timedelta(seconds=30)
     lost_after: timedelta = timedelta(minutes=5)
@@ -130,6 +133,9 @@ def settings_from(
         if text and not is_given:
             chosen[setting] = read(variable, text)
     if isinstance(url := chosen.get("database_url"), str):
+        if "store_timeout" not in chosen and (seconds := _connect_timeout(url)) is not None:
+            # A half for the beginning, and a half for the end: each may have to connect.
+            chosen["store_timeout"] = max(STORE_TIMEOUT, timedelta(seconds=2 * seconds))
         chosen["database_url"] = _anchored(url, here)
     if "spool_dir" in chosen:
         chosen["spool_dir"] = _absolute(chosen["spool_dir"], here)
@@ -152,6 +158,12 @@ def source_of(setting: str, explicit: Mapping[str, Any]) -> str:
     if explicit.get(setting) is not None or setting not in FROM_ENVIRONMENT:
         return setting
     return FROM_ENVIRONMENT[setting][0]
+
+
+def _connect_timeout(url: str) -> int | None:
+    """Return the `connect_timeout` of a URL in seconds; None where it has none, or no end."""
+    found = re.search(r"[?&]connect_timeout=(\d{1,6})(?:&|$)", url)
+    return int(found[1]) or None if found else None
 
 
 def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -260,6 +272,7 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "lock_ttl": (LOCK_TTL_SECONDS, _seconds),
     "trigger_type": (TRIGGER_TYPE, _text),
     "heartbeat_interval": (HEARTBEAT_SECONDS, _seconds),
+    "store_timeout": (STORE_TIMEOUT_SECONDS, _seconds),
     "lost_after": (LOST_AFTER_SECONDS, _seconds),
     "spool_dir": (SPOOL_DIR, _text),
 }

@@ -122,6 +122,15 @@ def execute(
             show_default=False,
         ),
     ] = None,
+    store_timeout: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            help="The most that a dead store may add to the run (default 5s).",
+            show_default=False,
+        ),
+    ] = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Run a command as a run of JOB.
@@ -146,7 +155,7 @@ def execute(
         cooldown=cooldown,
     )
     try:
-        with opened_runtime(database_url) as runtime:
+        with opened_runtime(database_url, store_timeout=store_timeout) as runtime:
             code = _exec.execute(
                 command,
                 RunScope(options, runtime),

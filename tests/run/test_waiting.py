@@ -1,0 +1,144 @@
+"""How long a run waits for its store, and for whom (SPEC 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine
+
+import runguard
+from runguard import ConfigurationError, run_scope
+from runguard._settings import settings_from
+from tests.support.protocol import ProtocolProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Events = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+REFUSES = "postgresql://app@127.0.0.1:1/prod"
+
+
+async def many_runs(count: int) -> float:
+    async def job(number: int) -> None:
+        async with run_scope(f"job-{number}"):
+            pass
+
+    began = time.perf_counter()
+    await asyncio.gather(*(job(number) for number in range(count)))
+    return time.perf_counter() - began
+
+
+async def test_50_tasks_wait_no_longer_than_one_for_a_server_that_refuses() -> None:
+    runguard.configure(database_url=REFUSES)
+
+    # One after the other they took 48 seconds; the bound is wide for a busy machine.
+    assert await many_runs(50) < 15
+
+
+async def test_40_tasks_wait_no_longer_than_one_for_a_server_that_never_answers(
+    migrated_pg_url: str,
+) -> None:
+    with ProtocolProxy(migrated_pg_url) as proxy:
+        runguard.configure(database_url=proxy.url)
+        proxy.stall()
+
+        assert await many_runs(40) < 15
+        runguard.testing.reset()
+
+
+def test_a_pool_of_one_that_the_job_holds_is_named_within_the_time(
+    migrated_pg_url: str, events: Events
+) -> None:
+    engine = create_engine(migrated_pg_url, pool_size=1, max_overflow=0)
+    runguard.configure(engine=engine, store_timeout=timedelta(seconds=1))
+    began = time.perf_counter()
+    with engine.connect(), run_scope("enrolment_sync"):
+        pass
+
+    assert time.perf_counter() - began < 15
+    [error] = [fields["error"] for event, fields in events() if event == "runguard.internal_error"]
+    assert "max_connections" in error
+    engine.dispose()
+
+
+def test_a_database_that_does_not_exist_is_tried_once_a_minute(
+    migrated_pg_url: str, events: Events
+) -> None:
+    with ProtocolProxy(migrated_pg_url) as proxy:
+        wrong = proxy.url.rpartition("/")[0] + "/no_such_database"
+        runguard.configure(database_url=wrong, store_timeout=timedelta(minutes=2))
+        with proxy.counting() as traffic:
+            for _ in range(3):
+                with run_scope("enrolment_sync"):
+                    pass
+        runguard.testing.reset()
+
+    assert traffic.connections == 1
+    errors = [fields["error"] for event, fields in events() if event == "runguard.internal_error"]
+    assert len(errors) == 3
+    assert all('"no_such_database" does not exist' in error for error in errors)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "import builtins, sys; sys.modules['sqlalchemy'] = None",
+        "import os; del os.uname",
+        "import resource, runguard; resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))",
+    ],
+    ids=["an import that fails", "no os.uname", "no file descriptor"],
+)
+def test_what_is_missing_before_the_run_never_keeps_the_body_from_running(
+    tmp_path: Path, broken: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'runguard.db'}"
+    program = (
+        f"{broken}\nfrom runguard import configure, run_scope, current_run\nimport os\n"
+        f"os.environ['RUNGUARD_DATABASE_URL'] = {url!r}\n"
+        "with run_scope('enrolment_sync') as run:\n"
+        "    run.total_records += 1\n"
+        "    assert current_run() is run\n"
+        "    run.emit_alert('NEW', source_type='a', source_id='b', severity='low',"
+        " title='t', message='m')\n"
+        "    os.write(1, b'ran')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=120
+    )
+
+    assert (done.returncode, done.stdout) == (0, b"ran"), done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, 5),
+        ({"RUNGUARD_STORE_TIMEOUT_SECONDS": "20"}, 20),
+        ({"RUNGUARD_DATABASE_URL": "postgresql://h/d?connect_timeout=10"}, 20),
+        ({"RUNGUARD_DATABASE_URL": "postgresql://h/d?connect_timeout=1"}, 5),
+        (
+            {
+                "RUNGUARD_DATABASE_URL": "postgresql://h/d?connect_timeout=10",
+                "RUNGUARD_STORE_TIMEOUT_SECONDS": "7",
+            },
+            7,
+        ),
+    ],
+)
+def test_the_time_for_the_store_comes_from_the_environment_or_the_url(
+    environ: dict[str, str], seconds: int
+) -> None:
+    assert settings_from({}, environ).store_timeout == timedelta(seconds=seconds)
+
+
+def test_a_time_for_the_store_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="RUNGUARD_STORE_TIMEOUT_SECONDS: expected"):
+        settings_from({}, {"RUNGUARD_STORE_TIMEOUT_SECONDS": "soon"})
