@@ -169,6 +169,7 @@ class Lifecycle:
     def close(self, exc: BaseException | None, trouble: Exception | None = None, /) -> None:
         """Judge how the body ended, write and tell it, and free the lock."""
         self.is_open = False
+        self.run._outer = open_run_from(self.run._outer)  # let go of those that are closed
         finished_at = now()
         self._runtime.heartbeat.remove(self.run)
         ending = self.ending_of(exc)

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 
 import runguard
+import runguard.testing
 from runguard import ConfigurationError, run_scope
 from runguard._settings import settings_from
 from tests.support.protocol import ProtocolProxy
