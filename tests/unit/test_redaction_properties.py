@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import unicodedata
 from typing import Any
 
@@ -132,6 +133,39 @@ def test_no_rule_can_scan_without_end_and_then_come_back(name: str, pattern: str
     no_possessives = re.sub(r"(?:[*+?]|\{[\d,]+\})\+", "", no_classes)
 
     assert re.findall(r".{0,20}(?:[*+]|\{\d+,\})", no_possessives) == []
+
+
+HOSTILE = [
+    *("password=", "password='", "token ", "key=", "'password', '", '("token", "', "--token "),
+    *(
+        "<token>",
+        "token: |\n ",
+        "auth=(",
+        "mysql -p",
+        "redis-cli -a 'x",
+        '"a ',
+        "\\",
+        "%25",
+        "&amp;",
+    ),
+    *("://u:p@", "A1-", "Ab3dEf6h", "eyJa.", "/hooks/", "비밀번호: ", "sqlplus a/", "PWD={", "x"),
+    *(":5432:a:b:", "echo x|", "machine a ", "secret_", "seed phrase: ", "ssh 'mysql "),
+]
+
+
+def cpu_seconds(text: str) -> float:
+    began = time.process_time()
+    redactor.clean(text, limit=64 * 1024)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_four_times_the_text_costs_about_four_times_as_much(piece: str) -> None:
+    """Quadratic patterns cost sixteen times as much."""
+    short, long = ((piece * 16_384)[:length] for length in (4_096, 16_384))
+    costs = [(cpu_seconds(short), cpu_seconds(long)) for _ in range(3)]
+
+    assert min(long for _, long in costs) < 9 * min(short for short, _ in costs) + 0.02
 
 
 class Meter(str):
