@@ -85,7 +85,9 @@ class PostgreSqlRecorder(BaseStore):
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that never began: FAILED from the first moment, with its alert."""
-        statement = sql.record_refused_quietly if ending.alert is None else sql.record_refused
+        from . import locks
+
+        statement = locks.record_refused_quietly if ending.alert is None else locks.record_refused
 
         def work(attempt: Attempt) -> FinishedRun:
             parameters = row_parameters(
@@ -100,21 +102,22 @@ class PostgreSqlRecorder(BaseStore):
 
     def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
         """Write what is missing of a run, with its host's times: its start, then its end."""
+        from . import replay as late
 
         def work(attempt: Attempt) -> FinishedRun:
             lacking, ending = self.lacking, record.ending
             start = row_parameters(
                 run_values(record.run, lacking), {"started_at": record.started_at}
             )
-            new_id = attempt.connection.execute(sql.replay_start(lacking), start).scalar()
+            new_id = attempt.connection.execute(late.replay_start(lacking), start).scalar()
             if ending is None:
                 return FinishedRun(recorded=True, run_id=new_id or self._known_id(attempt, record))
             if ending.failure is None:
-                statement = sql.replay_success(lacking)
+                statement = late.replay_success(lacking)
             elif ending.alert is None:
-                statement = sql.replay_failed_quietly(lacking)
+                statement = late.replay_failed_quietly(lacking)
             else:
-                statement = sql.replay_failed(lacking)
+                statement = late.replay_failed(lacking)
             then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
             end = {**_ending_parameters(ending, lacking), **row_parameters(then)}
             row = attempt.connection.execute(statement, end).one_or_none()
@@ -155,6 +158,8 @@ class PostgreSqlRecorder(BaseStore):
         self, lost: LostRun, ending: RunEnding, *, silent_for: timedelta, timeout: float
     ) -> FinishedRun:
         """End a silent run, free its lock, raise its alert: one statement."""
+        from . import lost as lost_sql
+
         lost_run = {
             "in_silent_for": silent_for,
             "in_job_name": lost.job_name,
@@ -163,7 +168,7 @@ class PostgreSqlRecorder(BaseStore):
 
         def work(attempt: Attempt) -> FinishedRun:
             parameters = {**_ending_parameters(ending, self.lacking), **lost_run}
-            row = attempt.connection.execute(sql.close_lost(self.lacking), parameters).one()
+            row = attempt.connection.execute(lost_sql.close_lost(self.lacking), parameters).one()
             if row.run_id is None:
                 return FinishedRun(recorded=False)
             return _finished(row, ending)
@@ -172,13 +177,15 @@ class PostgreSqlRecorder(BaseStore):
 
     def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
         """Write an alert of a job's own, if its key's cooldown allows."""
+        from . import replay as late
+
         parameters = _alert_parameters(alert_draft)
 
         def work(attempt: Attempt) -> AlertVerdict:
             row = attempt.connection.execute(sql.raise_alert(), parameters).one()
             if row.raised_id is None and attempt.answer_lost:
                 written = attempt.connection.execute(
-                    sql.read_back_alert(), parameters
+                    late.read_back_alert(), parameters
                 ).scalar_one_or_none()
                 if written is not None:
                     return AlertVerdict(AlertOutcome.RAISED, written)
@@ -190,10 +197,12 @@ class PostgreSqlRecorder(BaseStore):
         self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
     ) -> Lease | LockHolder:
         """Insert, take over when expired, or say who holds it: one statement."""
+        from . import locks
+
         parameters = {"in_job_name": job_name, "in_locked_by": owner, "in_ttl": ttl}
 
         def work(attempt: Attempt) -> Lease | LockHolder:
-            row = attempt.connection.execute(sql.acquire_lock(), parameters).one_or_none()
+            row = attempt.connection.execute(locks.acquire_lock(), parameters).one_or_none()
             if row is None:  # inserted after our snapshot by one that we then waited for
                 return LockHolder(None, None)
             if row.fence is not None:
@@ -204,12 +213,16 @@ class PostgreSqlRecorder(BaseStore):
 
     def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
         """Extend the lease from now."""
+        from . import locks
+
         parameters = {**_lease_parameters(lease), "in_ttl": ttl}
-        return self._changes_a_row(sql.renew_lock(), parameters, timeout=timeout)
+        return self._changes_a_row(locks.renew_lock(), parameters, timeout=timeout)
 
     def release_lock(self, lease: Lease, *, timeout: float) -> bool:
         """Let the lease have expired; the row stays, so the fence goes on from there."""
-        return self._changes_a_row(sql.release_lock(), _lease_parameters(lease), timeout=timeout)
+        from . import locks
+
+        return self._changes_a_row(locks.release_lock(), _lease_parameters(lease), timeout=timeout)
 
     def _changes_a_row(
         self, statement: Executable, parameters: Mapping[str, Any], *, timeout: float
@@ -221,8 +234,10 @@ class PostgreSqlRecorder(BaseStore):
 
     def _known_id(self, attempt: Attempt, record: SpooledRun) -> int:
         """Return the id of a run whose row is there already."""
+        from . import replay as late
+
         parameters = {"in_run_key": record.run.key}
-        row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
+        row = attempt.connection.execute(late.read_back_run(), parameters).one_or_none()
         if row is None:
             raise RecordRefused(NO_ROW)
         run_id: int = row.run_id
@@ -230,8 +245,10 @@ class PostgreSqlRecorder(BaseStore):
 
     def _read_back(self, attempt: Attempt, ending: RunEnding) -> FinishedRun:
         """Tell our own finish, whose answer was lost, from a run that another has ended."""
+        from . import replay as late
+
         parameters = {"in_run_key": ending.key}
-        row = attempt.connection.execute(sql.read_back_run(), parameters).one_or_none()
+        row = attempt.connection.execute(late.read_back_run(), parameters).one_or_none()
         if row is None:
             return FinishedRun(recorded=False)
         if attempt.answer_lost and row.status == ending.status:

@@ -1,0 +1,160 @@
+"""Statements of the job lock, and of the starts that it refused."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from sqlalchemy import (
+    Executable,
+    Interval,
+    Text,
+    bindparam,
+    exists,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    type_coerce,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from ..rows import NOTHING, Lacking
+from ..schema.tables import job_lock, run_log
+from ..schema.types import RELEASED, UtcDateTime
+from .cooldown import claim_alert
+from .statements import (
+    ENDED_NOW,
+    EXCLUDED,
+    NEW_RUN,
+    ONE,
+    REFUSAL,
+    RUN_KEY,
+    failed_values,
+    given,
+    present,
+    verdict,
+    write_alert,
+)
+
+_CLOCK: Final = func.clock_timestamp()
+_OWNER: Final = given(job_lock.c.locked_by)
+_LOCK_EXPIRES: Final = _CLOCK + bindparam("in_ttl", type_=Interval(native=True))
+
+
+@cache
+def acquire_lock() -> Executable:
+    """Take a lock that is free, expired or ours; else say who holds it."""
+    job_name = given(job_lock.c.job_name)
+    taken = (
+        upsert(job_lock)
+        .values(
+            {
+                job_lock.c.job_name: job_name,
+                job_lock.c.locked_by: _OWNER,
+                job_lock.c.locked_at: _CLOCK,
+                job_lock.c.lock_expires_at: _LOCK_EXPIRES,
+                # Microseconds, so that a fence never repeats, not even if the row was deleted.
+                job_lock.c.fence: literal_column(
+                    "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+                ),
+            }
+        )
+        .on_conflict_do_update(
+            index_elements=[job_lock.c.job_name],
+            set_={
+                "locked_by": _OWNER,
+                "locked_at": _CLOCK,
+                "lock_expires_at": _LOCK_EXPIRES,
+                "fence": job_lock.c.fence + ONE,
+            },
+            where=(job_lock.c.lock_expires_at <= _CLOCK) | (job_lock.c.locked_by == _OWNER),
+        )
+        .returning(job_lock.c.fence)
+        .cte("taken")
+    )
+    return union_all(
+        select(
+            taken.c.fence,
+            type_coerce(null(), Text()).label("locked_by"),
+            type_coerce(null(), UtcDateTime()).label("lock_expires_at"),
+        ),
+        select(null(), job_lock.c.locked_by, job_lock.c.lock_expires_at).where(
+            job_lock.c.job_name == job_name,
+            ~exists(select(ONE).select_from(taken)),
+        ),
+    )
+
+
+_OUR_LEASE: Final = (
+    (job_lock.c.job_name == given(job_lock.c.job_name))
+    & (job_lock.c.locked_by == _OWNER)
+    & (job_lock.c.fence == given(job_lock.c.fence))
+    & (job_lock.c.lock_expires_at > _CLOCK)
+)
+
+
+@cache
+def renew_lock() -> Executable:
+    """Extend our lease from now."""
+    return (
+        update(job_lock)
+        .where(_OUR_LEASE)
+        .values({job_lock.c.lock_expires_at: _LOCK_EXPIRES})
+        .returning(job_lock.c.fence)
+    )
+
+
+@cache
+def release_lock() -> Executable:
+    """Let our lease have expired; the row stays, and its fence."""
+    return (
+        update(job_lock)
+        .where(_OUR_LEASE)
+        .values({job_lock.c.lock_expires_at: RELEASED})
+        .returning(job_lock.c.fence)
+    )
+
+
+# What ends a run is built before the first one begins: a process may end short of memory.
+
+
+@cache
+def record_refused(lacking: Lacking = NOTHING) -> Executable:
+    """Write a run that never began: FAILED from the first moment, with its alert."""
+    known = select(ONE).select_from(run_log).where(run_log.c.run_key == RUN_KEY)
+    new_run = select(ONE.label("one")).where(~exists(known)).cte("new_run")
+    claim = claim_alert(new_run)
+    values = present(
+        {
+            **NEW_RUN,
+            run_log.c.started_at: func.now(),
+            **failed_values(claim),
+            **REFUSAL,
+            **ENDED_NOW,
+        },
+        lacking,
+    )
+    ended = (
+        insert(run_log)
+        .from_select(list(values), select(*values.values()).select_from(new_run))
+        .returning(run_log.c.id)
+        .cte("ended")
+    )
+    return verdict(claim, write_alert(claim, ended), ended)
+
+
+@cache
+def record_refused_quietly(lacking: Lacking = NOTHING) -> Executable:
+    """Write a run that never began, without an alert."""
+    began = {**NEW_RUN, run_log.c.started_at: func.now()}
+    values = {**began, **EXCLUDED, **REFUSAL, **ENDED_NOW}
+    return (
+        upsert(run_log)
+        .values(present(values, lacking))
+        .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+        .returning(run_log.c.id)
+    )
