@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import gc
 import signal
+import subprocess
+import sys
 import time
 import weakref
 from datetime import timedelta
@@ -86,3 +88,40 @@ async def test_a_task_that_starts_its_successor_keeps_no_closed_run_alive(
 
     assert len(runs) == 21
     assert sum(run() is not None for run in runs) < 5
+
+
+def test_a_job_that_closes_all_descriptors_gets_a_new_connection(migrated_pg_url: str) -> None:
+    # In a process of its own, as a job that becomes a daemon does it.
+    program = (
+        "import os, time, runguard\n"
+        f"runguard.configure(database_url={migrated_pg_url!r})\n"
+        "with runguard.run_scope('before'):\n    pass\n"
+        "os.closerange(3, 256)\n"
+        "taken = [open('/dev/null') for _ in range(8)]\n"
+        "with runguard.run_scope('after') as run:\n    pass\n"
+        "for file in taken:\n    os.fstat(file.fileno())\n"
+        "print(run.id is not None, run.status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=120, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("True SUCCESS\n", "")
+
+
+def test_a_host_that_freezes_the_clocks_does_not_wait_for_ever(
+    migrated_pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ProtocolProxy(migrated_pg_url) as proxy:
+        runguard.configure(database_url=proxy.url, store_timeout=timedelta(seconds=1))
+        with run_scope("warm-up"):
+            pass
+        proxy.stall()
+        for clock in ("time", "monotonic", "perf_counter"):
+            monkeypatch.setattr(time, clock, lambda: 1_800_000_000.0)
+        with run_scope("enrolment_sync") as run:
+            pass
+        monkeypatch.undo()
+        runguard.testing.reset()
+
+    assert run.status == "SUCCESS"

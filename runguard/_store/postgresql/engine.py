@@ -7,10 +7,12 @@ prepares statements only where it has seen that no pooler stands in between.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final, cast
 
+import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -22,6 +24,7 @@ from ..retry import DEADLINE, IDLE_SINCE
 from .connection import BoundedConnection
 
 IDLE_LIMIT_SECONDS: Final = 60.0
+SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had at first
 LEAST_CONNECT_SECONDS: Final = 2  # libpq's smallest
 MOST_CONNECT_SECONDS: Final = 3600
 # SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
@@ -30,6 +33,9 @@ _WITHOUT_ROLLBACK: Final = {
     for name in signature(DefaultDialect).parameters
     if name == "skip_autocommit_rollback"
 }
+
+
+_forsaken: Final[list[Any]] = []  # connections that nobody may close: see `_refuse_lost_socket`
 
 
 def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -> Engine:
@@ -54,6 +60,8 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
     )
     event.listen(engine, "do_connect", _bounded_connecting())
     event.listen(engine, "connect", _prepare_if_direct)
+    event.listen(engine, "connect", _note_socket)
+    event.listen(engine, "checkout", _refuse_lost_socket)
     _distrust_idle(engine)
     return engine
 
@@ -82,6 +90,29 @@ def _prepare_if_direct(driver_connection: Any, _record: ConnectionPoolEntry) -> 
     # clients process ids of its own, which is how it shows.
     if driver_connection.is_direct():
         driver_connection.prepare_threshold = 0
+
+
+def _note_socket(driver_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[SOCKET] = _identity_of(driver_connection)
+
+
+def _refuse_lost_socket(
+    driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+) -> None:
+    # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
+    # nothing may be written to this one, and it may not even be closed.
+    if _identity_of(driver_connection) != record.info.get(SOCKET):
+        _forsaken.append(driver_connection)
+        cast("Any", record).dbapi_connection = None
+        raise DisconnectionError("the process has closed the socket")
+
+
+def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(driver_connection.fileno())
+    except (OSError, psycopg.Error):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _distrust_idle(engine: Engine) -> None:
