@@ -314,7 +314,7 @@ def test_a_job_shows_its_cooldowns(client: Client) -> None:
 
 
 def test_a_job_shows_its_lock(client: Client) -> None:
-    assert "free since" in read(client, "/jobs/nightly").text
+    assert "○ free Last holder" in read(client, "/jobs/nightly").text
     assert "never taken its lock" in read(client, "/jobs/payments").text
 
 
