@@ -232,6 +232,7 @@ class AlertVerdict(NamedTuple):
     window_ends_at: datetime | None = None
 
 
+NO_RULE_MATCHED: Final = "no rule matched"  # `matched_by` where nothing decided
 NO_ALERT: Final = AlertVerdict(AlertOutcome.NONE)
 
 
@@ -316,7 +317,10 @@ class LostRun:
 
 
 def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
-    """Name the holder of a job lock. The key tells two containers of one host and pid apart."""
+    """Name the holder of a job lock. The key tells two containers of one host and pid apart.
+
+    `named_owner` reads it again.
+    """
     return f"{host}:{pid}:{key}"
 
 
@@ -326,6 +330,27 @@ class EarlierEnding(NamedTuple):
     status: str
     finished_at: datetime | None
     by: str
+
+
+class LockOwner(NamedTuple):
+    """Who holds a job lock: a run of ours, by its host, its process and its key."""
+
+    host: str
+    pid: int
+    key: UUID
+
+
+def named_owner(name: str | None) -> LockOwner | None:
+    """Take the name of a holder apart; None where another program made it up.
+
+    >>> named_owner("w1:77:0195533f-6c00-7000-8000-000000000001").pid
+    77
+    """
+    host, pid, key = ("", "", "", *(name or "").rsplit(":", 2))[-3:]
+    try:
+        return LockOwner(host, int(pid), UUID(key))
+    except ValueError:
+        return None
 
 
 class FinishedRun(NamedTuple):

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .._models import LostRun, RunStatus
+from .._models import LostRun
 from .._monitor import wording
 from .._monitor.explanation import Explanation, Standing
-from .._monitor.health import JobState, state_of
+from .._monitor.health import JobState, last_failure, state_of
 from .._monitor.records import (
     AlertRecord,
     GroupCount,
@@ -48,6 +48,7 @@ _STANDINGS: Final = {
     Standing.RECOVERED: "green",
     Standing.SUCCEEDED: "green",
     Standing.RUNNING: "cyan",
+    Standing.REFUSED: "yellow",
     Standing.UNKNOWN: "bold",
 }
 
@@ -190,7 +191,7 @@ def jobs_listing(
             for job in jobs
         ],
         note_title="",
-        notes=[""] * len(jobs),
+        notes=[wording.starts_refused(job.refused) for job in jobs],
         numbers=("runs", "ok", "p50", "p95", "open"),
         optional=("p50", "last run", "p95", "ok", "open", "runs"),
     )
@@ -269,8 +270,8 @@ def _sheet(facts: Sequence[tuple[str, str | Text]]) -> Table:
 
 
 def _newest_group(job: JobOverview) -> str:
-    """The group of the newest failure, of a job that is not well."""
-    newest = next((cell for cell in job.strip if cell.status == RunStatus.FAILED), None)
+    """The group of the failure that ended last, of a job that is not well."""
+    newest = last_failure(job)
     unwell = state_of(job) in (JobState.FAILING, JobState.FLAPPING)
     return (newest.error_group or "-") if newest is not None and unwell else "-"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from .._models import ErrorGroup, ErrorReason, Rule
+from .._models import NO_RULE_MATCHED, ErrorGroup, ErrorReason, Rule
 from .exception_evidence import (
     carried_status,
     http_status,
@@ -199,4 +199,4 @@ def by_status(status: int, matched_by: str, distance: int = 0) -> Verdict:
 
 def unknown() -> Verdict:
     """Return the verdict where nothing said anything."""
-    return Verdict(ErrorGroup.UNKNOWN, None, "no rule matched", depth=None)
+    return Verdict(ErrorGroup.UNKNOWN, None, NO_RULE_MATCHED, depth=None)

@@ -6,7 +6,6 @@ own manner, and a page may make a link of a run.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,17 +13,11 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
-from .._models import AlertOutcome, ErrorGroup, RunStatus
+from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus, named_owner
 from .records import AlertRecord, RunCell, RunDetails, RunRecord
-from .wording import counted, duration, utc
+from .wording import counted, duration, reason, utc
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
-
-_BEHIND: Final = re.compile(r"behind it \((\d+)\): (.*)", re.DOTALL)
-_OWN_RULE: Final = re.compile(r"own rule (\d+)")
-_SILENCE: Final = re.compile(r"no heartbeat for (.+)", re.DOTALL)
-_HOLDER: Final = re.compile(r"is held by (.+) until (\S+)$", re.DOTALL)
-_OWNER: Final = re.compile(r"(.+):(\d+):[0-9a-f-]{36}")
 
 _utc_exactly = partial(utc, exactly=True)
 
@@ -49,6 +42,7 @@ class Standing(StrEnum):
     SUCCEEDED = "succeeded"
     STILL_FAILING = "still failing"
     RECOVERED = "recovered"
+    REFUSED = "refused"  # its body never began
     UNKNOWN = "unknown"  # another program's word for a status
 
 
@@ -119,6 +113,8 @@ def standing_of(details: RunDetails) -> Standing:
         return Standing.SUCCEEDED
     if status != RunStatus.FAILED:
         return Standing.UNKNOWN
+    if details.run.refused:
+        return Standing.REFUSED
     return Standing.STILL_FAILING if details.recovered is None else Standing.RECOVERED
 
 
@@ -136,10 +132,17 @@ def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
             yield "."
         case Standing.UNKNOWN:
             yield f"{run.job_name} is {run.status}, a status of another program."
+        case Standing.REFUSED:
+            yield f"{run.job_name} did not start"
+            if run.started_at is not None:
+                yield " at "
+                yield run.started_at
+            yield from _refused_by(details)
+            yield "."
         case _:
             yield f"{run.job_name} failed"
             yield from _ended(run)
-            yield f": {run.error_group or 'of no known group'}"
+            yield f": {_group_and_reason(run)}"
             yield _since_then(details)
 
 
@@ -168,49 +171,58 @@ _Reason = tuple[Topic, tuple[Part, ...]]
 def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     """Yield everything there is to say, the most urgent first."""
     if details.run.status == RunStatus.FAILED:
-        yield Topic.GROUP, tuple(_why_this_group(details.run))
-        yield from _of_the_lock(details.run)
+        yield Topic.GROUP, tuple(_why_this_group(details))
+        yield from _of_the_lock(details)
     yield from _of_being_lost(details)
     if details.run.status == RunStatus.FAILED:
         yield Topic.ALERT, tuple(_why_this_alert(details))
     elif details.alert is not None:
-        yield Topic.ALERT, (f"It is told of by {_of(details.alert)} ", _mention(details.alert), ".")
+        state = "resolved" if details.alert.resolved else "open"
+        yield Topic.ALERT, (f"The {state} ", _mention(details.alert), " reports it.")
     if details.run.status == RunStatus.FAILED:
         yield from _of_the_cooldown(details, now)
     yield from _of_its_neighbours(details)
     yield from _of_the_record(details, now)
 
 
-def _why_this_group(run: RunRecord) -> Iterator[Part]:
+def _group_and_reason(run: RunRecord) -> str:
+    group = run.error_group or "of no known group"
+    return f"{group} ({reason(run.error_reason)})" if run.error_reason else group
+
+
+def _why_this_group(details: RunDetails) -> Iterator[Part]:
+    run = details.run
     if run.error_group is None:
         yield "It has no group: another program wrote this row, and runguard judged nothing."
-        return
-    yield f"{run.error_group}, because "
-    yield _rule_in_words(run)
-    yield "."
+    elif run.error_type == LOST_TYPE:
+        yield f"{run.error_group}: {_silence(details)}, and no one was left to say why."
+    elif run.matched_rule is not None:
+        yield f"{run.error_group}, because your own rule {run.matched_rule} in configure(rules=…)"
+        yield f" matched{_depth(run)}."
+    elif not run.matched_by:
+        yield f"{run.error_group}; which rule decided was not recorded."
+    elif run.matched_by == NO_RULE_MATCHED:
+        yield f"{run.error_group}: nothing in the exception, its causes or its text matched a rule."
+    else:
+        yield f"{run.error_group}, from {run.matched_by}{_depth(run)}."
+    if run.error_reason and run.error_type != LOST_TYPE:
+        yield f" The reason: {reason(run.error_reason)}."
 
 
-def _rule_in_words(run: RunRecord) -> str:
-    rule = run.matched_by
-    if not rule:
-        return "the row says so; which rule decided was not recorded"
-    where = ""
-    if behind := _BEHIND.fullmatch(rule):
-        steps = counted(int(behind[1]), "step")
-        where, rule = f", {steps} behind the exception itself (its cause or context)", behind[2]
-    if own := _OWN_RULE.fullmatch(rule):
-        return f"rule {own[1]} of your own, in configure(rules=…), matched{where}"
-    if silence := _SILENCE.fullmatch(rule):
-        return f"nothing was heard of it for {silence[1]}, and nobody was left to say why"
-    if rule == "no rule matched":
-        return "neither the exception, what stands behind it, nor its text names anything else"
-    if rule == "text: job_lock active":
-        return f"the text says that the job's lock is held (job_lock active){where}"
-    if rule == "--timeout":
-        return "the command ran for longer than --timeout"
-    if rule.startswith("text: "):
-        return f"the text reads {rule.removeprefix('text: ')}{where}"
-    return f"{rule}{where}"
+def _depth(run: RunRecord) -> str:
+    """Say how far behind the exception stands what decided."""
+    if not run.matched_depth:
+        return ""
+    return f", {counted(run.matched_depth, 'step')} behind the exception (its cause or context)"
+
+
+def _silence(details: RunDetails) -> str:
+    last_heard_at = details.heartbeat_at or details.run.started_at
+    limit = details.lost_after_seconds
+    if details.lost_at is None or last_heard_at is None:
+        return "nothing was heard of it"
+    heard = f"nothing was heard of it for {duration(details.lost_at - last_heard_at)}"
+    return heard if limit is None else f"{heard}, longer than its limit of {duration(limit)}"
 
 
 def _why_this_alert(details: RunDetails) -> Iterator[Part]:
@@ -235,7 +247,7 @@ def _why_this_alert(details: RunDetails) -> Iterator[Part]:
                 " a retry, or is a Ctrl-C in a run that somebody started by hand."
             )
         case _ if alert is not None:
-            yield from ("It is told of by ", _mention(alert), ".")
+            yield from (_mention(alert), " reports it.")
         case _ if run.run_key is None:
             yield "It raised no alert through runguard: another program wrote this row."
         case _:
@@ -250,9 +262,9 @@ def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
         yield _mention(alert)
         yield " of "
         yield alert.created_at
-        yield " stands for it too"
+        yield " already covers it"
     elif run.covered_by is not None:
-        yield f"alert {run.covered_by} stood for it too, and has been deleted since"
+        yield f"alert {run.covered_by} covered it already, and has been deleted since"
     else:
         yield f"{_key(run)} had alerted already"
     if window:
@@ -289,26 +301,46 @@ def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
         yield Topic.COOLDOWN, (f"The cooldown is over: the next {_key(run)} alerts.",)
     # The newest alert of the group may be a later one than this run's.
     is_its_own = details.alert is not None and details.alert.id == cooldown.alert_id
-    its = () if is_its_own else (", the newest of this group,")
-    covers = f" covers {counted(cooldown.covered, 'failure')} beside the one that raised it."
+    its: list[Part] = [] if is_its_own else [", the newest of this group"]
+    if cooldown.raised_by is not None and cooldown.raised_by != run.id:
+        its += [", raised by ", Mention("run", cooldown.raised_by)]
+    if its:
+        its.append(",")
+    covers = f" covers {counted(cooldown.covered, 'failure')} besides the one that raised it."
     if not cooldown.covered:
         covers = " covers no other failure."
     yield Topic.COOLDOWN, ("So far ", newest, *its, covers)
 
 
-def _of_the_lock(run: RunRecord) -> Iterator[_Reason]:
-    if run.error_group != ErrorGroup.LOCK_CONFLICT:
+def _of_the_lock(details: RunDetails) -> Iterator[_Reason]:
+    run = details.run
+    if run.refused:
+        yield Topic.LOCK, ("The body did not run", *_refused_by(details), ".")
+    elif run.error_group == ErrorGroup.LOCK_CONFLICT and details.lost_after_seconds is not None:
+        yield Topic.LOCK, ("The body did run: the refusal came from inside it.",)
+
+
+def _refused_by(details: RunDetails) -> Iterator[Part]:
+    """Yield what kept a run from beginning, as the end of a sentence."""
+    if details.run.error_group != ErrorGroup.LOCK_CONFLICT:
+        yield ": the store could not be reached"
         return
-    found = _HOLDER.search(run.error_message or "")
-    if found is None:
-        yield Topic.LOCK, ("The job's lock was held by another run, so its body did not run.",)
-        return
-    owner = _OWNER.fullmatch(found[1])
-    holder = f"host {owner[1]}, pid {owner[2]}" if owner else found[1]
-    parts: tuple[Part, ...] = (f"The job's lock was held by {holder}",)
-    if until := _instant(found[2]):
-        parts = (*parts, ", its lease valid until ", until)
-    yield Topic.LOCK, (*parts, "; the body did not run.")
+    yield ": the job's lock was held by "
+    yield from _holder(details)
+    if details.lock_held_until is not None:
+        yield " until "
+        yield details.lock_held_until
+        yield " unless renewed"
+
+
+def _holder(details: RunDetails) -> Iterator[Part]:
+    owner = named_owner(details.lock_holder)
+    place = f"host {owner.host}, pid {owner.pid}" if owner else details.lock_holder
+    if details.holder_run_id is not None:
+        yield Mention("run", details.holder_run_id)
+        yield f" ({place})"
+    else:
+        yield place or "another run"
 
 
 def _of_being_lost(details: RunDetails) -> Iterator[_Reason]:
@@ -344,7 +376,7 @@ def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
         yield Topic.HISTORY, ("It is the first run of its job.",)
     else:
         yield Topic.HISTORY, ("No success is known before it.",)
-    if run.status == RunStatus.FAILED:
+    if run.status == RunStatus.FAILED and not run.refused:
         yield Topic.HISTORY, tuple(_what_came_later(details))
 
 
@@ -394,24 +426,12 @@ def _mention(alert: AlertRecord) -> Mention:
     return Mention("alert", alert.id)
 
 
-def _of(alert: AlertRecord) -> str:
-    return "the resolved" if alert.resolved else "the open"
-
-
 def _key(run: RunRecord) -> str:
     return f"{run.error_group} of {run.job_name}"
 
 
 def _window_of(run: RunRecord) -> timedelta | None:
     return None if run.cooldown_seconds is None else timedelta(seconds=run.cooldown_seconds)
-
-
-def _instant(text: str) -> datetime | None:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return instant if instant.tzinfo is not None else None
 
 
 def plain(explanation: Explanation) -> dict[str, Any]:

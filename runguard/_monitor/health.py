@@ -42,6 +42,7 @@ def describe(
     open_alerts: Mapping[str, int] | None = None,
     running: int = 0,
     running_since: datetime | None = None,
+    refused: int = 0,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
     finished = _outcomes(strip)
@@ -66,6 +67,7 @@ def describe(
         severity=max(alerts, key=loudness, default=None),
         running=running,
         running_since=running_since,
+        refused=refused,
     )
 
 
@@ -101,13 +103,23 @@ def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
     return JobState.OK if job.finished else JobState.UNKNOWN
 
 
-def is_failing(job: JobOverview) -> bool:
-    """Whether what ended last is a failure.
+def last_outcome(job: JobOverview) -> RunCell | None:
+    """Return the run that ended last; None where none has.
 
-    Not what began last: a second start that the lock refused ends before the run that holds it.
+    Not what began last: runs of one job may overlap.
     """
-    newest = next(iter(_outcomes(job.strip)), None)
-    return newest is not None and newest.status == RunStatus.FAILED
+    return next(iter(_outcomes(job.strip)), None)
+
+
+def last_failure(job: JobOverview) -> RunCell | None:
+    """Return the failed run that ended last; None where the strip shows none."""
+    return next((cell for cell in _outcomes(job.strip) if cell.status == RunStatus.FAILED), None)
+
+
+def is_failing(job: JobOverview) -> bool:
+    """Whether what ended last is a failure."""
+    last = last_outcome(job)
+    return last is not None and last.status == RunStatus.FAILED
 
 
 def is_flapping(job: JobOverview) -> bool:

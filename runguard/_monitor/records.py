@@ -56,6 +56,9 @@ class RunRecord:
     host: str | None
     pid: int | None
     error_reason: str | None = None
+    matched_depth: int | None = None
+    matched_rule: int | None = None
+    refused: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,8 @@ class JobOverview:
     `failing_since` is the start of the oldest failure since the last success that the strip shows,
     None while the newest finished run is a success. `last_success_at` is when its last success
     ended, None where neither the strip nor its last hundred runs show one. `open_alerts` counts
-    unresolved failure alerts, `severity` is the loudest of them.
+    unresolved failure alerts, `severity` is the loudest of them. `refused` counts the starts that
+    were refused since the oldest open run began; they stand in no strip and fail no job.
     """
 
     job_name: str
@@ -194,6 +198,7 @@ class JobOverview:
     severity: str | None
     running: int
     running_since: datetime | None
+    refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +293,8 @@ class CooldownState:
 
     `quiet_until` is when it may alert again, None where it may now, and where the alert is another
     program's, whose cooldown nobody knows; `alert_id` is its newest alert, `covered` how many
-    failures that alert has covered so far (of runs that began at most 7 days before it).
+    failures that alert has covered so far (of runs that began at most 7 days before it), and
+    `raised_by` the run that raised it, None where that is not known.
     """
 
     error_group: str
@@ -296,6 +302,7 @@ class CooldownState:
     alerted_at: datetime
     quiet_until: datetime | None
     covered: int
+    raised_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +325,11 @@ class RunDetails:
     now. `previous_success` is the job's last success before it; `recovered` its first success
     after it; both are searched for among some thousand runs. `before` and `after` are the job's
     runs next to it in time, and `around` other runs of all jobs that began within an hour of it, a
-    few on either side, the newest first.
+    few on either side, the newest first. Refused starts are no neighbours.
+
+    Of a refused start, `lock_holder` names who held the lock, until `lock_held_until` unless
+    renewed, and `holder_run_id` is that run's. `lost_after_seconds` is the run's own limit of
+    silence.
     """
 
     run: RunRecord
@@ -333,6 +344,10 @@ class RunDetails:
     before: RunCell | None
     after: RunCell | None
     around: tuple[RunRecord, ...]
+    lock_holder: str | None = None
+    lock_held_until: datetime | None = None
+    holder_run_id: int | None = None
+    lost_after_seconds: int | None = None
 
     @property
     def versions(self) -> str | None:

@@ -67,6 +67,7 @@ _REVIEW_STATUSES: Final[Mapping[str, Label]] = {
     ReviewStatus.DONE: Label("done", Tone.OK),
 }
 _ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
+_ABBREVIATIONS: Final = ("dns", "tls")
 _TOPICS: Final[Mapping[str, str]] = {
     "state": "State",
     "group": "Why this group",
@@ -154,6 +155,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def starts_refused(count: int) -> str:
+    """Say how many starts were refused; nothing where none was.
+
+    >>> starts_refused(1), starts_refused(0)
+    ('1 start refused', '')
+    """
+    return f"{counted(count, 'start')} refused" if count else ""
+
+
 def percent(part: int, whole: int) -> str:
     """Say a share, never rounding a failure away.
 
@@ -186,6 +196,15 @@ def alert_state(*, resolved: bool | None) -> Label:
 def review_status(word: str | None) -> Label:
     """Return the label of a review status; another program's word stays as it is."""
     return _REVIEW_STATUSES.get(word or "") or Label(word or NOTHING)
+
+
+def reason(word: str) -> str:
+    """Say a failure's reason in words.
+
+    >>> reason("rate_limited"), reason("dns")
+    ('rate limited', 'DNS')
+    """
+    return word.upper() if word in _ABBREVIATIONS else word.replace("_", " ")
 
 
 def topic(name: str) -> str:

@@ -62,20 +62,21 @@ def test_explain_answers_what_broke_why_and_whether_it_still_is(cli: Cli, filled
     answer = cli("explain", "3", "--database-url", filled_url)
 
     assert answer.exit_code == 0
-    assert answer.lines[0].endswith("HTTP_5XX; it has not run again since.")
-    assert "HTTP_5XX, because the text reads 'HTTP 503'." in answer.stdout
+    assert answer.lines[0].endswith("HTTP_5XX (overloaded); it has not run again since.")
+    assert "HTTP_5XX, from text: 'HTTP 503'. The reason: overloaded." in answer.stdout
     assert "It raised no alert: alert 1 of " in answer.stdout
     assert "HTTP_5XX of payments is quiet until " in answer.stdout
-    assert "So far alert 1 covers 1 failure beside the one that raised it." in answer.stdout
+    assert (
+        "So far alert 1, raised by run 2, covers 1 failure besides the one that raised it."
+        in answer.stdout
+    )
 
 
 def test_explain_as_json_holds_the_same_sentences(cli: Cli, filled_url: str) -> None:
     [told] = cli("explain", "failed:invoices", "--json", "--database-url", filled_url).json
 
     assert (told["run_id"], told["standing"]) == (4, "still failing")
-    assert {"topic": "group", "text": "TIMEOUT, because the text reads 'timed out'."} in told[
-        "reasons"
-    ]
+    assert {"topic": "group", "text": "TIMEOUT, from text: 'timed out'."} in told["reasons"]
     assert told["run"]["job_name"] == "invoices"
 
 

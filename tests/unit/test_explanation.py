@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._errors import JobLockActive
-from runguard._models import LockHolder, lock_owner
+from runguard._models import NO_RULE_MATCHED, lock_owner
 from runguard._monitor.explanation import (
     LOST_TYPE,
     Mention,
@@ -100,40 +99,69 @@ def headline(told: RunDetails) -> str:
 
 
 @pytest.mark.parametrize(
-    ("matched_by", "words"),
+    ("facts", "words"),
     [
-        ("text: 'timed out'", "because the text reads 'timed out'."),
-        ("no rule matched", "because neither the exception, what stands behind it"),
-        ("own rule 2", "because rule 2 of your own, in configure(rules=…), matched."),
+        ({"matched_by": "text: 'timed out'"}, "TIMEOUT, from text: 'timed out'."),
         (
-            "behind it (2): status_code = 503 of httpx.HTTPStatusError",
-            "status_code = 503 of httpx.HTTPStatusError, 2 steps behind the exception itself",
+            {"matched_by": NO_RULE_MATCHED, "error_group": "UNKNOWN", "matched_depth": None},
+            "UNKNOWN: nothing in the exception, its causes or its text matched a rule.",
         ),
-        ("behind it (1): own rule 1", "matched, 1 step behind"),
-        ("text: job_lock active", "the job's lock is held (job_lock active)"),
-        ("no heartbeat for 0:05:00", "nothing was heard of it for 0:05:00"),
-        ("--timeout", "longer than --timeout"),
-        ("type TimeoutError, a timeout", "because type TimeoutError, a timeout."),
-        (None, "the row says so"),
+        (
+            {"matched_by": "own rule 2", "matched_rule": 2, "matched_depth": 0},
+            "TIMEOUT, because your own rule 2 in configure(rules=…) matched.",
+        ),
+        (
+            {"matched_by": "own rule 1", "matched_rule": 1, "matched_depth": 1},
+            "matched, 1 step behind the exception (its cause or context).",
+        ),
+        (
+            {"matched_by": "status_code = 503 of httpx.HTTPStatusError", "matched_depth": 2},
+            "from status_code = 503 of httpx.HTTPStatusError, 2 steps behind the exception",
+        ),
+        ({"matched_by": None}, "TIMEOUT; which rule decided was not recorded."),
+        ({"error_reason": "read_timeout"}, "The reason: read timeout."),
     ],
 )
-def test_the_group_has_a_reason(matched_by: str | None, words: str) -> None:
-    text = said(Topic.GROUP, details(run={"matched_by": matched_by}))
+def test_the_group_has_a_reason(facts: dict[str, Any], words: str) -> None:
+    assert words in said(Topic.GROUP, details(run=facts))
 
-    assert text.startswith("TIMEOUT, because ")
-    assert words in text
+
+def test_the_headline_names_the_reason() -> None:
+    assert "TIMEOUT (rate limited); " in headline(details(run={"error_reason": "rate_limited"}))
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        (
+            300,
+            "UNKNOWN: nothing was heard of it for 7 min, longer than its limit of 5 min, and no"
+            " one was left to say why.",
+        ),
+        (None, "UNKNOWN: nothing was heard of it for 7 min, and no one was left to say why."),
+    ],
+)
+def test_the_group_of_a_lost_run_is_its_silence(limit: int | None, words: str) -> None:
+    told = details(
+        run={"error_type": LOST_TYPE, "error_group": "UNKNOWN", "error_reason": "lost"},
+        heartbeat_at=NOON - timedelta(minutes=11),
+        lost_at=NOON - timedelta(minutes=4),
+        lost_after_seconds=limit,
+    )
+
+    assert said(Topic.GROUP, told) == words
 
 
 def test_a_suppressed_failure_names_the_alert_that_covers_it() -> None:
     text = said(Topic.ALERT, DETAILS)
 
-    assert "It raised no alert: alert 812 of 2026-03-01 11:50:00 UTC stands for it too" in text
+    assert "It raised no alert: alert 812 of 2026-03-01 11:50:00 UTC already covers it" in text
     assert "within the cooldown of 30 min" in text
     assert "Nobody has resolved it" in text
 
 
 def test_a_covering_alert_that_was_deleted_is_told_as_such() -> None:
-    assert "alert 812 stood for it too, and has been deleted since" in said(
+    assert "alert 812 covered it already, and has been deleted since" in said(
         Topic.ALERT, details(alert=None)
     )
 
@@ -151,7 +179,7 @@ def test_a_covering_alert_that_nobody_saw_is_told_as_such() -> None:
         ({"alert_outcome": "raised", "cooldown_seconds": 0}, "the cooldown is switched off"),
         ({"alert_outcome": "raised", "cooldown_seconds": None}, "It raised alert 812."),
         ({"alert_outcome": "excluded"}, "on purpose"),
-        ({"alert_outcome": "none"}, "It is told of by alert 812."),
+        ({"alert_outcome": "none"}, "alert 812 reports it."),
     ],
 )
 def test_every_outcome_has_its_reason(run: dict[str, Any], words: str) -> None:
@@ -176,7 +204,7 @@ def test_the_cooldown_says_until_when_and_for_how_many() -> None:
     text = said(Topic.COOLDOWN, DETAILS)
 
     assert "TIMEOUT of sync is quiet until 2026-03-01 12:20:00 UTC (for 20 min)" in text
-    assert "alert 812 covers 14 failures beside the one that raised it" in text
+    assert "alert 812 covers 14 failures besides the one that raised it" in text
 
 
 def test_a_cooldown_that_is_over_says_that_the_next_one_alerts() -> None:
@@ -192,6 +220,14 @@ def test_the_cooldown_of_a_later_alert_is_told_apart() -> None:
 
     assert "alert 900, the newest of this group, covers" in said(
         Topic.COOLDOWN, details(cooldown=later)
+    )
+
+
+def test_the_cooldown_names_the_run_that_raised_the_alert() -> None:
+    by_another = replace(DETAILS.cooldown, raised_by=3)  # type: ignore[type-var]
+
+    assert "So far alert 812, raised by run 3, covers" in said(
+        Topic.COOLDOWN, details(cooldown=by_another)
     )
 
 
@@ -235,31 +271,49 @@ def test_a_job_that_never_succeeded_is_told_as_such() -> None:
     )
 
 
-def test_a_lock_conflict_names_the_holder_and_the_lease() -> None:
-    owner = lock_owner("worker-3", 99, KEY)
-    refusal = JobLockActive("sync", LockHolder(owner, NOON + timedelta(minutes=15)))
-    told = details(run={"error_group": "LOCK_CONFLICT", "error_message": str(refusal)})
+REFUSED: dict[str, Any] = {"error_group": "LOCK_CONFLICT", "refused": True}
 
-    assert said(Topic.LOCK, told) == (
-        "The job's lock was held by host worker-3, pid 99, its lease valid until"
-        " 2026-03-01 12:15:00 UTC; the body did not run."
+
+def test_a_refused_start_names_the_holder_and_the_lease() -> None:
+    told = details(
+        run=REFUSED,
+        lock_holder=lock_owner("worker-3", 99, KEY),
+        lock_held_until=NOON + timedelta(minutes=15),
+        holder_run_id=3,
     )
+
+    assert standing_of(told) is Standing.REFUSED
+    assert headline(told) == (
+        "sync did not start at 2026-03-01 11:55:00 UTC: the job's lock was held by run 3 (host"
+        " worker-3, pid 99) until 2026-03-01 12:15:00 UTC unless renewed."
+    )
+    assert said(Topic.LOCK, told).startswith("The body did not run: the job's lock was held by")
 
 
 @pytest.mark.parametrize(
-    ("message", "words"),
-    [
-        ("job_lock active: sync is held by another run until unknown", "held by another run; the"),
-        ("job_lock active", "held by another run, so"),
-        (None, "held by another run, so"),
-    ],
+    ("holder", "words"), [(None, "was held by another run."), ("a-cron-job", "held by a-cron-job.")]
 )
-def test_a_lock_conflict_without_a_holder_is_told_all_the_same(
-    message: str | None, words: str
+def test_a_refused_start_without_a_known_run_is_told_all_the_same(
+    holder: str | None, words: str
 ) -> None:
-    told = details(run={"error_group": "LOCK_CONFLICT", "error_message": message})
+    assert words in said(Topic.LOCK, details(run=REFUSED, lock_holder=holder))
 
-    assert words in said(Topic.LOCK, told)
+
+def test_a_start_that_the_store_kept_from_running_says_so() -> None:
+    told = details(run={"error_group": "UNKNOWN", "refused": True})
+
+    assert headline(told).endswith(": the store could not be reached.")
+
+
+def test_a_refusal_that_the_body_met_itself_says_that_the_body_ran() -> None:
+    told = details(run={"error_group": "LOCK_CONFLICT"}, lost_after_seconds=300)
+
+    assert said(Topic.LOCK, told) == "The body did run: the refusal came from inside it."
+    assert headline(told).startswith("sync failed at")
+
+
+def test_nothing_is_said_of_the_body_where_the_row_does_not_tell() -> None:
+    assert said(Topic.LOCK, details(run={"error_group": "LOCK_CONFLICT"})) == ""
 
 
 def test_a_lost_run_is_told_with_its_process_and_its_silence() -> None:
@@ -279,7 +333,7 @@ def test_a_run_that_came_back_is_told_apart_from_a_lost_one() -> None:
     told = details(run={"status": "SUCCESS", "error_type": None}, lost_at=NOON)
 
     assert "its process came back" in said(Topic.LOST, told)
-    assert "the open alert 812" in said(Topic.ALERT, told)
+    assert "The open alert 812 reports it." in said(Topic.ALERT, told)
 
 
 def test_a_lost_run_has_the_type_that_the_reaper_gives_it() -> None:
@@ -329,7 +383,7 @@ def test_times_and_mentions_are_parts_that_an_edge_may_show_in_its_own_manner() 
 
     assert Mention("alert", 812) in alert.parts
     assert ALERT.created_at in alert.parts
-    assert "alert 812 of 11:50 stands" in alert.text(lambda instant: f"{instant:%H:%M}")
+    assert "alert 812 of 11:50 already covers" in alert.text(lambda instant: f"{instant:%H:%M}")
 
 
 def test_as_json_it_is_plain_text_in_utc() -> None:
@@ -338,7 +392,7 @@ def test_as_json_it_is_plain_text_in_utc() -> None:
     assert (told["run_id"], told["standing"]) == (7, "still failing")
     assert told["reasons"][0] == {
         "topic": "group",
-        "text": "TIMEOUT, because the text reads 'timed out'.",
+        "text": "TIMEOUT, from text: 'timed out'.",
     }
 
 
@@ -360,12 +414,18 @@ _TIMES = st.none() | st.just(NOON)
             "cooldown_seconds": st.none() | st.integers(0, 9999),
             "started_at": _TIMES,
             "finished_at": _TIMES,
+            "error_reason": st.none() | st.sampled_from(["refused", "x"]),
+            "matched_rule": st.none() | st.just(1),
+            "matched_depth": st.none() | st.just(1),
+            "refused": st.none() | st.booleans(),
         }
     ),
     facts=st.fixed_dictionaries(
         {
             "heartbeat_at": _TIMES,
             "lost_at": _TIMES,
+            "lock_holder": st.none() | st.sampled_from(["w1:7:x", lock_owner("w1", 7, KEY)]),
+            "lost_after_seconds": st.none() | st.just(300),
             "alert": st.none() | st.just(ALERT),
             "cooldown": st.none() | st.just(DETAILS.cooldown),
             "recovered": st.none() | st.just(cell(1)),

@@ -41,7 +41,8 @@ app = command_app()
 
 STRIP: Final = 30  # runs that the rates and durations count over, whatever the window shows
 _COLUMNS: Final = (
-    *("job_name", "state", "failing_since", "running", "running_since", "last_success_at"),
+    *("job_name", "state", "failing_since", "running", "running_since", "refused"),
+    "last_success_at",
     *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
 )
 

@@ -47,9 +47,6 @@ def close_lost(lacking: Lacking = NOTHING) -> Executable:
         run_log.c.lost_at: func.now(),
         run_log.c.created_alerts: func.coalesce(run_log.c.created_alerts, literal_column("0"))
         + select(func.count()).select_from(claim.claimed).scalar_subquery(),
-        run_log.c.covered_by: func.coalesce(
-            select(raised.c.id).scalar_subquery(), select(claim.covering.c.id).scalar_subquery()
-        ),
     }
     for column in _JOBS_COUNTS:
         del values[column]

@@ -13,15 +13,13 @@ from sqlalchemy import (
     and_,
     func,
     literal,
-    literal_column,
-    or_,
     select,
     true,
     union_all,
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
-from ..._models import ErrorGroup
+from ..._models import ErrorGroup, named_owner
 from ..._monitor.records import (
     AlertDetails,
     AlertRecord,
@@ -31,7 +29,7 @@ from ..._monitor.records import (
     RunRecord,
 )
 from ..schema.tables import alert, alert_cooldown, run_log
-from ..schema.types import BIG_ID, db_now, finite
+from ..schema.types import BIG_ID, db_now, finite, names_run
 from .reports import Reports
 from .terms import (
     ALERT_COLUMNS,
@@ -42,6 +40,7 @@ from .terms import (
     LARGEST_ID,
     RUN_COLUMNS,
     RUN_PLACE,
+    alert_of,
     beyond,
     first_success,
     has_place,
@@ -59,9 +58,11 @@ AROUND_WITHIN: Final = timedelta(hours=1)
 # A run that an alert covers began at most so long before it, and so long after it or its window.
 COVERED_WITHIN: Final = timedelta(days=7)
 
-_LIFE: Final = readable(
-    (run_log.c.updated_at, run_log.c.heartbeat_at, run_log.c.lost_at, run_log.c.clock)
+_LIFE_NAMES: Final = (
+    *("updated_at", "heartbeat_at", "lost_at", "clock"),
+    *("lock_holder", "lock_held_until", "lost_after_seconds"),
 )
+_LIFE: Final = readable(run_log.c[name] for name in _LIFE_NAMES)
 
 
 class DetailQueries(Reports):
@@ -71,29 +72,24 @@ class DetailQueries(Reports):
         """Tell everything about one run; None where there is no such run."""
         if not 0 < run_id <= LARGEST_ID:
             return None
-        raised_it = and_(run_log.c.run_key.is_not(None), alert.c.alert_key == run_log.c.run_key)
         found = self._rows(
             select(*RUN_COLUMNS, *_LIFE, *ALERT_COLUMNS)
-            .outerjoin_from(run_log, alert, or_(raised_it, alert.c.id == run_log.c.covered_by))
+            .outerjoin_from(run_log, alert, alert.c.id == alert_of(run_log))
             .where(run_log.c.id == run_id)
-            # Its own alert comes first, should it name another.
-            .order_by(func.coalesce(raised_it, literal_column("false")).desc())
-            .limit(1)
         )
         if not found:
             return None
         run = RunRecord(*found[0][: len(RUN_COLUMNS)])
-        updated_at, heartbeat_at, lost_at, clock, *its_alert = found[0][len(RUN_COLUMNS) :]
+        life = dict(zip(_LIFE_NAMES, found[0][len(RUN_COLUMNS) :], strict=False))
+        its_alert = found[0][len(RUN_COLUMNS) + len(_LIFE) :]
         beside = self._beside(run)
         cooldowns: Sequence[CooldownState] = []
         if run.error_group is not None:
             cooldowns = self._cooldowns(run.job_name, [ErrorGroup(run.error_group)])
         return RunDetails(
             run=run,
-            updated_at=updated_at,
-            heartbeat_at=heartbeat_at,
-            lost_at=lost_at,
-            clock=clock,
+            **life,
+            holder_run_id=self._holder(life["lock_holder"]),
             alert=None if its_alert[0] is None else AlertRecord(*its_alert),
             cooldown=cooldowns[0] if cooldowns else None,
             previous_success=beside.get("previous_success"),
@@ -112,13 +108,11 @@ class DetailQueries(Reports):
         """Tell everything about one alert; None where there is no such alert."""
         if not 0 < alert_id <= LARGEST_ID:
             return None
-        query = select(*ALERT_COLUMNS, alert.c.alert_key).where(alert.c.id == alert_id)
-        found = self._rows(query)
+        found = self._rows(select(*ALERT_COLUMNS).where(alert.c.id == alert_id))
         if not found:
             return None
-        *row, alert_key = found[0]
-        record = AlertRecord(*row)
-        raised_by = self._raiser(record, alert_key)
+        record = AlertRecord(*found[0])
+        raised_by = self._raiser(record)
         is_failure = (record.source_type, record.alert_type) == (
             FAILURE_SOURCE_TYPE,
             FAILURE_ALERT_TYPE,
@@ -126,8 +120,9 @@ class DetailQueries(Reports):
         key = job_and_group(record.source_id) if is_failure else None
         if key is None or record.created_at is None:
             return AlertDetails(record, raised_by, 0, ())
+        run_id = None if raised_by is None else raised_by.id
         seconds = None if raised_by is None else raised_by.cooldown_seconds
-        covered = _covered_by(_Raised(*key, record.id, record.created_at, alert_key, seconds))
+        covered = _covered_by(_Raised(*key, record.id, record.created_at, run_id, seconds))
         [(count,)] = self._rows(select(func.count()).select_from(run_log).where(covered))
         newest = in_order(select(*RUN_COLUMNS).where(covered), RUN_PLACE, ascending=False)
         runs = self._rows(newest.limit(limit)) if count else []
@@ -178,17 +173,18 @@ class DetailQueries(Reports):
         rows = self._rows(in_order(select(either), place, ascending=False))
         return tuple(RunRecord(*row) for row in rows)
 
-    def _raiser(self, record: AlertRecord, alert_key: UUID | None) -> RunRecord | None:
-        """Find the run that raised an alert; other programs name it in the detail, if at all."""
-        if alert_key is not None:
-            condition: ColumnElement[bool] = run_log.c.run_key == alert_key
-        else:
-            detail = record.detail if isinstance(record.detail, dict) else {}
-            run_id = detail.get("run_id")
-            if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
-                return None
-            condition = run_log.c.id == run_id
-        rows = self._rows(select(*RUN_COLUMNS).where(condition).limit(1))
+    def _holder(self, lock_holder: str | None) -> int | None:
+        """Find the run that held the lock of a refused start."""
+        owner = named_owner(lock_holder)
+        return None if owner is None else self.run_id_of(owner.key)
+
+    def _raiser(self, record: AlertRecord) -> RunRecord | None:
+        """Find the run that raised an alert: its detail names it."""
+        detail = record.detail if isinstance(record.detail, dict) else {}
+        run_id = detail.get("run_id")
+        if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
+            return None
+        rows = self._rows(select(*RUN_COLUMNS).where(run_log.c.id == run_id))
         return RunRecord(*rows[0]) if rows else None
 
     def _cooldowns(self, job_name: str, groups: Iterable[ErrorGroup]) -> list[CooldownState]:
@@ -218,6 +214,7 @@ class DetailQueries(Reports):
                     alerted_at=raised.alerted_at,
                     quiet_until=ends_at if ends_at > now else None,
                     covered=covered[raised.alert_id],
+                    raised_by=raised.run_id,
                 )
             )
         return sorted(states, key=lambda state: (state.alerted_at, state.alert_id), reverse=True)
@@ -232,7 +229,7 @@ class DetailQueries(Reports):
                             literal(group.value, Text()).label("error_group"),
                             alert.c.id,
                             alert.c.created_at,
-                            alert.c.alert_key,
+                            alert.c.detail,
                             alert.c.source_id,
                         ).where(
                             FAILURE_ALERT,
@@ -255,13 +252,13 @@ class DetailQueries(Reports):
             guard.source_id == newest.c.source_id,
             guard.alert_type == FAILURE_ALERT_TYPE,
         )
-        its_run = run_log.c.run_key == newest.c.alert_key
+        its_run = names_run(newest.c.detail, run_log.c.id)
         return self._rows(
             select(
                 newest.c.error_group,
                 newest.c.id,
                 newest.c.created_at,
-                newest.c.alert_key,
+                run_log.c.id,
                 run_log.c.cooldown_seconds,
                 finite(guard.last_alert_at),
                 db_now(),
@@ -270,13 +267,13 @@ class DetailQueries(Reports):
 
 
 class _Raised(NamedTuple):
-    """A failure alert; the key of the run that raised it, and that run's cooldown, if known."""
+    """A failure alert; the run that raised it, and that run's cooldown, if known."""
 
     job_name: str
     error_group: ErrorGroup
     alert_id: int
     alerted_at: datetime
-    run_key: UUID | None
+    run_id: int | None
     cooldown_seconds: int | None
 
     @property
@@ -297,6 +294,6 @@ def _covered_by(raised: _Raised) -> ColumnElement[bool]:
         run_log.c.started_at >= raised.alerted_at - COVERED_WITHIN,
         run_log.c.started_at <= raised.alerted_at + max(raised.window, COVERED_WITHIN),
         run_log.c.covered_by == raised.alert_id,
-        # A run that was declared lost may name the alert that it raised itself.
-        true() if raised.run_key is None else run_log.c.run_key != raised.run_key,
+        # A run that seemed lost, and came back, may be covered by the alert that it raised itself.
+        true() if raised.run_id is None else run_log.c.id != raised.run_id,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Select,
     Text,
     and_,
     bindparam,
@@ -29,10 +31,12 @@ from ..schema.tables import alert, job_lock, run_log
 from ..schema.types import UtcDateTime, db_now, finite
 from .reports import Reports, every_job
 from .terms import (
+    BEGAN,
     CELL_COLUMNS,
     FAILED_RUN,
     FAILURE_ALERT,
     OPEN_RUN,
+    REFUSED,
     RUN_PLACE,
     first_success,
     fits_any,
@@ -46,6 +50,7 @@ from .terms import (
 )
 
 GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
+MOST_REFUSED: Final = 10_000  # refused starts that are looked at, the newest first
 _NEVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -68,6 +73,7 @@ class JobQueries(Reports):
         )
         alerts = self._open_alerts(job_name)
         running = self._running(job_name)
+        refused = self._refused_since(running)
         return [
             describe(
                 name,
@@ -76,6 +82,7 @@ class JobQueries(Reports):
                 open_alerts=alerts.get(name),
                 running=running.get(name, (0, None))[0],
                 running_since=running.get(name, (0, None))[1],
+                refused=refused.get(name, 0),
             )
             for name, cells in strips.items()
         ]
@@ -139,13 +146,18 @@ class JobQueries(Reports):
         """Read the last runs of each job, in one statement."""
         if job_name is not None:
             cells = self.last_runs(job_name, limit=strip)
-            return {job_name: list(cells)} if cells else {}
+            return {job_name: list(cells)} if cells or self._ever_ran(job_name) else {}
         strips: dict[str, list[RunCell]] = {}
         for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip, jobs):
             cells_of_job = strips.setdefault(name, [])
             if run_id is not None:
                 cells_of_job.append(RunCell(run_id, status, group, started_at, finished_at))
         return strips
+
+    def _ever_ran(self, job_name: str) -> bool:
+        """Whether there is any row of a job, if only of starts that were refused."""
+        row: Select[Any] = select(run_log.c.id).where(run_log.c.job_name == storable(job_name))
+        return bool(self._rows(row.limit(1)))
 
     def _last_of_each(self, strip: int, jobs: Sequence[str]) -> Iterable[Sequence[Any]]:
         names = every_job()
@@ -154,7 +166,7 @@ class JobQueries(Reports):
             is_asked = and_(is_asked, fits_any(names.c.job_name, jobs, self.engine))
         last = in_order(
             select(*CELL_COLUMNS).where(
-                run_log.c.job_name == names.c.job_name, has_place(run_log.c.started_at)
+                run_log.c.job_name == names.c.job_name, BEGAN, has_place(run_log.c.started_at)
             ),
             RUN_PLACE,
             ascending=False,
@@ -197,7 +209,9 @@ class JobQueries(Reports):
         else:
             given = bindparam("names", names, type_=ARRAY(Text()))
             asked = func.unnest(given).table_valued("job_name", name="asked").render_derived()
-            of_asked = and_(run_log.c.job_name == asked.c.job_name, has_place(run_log.c.started_at))
+            of_asked = and_(
+                run_log.c.job_name == asked.c.job_name, BEGAN, has_place(run_log.c.started_at)
+            )
             success = first_success(
                 of_asked, ascending=False, within=GLANCES_BACK, correlated=asked
             ).lateral("success")
@@ -232,6 +246,25 @@ class JobQueries(Reports):
         if job_name is not None:
             query = query.where(run_log.c.job_name == storable(job_name))
         return {name: (count, since) for name, count, since in self._rows(query)}
+
+    def _refused_since(self, running: Mapping[str, tuple[int, datetime | None]]) -> dict[str, int]:
+        """Count the starts that were refused since the oldest open run of each job began."""
+        since = {name: begun for name, (_, begun) in running.items() if begun is not None}
+        if not since:
+            return {}
+        query = (
+            select(run_log.c.job_name, run_log.c.started_at)
+            .where(REFUSED, run_log.c.started_at >= min(since.values()))
+            .order_by(run_log.c.started_at.desc())
+            .limit(MOST_REFUSED)
+        )
+        return dict(
+            Counter(
+                name
+                for name, started_at in self._rows(query)
+                if name in since and started_at >= since[name]
+            )
+        )
 
     def _epoch_of(self, column: Column[Any]) -> ColumnElement[int]:
         if speaks_sqlite(self.engine):

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
-    and_,
     bindparam,
     distinct,
     func,
-    or_,
     select,
 )
 from sqlalchemy.types import Float
@@ -36,7 +34,7 @@ from ..schema.diagnosis import diagnose, location_of
 from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
 from ..schema.types import db_now, db_now_plus
 from . import prune as pruning
-from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, fits_any, readable
+from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, alert_of, fits_any, readable
 
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
@@ -97,10 +95,7 @@ class Reports(BaseStore):
             .limit(limit)
             .subquery()
         )
-        its_alert = or_(
-            alert.c.id == newest.c.covered_by,
-            and_(newest.c.run_key.is_not(None), alert.c.alert_key == newest.c.run_key),
-        )
+        its_alert = alert.c.id == alert_of(newest)
         query = (
             select(*readable(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
             .select_from(newest.outerjoin(alert, its_alert))

@@ -8,12 +8,15 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ColumnElement,
     Engine,
     FromClause,
     Select,
     and_,
+    case,
+    func,
     literal_column,
     or_,
     select,
@@ -25,7 +28,7 @@ from ..._models import ErrorGroup
 from ..._monitor.filters import ANY_LETTER, ANY_TEXT, is_pattern
 from ..._monitor.records import AlertRecord, RunCell, RunRecord
 from ..schema.tables import alert, run_log
-from ..schema.types import UtcDateTime, finite
+from ..schema.types import UtcDateTime, finite, names_run
 
 LARGEST_ID: Final = 2**63 - 1
 
@@ -51,6 +54,9 @@ CELL_COLUMNS: Final = tuple(
 # Literals, not parameters: only so does the planner see that a partial index fits.
 FAILED_RUN: Final = run_log.c.status == literal_column("'FAILED'")
 OPEN_RUN: Final = run_log.c.status == literal_column("'RUNNING'")
+# A start that the lock refused is no run of the job: it neither fails the job nor shows its pace.
+BEGAN: Final = run_log.c.refused.is_not(True)
+REFUSED: Final = literal_column("run_log.refused", Boolean())  # in the words of its index
 FAILURE_ALERT: Final = and_(
     alert.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
     alert.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
@@ -77,8 +83,8 @@ def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
 
 
 def of_job(job_name: str) -> ColumnElement[bool]:
-    """The runs of a job that have a place in time."""
-    return and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+    """The runs of a job that began, and have a place in time."""
+    return and_(run_log.c.job_name == storable(job_name), BEGAN, has_place(run_log.c.started_at))
 
 
 def fits_any(
@@ -97,6 +103,30 @@ def _fits(column: ColumnElement[str], pattern: str, engine: Engine) -> ColumnEle
     for sign in "\\%_":
         pattern = pattern.replace(sign, f"\\{sign}")
     return column.like(pattern.replace(ANY_TEXT, "%").replace(ANY_LETTER, "_"), escape="\\")
+
+
+def alert_of(run: FromClause) -> ColumnElement[int]:
+    """The alert that reports a run: the one that covers it, else the newest that it raised.
+
+    An alert's detail names the run that raised it, and nothing else does.
+    """
+    its = alert.alias("its")
+    # A run that seemed lost, and then succeeded, has no group any more.
+    lost_at: ColumnElement[Any] = run.c.lost_at
+    group = func.coalesce(run.c.error_group, case((lost_at.is_not(None), "UNKNOWN")))
+    raised = (
+        select(its.c.id)
+        .where(
+            its.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
+            its.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
+            its.c.source_id == run.c.job_name + literal_column("':'") + group,
+            names_run(its.c.detail, run.c.id),
+        )
+        .order_by(its.c.created_at.desc(), its.c.id.desc())
+        .limit(literal_column("1"))
+        .correlate(run)
+    )
+    return func.coalesce(run.c.covered_by, raised.scalar_subquery())
 
 
 def has_place(time: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
+from sqlalchemy import BigInteger, Boolean, DateTime, Dialect, Integer, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import elements
@@ -133,6 +133,26 @@ def _finite_postgresql(element: finite, compiler: SQLCompiler, **kw: Any) -> str
 @compiles(finite, "sqlite")
 def _finite_sqlite(element: finite, compiler: SQLCompiler, **kw: Any) -> str:
     return _argument(element, compiler, **kw)
+
+
+class names_run(FunctionElement[bool]):  # noqa: N801 - reads as a SQL function
+    """Whether an alert's detail (the first argument) names the run of an id (the second)."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(names_run)
+def _names_run_postgresql(element: names_run, compiler: SQLCompiler, **kw: Any) -> str:
+    detail, run_id = (compiler.process(clause, **kw) for clause in element.clauses)
+    # In the words of the indexes on both sides.
+    return f"({detail} ->> 'run_id') = CAST({run_id} AS TEXT)"
+
+
+@compiles(names_run, "sqlite")
+def _names_run_sqlite(element: names_run, compiler: SQLCompiler, **kw: Any) -> str:
+    detail, run_id = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{run_id} = CASE WHEN json_valid({detail}) THEN json_extract({detail}, '$.run_id') END"
 
 
 def _argument(element: FunctionElement[datetime], compiler: SQLCompiler, **kw: Any) -> str:

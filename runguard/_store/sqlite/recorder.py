@@ -329,7 +329,7 @@ class SqliteRecorder(BaseStore):
             **failure_values(ending, self.lacking),
             "status": ending.status,
             "alert_outcome": verdict.outcome,
-            "covered_by": verdict.alert_id if lost or not raised else None,
+            "covered_by": None if raised else verdict.alert_id,
         }
         if lost:
             statement = update(run_log).values(

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
-from ..._monitor.health import JobState, is_failing, state_of
+from ..._monitor.health import JobState, is_failing, last_outcome, state_of
 from ..._monitor.records import AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
 from .. import charts
@@ -63,11 +63,10 @@ def row_of(
     request: Request, job: JobOverview, now: datetime, alerts: Sequence[AlertRecord] = ()
 ) -> JobRow:
     """Return a job as a row."""
-    finished = (cell for cell in job.strip if cell.status != RunStatus.RUNNING)
     return JobRow(
         job=job,
         state=state_of(job, now=now),
-        last=next(finished, None),
+        last=last_outcome(job),
         strip=drawn(charts.strip(job.strip, href_of=run_links(request))),
         summary=charts.strip_summary(job.strip),
         success=wording.percent(job.succeeded, job.finished),

@@ -45,17 +45,6 @@ WITH silent_run AS
                                   END, now()) WHERE interval '0' = %(in_cooldown)s
      OR alert_cooldown.last_alert_at < now() - %(in_cooldown)s
      OR alert_cooldown.last_alert_at > now() + interval '1 minute' RETURNING alert_cooldown.last_alert_at),
-     raised AS
-  (INSERT INTO alert (source_type,
-                  source_id, alert_type, severity, title, message, detail, review_status, resolved,
-                  created_at, alert_key) SELECT %(in_source_type)s::VARCHAR AS anon_4, %(in_source_id)s::VARCHAR AS anon_5,
-                                                %(in_alert_type)s::VARCHAR AS anon_6, %(in_severity)s::VARCHAR AS anon_7,
-                                                %(in_title)s::VARCHAR AS anon_8, %(in_message)s::VARCHAR AS anon_9,
-                                                %(in_detail)s::JSONB || jsonb_build_object('run_id',
-                                                                          silent_run.id) AS anon_10, 'AUTO', false,
-                                                claimed.last_alert_at AS last_alert_at, %(in_alert_key)s::UUID AS anon_11
-   FROM claimed
-   JOIN silent_run ON true RETURNING alert.id),
      ended AS
   (UPDATE run_log
    SET status='FAILED', finished_at=now(),
@@ -68,14 +57,15 @@ WITH silent_run AS
                          WHEN (
                                  (SELECT count(*) AS count_2
                                   FROM claimed) = 1) THEN 'raised' ELSE 'suppressed'
-                     END,
-                     covered_by=coalesce(
-                                           (SELECT raised.id
-                                            FROM raised),
-                                           (SELECT covering.id
-                                            FROM covering)), cooldown_seconds=%(in_cooldown_seconds)s::INTEGER, lost_at=now(),
-                     error_reason=%(in_error_reason)s::VARCHAR, matched_depth=%(in_matched_depth)s::INTEGER,
-                     matched_rule=%(in_matched_rule)s::INTEGER
+                     END, covered_by=CASE
+                                         WHEN (
+                                                 (SELECT count(*) AS count_2
+                                                  FROM claimed) = 1) THEN NULL ELSE
+                                                (SELECT covering.id
+                                                 FROM covering)
+                                     END, cooldown_seconds=%(in_cooldown_seconds)s::INTEGER,
+                                     lost_at=now(), error_reason=%(in_error_reason)s::VARCHAR,
+                                     matched_depth=%(in_matched_depth)s::INTEGER, matched_rule=%(in_matched_rule)s::INTEGER
    FROM silent_run
    WHERE run_log.id = silent_run.id
      AND run_log.run_key = %(in_run_key)s::UUID RETURNING run_log.id),
@@ -86,7 +76,18 @@ WITH silent_run AS
      AND job_lock.locked_by = %(in_locked_by)s::VARCHAR
      AND (EXISTS
             (SELECT 1
-             FROM ended)))
+             FROM ended))),
+     raised AS
+  (INSERT INTO alert (source_type,
+                  source_id, alert_type, severity, title, message, detail, review_status, resolved,
+                  created_at, alert_key) SELECT %(in_source_type)s::VARCHAR AS anon_4, %(in_source_id)s::VARCHAR AS anon_5,
+                                                %(in_alert_type)s::VARCHAR AS anon_6, %(in_severity)s::VARCHAR AS anon_7,
+                                                %(in_title)s::VARCHAR AS anon_8, %(in_message)s::VARCHAR AS anon_9,
+                                                %(in_detail)s::JSONB || jsonb_build_object('run_id',
+                                                                          silent_run.id) AS anon_10, 'AUTO', false,
+                                                claimed.last_alert_at AS last_alert_at, %(in_alert_key)s::UUID AS anon_11
+   FROM claimed
+   JOIN silent_run ON true RETURNING alert.id)
 SELECT
   (SELECT ended.id
    FROM ended) AS run_id,

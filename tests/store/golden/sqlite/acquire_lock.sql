@@ -1,5 +1,3 @@
-BEGIN IMMEDIATE;
-
 SELECT job_lock.locked_by, job_lock.lock_expires_at,
        job_lock.lock_expires_at <= (strftime('%Y-%m-%d %H:%M:%f',
                                       'now')) AS expired
@@ -8,5 +6,3 @@ WHERE job_lock.job_name = ?;
 
 INSERT INTO job_lock (job_name, locked_by, locked_at, lock_expires_at, fence)
 VALUES (?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), strftime('%Y-%m-%d %H:%M:%f', 'now', (?) || ' seconds'), ?) RETURNING fence;
-
-COMMIT;

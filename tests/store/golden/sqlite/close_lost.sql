@@ -1,5 +1,3 @@
-BEGIN IMMEDIATE;
-
 SELECT run_log.total_records, run_log.changed_records
 FROM run_log
 WHERE run_log.run_key = ?
@@ -55,5 +53,3 @@ UPDATE job_lock
 SET lock_expires_at='1970-01-01 00:00:00.000'
 WHERE job_lock.job_name = ?
   AND job_lock.locked_by = ?;
-
-COMMIT;

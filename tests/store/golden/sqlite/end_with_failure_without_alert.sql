@@ -1,5 +1,3 @@
-BEGIN IMMEDIATE;
-
 SELECT run_log.id
 FROM run_log
 WHERE run_log.run_key = ?
@@ -16,5 +14,3 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), total_records=
                                      run_log.cooldown_seconds), error_reason=?, matched_depth=?,
     matched_rule=?
 WHERE run_log.id = ?;
-
-COMMIT;

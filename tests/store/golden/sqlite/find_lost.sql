@@ -1,5 +1,3 @@
-BEGIN IMMEDIATE;
-
 SELECT run_log.id, run_log.run_key, run_log.job_name, run_log.host, run_log.pid,
        coalesce(run_log.heartbeat_at, run_log.started_at) AS coalesce_1, run_log.lost_after_seconds
 FROM run_log
@@ -11,5 +9,3 @@ WHERE run_log.run_key IS NOT NULL
 ORDER BY run_log.id
 LIMIT ?
 OFFSET ?;
-
-COMMIT;

@@ -1,5 +1,3 @@
-BEGIN IMMEDIATE;
-
 SELECT alert.id, alert.created_at
 FROM alert
 WHERE alert.source_type = ?
@@ -33,5 +31,3 @@ INSERT INTO alert_cooldown (source_type,
 VALUES (?, ?, ?, ?) ON CONFLICT (source_type, source_id, alert_type) DO
 UPDATE
 SET last_alert_at = excluded.last_alert_at;
-
-COMMIT;

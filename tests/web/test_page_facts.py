@@ -1,0 +1,69 @@
+"""What the pages say of lost runs, refused starts and what came after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runguard._settings import Settings
+from tests.support.stores import open_store
+from tests.support.stories import (
+    fail,
+    leave_open,
+    refused_while_running,
+    time_out_after_a_refused_start,
+)
+from tests.web.reading import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.web.conftest import Client
+
+
+def reap(url: str) -> None:
+    from runguard._run.reaper import reap as close_lost_runs
+
+    store = open_store(url)
+    assert len(list(close_lost_runs(store, Settings()))) == 1
+    store.close()
+
+
+def test_the_alert_of_a_lost_run_names_it_and_does_not_cover_it(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    leave_open(store_url)
+    reap(store_url)
+    fail(store_url)
+
+    page = Page(client_of(application_at(store_url)).get("/alerts/1").text)
+    facts = dict(
+        zip(*([one.text for one in page.root.all(tag)] for tag in ("dt", "dd")), strict=True)
+    )
+
+    assert facts["Raised by"].startswith("run 1 ")
+    assert facts["Covers"] == "1 further failure"
+
+
+def test_the_first_lines_show_the_timeout_and_its_alert_after_a_refused_start(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    time_out_after_a_refused_start(store_url)
+
+    page = Page(client_of(application_at(store_url)).get("/").text)
+    first = page.text.partition("Job")[0]
+
+    assert "TIMEOUT" in first
+    assert "LOCK_CONFLICT" not in first
+    assert "alert 2" in first
+
+
+def test_a_running_job_with_a_refused_start_is_not_failing(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    with refused_while_running(store_url):
+        client = client_of(application_at(store_url))
+        overview, job = (Page(client.get(path).text).text for path in ("/", "/jobs/sync"))
+
+    assert "1 start refused" in overview
+    assert "1 start refused" in job
+    assert "ailing" not in overview.partition("Failures")[0].replace("No job is failing", "")
