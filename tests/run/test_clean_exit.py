@@ -48,6 +48,7 @@ def test_no_connection_is_left_open(url: str, ending: str) -> None:
         check=True,
     )
 
-    told = done.stderr.splitlines()
+    # On a busy machine asyncio's debug mode reports steps that took longer than 0.1 s.
+    told = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     assert [line for line in told if not line.startswith("runguard.alert_created")] == []
     assert len(told) >= 2  # what runguard does tell: it did run
