@@ -48,7 +48,12 @@ class RecordRefused(StoreUnavailable):
     """The store is there, and will never take this record: its data, not its moment, is at fault.
 
     A text that its encoding lacks, a number too large for its column, a trigger that says no.
+
+    Attributes:
+        encoding: PostgreSQL's name of the database's encoding, or None where unknown.
     """
+
+    encoding: str | None = None
 
 
 class SchemaOutOfDate(RunguardError):

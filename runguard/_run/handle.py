@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from .._clock import now, ticks
-from .._errors import ConfigurationError, did_you_mean
+from .._errors import ConfigurationError, RecordRefused, did_you_mean
 from .._events import Events, bound_logger
 from .._failure.introspection import place_of, text_from
 from .._models import (
@@ -245,11 +245,22 @@ class Run:
                 cooldown=self._cooldown,
             )
 
+        def raised(alert: AlertDraft) -> AlertVerdict:
+            write = self._runtime.store().raise_alert
+            try:
+                return write(alert, timeout=deadline - ticks())
+            except RecordRefused as refusal:
+                from .reduction import record_less
+
+                verdict, _, told = record_less(write, (alert,), refusal, lambda: deadline - ticks())
+                events.internal_error("record", told, **names)
+                return verdict
+
         def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
             alert = draft()
             if trouble is None:
                 try:
-                    verdict = self._runtime.store().raise_alert(alert, timeout=deadline - ticks())
+                    verdict = raised(alert)
                 except Exception as error:  # the job goes on: see SPEC 8
                     trouble = error
                 else:

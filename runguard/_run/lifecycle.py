@@ -17,7 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from .._clock import now, ticks
-from .._errors import JobLockActive, RunguardError, StoreUnavailable
+from .._errors import JobLockActive, RecordRefused, RunguardError, StoreUnavailable
 from .._events import LOCK_LOST, RUN_FINISHED, RUN_STARTED, bind_context, restore_context
 from .._failure.introspection import printable, qualified_name
 from .._models import (
@@ -32,6 +32,7 @@ from .._models import (
     RunEnding,
     RunStatus,
     Severity,
+    SpooledAlert,
     SpooledRun,
     lock_owner,
 )
@@ -303,7 +304,7 @@ class Lifecycle:
             lost_after=self._settings.lost_after,
         )
 
-    def _keep(self, record: SpooledRun) -> None:
+    def _keep(self, record: SpooledRun | SpooledAlert) -> None:
         self._is_lost = outage.keep(
             self._runtime.spool, record, self._events, is_told=self._is_lost, **self._names()
         )
@@ -364,7 +365,10 @@ class Lifecycle:
         """Call the store with the time that is left, and note whether it answers."""
         breaker = self._runtime.writers().breaker
         try:
-            answer = work(*args, timeout=max(LEAST_PATIENCE_SECONDS, self._deadline - ticks()))
+            answer = work(*args, timeout=self._seconds_left())
+        except RecordRefused as refusal:
+            breaker.note_answer()
+            return self._ask_for_less(work, args, refusal)
         except StoreUnavailable as fault:
             if fault.is_away:
                 breaker.note_fault(fault)
@@ -373,6 +377,21 @@ class Lifecycle:
             raise
         breaker.note_answer()
         return answer
+
+    def _ask_for_less(
+        self, work: Callable[..., T], args: tuple[Any, ...], refusal: RecordRefused
+    ) -> T:
+        """Let the store have what it takes of a record that it refuses, and tell what that is."""
+        from .reduction import of_run, record_less
+
+        answer, reduced, told = record_less(work, args, refusal, self._seconds_left)
+        self._events.internal_error("record", told, **self._names())
+        if reduced.left_out is not None:
+            self._keep(SpooledAlert(outage.dated(of_run(reduced.left_out, answer), now())))
+        return answer
+
+    def _seconds_left(self) -> float:
+        return max(LEAST_PATIENCE_SECONDS, self._deadline - ticks())
 
     def _names(self) -> dict[str, Any]:
         return {"job_name": self.run.job_name, "run_id": self.run.id}

@@ -45,6 +45,8 @@ def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, second
         return
     done = 0
     for replayed in spool.replay(store, seconds=min(seconds, MOST_SECONDS_OF_REPLAY)):
+        if replayed.changed is not None:
+            events.internal_error("replay", replayed.changed, file=str(replayed.path))
         if replayed.trouble is None:
             done += 1
         elif replayed.is_set_aside:

@@ -16,7 +16,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from .._errors import RecordRefused, RunguardError
 from .._failure.introspection import printable
 from .._models import SpooledAlert
 from .private_folder import FILE_MODE, FOLDER_MODE, private_folder
+from .reduction import of_run, record_less
 from .spool_format import NewerRecord, Record, UnreadableRecord, decode, encode, store_of
 
 if TYPE_CHECKING:
@@ -201,12 +202,14 @@ class Spool:
 class Replayed:
     """What became of a waiting file: `trouble` is None where its record is in the store now.
 
-    `is_set_aside` says that it waits no longer: it would be refused again.
+    `is_set_aside` says that it waits no longer: it would be refused again. `changed` says what the
+    store did not take of a record that is in it now.
     """
 
     path: Path
     trouble: Exception | None = None
     is_set_aside: bool = False
+    changed: RecordRefused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,17 +285,36 @@ def _replay_file(handle: int, path: Path, store: RunRepository, *, timeout: floa
     except UnreadableRecord as trouble:
         return _put_aside(handle, path, trouble)
     try:
-        if isinstance(record, SpooledAlert):
-            store.raise_alert(record.draft, timeout=timeout)
-        else:
-            store.replay_run(record, timeout=timeout)
+        changed = _store_record(handle, record, store, timeout)
         with suppress(FileNotFoundError):
             os.unlink(path.name, dir_fd=handle)
     except RecordRefused as trouble:
         return _put_aside(handle, path, trouble)
     except (RunguardError, OSError) as trouble:
         return _left(handle, path, trouble)
-    return Replayed(path)
+    return Replayed(path, changed=changed)
+
+
+def _store_record(
+    handle: int, record: Record, store: RunRepository, timeout: float
+) -> RecordRefused | None:
+    """Store a record, or as much of it as the store takes; return what was changed."""
+    write: Callable[..., object] = store.replay_run
+    part: object = record
+    if isinstance(record, SpooledAlert):
+        write, part = store.raise_alert, record.draft
+    deadline = ticks() + timeout
+    try:
+        write(part, timeout=timeout)
+    except RecordRefused as refusal:
+        answer, reduced, changed = record_less(
+            write, (part,), refusal, lambda: max(0.1, deadline - ticks())
+        )
+        if reduced.left_out is not None:  # it waits by itself: the run is in the store
+            alert = SpooledAlert(of_run(reduced.left_out, answer))
+            _write(handle, _name_of(alert), encode(alert))
+        return changed
+    return None
 
 
 def _content_of(handle: int, name: str) -> bytes:

@@ -317,7 +317,11 @@ def _engine(target: Target) -> Iterator[Engine]:
 
 
 def _direct(url: URL) -> Engine:
-    defaults = {"application_name": "runguard", "connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    defaults = {
+        "application_name": "runguard",
+        "client_encoding": "UTF8",  # of SQL_ASCII texts would come as bytes
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    }
     given = {name: value for name, value in defaults.items() if name not in url.query}
     return create_engine(
         url,

@@ -49,6 +49,7 @@ class Attempts:
         self.engine = engine
         self._schema_error = schema_error
         self._may_prepare = True
+        self._encoding: str | None = None
         self._hopeless: tuple[StoreUnavailable, float] | None = None
 
     def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
@@ -82,6 +83,7 @@ class Attempts:
                     try:
                         return work(Attempt(connection, answer_lost))
                     except BaseException as error:
+                        self._note_encoding(connection, error)
                         if _is_spoilt_by(error):
                             _throw_away(connection)
                         raise
@@ -94,7 +96,7 @@ class Attempts:
                     self._may_prepare = False
                 _pause(fault, attempt, deadline)
             except (ValueError, OverflowError) as error:  # a driver's, of a text or a number
-                raise RecordRefused(f"the store cannot hold the record: {error}") from error
+                raise self._refusal(f"the store cannot hold the record: {error}") from error
         raise AssertionError("unreachable")
 
     def _spare_the_server(self) -> None:
@@ -112,11 +114,23 @@ class Attempts:
         if info is not None and getattr(info, "backend_pid", backend_pid) != backend_pid:
             self._may_prepare = False
 
+    def _note_encoding(self, connection: Connection, error: BaseException) -> None:
+        """Note what the database can hold, where it has just refused some text."""
+        if isinstance(error, SQLAlchemyError | ValueError) and not connection.invalidated:
+            info: Any = getattr(connection.connection.driver_connection, "info", None)
+            if hasattr(info, "parameter_status"):  # of PostgreSQL's drivers
+                self._encoding = info.parameter_status("server_encoding")
+
+    def _refusal(self, text: str) -> RecordRefused:
+        refusal = RecordRefused(text)
+        refusal.encoding = self._encoding
+        return refusal
+
     def _give_up(self, error: SQLAlchemyError, fault: Fault) -> NoReturn:
         if fault is Fault.SCHEMA:
             raise self._schema_error() from error
         if fault is Fault.DATA:
-            raise RecordRefused(f"the store refused the record: {reason_of(error)}") from error
+            raise self._refusal(f"the store refused the record: {reason_of(error)}") from error
         unavailable = StoreUnavailable(
             f"the store could not be used: {reason_of(error)}; run `runguard doctor`"
         )

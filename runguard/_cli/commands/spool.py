@@ -116,6 +116,8 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
         for replayed in spool.replay(store, seconds=seconds):
             progress.advance(task)
             name = printable(replayed.path.name, 300)
+            if replayed.changed is not None:
+                say(f"{name}: {printable(str(replayed.changed), 1_000)}")
             if replayed.trouble is None:
                 done += 1
                 continue

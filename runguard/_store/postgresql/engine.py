@@ -71,6 +71,8 @@ def _bounded_connecting() -> Callable[..., DBAPIConnection]:
         _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
     ) -> DBAPIConnection:
         cparams.setdefault("connect_timeout", _seconds_to_connect())
+        # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
+        cparams.setdefault("client_encoding", "UTF8")
         cparams.update(autocommit=True, prepare_threshold=None)
         connection: Any = BoundedConnection.connect(*cargs, **cparams)
         return cast("DBAPIConnection", connection)
