@@ -264,7 +264,9 @@ class Lifecycle:
         if self.run.id is not None:
             finished = self._ask(store.finish_run, ending)
             if not finished.recorded:
-                self._events.internal_error("finish", _not_open(finished), **self._names())
+                from .outcome import not_open
+
+                self._events.internal_error("finish", not_open(finished), **self._names())
         if finished is None or (not finished.recorded and finished.earlier is None):
             finished = self._ask(store.replay_run, self._whole(ending, finished_at))
             self._runtime.spool().forget(self.run.key)
@@ -420,19 +422,6 @@ def _judge() -> Callable[..., RunEnding]:
     from .outcome import judge
 
     return judge
-
-
-def _not_open(finished: FinishedRun) -> RunguardError:
-    """Say what became of the row that the run had when it began."""
-    if (earlier := finished.earlier) is None:
-        return RunguardError(
-            "the run's row is gone, deleted or lost with a server: the whole run is written again"
-        )
-    when = "" if earlier.finished_at is None else f" at {earlier.finished_at.isoformat()}"
-    return RunguardError(
-        f"the run had been ended before as {earlier.status}{when} by {earlier.by}: its row keeps"
-        " that end"
-    )
 
 
 def _own_error(trouble: Exception) -> RunguardError:

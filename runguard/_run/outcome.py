@@ -11,10 +11,11 @@ from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from .._errors import RunguardError
 from .._failure.alert import failure_alert
 from .._failure.classify import classify
 from .._failure.introspection import attribute, bases_of, location_of, qualified_name
-from .._models import Counters, RunEnding, TriggerType
+from .._models import Counters, FinishedRun, RunEnding, TriggerType
 from .._version import __version__
 
 if TYPE_CHECKING:
@@ -193,3 +194,16 @@ def _count(run: EndedRun, name: str, events: Events) -> int:
         found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
         events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
         return 0
+
+
+def not_open(finished: FinishedRun) -> RunguardError:
+    """Say what became of the row that the run had when it began."""
+    if (earlier := finished.earlier) is None:
+        return RunguardError(
+            "the run's row is gone, deleted or lost with a server: the whole run is written again"
+        )
+    when = "" if earlier.finished_at is None else f" at {earlier.finished_at.isoformat()}"
+    return RunguardError(
+        f"the run had been ended before as {earlier.status}{when} by {earlier.by}: its row keeps"
+        " that end"
+    )

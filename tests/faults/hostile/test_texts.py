@@ -13,7 +13,7 @@ import pytest
 import runguard
 import runguard.testing
 from runguard import ConfigurationError, run_scope, tracked_run
-from runguard._events import internal_error
+from runguard._events import Events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ def test_nothing_hostile_reaches_tables_logs_or_the_screen(
             detail={HOSTILE: {"nested": [HOSTILE, HOSTILE.encode("utf-8", "replace")]}},
         )
         run.fail(HOSTILE)
-    internal_error("a test", OSError(f"{HOSTILE}\nsecond line"), file=HOSTILE)
+    Events().internal_error("a test", OSError(f"{HOSTILE}\nsecond line"), file=HOSTILE)
     runguard.testing.reset()
 
     # JSON shows a control character as an escape: decoded, so that it cannot hide there.
