@@ -244,7 +244,7 @@ def _why_this_alert(details: RunDetails) -> Iterator[Part]:
         case AlertOutcome.EXCLUDED:
             yield (
                 "It raised no alert, on purpose: its exception is listed in no_alert_on, asks for"
-                " a retry, or is a Ctrl-C in a run that somebody started by hand."
+                " a retry, or is a Ctrl-C in a run that was started by hand."
             )
         case _ if alert is not None:
             yield from (_mention(alert), " reports it.")
@@ -273,7 +273,7 @@ def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
 
 def _state_of(alert: AlertRecord) -> Iterator[Part]:
     if not alert.resolved:
-        yield " Nobody has resolved it."
+        yield " It is not resolved."
         return
     yield " It was resolved"
     if alert.resolved_by:
@@ -356,7 +356,7 @@ def _of_being_lost(details: RunDetails) -> Iterator[_Reason]:
         declared = (". It was declared lost at ", details.lost_at, ".") if heard else ()
         yield Topic.LOST, (says, *heard, *declared)
     else:
-        came_back = ", but its process came back and took its real ending."
+        came_back = ", but its process came back and recorded its real end."
         yield Topic.LOST, ("It was declared lost at ", details.lost_at, came_back)
 
 
@@ -390,11 +390,11 @@ def _what_came_later(details: RunDetails) -> Iterator[Part]:
         yield "."
         return
     if after is None:
-        yield "Still broken, as far as anybody knows: the job has not run again."
+        yield "Still failing, as far as is known: the job has not run again."
     elif after.status == RunStatus.RUNNING:
         yield from ("Not yet known: ", *_cell(after), " is still running.")
     else:
-        yield from ("Still broken: no later run has succeeded; the next was ", *_cell(after))
+        yield from ("Still failing: no later run has succeeded; the next one was ", *_cell(after))
         yield f", {after.error_group or after.status}."
 
 
@@ -403,12 +403,12 @@ def _of_the_record(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     if run.status == RunStatus.RUNNING:
         if details.heartbeat_at is not None:
             silent = duration(now - details.heartbeat_at)
-            sign = ("Its last sign of life was at ", details.heartbeat_at, f", {silent} ago.")
+            sign = ("Its last heartbeat was at ", details.heartbeat_at, f", {silent} ago.")
             yield Topic.RECORD, sign
         elif run.run_key is not None:
-            yield Topic.RECORD, ("It has given no sign of life yet beyond its start.",)
+            yield Topic.RECORD, ("It has sent no heartbeat yet.",)
     if run.run_key is None:
-        open_end = " Nobody but that will end it." if run.status == RunStatus.RUNNING else ""
+        open_end = " Only that program can end it." if run.status == RunStatus.RUNNING else ""
         yield Topic.RECORD, (f"Another program wrote this row, not runguard.{open_end}",)
     if details.clock == "host":
         yield (

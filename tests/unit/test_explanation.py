@@ -157,7 +157,7 @@ def test_a_suppressed_failure_names_the_alert_that_covers_it() -> None:
 
     assert "It raised no alert: alert 812 of 2026-03-01 11:50:00 UTC already covers it" in text
     assert "within the cooldown of 30 min" in text
-    assert "Nobody has resolved it" in text
+    assert "It is not resolved" in text
 
 
 def test_a_covering_alert_that_was_deleted_is_told_as_such() -> None:
