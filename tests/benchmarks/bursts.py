@@ -56,6 +56,7 @@ VALUES = {
     "in_run_key": "gen_random_uuid()",
     "in_host": "'localhost'",
     "in_pid": "1",
+    "in_lost_after_seconds": "300",
     "in_total_records": "0",
     "in_changed_records": "0",
     "in_created_alerts": "0",

@@ -61,7 +61,9 @@ def age_all(back_door: BackDoor, days: float) -> None:
 
 
 def plan_of(store: OperatorStore, *, include_foreign: bool = False) -> PrunePlan:
-    return plan_pruning(store, Settings(), older_than=OLD, include_foreign=include_foreign)
+    return plan_pruning(
+        store, older_than=OLD, cooldown=Settings().cooldown, include_foreign=include_foreign
+    )
 
 
 def prune_all(
@@ -157,7 +159,7 @@ def test_less_than_the_cooldown_is_refused(store: OperatorStore) -> None:
     settings = Settings(cooldown=timedelta(days=7))
 
     with pytest.raises(ConfigurationError, match=r"the cooldown, 7 days, .* found 6 days"):
-        plan_pruning(store, settings, older_than=timedelta(days=6))
+        plan_pruning(store, older_than=timedelta(days=6), cooldown=settings.cooldown)
 
 
 def test_a_replayed_run_is_as_old_as_its_record(store: OperatorStore, back_door: BackDoor) -> None:

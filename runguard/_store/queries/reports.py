@@ -34,7 +34,7 @@ from ..schema.diagnosis import diagnose, location_of
 from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
 from ..schema.types import db_now, db_now_plus
 from . import prune as pruning
-from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, RUN_COLUMNS, alert_of, fits_any, readable
+from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, readable
 
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
@@ -95,20 +95,15 @@ class Reports(BaseStore):
             .limit(limit)
             .subquery()
         )
-        its_alert = alert.c.id == alert_of(newest)
-        query = (
-            select(*readable(newest.c[name] for name in RunRecord.__slots__), *ALERT_COLUMNS)
-            .select_from(newest.outerjoin(alert, its_alert))
-            .order_by(newest.c.started_at.desc(), newest.c.id.desc())
-        )
-        width = len(RUN_COLUMNS)
-        return [
-            RunWithAlert(
-                RunRecord(*row[:width]),
-                None if row[width] is None else AlertRecord(*row[width:]),
-            )
-            for row in self._rows(query)
-        ]
+        query = select(
+            *readable(newest.c[name] for name in RunRecord.__slots__), alert_of(newest)
+        ).order_by(newest.c.started_at.desc(), newest.c.id.desc())
+        runs = [(RunRecord(*row[:-1]), row[-1]) for row in self._rows(query)]
+        # A statement of its own: joined, the planner may read the whole of `alert` for a few rows.
+        ids = {alert_id for _, alert_id in runs if alert_id is not None}
+        wanted = select(*ALERT_COLUMNS).where(alert.c.id.in_(ids))
+        alerts = {row[0]: AlertRecord(*row) for row in self._rows(wanted)} if ids else {}
+        return [RunWithAlert(run, alerts.get(alert_id)) for run, alert_id in runs]
 
     def job_names(self) -> Sequence[str]:
         """List every job that ever ran, in the order of the alphabet."""

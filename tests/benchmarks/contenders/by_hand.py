@@ -91,6 +91,7 @@ def _run(key: Any, job: str) -> dict[str, Any]:
         "in_trigger_type": "MANUAL",
         "in_host": HOST,
         "in_pid": os.getpid(),
+        "in_lost_after_seconds": 300,
     }
 
 
@@ -104,7 +105,10 @@ def _failed(key: Any, job: str, error: Exception) -> dict[str, Any]:
         "in_http_status_code": None,
         "in_error_type": "ValueError",
         "in_error_location": "by_hand.py",
+        "in_error_reason": None,
         "in_matched_by": "nothing",
+        "in_matched_depth": None,
+        "in_matched_rule": None,
         "in_cooldown_seconds": 1800,
         "in_cooldown": COOLDOWN,
         "in_source_type": "run_log",
