@@ -12,7 +12,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._models import ErrorGroup, RunStatus, TriggerType
+from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
 
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
@@ -29,6 +29,11 @@ def statuses(incomplete: str) -> list[str]:
 def groups(incomplete: str) -> list[str]:
     """Complete the group of a failure."""
     return _in_its_case(incomplete, ErrorGroup)
+
+
+def reasons(incomplete: str) -> list[str]:
+    """Complete the reason of a failure."""
+    return _in_its_case(incomplete, ErrorReason)
 
 
 def triggers(incomplete: str) -> list[str]:

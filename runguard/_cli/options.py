@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from .._models import ErrorGroup, RunStatus, TriggerType
+from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
 from .._monitor import filters
 from . import completion
 
@@ -158,6 +158,17 @@ Group = Annotated[
         " UNKNOWN.",
         show_default=False,
         autocompletion=completion.groups,
+    ),
+]
+Reason = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        parser=word_of(ErrorReason),
+        metavar="REASON",
+        help="Only failures for this reason, such as refused, rate_limited or deadlock.",
+        show_default=False,
+        autocompletion=completion.reasons,
     ),
 ]
 Trigger = Annotated[

@@ -57,7 +57,7 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
     """Show runs: what ran, how it ended and why."""
     now = datetime.now(UTC)
     return Listing(
-        columns=("id", "job", "status", "started", "took", "group", "alert"),
+        columns=("id", "job", "status", "started", "took", "group", "reason", "alert"),
         rows=[
             (
                 str(run.id),
@@ -66,6 +66,7 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
                 moment(run.started_at, now=now),
                 _took(run, now),
                 run.error_group or "-",
+                run.error_reason or "-",
                 _outcome(run.alert_outcome),
             )
             for run in runs
@@ -73,7 +74,7 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
         note_title="message",
         notes=[run.error_message or "" for run in runs],
         numbers=("id", "took"),
-        optional=("alert", "took"),
+        optional=("alert", "reason", "took"),
     )
 
 
@@ -104,10 +105,11 @@ def groups_listing(counts: Sequence[GroupCount]) -> Listing:
     """Show failures by group: whether it is one problem or forty."""
     now = datetime.now(UTC)
     return Listing(
-        columns=("group", "severity", "failures", "alerts", "jobs", "last failure"),
+        columns=("group", "reason", "severity", "failures", "alerts", "jobs", "last failure"),
         rows=[
             (
                 count.error_group or "-",
+                count.error_reason or "-",
                 _severity(count.severity),
                 str(count.failures),
                 str(count.alerts),

@@ -84,7 +84,7 @@ class AlertRecord:
 
 @dataclass(frozen=True, slots=True)
 class GroupCount:
-    """Failures of one group (and severity) within the asked hours."""
+    """Failures of one group and reason (and severity) within the asked hours."""
 
     error_group: str | None
     severity: str | None
@@ -92,6 +92,7 @@ class GroupCount:
     alerts: int
     jobs: int
     last_failure_at: datetime
+    error_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +232,7 @@ class RunFilter:
     jobs: tuple[str, ...] = ()
     status: str | None = None
     error_group: str | None = None
+    error_reason: str | None = None
     trigger_type: str | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import core_schema
 
 from .._errors import did_you_mean
-from .._models import ErrorGroup, RunStatus, Severity, TriggerType
+from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
 from .._monitor.records import (
@@ -153,6 +153,11 @@ Job = Annotated[str | None, _TEXT, Field(description="Only this job.")]
 Group = Annotated[
     ErrorGroup | None, word_of(ErrorGroup), Field(description="Only failures of this group.")
 ]
+Reason = Annotated[
+    ErrorReason | None,
+    word_of(ErrorReason),
+    Field(description="Only failures for this reason."),
+]
 Since = Annotated[
     When | None,
     _WHEN,
@@ -207,6 +212,7 @@ class RunQuery(Query):
         RunStatus | None, word_of(RunStatus), Field(description="Only runs of this status.")
     ] = None
     group: Group = None
+    reason: Reason = None
     trigger: Annotated[
         TriggerType | None, word_of(TriggerType), Field(description="Only runs with this trigger.")
     ] = None
@@ -225,6 +231,7 @@ class RunQuery(Query):
             job_name=self.job if job_name is None else job_name,
             status=self.status,
             error_group=self.group,
+            error_reason=self.reason,
             trigger_type=self.trigger,
             since=instant_of(self.since, now=now),
             until=instant_of(self.until, now=now),

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runguard._models import NO_RULE_MATCHED, lock_owner
@@ -400,6 +400,7 @@ _TEXTS = st.none() | st.text(max_size=20) | st.sampled_from(["FAILED", "RUNNING"
 _TIMES = st.none() | st.just(NOON)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy otherwise
 @given(
     run=st.fixed_dictionaries(
         {

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
+import runguard
+from runguard import run_scope, testing
 from runguard._settings import Settings
 from tests.support.stores import open_store
 from tests.support.stories import (
@@ -67,3 +70,23 @@ def test_a_running_job_with_a_refused_start_is_not_failing(
     assert "1 start refused" in overview
     assert "1 start refused" in job
     assert "ailing" not in overview.partition("Failures")[0].replace("No job is failing", "")
+
+
+def test_a_run_shows_its_reason_and_leads_to_the_others(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    runguard.configure(database_url=store_url)
+    for failure in (OSError(28, "No space left on device"), ConnectionRefusedError(111, "refused")):
+        with contextlib.suppress(OSError), run_scope("sync"):
+            raise failure
+    testing.reset()
+    client = client_of(application_at(store_url))
+
+    page = Page(client.get("/runs/1").text)
+    [link] = [one for one in page.root.all("a") if one.text == "disk full"]
+    others = Page(client.get(link.attributes["href"]).text)
+
+    assert "run-1" in {one.attributes.get("id") for one in others.root.all("tr")}
+    assert "run-2" not in {one.attributes.get("id") for one in others.root.all("tr")}
+    answer = client.get("/api/v1/runs?reason=refused").json()
+    assert [run["error_reason"] for run in answer["runs"]] == ["refused"]

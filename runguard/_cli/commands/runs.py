@@ -11,6 +11,7 @@ from ..options import (
     Group,
     Jobs,
     Limit,
+    Reason,
     Since,
     Status,
     Trigger,
@@ -36,6 +37,7 @@ app = command_app()
         "runguard runs --job payments --status failed --since 24h",
         "runguard runs --job 'pay*' --job invoices",
         "runguard runs --group timeout --trigger scheduler --limit 100 --csv",
+        "runguard runs --reason refused --since 7d",
         "runguard runs --since 2026-03-01T02:00 --until 1h --json",
     ),
 )
@@ -45,6 +47,7 @@ def runs(
     job: Jobs = None,
     status: Status = None,
     group: Group = None,
+    reason: Reason = None,
     trigger: Trigger = None,
     since: Since = None,
     until: Until = None,
@@ -57,7 +60,11 @@ def runs(
     refuse_together(watch=watch, json=as_json, csv=as_csv)
     form = form_of(as_json=as_json, as_csv=as_csv)
     wanted = RunFilter(
-        jobs=tuple(job or ()), status=status, error_group=group, trigger_type=trigger
+        jobs=tuple(job or ()),
+        status=status,
+        error_group=group,
+        error_reason=reason,
+        trigger_type=trigger,
     )
     with opened_store(database_url) as store:
 
@@ -75,5 +82,5 @@ def runs(
         if found is not None and found.rows:
             tell_unknown(store, job)
         elif found is not None:
-            filtered = bool(status or group or trigger or since or until)
+            filtered = bool(status or group or reason or trigger or since or until)
             explain_nothing("runs", store, job, filtered=filtered)

@@ -222,6 +222,9 @@ class PageQueries(Reports):
             indexed.append(run_log.c.job_name == storable(job_name))
         if wanted.error_group is not None:
             indexed += [FAILED_RUN, run_log.c.error_group == storable(wanted.error_group)]
+        if wanted.error_reason is not None:
+            indexed.append(FAILED_RUN)
+            sifted["error_reason"] = _is(storable(wanted.error_reason))
         if wanted.status == "FAILED":
             indexed.append(FAILED_RUN)
         elif wanted.status == "RUNNING":

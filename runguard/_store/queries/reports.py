@@ -51,7 +51,7 @@ class Reports(BaseStore):
     def failures_by_group(
         self, *, since: timedelta, jobs: Sequence[str] = ()
     ) -> Sequence[GroupCount]:
-        """Count failures by group, with the group's severity; most first.
+        """Count failures by group and reason, with the group's severity; most first.
 
         `jobs` are names and patterns, of which one must fit; without any it counts all.
         """
@@ -64,10 +64,11 @@ class Reports(BaseStore):
                 raised,
                 func.count(distinct(run_log.c.job_name)),
                 func.max(run_log.c.started_at, type_=run_log.c.started_at.type),
+                run_log.c.error_reason,
             )
             .where(FAILED_RUN, run_log.c.started_at >= _ago(since))
-            .group_by(run_log.c.error_group)
-            .order_by(failures.desc(), run_log.c.error_group)
+            .group_by(run_log.c.error_group, run_log.c.error_reason)
+            .order_by(failures.desc(), run_log.c.error_group, run_log.c.error_reason)
         )
         if jobs:
             query = query.where(fits_any(run_log.c.job_name, jobs, self.engine))
@@ -79,8 +80,9 @@ class Reports(BaseStore):
                 alerts=alerts,
                 jobs=jobs,
                 last_failure_at=last,
+                error_reason=reason,
             )
-            for group, count, alerts, jobs, last in self._rows(query)
+            for group, count, alerts, jobs, last, reason in self._rows(query)
         ]
 
     def failed_runs_with_alerts(
