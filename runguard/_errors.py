@@ -45,15 +45,9 @@ class StoreUnavailable(RunguardError):
 
 
 class RecordRefused(StoreUnavailable):
-    """The store is there, and will never take this record: its data, not its moment, is at fault.
+    """The store is there, and will never take this record: its data is at fault."""
 
-    A text that its encoding lacks, a number too large for its column, a trigger that says no.
-
-    Attributes:
-        encoding: PostgreSQL's name of the database's encoding, or None where unknown.
-    """
-
-    encoding: str | None = None
+    encoding: str | None = None  # PostgreSQL's name of what the database holds; None: unknown
 
 
 class SchemaOutOfDate(RunguardError):

@@ -370,7 +370,13 @@ class Lifecycle:
             answer = work(*args, timeout=self._seconds_left())
         except RecordRefused as refusal:
             breaker.note_answer()
-            return self._ask_for_less(work, args, refusal)
+            from .reduction import record_less
+
+            answer, alert, told = record_less(work, args, refusal, self._seconds_left)
+            self._events.internal_error("record", told, **self._names())
+            if alert is not None:
+                self._keep(SpooledAlert(outage.dated(alert, now())))
+            return answer
         except StoreUnavailable as fault:
             if fault.is_away:
                 breaker.note_fault(fault)
@@ -378,18 +384,6 @@ class Lifecycle:
                 breaker.note_answer()
             raise
         breaker.note_answer()
-        return answer
-
-    def _ask_for_less(
-        self, work: Callable[..., T], args: tuple[Any, ...], refusal: RecordRefused
-    ) -> T:
-        """Let the store have what it takes of a record that it refuses, and tell what that is."""
-        from .reduction import of_run, record_less
-
-        answer, reduced, told = record_less(work, args, refusal, self._seconds_left)
-        self._events.internal_error("record", told, **self._names())
-        if reduced.left_out is not None:
-            self._keep(SpooledAlert(outage.dated(of_run(reduced.left_out, answer), now())))
         return answer
 
     def _seconds_left(self) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -56,3 +56,20 @@ def _own(handle: int, folder: Path, *, writes: bool) -> None:
         )
     if found.st_uid == user and found.st_mode & _OTHERS:
         os.fchmod(handle, FOLDER_MODE)
+
+
+def try_to_make_private(name: str) -> None:
+    """Make a file and its folder for this user alone, or close what is there to others.
+
+    Where that fails, whoever opens the file says what is wrong.
+    """
+    file = Path(name)
+    with suppress(OSError), private_folder(file.parent, make=True) as folder:
+        handle = os.open(
+            file.name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE, dir_fd=folder
+        )
+        try:
+            if os.fstat(handle).st_mode & _OTHERS:
+                os.fchmod(handle, FILE_MODE)
+        finally:
+            os.close(handle)

@@ -39,21 +39,23 @@ def record_less(
     record: tuple[Any, ...],
     refusal: RecordRefused,
     left: Callable[[], float],
-) -> tuple[T, Reduced, RecordRefused]:
-    """Write a refused record with less in it; return the answer, the change, and what to tell.
+) -> tuple[T, AlertDraft | None, RecordRefused]:
+    """Write a refused record with less in it.
 
-    `left` says how many seconds there are. Raises the refusal where the store takes no part of it.
+    Returns the answer, the alert that was left out and waits by itself, and what to tell. `left`
+    says how many seconds there are. Raises the refusal where the store takes no part of it.
     """
     for reduced in reductions(record, refusal.encoding):
         try:
             answer = write(*reduced.record, timeout=left())
         except RecordRefused:
             continue
-        return answer, reduced, RecordRefused(f"{refusal}; it was stored {reduced.changes}")
+        alert = None if reduced.left_out is None else _of_run(reduced.left_out, answer)
+        return answer, alert, RecordRefused(f"{refusal}; it was stored {reduced.changes}")
     raise refusal
 
 
-def of_run(alert: AlertDraft, answer: object) -> AlertDraft:
+def _of_run(alert: AlertDraft, answer: object) -> AlertDraft:
     """Name in an alert that was left out the run that it is about, which is stored without it."""
     return alert._replace(detail={**alert.detail, "run_id": getattr(answer, "run_id", None)})
 

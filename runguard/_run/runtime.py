@@ -143,7 +143,9 @@ class Runtime:
         if self._spool is None:
             with self._lock:
                 if self._spool is None:
-                    self._spool = self._find_spool(self.settings())
+                    from .spool_places import spool_of
+
+                    self._spool = spool_of(self.settings(), self._stores)
         return self._spool
 
     def hold_reserve(self) -> None:
@@ -227,24 +229,14 @@ class Runtime:
             patience=settings.store_timeout.total_seconds() / 2,
         )
 
-    def _find_spool(self, settings: Settings) -> Spool:
-        from .spool_places import spool_for
-
-        url, engine = settings.database_url, settings.engine
-        is_embedded = url is None and engine is None
-        if is_embedded:
-            with suppress(ConfigurationError):  # no home: the spool finds another place
-                url = f"sqlite:///{_settings.embedded_file()}"
-        identity = None
-        if url is not None or engine is not None:
-            identity = self._stores.identity(url=url, engine=engine)
-        return spool_for(identity, settings.spool_dir, is_embedded=is_embedded)
-
     def _embedded_url(self) -> str:
         file = _settings.embedded_file()
         if not self._told_embedded:
             self._told_embedded = True
             self.events.emit(EMBEDDED_STORE, file=file, set_instead=_settings.DATABASE_URL)
+            from .private_folder import try_to_make_private
+
+            try_to_make_private(file)
         return f"sqlite:///{file}"
 
 

@@ -30,7 +30,7 @@ from .._errors import RecordRefused, RunguardError
 from .._failure.introspection import printable
 from .._models import SpooledAlert
 from .private_folder import FILE_MODE, FOLDER_MODE, private_folder
-from .reduction import of_run, record_less
+from .reduction import record_less
 from .spool_format import NewerRecord, Record, UnreadableRecord, decode, encode, store_of
 
 if TYPE_CHECKING:
@@ -307,11 +307,11 @@ def _store_record(
     try:
         write(part, timeout=timeout)
     except RecordRefused as refusal:
-        answer, reduced, changed = record_less(
+        _, left_out, changed = record_less(
             write, (part,), refusal, lambda: max(0.1, deadline - ticks())
         )
-        if reduced.left_out is not None:  # it waits by itself: the run is in the store
-            alert = SpooledAlert(of_run(reduced.left_out, answer))
+        if left_out is not None:  # it waits by itself: the run is in the store
+            alert = SpooledAlert(left_out)
             _write(handle, _name_of(alert), encode(alert))
         return changed
     return None

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .. import _settings
 from .._errors import ConfigurationError
 from .._models import StoreIdentity
 from .spool import Spool
+
+if TYPE_CHECKING:
+    from .._settings import Settings
+    from .repository import StoreFactory
 
 EMBEDDED: Final = "embedded"  # the name by 0.1 of the file in the state directory
 UNKNOWN: Final = "a store that the records do not name"
@@ -30,6 +34,19 @@ class OtherFolder:
     label: str
     waiting: int
     set_aside: int
+
+
+def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
+    """Return the spool of the store that the settings name."""
+    url, engine = settings.database_url, settings.engine
+    is_embedded = url is None and engine is None
+    if is_embedded:
+        with suppress(ConfigurationError):  # no home: the spool finds another place
+            url = f"sqlite:///{_settings.embedded_file()}"
+    identity = None
+    if url is not None or engine is not None:
+        identity = stores.identity(url=url, engine=engine)
+    return spool_for(identity, settings.spool_dir, is_embedded=is_embedded)
 
 
 def spool_for(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Cli = Callable[..., Answer]
 
 SPECIFIED = {
-    *("db upgrade", "db downgrade", "db current", "db check"),
+    *("db upgrade", "db downgrade", "db current", "db check", "db backup"),
     *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
     *("web", "show", "explain", "jobs", "resolve", "unknowns"),

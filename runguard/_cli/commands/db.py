@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -116,6 +117,27 @@ def check(*, database_url: DatabaseUrl = None) -> None:
         say(f"{len(wrong)} differences: the lines above say what is missing, or fix it.")
         raise typer.Exit(1)
     say("The schema is complete and up to date.")
+
+
+@app.command(epilog=help_end("runguard db backup runs-2026-11-26.db"))
+def backup(
+    *,
+    file: Annotated[Path, typer.Argument(help="The new file.")],
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Copy a SQLite store into a new file, also while jobs run. `cp` would miss the newest rows."""
+    from ..._store.sqlite.backup import back_up
+    from ..._store.url import parse_url
+
+    with opened_database(database_url) as url:
+        parsed = parse_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            raise ConfigurationError(
+                "backup: expected a SQLite file, found a PostgreSQL database: copy that with"
+                " pg_dump"
+            )
+        back_up(Path(parsed.database or ""), file.absolute())
+    say(f"The copy is {file}.")
 
 
 def _ask(question: str) -> None:

@@ -91,8 +91,10 @@ def _diagnose_server(connection: Connection) -> StoreDiagnosis:
 def _diagnose_file(connection: Connection) -> StoreDiagnosis:
     clock = connection.execute(text("select strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"))
     file = Path(connection.engine.url.database or "")
-    # SQLite writes its log beside the file.
-    lacking = tuple(f"write to {path}" for path in (file, file.parent) if not _is_writable(path))
+    # SQLite writes its log and its index beside the file; another user's look may have left them.
+    beside = [Path(f"{file}{suffix}") for suffix in ("-wal", "-shm")]
+    paths = [file, file.parent, *(path for path in beside if path.exists())]
+    lacking = tuple(f"write to {path}" for path in paths if not _is_writable(path))
     return StoreDiagnosis(
         clock=datetime.fromisoformat(clock.scalar_one()),
         tables=_tables_of(connection),

@@ -2,19 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import sqlite3
+from typing import Any, Final, cast
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+OPENED_FILE: Final = "runguard_opened_file"  # in a connection's info: which file it has open
 
 
 def make_sqlite_engine(url: URL) -> Engine:
     """Make the engine for a SQLite file. Transactions are begun by hand: BEGIN IMMEDIATE."""
     engine = create_engine(url, isolation_level="AUTOCOMMIT", hide_parameters=True)
+    event.listen(engine, "do_connect", _open_for_looking)
     event.listen(engine, "connect", _tune_sqlite)
+    _notice_another_file(engine)
     return engine
+
+
+def _open_for_looking(
+    _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+) -> DBAPIConnection | None:
+    """Open a file that this user may not write so that nothing is left beside it.
+
+    Else SQLite makes its log and its index as this user's, and the owner of the file may not write
+    to them: a look would end the recording.
+    """
+    [file] = cargs
+    if cparams.get("uri") or not os.path.exists(file) or os.access(file, os.W_OK):  # noqa: PTH110
+        return None
+    # Without a log nobody is writing; with one, what it holds belongs to the rows.
+    mode = "mode=ro" if os.path.exists(f"{file}-wal") else "mode=ro&immutable=1"  # noqa: PTH110
+    connection = sqlite3.connect(f"file:{quote(file)}?{mode}", **{**cparams, "uri": True})
+    return cast("DBAPIConnection", connection)
 
 
 def _tune_sqlite(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
     # FULL: a commit is on the disk when it returns; NORMAL could lose the newest on power loss.
     driver_connection.execute("PRAGMA synchronous = FULL")
+
+
+def _notice_another_file(engine: Engine) -> None:
+    """Connect anew where the file was deleted or replaced: the old one has no name any more."""
+    path = engine.url.database or ""
+    replaced = 0  # counted, since a new file may get the number of the one that was closed
+
+    def note(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[OPENED_FILE] = (replaced, _file_at(path))
+
+    def compare(
+        _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        nonlocal replaced
+        if record.info[OPENED_FILE][1] != _file_at(path):
+            replaced += 1
+            raise DisconnectionError(f"{path} was deleted or replaced")
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", compare)
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - in every run, in a third of pathlib's time
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -70,6 +70,7 @@ from ..schema.types import RELEASED, db_now, db_now_plus
 from . import cooldown as sqlite_cooldown
 from . import statements as sql
 from .cooldown import raise_if_allowed
+from .engine import OPENED_FILE
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ class SqliteRecorder(BaseStore):
             ending()
         self._attempts: _OneAtATime = _OneAtATime(engine, self._schema_error)
         self._schema_is_checked = False
+        self._checked_file: object = None
         self._parents_pools: list[Pool] = []
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
@@ -358,7 +360,8 @@ class SqliteRecorder(BaseStore):
         self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
 
     def _make_schema_once(self, connection: Connection) -> None:
-        if self._schema_is_checked:
+        file = connection.info.get(OPENED_FILE)
+        if self._schema_is_checked and file == self._checked_file:
             return
         version = schema_version_of(connection)
         if version is None:
@@ -368,6 +371,7 @@ class SqliteRecorder(BaseStore):
         elif version < SCHEMA_VERSION:
             self._bring_up_to_date(version)
         self._schema_is_checked = True
+        self._checked_file = file
 
     def _bring_up_to_date(self, version: str) -> None:
         try:
