@@ -89,7 +89,7 @@ def test_what_a_wrapper_keeps_is_looked_at(wrapper: Exception) -> None:
     failure = sort(wrapper)
 
     assert failure.error_group == "TIMEOUT"
-    assert failure.matched_by.startswith("behind it (1)")
+    assert failure.matched_depth == 1
 
 
 def test_a_wrapper_that_keeps_itself_ends() -> None:
