@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from ._models import StoreIdentity
+    from ._models import CooldownBy, StoreIdentity
     from ._run.repository import RunRepository
     from ._settings import OutagePolicy, RedactionPatterns
     from ._store.operator import OperatorStore
@@ -168,6 +168,7 @@ def configure(
     database_url: str | None = None,
     engine: Engine | None = None,
     cooldown: timedelta | None = None,
+    cooldown_by: CooldownBy | None = None,
     lock_ttl: timedelta | None = None,
     trigger_type: TriggerType | TriggerTypeName | None = None,
     rules: Sequence[Rule] | None = None,
@@ -188,6 +189,8 @@ def configure(
         database_url: SQLAlchemy URL of the store. `postgresql://` means psycopg 3.
         engine: SQLAlchemy engine, instead of a URL. It is used in autocommit.
         cooldown: Silence after an alert of the same key (default 30 minutes). 0: none.
+        cooldown_by: `group` (default), or `reason`: then an UNKNOWN failure for a new reason
+            alerts although its group is quiet. Added in 0.2.
         lock_ttl: Lease of the job lock, more than 0 (default 900 seconds).
         trigger_type: Trigger of runs whose code names none (default MANUAL).
         rules: Your own classification rules. They are asked first, in order.
@@ -212,6 +215,7 @@ def configure(
         "database_url": database_url,
         "engine": engine,
         "cooldown": cooldown,
+        "cooldown_by": cooldown_by,
         "lock_ttl": lock_ttl,
         "trigger_type": trigger_type,
         "rules": rules,

@@ -120,6 +120,7 @@ class AlertOutcome(StrEnum):
 
 ErrorGroupName = Literal["LOCK_CONFLICT", "HTTP_409", "HTTP_5XX", "HTTP_4XX", "TIMEOUT", "UNKNOWN"]
 SeverityName = Literal["low", "medium", "high"]
+CooldownBy = Literal["group", "reason"]
 TriggerTypeName = Literal["MANUAL", "SCHEDULER", "RETRY"]
 
 
@@ -208,7 +209,8 @@ class AlertKey(NamedTuple):
 class AlertDraft(NamedTuple):
     """An alert that is written if its key's cooldown allows.
 
-    `uuid` is made by the client, so that a repeat after a lost answer finds its own.
+    `uuid` is made by the client, so that a repeat after a lost answer finds its own. Where `reason`
+    is set, only alerts of the key for the same reason cover it.
     """
 
     uuid: UUID
@@ -218,6 +220,7 @@ class AlertDraft(NamedTuple):
     message: str
     detail: Mapping[str, Any]
     cooldown: timedelta
+    reason: str | None = None
 
 
 class AlertVerdict(NamedTuple):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from ._errors import ConfigurationError, did_you_mean
 from ._failure.redaction import Redactor
-from ._models import Rule, TriggerType
+from ._models import CooldownBy, Rule, TriggerType
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +59,7 @@ class Settings:
         database_url: SQLAlchemy URL of the store; none means the embedded SQLite file.
         engine: SQLAlchemy engine, instead of a URL.
         cooldown: Silence after an alert of the same key; 0 alerts every time.
+        cooldown_by: `group`, or `reason`: then an UNKNOWN failure for a new reason alerts too.
         lock_ttl: Lease of the job lock, more than 0; renewed at a third of it.
         trigger_type: Trigger of runs whose code names none: `MANUAL`, `SCHEDULER` or `RETRY`.
         rules: Your own classification rules, asked first, in order.
@@ -75,6 +76,7 @@ class Settings:
     database_url: str | None = None
     engine: Any = None
     cooldown: timedelta = timedelta(minutes=30)
+    cooldown_by: CooldownBy = "group"
     lock_ttl: timedelta = timedelta(seconds=900)
     trigger_type: TriggerType = TriggerType.MANUAL
     rules: tuple[Rule, ...] = ()
@@ -104,6 +106,10 @@ class Settings:
             raise ConfigurationError(
                 f"lost_after: expected at least three heartbeats of {self.heartbeat_interval},"
                 f" found {self.lost_after}"
+            )
+        if self.cooldown_by not in get_args(CooldownBy):
+            raise ConfigurationError(
+                f"cooldown_by: expected 'group' or 'reason', found {self.cooldown_by!r}"
             )
         if self.outage_policy not in get_args(OutagePolicy):
             raise ConfigurationError(

@@ -30,6 +30,7 @@ UPGRADE: Final = "run `runguard db upgrade` (or `runguard db upgrade --sql` for 
 # Each setting, and the variable that sets it; the others are set by `configure` only.
 _SETTINGS: Final[Mapping[str, str | None]] = {
     "cooldown": _settings.COOLDOWN_MINUTES,
+    "cooldown_by": None,
     "lock_ttl": _settings.LOCK_TTL_SECONDS,
     "trigger_type": _settings.TRIGGER_TYPE,
     "outage_policy": None,

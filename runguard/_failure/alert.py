@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from .._models import AlertDraft, AlertKey, ErrorGroup, ErrorReason, Failure, Severity
+from .._models import AlertDraft, AlertKey, CooldownBy, ErrorGroup, ErrorReason, Failure, Severity
 
 SEVERITY_OF: Final[Mapping[ErrorGroup, Severity]] = MappingProxyType(
     {
@@ -79,12 +79,14 @@ def failure_alert(
     failure: Failure,
     location: str | None,
     cooldown: timedelta,
+    cooldown_by: CooldownBy = "group",
     versions: str | None = None,
 ) -> AlertDraft:
     """Draft the alert of a failed run. The store adds `run_id` to its detail.
 
     A run raises one alert at most, so the run's key is the alert's as well. `versions` says what
-    ran, where that is known.
+    ran, where that is known. With `cooldown_by="reason"` an UNKNOWN failure for a reason that is
+    known is covered by alerts for the same reason only.
     """
     detail: dict[str, Any] = {
         "job_name": job_name,
@@ -98,6 +100,9 @@ def failure_alert(
     }
     if versions is not None:
         detail["versions"] = versions
+    by_reason = cooldown_by == "reason" and failure.error_group is ErrorGroup.UNKNOWN
+    if by_reason:
+        detail["cooldown_by"] = cooldown_by
     return AlertDraft(
         uuid=run_key,
         key=failure_key(job_name, failure.error_group),
@@ -106,6 +111,7 @@ def failure_alert(
         message=failure.error_message,
         detail=detail,
         cooldown=cooldown,
+        reason=failure.error_reason if by_reason else None,
     )
 
 

@@ -294,7 +294,8 @@ def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:
         until = (
             " is quiet until ",
             cooldown.quiet_until,
-            f" (for {left}); the first failure after that alerts.",
+            f" (for {left}); the first failure after that alerts",
+            ", and a failure for a new reason alerts at once." if cooldown.by_reason else ".",
         )
         yield Topic.COOLDOWN, (_key(run), *until)
     else:

@@ -296,7 +296,8 @@ class CooldownState:
     `quiet_until` is when it may alert again, None where it may now, and where the alert is another
     program's, whose cooldown nobody knows; `alert_id` is its newest alert, `covered` how many
     failures that alert has covered so far (of runs that began at most 7 days before it), and
-    `raised_by` the run that raised it, None where that is not known.
+    `raised_by` the run that raised it, None where that is not known. Where it is kept `by_reason`,
+    a failure for a new reason alerts sooner.
     """
 
     error_group: str
@@ -305,6 +306,7 @@ class CooldownState:
     quiet_until: datetime | None
     covered: int
     raised_by: int | None = None
+    by_reason: bool = False
 
 
 @dataclass(frozen=True, slots=True)

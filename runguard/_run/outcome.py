@@ -112,6 +112,7 @@ def judge(
         failure=failure,
         location=location,
         cooldown=cooldown,
+        cooldown_by=settings.cooldown_by,
         versions=VERSIONS,
     )
     return RunEnding(run.key, counters, failure, location, alert if alerts else None)

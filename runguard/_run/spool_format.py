@@ -191,6 +191,7 @@ def _draft(data: _Fields) -> AlertDraft:
         message=data.text("message"),
         detail=data.document("detail"),
         cooldown=data.length("cooldown", _LONGEST),
+        reason=data.text_or_none("reason"),
     )
 
 

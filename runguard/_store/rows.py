@@ -107,6 +107,19 @@ def present(values: dict[str, Any], lacking: Lacking) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in lacking}
 
 
+def reason_values(draft: AlertDraft) -> dict[str, Any]:
+    """What a cooldown is kept by beside the key: the reason, and a guard row of its own for it."""
+    if draft.reason is None:
+        return {}
+    return {"reason": draft.reason, "guard_id": guard_id(draft)}
+
+
+def guard_id(draft: AlertDraft) -> str:
+    """The `source_id` of an alert's guard row."""
+    source_id = draft.key.source_id
+    return source_id if draft.reason is None else f"{source_id}/{draft.reason}"
+
+
 def alert_values(draft: AlertDraft) -> dict[str, Any]:
     """The columns of an alert, its `detail` without the run's id."""
     return {

@@ -118,3 +118,23 @@ def deferred_transaction(path: str, jobs: list[str], wait: Callable[[], None], r
                     connection.execute("rollback")
     connection.close()
     return refused
+
+
+def runguard_fails_for_reasons(url: str, wait: Callable[[], None], rounds: int) -> None:
+    """Fail for two reasons in every round, with a cooldown by reason."""
+    from runguard import configure, run_scope
+
+    configure(database_url=url, cooldown_by="reason", store_timeout=timedelta(minutes=2))
+    with run_scope("warm-up"):
+        pass
+    for this_round in range(rounds):
+        wait()
+        for failure in (
+            ConnectionRefusedError(111, "Connection refused"),
+            OSError(28, "No space left on device"),
+        ):
+            try:
+                with run_scope(f"job-{this_round}"):
+                    raise failure
+            except OSError:
+                pass

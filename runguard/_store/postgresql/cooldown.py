@@ -16,7 +16,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import CTE, Interval, bindparam, case, exists, func, literal_column, or_, select
+from sqlalchemy import (
+    CTE,
+    Interval,
+    Text,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from ..schema.tables import alert, alert_cooldown
@@ -24,6 +35,8 @@ from ..schema.tables import alert, alert_cooldown
 SOURCE_TYPE = bindparam("in_source_type", type_=alert.c.source_type.type)
 SOURCE_ID = bindparam("in_source_id", type_=alert.c.source_id.type)
 ALERT_TYPE = bindparam("in_alert_type", type_=alert.c.alert_type.type)
+REASON = bindparam("in_reason", type_=Text())
+GUARD_ID = bindparam("in_guard_id", type_=Text())  # the key's, for one reason of it
 COOLDOWN = bindparam("in_cooldown", type_=Interval(native=True))
 
 _NO_COOLDOWN = literal_column("interval '0'") == COOLDOWN
@@ -46,11 +59,14 @@ class Claim(NamedTuple):
     claimed: CTE
 
 
-def claim_alert(candidate: CTE) -> Claim:
+def claim_alert(candidate: CTE, *, by_reason: bool = False) -> Claim:
     """Build the decision for each row of `candidate`: one row where there is something to alert.
 
-    A cooldown of 0 claims always, and moves the guard forward for those that have one.
+    A cooldown of 0 claims always, and moves the guard forward for those that have one. Where it is
+    kept `by_reason`, alerts of the key for other reasons cover nothing; each reason has its guard.
     """
+    same_reason = literal_column("(alert.detail ->> 'reason')", Text()) == REASON
+    guard_id = GUARD_ID if by_reason else SOURCE_ID
     covering = (
         select(alert.c.id, alert.c.created_at)
         .where(
@@ -60,6 +76,7 @@ def claim_alert(candidate: CTE) -> Claim:
             alert.c.created_at >= _WINDOW_START,
             alert.c.created_at <= _WINDOW_END,
             ~_NO_COOLDOWN,
+            *([same_reason] if by_reason else []),
         )
         .order_by(alert.c.created_at.desc())
         .limit(literal_column("1"))
@@ -70,7 +87,7 @@ def claim_alert(candidate: CTE) -> Claim:
         select(guard.c.last_alert_at)
         .where(
             guard.c.source_type == SOURCE_TYPE,
-            guard.c.source_id == SOURCE_ID,
+            guard.c.source_id == guard_id,
             guard.c.alert_type == ALERT_TYPE,
             guard.c.last_alert_at >= _WINDOW_START,
             guard.c.last_alert_at <= _WINDOW_END,
@@ -79,7 +96,7 @@ def claim_alert(candidate: CTE) -> Claim:
         .cte("guarded")
     )
     uncovered = (
-        select(SOURCE_TYPE, SOURCE_ID, ALERT_TYPE, func.now())
+        select(SOURCE_TYPE, guard_id, ALERT_TYPE, func.now())
         .select_from(candidate)
         .where(~exists(select(literal_column("1")).select_from(covering)))
         .where(~exists(select(literal_column("1")).select_from(guarded)))

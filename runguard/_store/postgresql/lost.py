@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Executable, exists, func, literal_column, select, update
 
-from ..rows import NOTHING, Lacking
+from ..rows import Lacking
 from ..schema.tables import job_lock, run_log
 from ..schema.types import RELEASED
 from .cooldown import claim_alert
@@ -31,7 +31,7 @@ _JOBS_COUNTS: Final = (
 
 
 @cache
-def close_lost(lacking: Lacking = NOTHING) -> Executable:
+def close_lost(lacking: Lacking, *, by_reason: bool) -> Executable:
     """The end of a run that fell silent: as any failure, and its job's lock is freed with it."""
     silent_run = (
         select(run_log.c.id)
@@ -39,7 +39,7 @@ def close_lost(lacking: Lacking = NOTHING) -> Executable:
         .with_for_update(skip_locked=True)  # whoever holds it is closing it, or it is alive
         .cte("silent_run")
     )
-    claim = claim_alert(silent_run)
+    claim = claim_alert(silent_run, by_reason=by_reason)
     raised = write_alert(claim, silent_run)
     values = {
         **failed_values(claim),

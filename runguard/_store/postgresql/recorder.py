@@ -36,6 +36,7 @@ from ..rows import (
     earlier_ending,
     failure_values,
     lost_run_from,
+    reason_values,
     refusal_values,
     run_values,
     verdict_from,
@@ -50,8 +51,7 @@ class PostgreSqlRecorder(BaseStore):
     def __init__(self, engine: Engine) -> None:
         """Take an engine in autocommit; build what must not wait until a run has failed."""
         super().__init__(engine)
-        for ending in sql.ENDINGS:
-            ending()
+        sql.build_endings()
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; a repeat finds its own."""
@@ -67,16 +67,18 @@ class PostgreSqlRecorder(BaseStore):
 
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run: one statement, whether it raises an alert or not."""
-        if ending.failure is None:
-            statement = sql.finish_success
-        elif ending.alert is None:
-            statement = sql.finish_failed_quietly
-        else:
-            statement = sql.finish_failed
+        by_reason = _is_by_reason(ending)
 
         def work(attempt: Attempt) -> FinishedRun:
-            parameters = _ending_parameters(ending, self.lacking)
-            row = attempt.connection.execute(statement(self.lacking), parameters).one_or_none()
+            lacking = self.lacking
+            if ending.failure is None:
+                statement = sql.finish_success(lacking)
+            elif ending.alert is None:
+                statement = sql.finish_failed_quietly(lacking)
+            else:
+                statement = sql.finish_failed(lacking, by_reason=by_reason)
+            parameters = _ending_parameters(ending, lacking)
+            row = attempt.connection.execute(statement, parameters).one_or_none()
             if row is not None and row[0] is not None:
                 return _finished(row, ending)
             return self._read_back(attempt, ending)
@@ -104,6 +106,8 @@ class PostgreSqlRecorder(BaseStore):
         """Write what is missing of a run, with its host's times: its start, then its end."""
         from . import replay as late
 
+        by_reason = record.ending is not None and _is_by_reason(record.ending)
+
         def work(attempt: Attempt) -> FinishedRun:
             lacking, ending = self.lacking, record.ending
             start = row_parameters(
@@ -117,7 +121,7 @@ class PostgreSqlRecorder(BaseStore):
             elif ending.alert is None:
                 statement = late.replay_failed_quietly(lacking)
             else:
-                statement = late.replay_failed(lacking)
+                statement = late.replay_failed(lacking, by_reason=by_reason)
             then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
             end = {**_ending_parameters(ending, lacking), **row_parameters(then)}
             row = attempt.connection.execute(statement, end).one_or_none()
@@ -165,10 +169,12 @@ class PostgreSqlRecorder(BaseStore):
             "in_job_name": lost.job_name,
             "in_locked_by": lost.lock_owner,
         }
+        by_reason = _is_by_reason(ending)
 
         def work(attempt: Attempt) -> FinishedRun:
             parameters = {**_ending_parameters(ending, self.lacking), **lost_run}
-            row = attempt.connection.execute(lost_sql.close_lost(self.lacking), parameters).one()
+            statement = lost_sql.close_lost(self.lacking, by_reason=by_reason)
+            row = attempt.connection.execute(statement, parameters).one()
             if row.run_id is None:
                 return FinishedRun(recorded=False)
             return _finished(row, ending)
@@ -267,8 +273,12 @@ def _ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
     )
 
 
+def _is_by_reason(ending: RunEnding) -> bool:
+    return ending.alert is not None and ending.alert.reason is not None
+
+
 def _alert_parameters(draft: AlertDraft) -> dict[str, Any]:
-    return row_parameters(alert_values(draft), {"cooldown": draft.cooldown})
+    return row_parameters(alert_values(draft), reason_values(draft), {"cooldown": draft.cooldown})
 
 
 def _lease_parameters(lease: Lease) -> dict[str, Any]:

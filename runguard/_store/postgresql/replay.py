@@ -66,9 +66,9 @@ def replay_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def replay_failed(lacking: Lacking = NOTHING) -> Executable:
+def replay_failed(lacking: Lacking, *, by_reason: bool) -> Executable:
     """End such a failed run, and write its alert if the cooldown allows now."""
-    return finish_failed_as(_ENDED_THEN, lacking)
+    return finish_failed_as(_ENDED_THEN, lacking, by_reason=by_reason)
 
 
 @cache

@@ -244,9 +244,11 @@ def verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
     )
 
 
-def finish_failed_as(ended: Mapping[Column[Any], Any], lacking: Lacking) -> Executable:
+def finish_failed_as(
+    ended: Mapping[Column[Any], Any], lacking: Lacking, *, by_reason: bool
+) -> Executable:
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
-    claim = claim_alert(open_run)
+    claim = claim_alert(open_run, by_reason=by_reason)
     ended_run = (
         update(run_log)
         # The id names the row, the key its partition where the table has any.
@@ -280,10 +282,13 @@ def finish_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def finish_failed(lacking: Lacking = NOTHING) -> Executable:
+def finish_failed(lacking: Lacking, *, by_reason: bool) -> Executable:
     """End a failed run, ask the cooldown, write the alert."""
-    return finish_failed_as(ENDED_NOW, lacking)
+    return finish_failed_as(ENDED_NOW, lacking, by_reason=by_reason)
 
 
-# A lease is judged by clock_timestamp(): now() is when the statement began, before it waited.
-ENDINGS: Final = (finish_success, finish_failed, finish_failed_quietly)
+def build_endings() -> None:
+    """Build what ends a run before the first one begins: a process may end short of memory."""
+    finish_success(NOTHING)
+    finish_failed(NOTHING, by_reason=False)
+    finish_failed_quietly(NOTHING)

@@ -189,8 +189,10 @@ class DetailQueries(Reports):
 
     def _cooldowns(self, job_name: str, groups: Iterable[ErrorGroup]) -> list[CooldownState]:
         newest = [
-            (_Raised(job_name, ErrorGroup(group), *raised), guarded_at, now)
-            for group, *raised, guarded_at, now in self._newest_alerts(job_name, frozenset(groups))
+            (_Raised(job_name, ErrorGroup(group), *raised), detail, guarded_at, now)
+            for group, *raised, detail, guarded_at, now in self._newest_alerts(
+                job_name, frozenset(groups)
+            )
         ]
         if not newest:
             return []
@@ -204,7 +206,7 @@ class DetailQueries(Reports):
         )
         covered = dict(tuple(row) for row in self._rows(counts))
         states = []
-        for raised, guarded_at, now in newest:
+        for raised, detail, guarded_at, now in newest:
             # Deleting an alert by hand does not reopen its window: the guard remembers.
             ends_at = max(raised.alerted_at, guarded_at or raised.alerted_at) + raised.window
             states.append(
@@ -215,6 +217,7 @@ class DetailQueries(Reports):
                     quiet_until=ends_at if ends_at > now else None,
                     covered=covered[raised.alert_id],
                     raised_by=raised.run_id,
+                    by_reason=_is_by_reason(detail),
                 )
             )
         return sorted(states, key=lambda state: (state.alerted_at, state.alert_id), reverse=True)
@@ -260,10 +263,15 @@ class DetailQueries(Reports):
                 newest.c.created_at,
                 run_log.c.id,
                 run_log.c.cooldown_seconds,
+                newest.c.detail,
                 finite(guard.last_alert_at),
                 db_now(),
             ).select_from(newest.outerjoin(run_log, its_run).outerjoin(alert_cooldown, its_guard))
         )
+
+
+def _is_by_reason(detail: object) -> bool:
+    return isinstance(detail, dict) and detail.get("cooldown_by") == "reason"
 
 
 class _Raised(NamedTuple):

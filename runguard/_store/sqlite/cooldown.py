@@ -19,14 +19,16 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
+    func,
     literal_column,
     select,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.types import Float
+from sqlalchemy.types import Float, Text
 
 from ..._models import AlertDraft, AlertKey, AlertOutcome, AlertVerdict
-from ..rows import alert_values, parameters
+from ..rows import alert_values, guard_id, parameters, reason_values
 from ..schema.tables import alert, alert_cooldown
 from ..schema.types import db_now, db_now_plus
 from .statements import given, parameter
@@ -50,15 +52,18 @@ def raise_if_allowed(
     if written is None:  # a record that comes again: its alert has been written before
         own = connection.execute(_own_alert(), parameters({"alert_key": draft.uuid}))
         return AlertVerdict(AlertOutcome.RAISED, own.scalar_one())
-    guard = {**_key_values(draft.key), "last_alert_at": written.created_at}
+    guard = {**_guard_values(draft), "last_alert_at": written.created_at}
     connection.execute(_move_guard(), parameters(guard))
     return AlertVerdict(AlertOutcome.RAISED, written.id)
 
 
 def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
     """Suppress where the window holds an alert, or the guard of one that was deleted."""
-    values = parameters(_key_values(draft.key), {"window": -draft.cooldown.total_seconds()})
-    youngest = connection.execute(_covering_alert(), values).one_or_none()
+    window = {"window": -draft.cooldown.total_seconds()}
+    values = parameters(_key_values(draft.key), window, reason_values(draft))
+    covering = _covering_alert(by_reason=draft.reason is not None)
+    youngest = connection.execute(covering, values).one_or_none()
+    values = parameters(_guard_values(draft), window)
     guard: datetime | None = connection.execute(_guard_inside(), values).scalar_one_or_none()
     if youngest is None and guard is None:
         return None
@@ -79,15 +84,27 @@ def _key_values(key: AlertKey) -> dict[str, Any]:
     }
 
 
+def _guard_values(draft: AlertDraft) -> dict[str, Any]:
+    """The key of the guard: where a cooldown is kept by reason, each has one of its own."""
+    return {**_key_values(draft.key), "source_id": guard_id(draft)}
+
+
 @cache
-def _covering_alert() -> Select[Any]:
-    """Find the youngest alert of a key inside the window."""
-    return (
+def _covering_alert(*, by_reason: bool) -> Select[Any]:
+    """Find the youngest alert of a key inside the window, or of one reason of it."""
+    query = (
         select(alert.c.id, alert.c.created_at)
         .where(_is_key(alert), _is_inside_window(alert.c.created_at))
         .order_by(alert.c.created_at.desc())
         .limit(1)
     )
+    if not by_reason:
+        return query
+    # Other programs may have written what is no JSON.
+    reason = case(
+        (func.json_valid(alert.c.detail) == 1, func.json_extract(alert.c.detail, "$.reason"))
+    )
+    return query.where(reason == bindparam("in_reason", type_=Text()))
 
 
 @cache
@@ -141,5 +158,8 @@ def _is_inside_window(time: Column[Any]) -> ColumnElement[bool]:
     return (time >= start) & (time <= db_now_plus(literal_column("60", Float())))
 
 
-# Built before the first run begins, as all that ends one: a process may end short of memory.
-ENDINGS: Final = (_covering_alert, _guard_inside, _write_alert, _move_guard)
+def build_endings() -> None:
+    """Build what ends a run before the first one begins: a process may end short of memory."""
+    _covering_alert(by_reason=False)
+    for statement in (_guard_inside, _write_alert, _move_guard):
+        statement()

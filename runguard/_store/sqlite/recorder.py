@@ -93,8 +93,8 @@ class SqliteRecorder(BaseStore):
         """
         super().__init__(engine)
         self._upgrade = upgrade
-        for ending in (*sql.ENDINGS, *sqlite_cooldown.ENDINGS):
-            ending()
+        sql.build_endings()
+        sqlite_cooldown.build_endings()
         self._attempts: _OneAtATime = _OneAtATime(engine, self._schema_error)
         self._schema_is_checked = False
         self._checked_file: object = None

@@ -79,5 +79,7 @@ def end(lacking: Lacking = NOTHING) -> Executable:
     )
 
 
-# What ends a run is built before the first one begins: a process may end short of memory.
-ENDINGS: Final = (open_run, end)
+def build_endings() -> None:
+    """Build what ends a run before the first one begins: a process may end short of memory."""
+    open_run()
+    end(NOTHING)
