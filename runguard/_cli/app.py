@@ -85,7 +85,8 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except RunguardError as error:
             say(f"runguard: {error}")
-            raise typer.Exit(EXIT_CODE_OF.get(type(error), 1)) from error
+            codes = (code for kind, code in EXIT_CODE_OF.items() if isinstance(error, kind))
+            raise typer.Exit(next(codes, 1)) from error
 
 
 app = typer.Typer(

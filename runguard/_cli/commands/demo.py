@@ -36,7 +36,7 @@ def demo(
         typer.Option("--web", help="Then serve the pages, as `runguard web` does."),
     ] = False,
 ) -> None:
-    """Run a good job and six kinds of failure, and show what is recorded.
+    """Run a good job and six failures, and show what is recorded.
 
     Without --database-url it uses a fresh embedded file of its own, never the store that
     RUNGUARD_DATABASE_URL names: its failures would look like yours. Its jobs are named demo.…; an

@@ -21,7 +21,7 @@ app = command_app()
     )
 )
 def explain(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Explain a run: its group, its alert, and whether the job recovered."""
+    """Explain a run: its group, its alert, and if the job recovered."""
     with opened_store(database_url) as store:
         details = found_run(store, run)
         now = store.now()

@@ -51,7 +51,7 @@ def unknowns(
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show the commonest failures that no rule sorts, and the rule that would.
+    """Show the commonest failures that no rule sorts, with a rule.
 
     Failures of the last 30 days count as one kind if they have one type and one message without
     its numbers, ids, quoted names, paths and addresses. A rule goes into
