@@ -320,10 +320,7 @@ class LostRun:
 
 
 def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
-    """Name the holder of a job lock. The key tells two containers of one host and pid apart.
-
-    `named_owner` reads it again.
-    """
+    """Name the holder of a job lock. The key tells two containers of one host and pid apart."""
     return f"{host}:{pid}:{key}"
 
 
@@ -333,27 +330,6 @@ class EarlierEnding(NamedTuple):
     status: str
     finished_at: datetime | None
     by: str
-
-
-class LockOwner(NamedTuple):
-    """Who holds a job lock: a run of ours, by its host, its process and its key."""
-
-    host: str
-    pid: int
-    key: UUID
-
-
-def named_owner(name: str | None) -> LockOwner | None:
-    """Take the name of a holder apart; None where another program made it up.
-
-    >>> named_owner("w1:77:0195533f-6c00-7000-8000-000000000001").pid
-    77
-    """
-    host, pid, key = ("", "", "", *(name or "").rsplit(":", 2))[-3:]
-    try:
-        return LockOwner(host, int(pid), UUID(key))
-    except ValueError:
-        return None
 
 
 class FinishedRun(NamedTuple):

@@ -13,8 +13,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Final
 
-from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus, named_owner
-from .records import AlertRecord, RunCell, RunDetails, RunRecord
+from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus
+from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
 from .wording import counted, duration, reason, utc
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise

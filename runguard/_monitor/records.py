@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -373,3 +373,24 @@ class AlertDetails:
     raised_by: RunRecord | None
     covered: int
     covered_runs: tuple[RunRecord, ...]
+
+
+class LockOwner(NamedTuple):
+    """Who holds a job lock: a run of ours, by its host, its process and its key."""
+
+    host: str
+    pid: int
+    key: UUID
+
+
+def named_owner(name: str | None) -> LockOwner | None:
+    """Take the name of a holder apart; None where another program made it up.
+
+    >>> named_owner("w1:77:0195533f-6c00-7000-8000-000000000001").pid
+    77
+    """
+    host, pid, key = ("", "", "", *(name or "").rsplit(":", 2))[-3:]
+    try:
+        return LockOwner(host, int(pid), UUID(key))
+    except ValueError:
+        return None

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
-from ..._models import ErrorGroup, named_owner
+from ..._models import ErrorGroup
 from ..._monitor.records import (
     AlertDetails,
     AlertRecord,
@@ -27,6 +27,7 @@ from ..._monitor.records import (
     RunCell,
     RunDetails,
     RunRecord,
+    named_owner,
 )
 from ..schema.tables import alert, alert_cooldown, run_log
 from ..schema.types import BIG_ID, db_now, finite, names_run
