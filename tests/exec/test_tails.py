@@ -150,7 +150,7 @@ npm ERR! 404 Note that you can also install from a
 npm ERR! 404 tarball, folder, http url, or git folder.
 
 npm ERR! A complete log of this run can be found in:
-npm ERR!     /root/.npm/_logs/2026-01-01T00_00_00_000Z-debug-0.log
+npm ERR!     /home/app/.npm/_logs/2026-01-01T00_00_00_000Z-debug-0.log
 """,
         ("HTTP_4XX", 404),
         "not_found",

@@ -253,6 +253,7 @@ async def test_what_nobody_ever_awaits_does_not_stay_open(sqlite_url: str, sql: 
     async with asyncio.timeout(60):
         while sql("select status from run_log") != [{"status": "FAILED"}]:
             await asyncio.sleep(0.05)
+    assert current_run() is None
 
 
 def test_parentheses_must_not_be_forgotten() -> None:
