@@ -93,3 +93,4 @@ def test_a_click_on_a_cell_of_a_strip_opens_its_run(reader: Reader) -> None:
     row.locator("svg.strip rect.hit").first.click()
 
     page.wait_for_url("**/runs/318")
+    assert page.url.endswith("/runs/318")
