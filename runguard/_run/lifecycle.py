@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Token
 from datetime import datetime
-from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
@@ -295,7 +294,7 @@ class Lifecycle:
         self._keep(self._whole(ending, now()))
         return refusal
 
-    @cached_property
+    @property
     def _new(self) -> NewRun:
         return NewRun(
             key=self.run.key,
