@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from .._clock import ticks
+from .._clock import now, ticks
 from .._errors import RecordRefused, RunguardError
 from .._failure.introspection import printable
 from .._models import SpooledAlert
@@ -352,8 +352,9 @@ def _opened(handle: int, name: str) -> Iterator[int]:
 
 def _left(handle: int, path: Path, trouble: Exception) -> Replayed:
     """Let a file wait on, behind the others."""
+    moment = int(now().timestamp() * 1e9)  # the kernel's own may be that of the tick before
     with suppress(OSError):
-        os.utime(path.name, dir_fd=handle, follow_symlinks=False)
+        os.utime(path.name, ns=(moment, moment), dir_fd=handle, follow_symlinks=False)
     return Replayed(path, trouble)
 
 
