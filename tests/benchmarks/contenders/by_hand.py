@@ -17,6 +17,7 @@ import psycopg
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
+from runguard._store.rows import NOTHING
 
 from ..measuring import Contender, repeated
 from ..servers import libpq
@@ -38,7 +39,7 @@ def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contende
     """One connection, kept open."""
     start = _text(statements.start())
     finish_success = _text(statements.finish_success())
-    finish_failed = _text(statements.finish_failed())
+    finish_failed = _text(statements.finish_failed(NOTHING, by_reason=False))
     execute = connection.execute
 
     def begin(job: str) -> Any:
