@@ -17,16 +17,22 @@ from runguard._settings import embedded_file
 from tests.cli.conftest import cli
 from tests.run.conftest import engine, events, sql, sqlite_url
 from tests.support.stores import newest_runs, open_store
+from tests.support.users import as_user, only_root, reachable_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Sql = Callable[..., list[dict[str, Any]]]
 
 __all__ = ["cli", "engine", "events", "sql", "sqlite_url"]
 
 OWNER, SOMEBODY = 12345, 12346
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
 
 
 def run(job: str) -> None:
@@ -92,31 +98,13 @@ def test_a_run_whose_file_is_deleted_meanwhile_is_whole_in_the_new_one(
         assert connection.execute("select count(*) from alert").fetchone() == (1,)
 
 
-def as_user(user: int, work: Callable[[], None]) -> int:
-    """Do it in a child of another user; return its exit code."""
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - another process
-        try:
-            os.setgid(user)
-            os.setuid(user)
-            work()
-        except BaseException as error:
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 @only_root
 @pytest.mark.parametrize("is_open", [False, True])
 def test_another_users_look_leaves_nothing_that_stops_the_recording(
-    tmp_path: Path, *, is_open: bool
+    everybodys: Path, *, is_open: bool
 ) -> None:
-    folder = tmp_path / "runs"
+    folder = everybodys / "runs"
     folder.mkdir()
-    for parent in folder.parents:
-        if parent != Path("/") and parent.stat().st_uid == 0 and mode(parent) & 0o5 != 0o5:
-            parent.chmod(mode(parent) | 0o5)
     url = f"sqlite:///{folder / 'runguard.db'}"
     runguard.configure(database_url=url)
     run("first")
@@ -141,16 +129,13 @@ def test_another_users_look_leaves_nothing_that_stops_the_recording(
 
 
 @only_root
-def test_doctor_tells_files_beside_the_database_that_cannot_be_written(tmp_path: Path) -> None:
-    folder = tmp_path / "runs"
+def test_doctor_tells_files_beside_the_database_that_cannot_be_written(everybodys: Path) -> None:
+    folder = everybodys / "runs"
     folder.mkdir()
     file = folder / "runguard.db"
     url = f"sqlite:///{file}"
     runguard.configure(database_url=url)
     run("first")
-    for parent in folder.parents:
-        if parent != Path("/") and parent.stat().st_uid == 0 and mode(parent) & 0o5 != 0o5:
-            parent.chmod(mode(parent) | 0o5)
     store = open_store(url)
     store.diagnose()  # imports all that the child can no longer read
     store.close()

@@ -17,6 +17,7 @@ import pytest
 import runguard
 from runguard import run_scope
 from runguard._api import runtime
+from tests.support.users import as_user, only_root, reachable_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 AWAY = "postgresql://app@127.0.0.1:1/prod"
 SOMEBODY = 12345
-only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 
 
 def configure(**settings: Any) -> None:
@@ -127,38 +127,24 @@ def test_another_users_folder_is_left_alone_and_no_record_is_lost(
 
 
 @only_root
-@pytest.mark.skipif(
-    "PYTEST_XDIST_WORKER" in os.environ,
-    reason="the forked child depends on what other tests have imported: run this file alone",
-)
-def test_two_users_share_one_folder_for_spools(tmp_path: Path) -> None:
+def test_two_users_share_one_folder_for_spools() -> None:
     """Each finds a place there, and none reads or loses what the other has."""
-    shared = tmp_path / "shared"
-    shared.mkdir(mode=0o777)
-    shared.chmod(0o1777)
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent != Path("/") and parent.stat().st_uid == 0 and mode(parent) & 0o5 != 0o5:
-            parent.chmod(mode(parent) | 0o5)
-    configure(spool_dir=shared)
-    run("of root")
-    mine = set(runtime.spool().waiting())
-    pid = os.fork()
-    if pid == 0:  # pragma: no cover - another process
-        try:
-            os.setgid(SOMEBODY)
-            os.setuid(SOMEBODY)
+    with reachable_folder() as shared:
+        shared.chmod(0o1777)
+        configure(spool_dir=shared)
+        run("of root")
+        mine = set(runtime.spool().waiting())
+
+        def keep_two() -> None:
             runguard.testing.reset()
             configure(spool_dir=shared)
             run("of somebody")
-            os._exit(runtime.spool().count())
-        except BaseException:
-            os._exit(99)
-    _, status = os.waitpid(pid, 0)
+            assert runtime.spool().count() == 2
 
-    assert os.waitstatus_to_exitcode(status) == 2
-    theirs = {path for path in shared.rglob("*.json") if path.stat().st_uid == SOMEBODY}
-    assert len(theirs) == 2
-    assert set(shared.rglob("*.json")) - theirs == mine
+        assert as_user(SOMEBODY, keep_two) == 0
+        theirs = {path for path in shared.rglob("*.json") if path.stat().st_uid == SOMEBODY}
+        assert len(theirs) == 2
+        assert set(shared.rglob("*.json")) - theirs == mine
 
 
 KILLED = """
