@@ -27,7 +27,7 @@ __all__ = ["create_app"]
 
 NEEDED: Final = {
     *("fastapi", "pydantic", "pydantic_core", "starlette", "anyio", "itsdangerous"),
-    *("jinja2", "markupsafe", "uvicorn"),
+    *("jinja2", "markupsafe", "uvicorn", "h11"),
 }
 MISSING_EXTRA: Final = (
     "the pages need FastAPI, Jinja2, itsdangerous and uvicorn, which come with the extra `web`:"

@@ -26,6 +26,7 @@ def serve(
     read_only: bool = False,
     token: str | None = None,
     allow_hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
     root_path: str = "",
     open_browser: bool = False,
 ) -> None:
@@ -64,6 +65,7 @@ def serve(
             app,
             bound,
             root_path=root_path,
+            proxies=proxies,
             on_ready=_greeting(url, read_only=read_only, open_browser=open_browser),
         )
 

@@ -42,11 +42,13 @@ def build_app(
     secret: str | None = None,
     actor_of: Callable[[Request], str | None] | None = None,
     events: Events | None = None,
+    throttle: Throttle | None = None,
 ) -> FastAPI:
     """Build the application; the store is opened by the first request that needs it.
 
     `secret` signs sessions, for applications of several processes; `actor_of` names who sends a
-    request, where the application around this one knows; `events` logs what goes wrong.
+    request, where the application around this one knows; `events` logs what goes wrong;
+    `throttle` lets guessers wait.
     """
     events = events or Events()
     state = AppState(
@@ -54,7 +56,7 @@ def build_app(
         actor_of=actor_finder(access, actor_of),
         access=access,
         signer=Signer(access, secret),
-        throttle=Throttle(),
+        throttle=throttle or Throttle(),
         read_only=read_only,
         title=title,
         events=events,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 
 from .._errors import ConfigurationError
 from .auth.access import LOCAL_NAMES, Access, host_names, is_loopback
+from .connections import ACCEPTED_AT_ONCE, DEFAULT_LIMITS, Limits, bounded_log, bounded_protocol
 
 DEFAULT_PORT: Final = 8722
 GRACE_SECONDS: Final = 3
@@ -87,11 +89,49 @@ def serve(
     bound: socket.socket,
     *,
     root_path: str = "",
+    proxies: Iterable[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; answers that have begun are finished within the grace."""
+    server = server_for(
+        application, root_path=root_path, proxies=proxies, limits=limits, on_ready=on_ready
+    )
+    # uvicorn ends properly and then raises the signal again; with SIGTERM's own handler that
+    # would kill the process before it closes its store.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with bounded_log():
+            server.run(sockets=[bound])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        bound.close()
+
+
+def server_for(
+    application: ASGIApp,
+    *,
+    root_path: str = "",
+    proxies: Iterable[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    on_ready: Callable[[], None] = lambda: None,
+) -> uvicorn.Server:
+    """Return the server of an application.
+
+    Only `proxies`, by their addresses or networks, may name clients in `X-Forwarded-For`.
+
+    Raises:
+        ConfigurationError: a proxy is no address.
+    """
+    trusted = [_address_of_proxy(one) for one in proxies]
     config = uvicorn.Config(
         application,
+        http=bounded_protocol(limits.within_open_files()),
+        backlog=ACCEPTED_AT_ONCE,
+        proxy_headers=bool(trusted),
+        forwarded_allow_ips=trusted,
         root_path=root_path.rstrip("/"),
         log_config=None,
         log_level="warning",
@@ -101,16 +141,16 @@ def serve(
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    # uvicorn ends properly and then raises the signal again; with SIGTERM's own handler that
-    # would kill the process before it closes its store.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return _Server(config, on_ready)
+
+
+def _address_of_proxy(text: str) -> str:
     try:
-        _Server(config, on_ready).run(sockets=[bound])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        bound.close()
+        return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
+    except ValueError:
+        raise ConfigurationError(
+            f"--proxy: expected an address or a network such as 10.0.0.0/8, found {text!r}"
+        ) from None
 
 
 class _Server(uvicorn.Server):

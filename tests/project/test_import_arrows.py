@@ -41,6 +41,7 @@ SURFACES_MAY_ALSO_IMPORT = {
 PLACES = {
     "alembic": ("_store.migrate", "migrations"),
     "fastapi": ("_web",),
+    "h11": ("_web",),
     "itsdangerous": ("_web",),
     "jinja2": ("_web",),
     "markupsafe": ("_web",),

@@ -56,6 +56,15 @@ def web(
             show_default=False,
         ),
     ] = None,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy, by its address or network, whose X-Forwarded-For names the client and"
+            " whose X-Forwarded-Proto says that it uses HTTPS. Can be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     root_path: Annotated[
         str,
         typer.Option(
@@ -77,6 +86,7 @@ def web(
         read_only=read_only,
         token=None if token_file is None else _read_token(token_file),
         allow_hosts=allow_host or (),
+        proxies=proxy or (),
         root_path=root_path,
         open_browser=open_browser,
     )

@@ -1,4 +1,4 @@
-"""Logging in and out. On the event loop, so that no two guesses pass the throttle at once."""
+"""Logging in and out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def enter(request: Request, state: CurrentState, form: SentForm) -> Respon
     next_path = _local_path(text_in(form, "next"))
     if state.access.kind != "login":
         return _redirect(request, "/")
-    refuse_impatience(state.throttle, request)
+    await wait_before_looking(state.throttle, request)
     user: str | None
     if token := text_in(form, "token"):
         user, right = text_in(form, "name")[:LONGEST_NAME] or None, state.access.is_token(token)
@@ -78,18 +78,18 @@ async def login_form(
     return response
 
 
-def refuse_impatience(throttle: Throttle, request: Request) -> None:
-    """Refuse to look at a secret while its sender must wait.
+async def wait_before_looking(throttle: Throttle, request: Request) -> None:
+    """Wait before a secret is looked at, where its sender's address was wrong before.
 
     Raises:
-        Problem: they must.
+        Problem: too many from there wait already.
     """
-    if seconds := throttle.seconds_to_wait(address_of(request)):
+    if not await throttle.wait(address_of(request)):
         raise Problem(
             429,
-            "Too many wrong logins.",
-            remedy=f"Wait {seconds} seconds, then try again.",
-            headers={"Retry-After": str(seconds)},
+            "Too many logins from your address wait to be looked at.",
+            remedy="Try again in half a minute.",
+            headers={"Retry-After": "30"},
         )
 
 

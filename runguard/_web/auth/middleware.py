@@ -17,7 +17,7 @@ from .login import (
     address_of,
     cookie_name,
     login_form,
-    refuse_impatience,
+    wait_before_looking,
 )
 from .origin import refuse_foreign_write
 
@@ -63,7 +63,7 @@ class AuthMiddleware:
             raise _wrong_host(request, self._state.access)
         if path.startswith(STATIC):
             return None
-        visitor = self._identify(request)
+        visitor = await self._identify(request)
         if visitor is None:
             return await self._ask_who(request)
         request.state.visitor = visitor
@@ -73,7 +73,7 @@ class AuthMiddleware:
                 raise _read_only()
         return None
 
-    def _identify(self, request: Request) -> Visitor | None:
+    async def _identify(self, request: Request) -> Visitor | None:
         """Find out who sends; None where they must log in first."""
         if self._state.access.kind != "login":
             return Visitor()
@@ -82,13 +82,13 @@ class AuthMiddleware:
             return Visitor(session.user, session.id)
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "basic"):
-            return Visitor(self._authorized(request, scheme.lower(), credentials))
+            return Visitor(await self._authorized(request, scheme.lower(), credentials))
         return Visitor() if path_of(request) == LOGIN else None
 
-    def _authorized(self, request: Request, scheme: str, credentials: str) -> str | None:
+    async def _authorized(self, request: Request, scheme: str, credentials: str) -> str | None:
         """Return the user of an `Authorization` header, None for a token."""
         access, throttle = self._state.access, self._state.throttle
-        refuse_impatience(throttle, request)
+        await wait_before_looking(throttle, request)
         user: str | None = None
         if scheme == "bearer":
             right = access.is_token(credentials.strip())
@@ -100,7 +100,7 @@ class AuthMiddleware:
             raise Problem(
                 401,
                 "The credentials in the Authorization header are wrong.",
-                remedy="Check them; after a few wrong ones you must wait.",
+                remedy="Check them; after a few wrong ones the answer takes longer.",
                 headers=self._challenge(request),
             )
         throttle.succeeded(address_of(request))

@@ -1,45 +1,76 @@
-"""How guessing is slowed down."""
+"""How guessing is slowed down, without keeping anybody out."""
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-import math
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 FREE_TRIES: Final = 5
-LONGEST_WAIT_SECONDS: Final = 900.0
+SHORTEST_WAIT_SECONDS: Final = 0.5
+LONGEST_WAIT_SECONDS: Final = 4.0
+CROWD_WAIT_SECONDS: Final = 1.0
+TRIES_AT_ONCE: Final = 8
+MOST_WAITING: Final = 64
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 MOST_ADDRESSES: Final = 4096
 MOST_FAILURES_A_MINUTE: Final = 100
 
 
 class Throttle:
-    """Slows down whoever guesses: by address, and all together. Its memory is bounded.
+    """Lets whoever guesses wait before their secret is looked at. Its memory is bounded.
 
-    After `FREE_TRIES` failures an address waits, twice as long after each further one. When too
-    many fail in a minute all must wait but those who were right before.
+    After `FREE_TRIES` failures, an attempt from an address waits, twice as long after each further
+    one up to `LONGEST_WAIT_SECONDS`. While many addresses together fail often, an attempt from one
+    that was never right waits a moment. Then the secret is looked at: a right one always opens.
+    `TRIES_AT_ONCE` of an address wait at the same time, and the others for them, or waiting would
+    slow nobody; `MOST_WAITING` bounds how many.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """Know of no failure yet."""
         self._clock = clock
+        self._sleep = sleep
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         self._trusted: OrderedDict[str, None] = OrderedDict()
         self._lately: deque[float] = deque(maxlen=MOST_FAILURES_A_MINUTE)
+        self._waiting: Counter[str] = Counter()
+        self._places: dict[str, asyncio.Semaphore] = {}
 
-    def seconds_to_wait(self, address: str | None) -> int:
-        """Say how long this address must not try; 0 where it may."""
+    async def wait(self, address: str | None) -> bool:
+        """Wait until a secret from this address may be looked at; False: too many wait already."""
+        key, seconds = _network_of(address), self.seconds_to_wait(address)
+        if not seconds:
+            return True
+        if self._waiting[key] >= MOST_WAITING:
+            return False
+        self._waiting[key] += 1
+        try:
+            async with self._places.setdefault(key, asyncio.Semaphore(TRIES_AT_ONCE)):
+                await self._sleep(seconds)
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key], self._places[key]
+        return True
+
+    def seconds_to_wait(self, address: str | None) -> float:
+        """Say how long an attempt from this address waits; 0 where it does not."""
         now, key = self._clock(), _network_of(address)
         count, last = self._failures.get(key, (0, now))
-        wait = 0.0
-        if count >= FREE_TRIES:
-            wait = min(2.0 ** (count - FREE_TRIES), LONGEST_WAIT_SECONDS) - (now - last)
-        if key not in self._trusted and len(self._lately) == self._lately.maxlen:
-            wait = max(wait, 60.0 - (now - self._lately[0]))
-        return max(0, math.ceil(wait))
+        if count >= FREE_TRIES and now - last <= FORGOTTEN_AFTER_SECONDS:
+            doubled = SHORTEST_WAIT_SECONDS * 2.0 ** (count - FREE_TRIES)
+            return min(doubled, LONGEST_WAIT_SECONDS)
+        many = len(self._lately) == self._lately.maxlen and now - self._lately[0] < 60.0
+        return CROWD_WAIT_SECONDS if many and key not in self._trusted else 0.0
 
     def failed(self, address: str | None) -> None:
         """Note a wrong secret."""
