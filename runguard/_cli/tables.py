@@ -13,6 +13,7 @@ from rich.text import Text
 
 from .._models import LostRun
 from .._monitor import wording
+from .._monitor.coverage import other_error
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
 from .._monitor.records import (
@@ -48,6 +49,8 @@ _STANDINGS: Final = {
     Standing.RECOVERED: "green",
     Standing.SUCCEEDED: "green",
     Standing.RUNNING: "cyan",
+    Standing.STUCK: "bold yellow",
+    Standing.SILENT: "bold yellow",
     Standing.REFUSED: "yellow",
     Standing.UNKNOWN: "bold",
 }
@@ -141,7 +144,7 @@ def joined_listing(pairs: Sequence[RunWithAlert]) -> Listing:
             for pair in pairs
         ],
         note_title="title",
-        notes=["" if pair.alert is None else pair.alert.title for pair in pairs],
+        notes=[_covering(pair) for pair in pairs],
         numbers=("run", "alert"),
     )
 
@@ -302,7 +305,9 @@ def _alert_line(details: RunDetails) -> str | Text:
     if alert is None:
         return outcome
     severity, state = wording.severity(alert.severity).word, _alert_state(alert)
-    return f"{outcome}: alert {alert.id}, {severity}, {state}, {_review(alert)}"
+    other = other_error(details.run, alert)
+    cause = "" if other is None else f", raised for another error ({other})"
+    return f"{outcome}: alert {alert.id}, {severity}, {state}, {_review(alert)}{cause}"
 
 
 def _cell(cell: RunCell | None, now: datetime) -> str:
@@ -365,6 +370,13 @@ def _took(run: RunRecord, now: datetime) -> str:
     if run.finished_at is None:
         return f"{duration(now - run.started_at)}…" if run.status == "RUNNING" else "-"
     return duration(run.finished_at - run.started_at)
+
+
+def _covering(pair: RunWithAlert) -> str:
+    if pair.alert is None:
+        return ""
+    other = other_error(pair.run, pair.alert)
+    return pair.alert.title if other is None else f"raised for another error ({other})"
 
 
 def _heading(alert: AlertRecord) -> str:

@@ -14,10 +14,14 @@ from functools import partial
 from typing import Any, Final
 
 from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus
+from .coverage import other_error
+from .health import takes_too_long
 from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
-from .wording import counted, duration, reason, utc
+from .wording import counted, duration, error, ordinal, reason, utc
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
+LOST_AFTER: Final = timedelta(minutes=5)  # the limit of a run that notes none of its own
+LONGEST_ERROR: Final = 300
 
 _utc_exactly = partial(utc, exactly=True)
 
@@ -26,6 +30,7 @@ class Topic(StrEnum):
     """What a sentence is about."""
 
     STATE = "state"
+    ERROR = "error"
     GROUP = "group"
     ALERT = "alert"
     COOLDOWN = "cooldown"
@@ -39,6 +44,8 @@ class Standing(StrEnum):
     """Whether a run's trouble is over."""
 
     RUNNING = "running"
+    STUCK = "running too long"
+    SILENT = "silent"  # for longer than its limit: its process died, or hangs
     SUCCEEDED = "succeeded"
     STILL_FAILING = "still failing"
     RECOVERED = "recovered"
@@ -96,7 +103,7 @@ def explain(details: RunDetails, *, now: datetime) -> Explanation:
     """
     return Explanation(
         run_id=details.run.id,
-        standing=standing_of(details),
+        standing=standing_of(details, now=now),
         headline=Sentence(Topic.STATE, tuple(_headline(details, now))),
         reasons=tuple(
             Sentence(topic, parts) for topic, parts in _reasons(details, now) if any(parts)
@@ -104,11 +111,13 @@ def explain(details: RunDetails, *, now: datetime) -> Explanation:
     )
 
 
-def standing_of(details: RunDetails) -> Standing:
+def standing_of(details: RunDetails, *, now: datetime) -> Standing:
     """Say in one word whether a run's trouble is over."""
     status = details.run.status
     if status == RunStatus.RUNNING:
-        return Standing.RUNNING
+        if _lost_after_silence(details, now):
+            return Standing.SILENT
+        return Standing.STUCK if _is_stuck(details, now) else Standing.RUNNING
     if status == RunStatus.SUCCESS:
         return Standing.SUCCEEDED
     if status != RunStatus.FAILED:
@@ -120,11 +129,15 @@ def standing_of(details: RunDetails) -> Standing:
 
 def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
     run = details.run
-    match standing_of(details):
-        case Standing.RUNNING:
+    match standing_of(details, now=now):
+        case Standing.RUNNING | Standing.STUCK | Standing.SILENT:
             yield f"{run.job_name} is running"
             if run.started_at is not None:
                 yield f", for {duration(now - run.started_at)} now"
+            if _is_stuck(details, now):
+                yield f" (usually at most {duration(details.usual_seconds)})"
+            if (silence := _lost_after_silence(details, now)) is not None:
+                yield f", silent for {duration(silence)}; `runguard reap` would close it"
             yield "."
         case Standing.SUCCEEDED:
             yield f"{run.job_name} succeeded"
@@ -144,6 +157,27 @@ def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
             yield from _ended(run)
             yield f": {_group_and_reason(run)}"
             yield _since_then(details)
+
+
+def _is_stuck(details: RunDetails, now: datetime) -> bool:
+    started_at = details.run.started_at
+    if started_at is None:
+        return False
+    return takes_too_long(now - started_at, usual_seconds=details.usual_seconds)
+
+
+def _lost_after_silence(details: RunDetails, now: datetime) -> timedelta | None:
+    """Return how long an open run has been silent; None while that is within its limit."""
+    last_heard_at = details.heartbeat_at or details.run.started_at
+    if details.run.run_key is None or last_heard_at is None:
+        return None
+    silence = now - last_heard_at
+    return silence if silence > _silence_limit(details) else None
+
+
+def _silence_limit(details: RunDetails) -> timedelta:
+    limit = details.lost_after_seconds
+    return LOST_AFTER if limit is None else timedelta(seconds=limit)
 
 
 def _since_then(details: RunDetails) -> str:
@@ -171,6 +205,8 @@ _Reason = tuple[Topic, tuple[Part, ...]]
 def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     """Yield everything there is to say, the most urgent first."""
     if details.run.status == RunStatus.FAILED:
+        yield Topic.ERROR, tuple(_what_went_wrong(details))
+        yield Topic.ERROR, tuple(_how_often(details))
         yield Topic.GROUP, tuple(_why_this_group(details))
         yield from _of_the_lock(details)
     yield from _of_being_lost(details)
@@ -183,6 +219,23 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
         yield from _of_the_cooldown(details, now)
     yield from _of_its_neighbours(details)
     yield from _of_the_record(details, now)
+
+
+def _what_went_wrong(details: RunDetails) -> Iterator[Part]:
+    run = details.run
+    if not run.error_type and not run.error_message:
+        return
+    yield error(run.error_type, run.error_message, longest=LONGEST_ERROR).rstrip(".")
+    yield f", at {run.error_location}." if run.error_location else "."
+
+
+def _how_often(details: RunDetails) -> Iterator[Part]:
+    first = details.failing_since
+    if first is None or details.failures_in_row < 2:
+        return
+    yield f"It is the {ordinal(details.failures_in_row)} failure in a row, since "
+    yield from _cell(first)
+    yield "."
 
 
 def _group_and_reason(run: RunRecord) -> str:
@@ -269,6 +322,8 @@ def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
         yield f"{_key(run)} had alerted already"
     if window:
         yield f", within the cooldown of {duration(window)}"
+    if (other := other_error(run, alert)) is not None:
+        yield f", but it was raised for another error ({other})"
 
 
 def _state_of(alert: AlertRecord) -> Iterator[Part]:
@@ -361,6 +416,14 @@ def _of_being_lost(details: RunDetails) -> Iterator[_Reason]:
         yield Topic.LOST, ("It was declared lost at ", details.lost_at, came_back)
 
 
+def _what_reaping_does(details: RunDetails) -> Iterator[Part]:
+    run = details.run
+    where = f" on {run.host}{'' if run.pid is None else f', pid {run.pid},'}" if run.host else ""
+    yield f"Its limit of silence is {duration(_silence_limit(details))}: its process{where} died,"
+    yield " or hangs. `runguard reap` would record it as FAILED, UNKNOWN (lost), and raise an alert"
+    yield " if none covers it."
+
+
 def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
     run = details.run
     if run.started_at is None:
@@ -408,6 +471,8 @@ def _of_the_record(details: RunDetails, now: datetime) -> Iterator[_Reason]:
             yield Topic.RECORD, sign
         elif run.run_key is not None:
             yield Topic.RECORD, ("It has sent no heartbeat yet.",)
+        if _lost_after_silence(details, now):
+            yield Topic.RECORD, tuple(_what_reaping_does(details))
     if run.run_key is None:
         open_end = " Only that program can end it." if run.status == RunStatus.RUNNING else ""
         yield Topic.RECORD, (f"Another program wrote this row, not runguard.{open_end}",)

@@ -130,10 +130,17 @@ def is_flapping(job: JobOverview) -> bool:
 
 def is_stuck(job: JobOverview, *, now: datetime) -> bool:
     """Whether a run takes far longer than the job's runs use to take."""
-    if job.running_since is None or job.p95_seconds is None:
+    if job.running_since is None:
         return False
-    usual = max(timedelta(seconds=job.p95_seconds), STUCK_AT_LEAST / STUCK_FACTOR)
-    return now - job.running_since > STUCK_FACTOR * usual
+    return takes_too_long(now - job.running_since, usual_seconds=job.p95_seconds)
+
+
+def takes_too_long(length: timedelta, *, usual_seconds: float | None) -> bool:
+    """Whether a run takes far longer than usual: than the 95th percentile of its job's runs."""
+    if usual_seconds is None:
+        return False
+    usual = max(timedelta(seconds=usual_seconds), STUCK_AT_LEAST / STUCK_FACTOR)
+    return length > STUCK_FACTOR * usual
 
 
 def _outcomes(strip: Sequence[RunCell]) -> list[RunCell]:

@@ -334,6 +334,10 @@ class RunDetails:
     Of a refused start, `lock_holder` names who held the lock, until `lock_held_until` unless
     renewed, and `holder_run_id` is that run's. `lost_after_seconds` is the run's own limit of
     silence.
+
+    Of a failure, `failures_in_row` says which one it is since the last success, in the order of
+    the starts, and `failing_since` is the first of them. Of an open run, `usual_seconds` is the
+    95th percentile of its job's last runs.
     """
 
     run: RunRecord
@@ -352,6 +356,9 @@ class RunDetails:
     lock_held_until: datetime | None = None
     holder_run_id: int | None = None
     lost_after_seconds: int | None = None
+    failures_in_row: int = 0
+    failing_since: RunCell | None = None
+    usual_seconds: float | None = None
 
     @property
     def versions(self) -> str | None:

@@ -54,6 +54,10 @@ _STATES: Final[Mapping[str, Label]] = {
     JobState.OK: Label("ok", Tone.OK, "✓"),
     JobState.UNKNOWN: Label("not finished yet"),
 }
+_STANDINGS: Final[Mapping[str, Label]] = {
+    "running too long": _STATES[JobState.STUCK],
+    "silent": Label("silent", Tone.WARN, "◌"),
+}
 _SEVERITIES: Final[Mapping[str, Label]] = {
     Severity.HIGH: Label("high", Tone.BAD),
     Severity.MEDIUM: Label("medium", Tone.WARN),
@@ -68,8 +72,13 @@ _REVIEW_STATUSES: Final[Mapping[str, Label]] = {
 }
 _ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
 _ABBREVIATIONS: Final = ("dns", "tls")
+_ORDINALS: Final = (
+    *("first", "second", "third", "fourth", "fifth"),
+    *("sixth", "seventh", "eighth", "ninth", "tenth"),
+)
 _TOPICS: Final[Mapping[str, str]] = {
     "state": "State",
+    "error": "Error",
     "group": "Why this group",
     "alert": "Alert",
     "cooldown": "Cooldown",
@@ -146,6 +155,40 @@ def iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def ordinal(number: int) -> str:
+    """Say which one it is in a row.
+
+    >>> [ordinal(one) for one in (1, 3, 10, 11, 22, 1013)]
+    ['first', 'third', 'tenth', '11th', '22nd', '1,013th']
+    """
+    if 1 <= number <= len(_ORDINALS):
+        return _ORDINALS[number - 1]
+    is_teen = number % 100 in (11, 12, 13)
+    ending = "th" if is_teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number:,}{ending}"
+
+
+def error(error_type: str | None, message: str | None, *, longest: int = 120) -> str:
+    r"""Say an error in one line: its type, without its module, and the first line of its message.
+
+    >>> error("django.core.management.base.CommandError", "no such file\nat line 7")
+    'CommandError: no such file'
+    >>> error("KeyError", "KeyError: 'id'"), error(None, None)
+    ("KeyError: 'id'", 'an error without a message')
+    """
+    name = (error_type or "").rpartition(".")[2].strip() or (error_type or "")
+    line = (message or "").strip().partition("\n")[0].strip()
+    if (
+        name
+        and not line.startswith((f"{name}:", f"{error_type}:"))
+        and line not in (name, error_type)
+    ):
+        line = f"{name}: {line}" if line else name
+    if len(line) > longest:
+        line = f"{line[: longest - 1]}…"
+    return line or "an error without a message"
+
+
 def counted(count: int, noun: str) -> str:
     """Say how many there are.
 
@@ -181,6 +224,11 @@ def run_status(status: str) -> Label:
 def job_state(state: JobState) -> Label:
     """Return the label of how a job stands."""
     return _STATES[state]
+
+
+def run_standing(status: str, standing: str) -> Label:
+    """Return the label of a run's status, or of what is wrong with one that is not over."""
+    return _STANDINGS.get(standing) or run_status(status)
 
 
 def severity(word: str | None) -> Label:

@@ -395,3 +395,28 @@ def test_times_without_an_end_break_nothing(store: OperatorStore, back_door: Bac
     lock = store.lock_state("theirs")
     assert lock is not None
     assert (lock.held, lock.lock_expires_at.year) == (True, 9999)
+
+
+def test_a_failure_is_counted_since_the_last_success(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    ids = play(store, "sync", BAD, GOOD, BAD, SLOW, BAD, BAD)
+    spread(back_door)
+
+    details = store.run_details(ids[4])
+
+    assert details is not None
+    assert details.failing_since is not None
+    assert (details.failures_in_row, details.failing_since.id) == (3, ids[2])
+    assert store.run_details(ids[1]).failures_in_row == 0  # type: ignore[union-attr]
+
+
+def test_an_open_run_is_told_how_long_its_job_usually_takes(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    play(store, "sync", GOOD, GOOD, BAD)
+    run_id = store.start_run(new_run("sync"), timeout=TIMEOUT)
+    spread(back_door)
+
+    assert run_id is not None
+    assert store.run_details(run_id).usual_seconds == 1.0  # type: ignore[union-attr]

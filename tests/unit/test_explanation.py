@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from runguard._models import NO_RULE_MATCHED, lock_owner
 from runguard._monitor.explanation import (
+    LOST_AFTER,
     LOST_TYPE,
     Mention,
     Standing,
@@ -23,6 +24,7 @@ from runguard._monitor.explanation import (
 )
 from runguard._monitor.records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
 from runguard._run import reaper as _reaping
+from runguard._settings import Settings
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 KEY = UUID("0195533f-6c00-7000-8000-000000000001")
@@ -249,7 +251,7 @@ def test_the_headline_says_whether_it_is_still_broken(
 ) -> None:
     told = details(**facts)
 
-    assert standing_of(told) is standing
+    assert standing_of(told, now=NOON) is standing
     assert headline(told).startswith(
         "sync failed at 2026-03-01 11:56:00 UTC, after 1 min: TIMEOUT; "
     )
@@ -282,7 +284,7 @@ def test_a_refused_start_names_the_holder_and_the_lease() -> None:
         holder_run_id=3,
     )
 
-    assert standing_of(told) is Standing.REFUSED
+    assert standing_of(told, now=NOON) is Standing.REFUSED
     assert headline(told) == (
         "sync did not start at 2026-03-01 11:55:00 UTC: the job's lock was held by run 3 (host"
         " worker-3, pid 99) until 2026-03-01 12:15:00 UTC unless renewed."
@@ -352,6 +354,95 @@ def test_a_running_run_says_since_when_and_whether_it_lives() -> None:
     assert explain(told, now=NOON).about(Topic.GROUP) == ()
 
 
+RUNNING: dict[str, Any] = {"status": "RUNNING", "finished_at": None, "error_group": None}
+
+
+@pytest.mark.parametrize(
+    ("facts", "standing", "words"),
+    [
+        (
+            {"usual_seconds": 116.0},
+            Standing.RUNNING,
+            "sync is running, for 5 min now.",
+        ),
+        (
+            {"usual_seconds": 90.0},
+            Standing.STUCK,
+            "sync is running, for 5 min now (usually at most 1 min 30 s).",
+        ),
+        (
+            {"heartbeat_at": NOON - timedelta(minutes=4), "lost_after_seconds": 180},
+            Standing.SILENT,
+            "sync is running, for 5 min now, silent for 4 min; `runguard reap` would close it.",
+        ),
+        (
+            {"usual_seconds": 90.0, "heartbeat_at": NOON - timedelta(minutes=14)},
+            Standing.SILENT,
+            "sync is running, for 5 min now (usually at most 1 min 30 s), silent for 14 min;"
+            " `runguard reap` would close it.",
+        ),
+    ],
+)
+def test_a_stuck_or_silent_run_looks_so(
+    facts: dict[str, Any], standing: Standing, words: str
+) -> None:
+    beating = {"heartbeat_at": NOON - timedelta(seconds=9)}
+    told = details(run=RUNNING, alert=None, **{**beating, **facts})
+
+    assert (standing_of(told, now=NOON), headline(told)) == (standing, words)
+
+
+def test_a_silent_run_says_what_reaping_does_to_it() -> None:
+    told = details(run=RUNNING, alert=None, heartbeat_at=NOON - timedelta(hours=3))
+
+    assert said(Topic.RECORD, told) == (
+        "Its last heartbeat was at 2026-03-01 09:00:00 UTC, 3 h ago. Its limit of silence is 5 min:"
+        " its process on host-1, pid 4711, died, or hangs. `runguard reap` would record it as"
+        " FAILED, UNKNOWN (lost), and raise an alert if none covers it."
+    )
+
+
+def test_the_limit_of_a_run_that_notes_none_is_the_default() -> None:
+    assert Settings().lost_after == LOST_AFTER
+
+
+def test_another_programs_open_run_is_never_silent_for_reaping_leaves_it() -> None:
+    told = details(run={**RUNNING, "run_key": None}, heartbeat_at=NOON - timedelta(hours=3))
+
+    assert standing_of(told, now=NOON) is Standing.RUNNING
+    assert "reap" not in said(Topic.RECORD, told)
+
+
+def test_what_went_wrong_comes_first_with_its_type_its_place_and_how_often() -> None:
+    told = details(
+        run={"error_type": "app.errors.CommandError", "error_message": "no such file\nat 7"},
+        failures_in_row=3,
+        failing_since=cell(-65, "FAILED"),
+    )
+
+    first, second, *_ = explain(told, now=NOON).reasons
+    assert first.text() == "CommandError: no such file, at job.py:7 in pull."
+    assert second.text() == (
+        "It is the third failure in a row, since run 9 of 2026-03-01 10:55:00 UTC."
+    )
+
+
+def test_a_first_failure_is_not_counted() -> None:
+    told = details(failures_in_row=1, failing_since=cell(-5, "FAILED"))
+
+    assert said(Topic.ERROR, told) == "TimeoutError: timed out, at job.py:7 in pull."
+
+
+def test_a_failure_that_the_alert_of_another_error_covers_says_so() -> None:
+    other = replace(ALERT, detail={"error_type": "CommandError", "error_message": "no such file"})
+
+    assert said(Topic.ALERT, details(alert=other)) == (
+        "It raised no alert: alert 812 of 2026-03-01 11:50:00 UTC already covers it, within the"
+        " cooldown of 30 min, but it was raised for another error (CommandError: no such file)."
+        " It is not resolved."
+    )
+
+
 def test_a_row_of_another_program_is_explained_as_far_as_it_goes() -> None:
     nothing = dict.fromkeys(
         (
@@ -370,7 +461,7 @@ def test_a_row_of_another_program_is_explained_as_far_as_it_goes() -> None:
 def test_a_status_of_another_program_is_not_judged() -> None:
     told = details(run={"status": "CANCELLED", "run_key": None})
 
-    assert standing_of(told) is Standing.UNKNOWN
+    assert standing_of(told, now=NOON) is Standing.UNKNOWN
     assert headline(told) == "sync is CANCELLED, a status of another program."
 
 
@@ -390,10 +481,10 @@ def test_as_json_it_is_plain_text_in_utc() -> None:
     told = plain(explain(DETAILS, now=NOON))
 
     assert (told["run_id"], told["standing"]) == (7, "still failing")
-    assert told["reasons"][0] == {
-        "topic": "group",
-        "text": "TIMEOUT, from text: 'timed out'.",
-    }
+    assert told["reasons"][:2] == [
+        {"topic": "error", "text": "TimeoutError: timed out, at job.py:7 in pull."},
+        {"topic": "group", "text": "TIMEOUT, from text: 'timed out'."},
+    ]
 
 
 _TEXTS = st.none() | st.text(max_size=20) | st.sampled_from(["FAILED", "RUNNING", "SUCCESS"])
@@ -431,6 +522,9 @@ _TIMES = st.none() | st.just(NOON)
             "cooldown": st.none() | st.just(DETAILS.cooldown),
             "recovered": st.none() | st.just(cell(1)),
             "after": st.none() | st.just(cell(1, "FAILED")),
+            "failures_in_row": st.integers(0, 30),
+            "failing_since": st.none() | st.just(cell(-9, "FAILED")),
+            "usual_seconds": st.none() | st.just(1.0),
         }
     ),
 )

@@ -90,3 +90,19 @@ def test_a_run_shows_its_reason_and_leads_to_the_others(
     assert "run-2" not in {one.attributes.get("id") for one in others.root.all("tr")}
     answer = client.get("/api/v1/runs?reason=refused").json()
     assert [run["error_reason"] for run in answer["runs"]] == ["refused"]
+
+
+def test_a_covered_failure_of_another_kind_says_so_on_its_page_and_its_alert_s(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    runguard.configure(database_url=store_url)
+    for text in ("no such file /srv/in.csv", "no such file /srv/in.csv", "no such table orders"):
+        with contextlib.suppress(RuntimeError), run_scope("sync"):
+            raise RuntimeError(text)
+    testing.reset()
+    client = client_of(application_at(store_url))
+    other = "raised for another error (RuntimeError: no such file /srv/in.csv)"
+
+    assert other in Page(client.get("/runs/3").text).text
+    assert other not in Page(client.get("/runs/2").text).text
+    assert Page(client.get("/alerts/1").text).text.count(other) == 1

@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
-from ..._models import ErrorGroup
+from ..._models import ErrorGroup, RunStatus
+from ..._monitor.health import percentile
 from ..._monitor.records import (
     AlertDetails,
     AlertRecord,
@@ -54,6 +55,7 @@ from .terms import (
 )
 
 LOOKS_BACK: Final = 10_000  # runs of a job that are searched for a success
+USUAL_RUNS: Final = 30  # the last runs of a job, which show how long they usually take
 AROUND: Final = 5  # runs on either side
 AROUND_WITHIN: Final = timedelta(hours=1)
 # A run that an alert covers began at most so long before it, and so long after it or its window.
@@ -84,6 +86,7 @@ class DetailQueries(Reports):
         life = dict(zip(_LIFE_NAMES, found[0][len(RUN_COLUMNS) :], strict=False))
         its_alert = found[0][len(RUN_COLUMNS) + len(_LIFE) :]
         beside = self._beside(run)
+        failures_in_row, failing_since = self._streak(run, beside.get("previous_success"))
         cooldowns: Sequence[CooldownState] = []
         if run.error_group is not None:
             cooldowns = self._cooldowns(run.job_name, [ErrorGroup(run.error_group)])
@@ -98,6 +101,9 @@ class DetailQueries(Reports):
             before=beside.get("before"),
             after=beside.get("after"),
             around=self._around(run),
+            failures_in_row=failures_in_row,
+            failing_since=failing_since,
+            usual_seconds=self._usual_seconds(run),
         )
 
     def run_id_of(self, run_key: UUID) -> int | None:
@@ -152,6 +158,34 @@ class DetailQueries(Reports):
             select(literal(what, Text()), *query.subquery(what).c) for what, query in wanted.items()
         ]
         return {what: RunCell(*cell) for what, *cell in self._rows(union_all(*parts))}
+
+    def _streak(self, run: RunRecord, success: RunCell | None) -> tuple[int, RunCell | None]:
+        """Count the failures since the last success up to a failed run, and find the first."""
+        if run.status != RunStatus.FAILED or run.refused or run.started_at is None:
+            return 0, None
+        failures = select(*CELL_COLUMNS).where(
+            FAILED_RUN,
+            of_job(run.job_name),
+            ~beyond(RUN_PLACE, run.started_at, run.id, ascending=True),
+        )
+        if success is not None:
+            failures = failures.where(
+                beyond(RUN_PLACE, success.started_at, success.id, ascending=True)
+            )
+        newest = in_order(failures, RUN_PLACE, ascending=False).limit(LOOKS_BACK).subquery()
+        place = [newest.c[column.name] for column in RUN_PLACE]
+        first = in_order(select(func.count().over(), *newest.c), place, ascending=True).limit(1)
+        rows = self._rows(first)
+        return (rows[0][0], RunCell(*rows[0][1:])) if rows else (0, None)
+
+    def _usual_seconds(self, run: RunRecord) -> float | None:
+        """Return the 95th percentile of the last runs of a job, of which one is open."""
+        if run.status != RunStatus.RUNNING or run.job_name is None:
+            return None
+        last = select(*CELL_COLUMNS).where(of_job(run.job_name))
+        rows = self._rows(in_order(last, RUN_PLACE, ascending=False).limit(USUAL_RUNS))
+        took = (RunCell(*row).seconds for row in rows)
+        return percentile(sorted(one for one in took if one is not None), 95)
 
     def _around(self, run: RunRecord) -> tuple[RunRecord, ...]:
         """List what else began at about the time of a run, the newest first."""

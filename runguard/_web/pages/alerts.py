@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ..._monitor import wording
+from ..._monitor.coverage import other_error
 from ..forms import SentForm
 from ..forms import text_in as field_of
 from ..problems import Problem, no_such_row
@@ -58,6 +59,7 @@ def alert(request: Request, store: OpenStore, alert_id: int) -> Response:
         "now": store.now(),
         "live": True,
         "details": details,
+        "others": {run.id: other_error(run, details.alert) for run in details.covered_runs},
         "alert": details.alert,
         "job_name": text_in(detail, "job_name"),
         "group": text_in(detail, "error_group"),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from ..._errors import did_you_mean
 from ..._models import RunStatus
 from ..._monitor import wording
+from ..._monitor.coverage import other_error
 from ..._monitor.explanation import Sentence, Topic, explain
 from ..problems import no_such_row
 from ..query import LARGEST_ID, RunQuery, asked_of
@@ -59,6 +60,7 @@ def run(request: Request, store: OpenStore, run_id: int) -> Response:
         "run": details.run,
         "explanation": explanation,
         "reasons": _by_topic(explanation.reasons),
+        "other": other_error(details.run, details.alert),
         "open": details.run.status == RunStatus.RUNNING,
     }
     return render(request, "run.html", context)
