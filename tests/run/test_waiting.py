@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from sqlalchemy import create_engine
 
 import runguard
@@ -19,7 +24,7 @@ from runguard._settings import settings_from
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Events = Callable[[], list[tuple[str, dict[str, Any]]]]
@@ -35,6 +40,31 @@ async def many_runs(count: int) -> float:
     began = time.perf_counter()
     await asyncio.gather(*(job(number) for number in range(count)))
     return time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def tls_server(certificate: trustme.LeafCert) -> Iterator[tuple[int, list[object]]]:
+    """What PostgreSQL does first with a client that wants TLS. Lists who came that far."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    came: list[object] = []
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed: the test is over
+            while True:
+                client, address = listener.accept()
+                came.append(address)
+                client.recv(8)
+                client.sendall(b"S")
+                with contextlib.suppress(OSError), context.wrap_socket(client, server_side=True):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1], came
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 async def test_50_tasks_wait_no_longer_than_one_for_a_server_that_refuses() -> None:
@@ -86,6 +116,33 @@ def test_a_database_that_does_not_exist_is_tried_once_a_minute(
     errors = [fields["error"] for event, fields in events() if event == "runguard.internal_error"]
     assert len(errors) == 3
     assert all('"no_such_database" does not exist' in error for error in errors)
+
+
+@pytest.mark.parametrize("fault", ["another authority", "expired", "no such file"])
+def test_a_server_that_cannot_be_trusted_is_tried_once_a_minute(
+    tmp_path: Path, events: Events, fault: str
+) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    over = datetime.now(UTC) - timedelta(days=1)
+    certificate = authority.issue_cert("127.0.0.1", not_after=over if fault == "expired" else None)
+    trusted = tmp_path / "root.crt"
+    if fault != "no such file":
+        (other if fault == "another authority" else authority).cert_pem.write_to_path(trusted)
+    with tls_server(certificate) as (port, handshakes):
+        runguard.configure(
+            database_url=f"postgresql://app@127.0.0.1:{port}/prod"
+            f"?sslmode=verify-full&sslrootcert={trusted}",
+            store_timeout=timedelta(minutes=2),
+        )
+        for _ in range(3):
+            with run_scope("enrolment_sync"):
+                pass
+        runguard.testing.reset()
+
+    assert len(handshakes) == 1
+    errors = [fields["error"] for event, fields in events() if event == "runguard.internal_error"]
+    assert len(errors) == 3
+    assert all(("root.crt" if fault == "no such file" else "certificate") in one for one in errors)
 
 
 @pytest.mark.parametrize(
