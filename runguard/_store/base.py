@@ -14,6 +14,7 @@ from .rows import NOTHING, Lacking
 from .schema.tables import ADDED_SINCE, SCHEMA_VERSION, VERSION_TABLE, VERSIONS_BEFORE
 
 READ_TIMEOUT_SECONDS: Final = 30.0
+READER_PATIENCE_SECONDS: Final = 3.0
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 _VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
 
@@ -51,9 +52,11 @@ class BaseStore:
         self.engine.dispose()
 
     def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
-        return self._attempts.run(
-            lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
-        )
+        return self._read(lambda attempt: attempt.connection.execute(query).all(), timeout=timeout)
+
+    def _read(self, work: Callable[[Attempt], T], *, timeout: float = READ_TIMEOUT_SECONDS) -> T:
+        """Do what somebody waits for, who wants to hear soon that the server is away."""
+        return self._attempts.run(work, timeout=timeout, patience=READER_PATIENCE_SECONDS)
 
     def _adapting(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Do the work; once more without the newest columns where the store lacks them."""

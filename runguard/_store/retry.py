@@ -26,11 +26,12 @@ HOPELESS_SECONDS: Final = 60.0  # that a process waits before it tries a refused
 MOST_ATTEMPTS: Final = {
     Fault.REPEAT: 20,
     Fault.BUSY: 1_000,  # SQLite: the deadline ends it
-    Fault.RECONNECT: 6,
+    Fault.RECONNECT: 6,  # of work that was cut off; a server that is away has until the deadline
     Fault.UNPREPARE: 2,
     Fault.TOO_SLOW: 2,
     Fault.MOVED: 2,
 }
+LONGEST_PAUSE_SECONDS: Final = 1.0
 T = TypeVar("T")
 
 
@@ -52,8 +53,15 @@ class Attempts:
         self._encoding: str | None = None
         self._hopeless: tuple[StoreUnavailable, float] | None = None
 
-    def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
-        """Return what `work` returns. `timeout` is in seconds.
+    def run(
+        self, work: Callable[[Attempt], T], *, timeout: float, patience: float | None = None
+    ) -> T:
+        """Return what `work` returns.
+
+        Args:
+            work: what to do with a connection.
+            timeout: how many seconds all of it may take.
+            patience: how many of them to wait for a server that is away; all where None.
 
         Raises:
             StoreUnavailable: the time is up, or repeating does not help.
@@ -62,19 +70,22 @@ class Attempts:
         if self._hopeless is not None:
             self._spare_the_server()
         deadline = ticks() + timeout
+        to_be_found_until = deadline if patience is None else ticks() + patience
         token = DEADLINE.set(deadline)
         try:
-            return self._until(deadline, work)
+            return self._until(deadline, to_be_found_until, work)
         finally:
             DEADLINE.reset(token)
 
-    def _until(self, deadline: float, work: Callable[[Attempt], T]) -> T:
+    def _until(self, deadline: float, to_be_found_until: float, work: Callable[[Attempt], T]) -> T:
         answer_lost = False
         for attempt in count(1):
             DEADLINE.set(deadline)
             wait_for_free_connection(self.engine.pool, deadline)
+            is_connected = False
             try:
                 with self.engine.connect() as connection:
+                    is_connected = True
                     if attempt == 1 and IDLE_SINCE in connection.info:
                         # It may be dead without a word: leave time for a new one.
                         DEADLINE.set((ticks() + deadline) / 2)
@@ -89,9 +100,13 @@ class Attempts:
                         raise
             except SQLAlchemyError as error:
                 fault = fault_of(error)
-                if attempt >= MOST_ATTEMPTS.get(fault, 1) or ticks() >= deadline:
+                if fault is Fault.RECONNECT and not is_connected:
+                    is_last = ticks() >= to_be_found_until
+                else:
+                    is_last = attempt >= MOST_ATTEMPTS.get(fault, 1) or ticks() >= deadline
+                if is_last:
                     self._give_up(error, fault)
-                answer_lost = answer_lost or fault is Fault.RECONNECT
+                answer_lost = answer_lost or (fault is Fault.RECONNECT and is_connected)
                 if fault is Fault.UNPREPARE:
                     self._may_prepare = False
                 _pause(fault, attempt, deadline)
@@ -157,7 +172,8 @@ def _throw_away(connection: Connection) -> None:
 
 def _pause(fault: Fault, attempt: int, deadline: float) -> None:
     # Jittered, so that those who failed together do not come back together.
-    ceiling = {Fault.RECONNECT: 0.05 * 2**attempt, Fault.BUSY: 0.02}.get(fault, 0.002 * attempt)
+    growing = min(LONGEST_PAUSE_SECONDS, 0.05 * 2**attempt)
+    ceiling = {Fault.RECONNECT: growing, Fault.BUSY: 0.02}.get(fault, 0.002 * attempt)
     left = deadline - ticks()
     time.sleep(max(0.0, min(left, ceiling * (0.5 + random.random() / 2))))  # noqa: S311 - no secret
 

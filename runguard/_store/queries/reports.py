@@ -28,7 +28,7 @@ from ..._monitor.records import (
     StoreDiagnosis,
     StoreReport,
 )
-from ..base import READ_TIMEOUT_SECONDS, BaseStore, schema_version_of
+from ..base import BaseStore, schema_version_of
 from ..retry import Attempt
 from ..schema.diagnosis import diagnose, location_of
 from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
@@ -167,13 +167,11 @@ class Reports(BaseStore):
                 recorded_on=VERSIONS_BEFORE,
             )
 
-        return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
+        return self._read(work)
 
     def diagnose(self) -> StoreDiagnosis:
         """Say what may stop this role from recording its runs."""
-        return self._attempts.run(
-            lambda attempt: diagnose(attempt.connection), timeout=READ_TIMEOUT_SECONDS
-        )
+        return self._read(lambda attempt: diagnose(attempt.connection))
 
 
 def every_job() -> CTE:
