@@ -27,8 +27,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .._monitor import wording
+from .._monitor.visible import MARKS
 from .options import Form
-from .talk import MARKS, one_line
+from .talk import one_line
 
 LONG_AGO: Final = timedelta(days=1)  # from there on a date says more than an age
 LEAST_ELASTIC_WIDTH: Final = 16

@@ -25,6 +25,7 @@ from .._monitor.records import (
     RunRecord,
     RunWithAlert,
 )
+from .._monitor.visible import visible
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
 from .output import (
@@ -34,7 +35,7 @@ from .output import (
     moment,
     takes_letters_beyond_ascii,
 )
-from .talk import one_line, visible
+from .talk import one_line
 
 _STYLES: Final = {
     Tone.BAD: "red",

@@ -17,6 +17,7 @@ from typing import Final
 from .._models import ErrorGroup, RunStatus
 from .._monitor.records import FailureBucket, RunCell
 from .._monitor.wording import counted, duration, utc
+from .foreign_texts import spelled
 
 STRIP_CELLS: Final = 30
 CELL_WIDTH: Final = 8
@@ -109,7 +110,7 @@ def strip(
         if seconds is None and cell.status == RunStatus.RUNNING:
             height = CELL_HEIGHT - 1
         drawn = (
-            f"<title>{escape(cell_title(cell))}</title>"
+            f"<title>{spelled(cell_title(cell))}</title>"
             f'<rect class="hit" x="{x}" width="{CELL_WIDTH}" height="{bottom}"/>'
             f'<rect class="{cell_class(cell.status, cell.error_group)}" x="{x + 1}"'
             f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"/>'
@@ -188,7 +189,7 @@ def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None
             y -= height
             when = f"{duration(bar.ends_at - bar.starts_at)} from {utc(bar.starts_at)}"
             drawn = (
-                f"<title>{escape(f'{count:,} × {group} · {when}')}</title>"
+                f"<title>{spelled(f'{count:,} × {group} · {when}')}</title>"
                 f'<rect class="{group_class(group)}" x="{(place + 0.12) * width:.1f}"'
                 f' y="{y:.1f}" width="{0.76 * width:.1f}" height="{max(height - 0.8, 0.8):.1f}"/>'
             )
@@ -225,7 +226,7 @@ def durations(
         height = max(1.5, PLOT_HEIGHT * (cell.seconds or 0.0) / top)
         x, y = place * width, PLOT_HEIGHT - height
         drawn = (
-            f"<title>{escape(cell_title(cell))}</title>"
+            f"<title>{spelled(cell_title(cell))}</title>"
             f'<rect class="hit" x="{x:.1f}" width="{width:.1f}" height="{PLOT_HEIGHT}"/>'
             f'<rect class="{cell_class(cell.status, cell.error_group)}"'
             f' x="{x + 0.12 * width:.1f}" y="{y:.1f}" width="{0.76 * width:.1f}"'

@@ -11,13 +11,14 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from .._models import ReviewStatus
 from .._monitor import wording
 from . import charts
+from .foreign_texts import ForeignTexts, isolated
 from .state import path_of, prefix_of, state_of, visitor_of
 
 HERE: Final = Path(__file__).parent
@@ -110,6 +111,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
+        extensions=[ForeignTexts],
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -140,7 +142,7 @@ def _number(value: float | None) -> str:
 
 def _part(value: object) -> Markup:
     """Return a part of an explanation that leads nowhere: a time, or a text."""
-    return moment(value) if isinstance(value, datetime) else escape(str(value))
+    return moment(value) if isinstance(value, datetime) else isolated(value)
 
 
 @cache

@@ -20,6 +20,7 @@ from .._monitor.health import JobState, state_of, worst_first
 from .._monitor.records import AlertFilter, GroupCount, JobOverview, RunFilter
 from .._store.operator import OperatorStore
 from . import charts
+from .foreign_texts import ForeignTexts
 
 HERE: Final = Path(__file__).parent
 MOST_JOBS: Final = 50
@@ -114,6 +115,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
+        extensions=[ForeignTexts],
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
