@@ -78,6 +78,7 @@ _BY_SQLITE_TEXT: Final = {
 # of PostgreSQL, PgBouncer, libpq and OpenSSL.
 _HOPELESS: Final = re.compile(
     r"authentication failed"
+    r"|authentifi|autenti|подлинности|인증|認証|认证"  # a server's own language
     r"|no password supplied"
     r"|no pg_hba\.conf entry"
     r"|pg_hba\.conf rejects"

@@ -1,0 +1,43 @@
+"""What a database error means for whether it is tried again."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from runguard._store.faults import Fault, fault_of
+
+WRONG_PASSWORDS = [
+    'password authentication failed for user "app"',
+    "Passwort-Authentifizierung für Benutzer »app« fehlgeschlagen",
+    "authentification par mot de passe échouée pour l'utilisateur « app »",
+    "la autentificación password falló para el usuario «app»",
+    'autenticação do tipo senha falhou para usuário "app"',
+    'пользователь "app" не прошёл проверку подлинности (по паролю)',
+    'ユーザー"app"のパスワード認証に失敗しました',
+    '사용자 "app"의 password 인증을 실패했습니다',
+    '用户 "app" Password 认证失败',
+]
+WHAT_PASSES = [
+    "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
+    "FATAL:  the database system is starting up",
+    "FATAL:  sorry, too many clients already",
+    "server closed the connection unexpectedly",
+]
+
+
+def while_connecting(text: str) -> OperationalError:
+    """The text is all that libpq gives then."""
+    opening = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
+    return OperationalError("", None, psycopg.OperationalError(opening + text))
+
+
+@pytest.mark.parametrize("text", WRONG_PASSWORDS)
+def test_a_wrong_password_is_hopeless_in_any_language_of_the_server(text: str) -> None:
+    assert fault_of(while_connecting(f"FATAL:  {text}")) is Fault.HOPELESS
+
+
+@pytest.mark.parametrize("text", WHAT_PASSES)
+def test_what_passes_is_tried_again(text: str) -> None:
+    assert fault_of(while_connecting(text)) is Fault.RECONNECT
