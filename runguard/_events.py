@@ -29,7 +29,7 @@ RECORD_LOST: Final = "runguard.record_lost"
 EMBEDDED_STORE: Final = "runguard.embedded_store"
 UNKNOWN_SETTING: Final = "runguard.unknown_setting"
 
-_LEVELS: Final = {
+LEVELS: Final = {
     RUN_STARTED: logging.INFO,
     RUN_FINISHED: logging.INFO,
     ALERT_CREATED: logging.WARNING,
@@ -64,7 +64,7 @@ class Events:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
-        level = _LEVELS[event]
+        level = LEVELS[event]
         try:
             structlog = configured_structlog()
             if structlog is None and not _logger.isEnabledFor(level):

@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from .signals import Signals
@@ -28,28 +28,49 @@ class Child:
     a lock that nobody will ever free.
     """
 
-    def __init__(self, command: Sequence[str], *, clean: Callable[[str], str]) -> None:
-        """Fork. `clean` takes the secrets out of what is said of a command that is not found."""
-        gate, self._gate = os.pipe()
-        self.stderr, its_stderr = os.pipe()
-        die_with_us = _death_wish()
-        us = os.getpid()
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        piped: Sequence[int],
+        clean: Callable[[str], str],
+    ) -> None:
+        """Fork.
+
+        Args:
+            command: the program and its arguments.
+            environ: its environment.
+            piped: which of its outputs are pipes to us; `pipes` holds our end of each.
+            clean: takes the secrets out of what is said of a command that is not found.
+
+        Raises:
+            OSError: the system has no process, no memory or no file left.
+        """
         self.code: int | None = None
+        self.pipes: dict[int, int] = {}
         self._has_begun = False
         self._is_put_away = False
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.close(self._gate)
-                os.dup2(its_stderr, 2)
-                die_with_us()
-                # A parent that died before the wish was made is missed by it.
-                if os.getppid() == us and _gate_opens(gate):
-                    _become(command, clean)
-            finally:
-                os._exit(NOT_EXECUTABLE)
-        os.close(gate)
-        os.close(its_stderr)
+        die_with_us = _death_wish()
+        us = os.getpid()
+        with ExitStack() as on_failure, ExitStack() as theirs:
+            gate, self._gate = _pipe(ours=on_failure, theirs=theirs, we_read=False)
+            writers = {}
+            for output in piped:
+                writers[output], self.pipes[output] = _pipe(ours=on_failure, theirs=theirs)
+            self.pid = os.fork()
+            if self.pid == 0:
+                try:
+                    os.close(self._gate)
+                    for output, writer in writers.items():
+                        os.dup2(writer, output)
+                    die_with_us()
+                    # A parent that died before the wish was made is missed by it.
+                    if os.getppid() == us and _gate_opens(gate):
+                        _become(command, environ, clean)
+                finally:
+                    os._exit(NOT_EXECUTABLE)
+            on_failure.pop_all()
         with suppress(OSError):  # it may have been killed already
             os.setpgid(self.pid, self.pid)
 
@@ -86,6 +107,7 @@ class Child:
         self.wait(signals, terminal, until=until)
         while self._send(0) and (left := until - time.monotonic()) > 0:
             signals.wait(min(left, LOOK_SECONDS))
+            self._look(terminal)
         self._send(signal.SIGKILL)
         self.wait(signals, terminal, until=time.monotonic() + KILL_SECONDS)
 
@@ -100,11 +122,16 @@ class Child:
         return True
 
     def _look(self, terminal: Terminal) -> int | None:
-        if self.code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
-            if pid and os.WIFSTOPPED(status):
+        """Return the exit code, if it has ended; take leave of every other process that has.
+
+        What our descendants leave behind comes to us where we are process 1, as in a container.
+        """
+        for pid, status in _changed_children():
+            if pid != self.pid:
+                continue
+            if os.WIFSTOPPED(status):
                 self._follow(os.WSTOPSIG(status), terminal)
-            elif pid:
+            else:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code
 
@@ -131,11 +158,29 @@ def _a_shell_lets_us_go_on() -> bool:
     return parent != 0 and os.getsid(parent) == os.getsid(0)
 
 
+def _changed_children() -> Iterator[tuple[int, int]]:
+    """Yield each child that has ended or stopped, with its status."""
+    with suppress(ChildProcessError):  # none is left
+        while (changed := os.waitpid(-1, os.WNOHANG | os.WUNTRACED))[0]:
+            yield changed
+
+
+def _pipe(*, ours: ExitStack, theirs: ExitStack, we_read: bool = True) -> tuple[int, int]:
+    """Make a pipe; return the child's end and ours, each to be closed by its stack."""
+    reader, writer = os.pipe()
+    its_end, our_end = (writer, reader) if we_read else (reader, writer)
+    theirs.callback(os.close, its_end)
+    ours.callback(os.close, our_end)
+    return its_end, our_end
+
+
 def _gate_opens(gate: int) -> bool:
     return bool(os.read(gate, 1))
 
 
-def _become(command: Sequence[str], clean: Callable[[str], str]) -> None:
+def _become(
+    command: Sequence[str], environ: Mapping[str, str], clean: Callable[[str], str]
+) -> None:
     """Turn into the command, or say as a shell does why not, and exit."""
     # The interpreter ignores these, and the command would inherit that.
     for signum in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -143,7 +188,7 @@ def _become(command: Sequence[str], clean: Callable[[str], str]) -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        os.execvp(command[0], list(command))  # noqa: S606 - no shell is wanted
+        os.execvpe(command[0], list(command), environ)  # noqa: S606 - no shell is wanted
     except OSError as error:
         line = f"runguard: {clean(command[0])}: {error.strerror}\n"
         with suppress(OSError):

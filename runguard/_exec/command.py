@@ -2,134 +2,144 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import timedelta
-from math import inf
-from typing import Final
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from .._events import Events
-from .._models import Failure
-from .._run.scope import RunScope
-from .child import Child
-from .result import SIGNALLED, TIMED_OUT, CommandResult
-from .signals import PASSED_ON, Signals
-from .stderr import Stderr
-from .terminal import Terminal
+from .._errors import JobLockActive
+from .process import Process
+from .result import EX_TEMPFAIL, SIGNALLED, CommandOptions, CommandResult, name_of
+from .run import CommandScope
+from .signals import ENDING, Signals
 
-TIMEOUT_COMMANDS: Final = frozenset({"timeout", "gtimeout"})
+if TYPE_CHECKING:
+    from .._events import Events
+    from .._models import Failure
+    from .._run.options import RunOptions
+    from .._run.runtime import Runtime
+
+FIRST_PAUSE_SECONDS: Final = 0.1  # between two attempts to take a lock; it doubles …
+LONGEST_PAUSE_SECONDS: Final = 2.0  # … up to this
 
 
 def execute(
     command: Sequence[str],
-    scope: RunScope,
+    run: RunOptions,
+    runtime: Runtime,
+    options: CommandOptions,
     *,
-    clean: Callable[..., str],
-    events: Events,
-    timeout: timedelta | None,
-    kill_after: timedelta,
+    say: Callable[[str], None],
 ) -> int:
-    """Run a command inside a run, with our stdin and stdout; return the exit code to end with.
+    """Run a command as a run, with our stdin and stdout; return the exit code to end with.
 
     Args:
         command: the program and its arguments; no shell reads them.
-        scope: the run, not entered yet.
-        clean: takes secrets out of a text.
-        events: logs a fault of our own.
-        timeout: after which the whole process group is ended; None for never.
-        kill_after: from asking the group to end until it is killed.
+        run: what is said of the run.
+        runtime: what the run needs.
+        options: how the command is run and judged.
+        say: tells why nothing was run.
 
     Raises:
-        JobLockActive: another run holds the lock; the command was not run.
-        StoreUnavailable: a lock is wanted and the store is away; likewise.
+        StoreUnavailable: a lock is wanted and the store is away; the command was not run.
         SchemaOutOfDate: likewise.
     """
-    child = Child(command, clean=clean)
-    stderr = Stderr(child.stderr)
-    terminal = Terminal()
+    clean = runtime.settings().redactor.clean
+    process = Process(command, options, clean)
     try:
-        signals = Signals((*PASSED_ON, signal.SIGTSTP) if terminal.exists else PASSED_ON)
-        with signals, scope:
-            result = _ended_before(signals)
-            if result is None:
-                stderr.start()
-                result = _supervise(child, signals, terminal, timeout, kill_after)
-                program = command[0].rpartition("/")[2]
-                result = replace(result, by_timeout_command=program in TIMEOUT_COMMANDS)
-                stderr.settle()
-            if result.exit_code:
-                failure = _failure_of(result, stderr, clean, events)
-                scope.fail_with(failure, interrupted=result.interrupted)
+        with Signals(process.passed_on) as signals:
+            entry = _enter(run, runtime, signals, options)
+            if entry.conflict is not None:
+                return _refuse(entry, entry.conflict, options, say)
+            with ExitStack() as entered:
+                entered.push(entry.scope)
+                result = entry.ended or process.run(signals)
+                if not _is_success(result, options):
+                    failure = _failure_of(result, process, clean, runtime.events)
+                    entry.scope.fail_with(failure, interrupted=result.interrupted)
     finally:
-        terminal.close()
-        child.dismiss()
-    stderr.finish()  # all is written: from here on a signal may end us
+        process.dismiss()
+    # All is written: from here on a signal may end us.
+    process.finish(show=not entry.scope.is_suppressed)
     return result.exit_code
 
 
+class _Entry(NamedTuple):
+    """What became of the attempts to begin a run.
+
+    Attributes:
+        scope: the run of the last attempt; it has begun where there is no conflict.
+        conflict: who holds the lock, where it was not to be had.
+        ended: how we were told to end meanwhile.
+    """
+
+    scope: CommandScope
+    conflict: JobLockActive | None
+    ended: CommandResult | None
+
+
+def _enter(run: RunOptions, runtime: Runtime, signals: Signals, options: CommandOptions) -> _Entry:
+    """Begin the run, as soon as its lock is free. Only the last attempt leaves a row."""
+    until = time.monotonic() + options.wait_lock.total_seconds()
+    pause = FIRST_PAUSE_SECONDS
+    ended: CommandResult | None = None
+    while True:
+        left = until - time.monotonic()
+        is_last = ended is not None or left <= 0
+        is_failure = is_last and not options.skip_if_locked
+        scope = CommandScope(run, runtime, records_refusal=is_failure)
+        try:
+            scope.__enter__()
+        except JobLockActive as conflict:
+            if is_last:
+                return _Entry(scope, conflict, ended)
+        else:
+            return _Entry(scope, None, ended or _ended_before(signals, 0))
+        ended = _ended_before(signals, min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+def _refuse(
+    entry: _Entry,
+    conflict: JobLockActive,
+    options: CommandOptions,
+    say: Callable[[str], None],
+) -> int:
+    """Say that another run holds the lock; return the exit code."""
+    is_skipped = options.skip_if_locked and entry.ended is None
+    is_known = options.quiet_when_suppressed and (is_skipped or entry.scope.is_suppressed)
+    if not is_known:
+        with suppress(OSError):
+            say(f"runguard: skipped: {conflict}" if is_skipped else f"runguard: {conflict}")
+    if entry.ended is not None:
+        return entry.ended.exit_code
+    return 0 if is_skipped else EX_TEMPFAIL
+
+
+def _is_success(result: CommandResult, options: CommandOptions) -> bool:
+    is_fine = result.exit_code in options.ok_exits and not result.timed_out
+    return result.exit_code == 0 or is_fine
+
+
 def _failure_of(
-    result: CommandResult, stderr: Stderr, clean: Callable[..., str], events: Events
+    result: CommandResult, process: Process, clean: Callable[..., str], events: Events
 ) -> Failure:
     from .failure import failure_of, unread_failure  # a command that succeeds does without
 
     try:
-        return failure_of(result, stderr.tail, stderr.length, clean=clean)
+        return failure_of(result, process.outputs(), clean=clean)
     except Exception as bug:  # a fault of ours may change neither exit code nor record
         events.internal_error("classify", bug)
         return unread_failure(result)
 
 
-def _ended_before(signals: Signals) -> CommandResult | None:
-    """Say so if we were told to end while the run was being opened."""
-    for signum in signals.wait(0):
-        if signum in PASSED_ON:
-            name = _name_of(signum)
+def _ended_before(signals: Signals, seconds: float) -> CommandResult | None:
+    """Say so if we were told to end before the command began; wait for that so long."""
+    for signum in signals.wait(seconds):
+        if signum in ENDING:
+            name = name_of(signum)
             words = f"not started: {name} arrived first"
             is_interrupt = signum == signal.SIGINT
             return CommandResult(SIGNALLED + signum, words, name, interrupted=is_interrupt)
     return None
-
-
-def _supervise(
-    child: Child,
-    signals: Signals,
-    terminal: Terminal,
-    timeout: timedelta | None,
-    kill_after: timedelta,
-) -> CommandResult:
-    child.begin()
-    until = inf if timeout is None else time.monotonic() + timeout.total_seconds()
-    code = child.wait(signals, terminal, until=until)
-    if code is None:
-        child.end(signals, terminal, grace=kill_after.total_seconds())
-        return CommandResult(TIMED_OUT, f"timed out after {timeout}", "timeout", timed_out=True)
-    if code >= 0:
-        words = f"exit code {code}"
-        # How a shell says that what it ran was interrupted.
-        return CommandResult(code, words, words, interrupted=code == SIGNALLED + signal.SIGINT)
-    name = _name_of(-code)
-    words = f"killed by {name} (signal {-code})"
-    return CommandResult(SIGNALLED - code, words, name, interrupted=-code == signal.SIGINT)
-
-
-def _name_of(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:  # the nameless ones between SIGRTMIN and SIGRTMAX
-        return f"signal {signum}"
-
-
-def open_standard_streams() -> None:
-    """Let /dev/null stand in for a stdin, stdout or stderr that is closed. To be called first.
-
-    Otherwise the next file that is opened gets that number: a pipe of ours, or the store's socket.
-    """
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)  # noqa: FBT003 - positional only
-    os.close(fd)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

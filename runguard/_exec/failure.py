@@ -2,39 +2,94 @@
 
 from __future__ import annotations
 
+import locale
+import re
 import signal
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
+from .._events import LEVELS
 from .._failure.alert import SEVERITY_OF
 from .._failure.reason import reason_of_exit
 from .._failure.tail import read_tail
 from .._failure.tiers import Verdict
 from .._models import ErrorGroup, ErrorReason, Failure
 from .child import NOT_EXECUTABLE, NOT_FOUND
-from .result import SIGNALLED, TIMED_OUT, CommandResult
-from .stderr import LONGEST_TAIL
+from .result import SIGNALLED, TIMED_OUT, CommandResult, Output
+from .streams import LONGEST_TAIL
 
-LONGEST_SHOWN: Final = 8 * 1024  # bytes of stderr in a message
+LONGEST_SHOWN: Final = 8 * 1024  # bytes of what it said in a message
 LONGEST_HEADLINE: Final = 200
+LONGEST_HALF_LINE: Final = 8 * 1024  # characters of a line that was too long to be kept whole
+CUT: Final = "..."
+_ASCII: Final = frozenset({"ANSI_X3.4-1968", "ASCII", "US-ASCII", "646"})
 _KILLED: Final = SIGNALLED + signal.SIGKILL
 _REASON_OF_CODE: Final = {
     NOT_EXECUTABLE: ErrorReason.FORBIDDEN,
     NOT_FOUND: ErrorReason.NOT_FOUND,
 }
+# What runguard logs where the command is itself a tracked program: no error of the command's.
+_OWN_LINE: Final = re.compile(rf"^.*(?<![\w.])(?:{'|'.join(map(re.escape, LEVELS))})\b.*\n?", re.M)
+
+
+class _Said(NamedTuple):
+    """What an output said: the verdict on it, and what of it may be shown."""
+
+    output: Output
+    verdict: Verdict
+    headline: str
+    cleaned: str
+    is_half_a_line: bool
+
+    @property
+    def says_nothing(self) -> bool:
+        return self.verdict.group is ErrorGroup.UNKNOWN and self.verdict.reason is None
 
 
 def failure_of(
-    result: CommandResult, tail: bytes, length: int, *, clean: Callable[..., str]
+    result: CommandResult, outputs: Sequence[Output], *, clean: Callable[..., str]
 ) -> Failure:
-    """Sort a failed command by the end of its stderr, which was `length` bytes long in all."""
-    text = tail.decode(errors="replace")
-    if length > len(tail) and "\n" in text:
-        text = text.partition("\n")[2]  # half a line says half of what it said
+    """Sort a failed command by the ends of its outputs, the one to be asked first in front."""
+    said = [_read(output, clean) for output in outputs]
+    telling = [one for one in said if not one.says_nothing] or [one for one in said if one.headline]
+    best = (telling or said)[0]
+    verdict = _verdict_on(result, best.verdict)
+    return _failure(verdict, result, _message(result.words, best.headline, said))
+
+
+def decoded(tail: bytes, *, is_cut: bool) -> str:
+    """Read bytes as UTF-8 where they are; else as the locale says that programs write here."""
+    start = 0
+    while is_cut and start < min(len(tail), 3) and tail[start] & 0xC0 == 0x80:
+        start += 1  # of a letter that was cut in half
+    try:
+        return tail[start:].decode()
+    except UnicodeDecodeError:
+        encoding = locale.getencoding()
+    if encoding.upper() in _ASCII:
+        encoding = "utf-8"
+    try:
+        return tail.decode(encoding, errors="replace")
+    except LookupError:
+        return tail.decode(errors="replace")
+
+
+def _read(output: Output, clean: Callable[..., str]) -> _Said:
+    is_cut = output.length > len(output.tail)
+    text = decoded(output.tail, is_cut=is_cut)
+    if is_cut:
+        whole_lines = text.partition("\n")[2]
+        is_cut = not whole_lines.strip()
+        text = text if is_cut else whole_lines  # half a line says half of what it said
+    text = _OWN_LINE.sub("", text)
     # Secrets are hidden before anything is cut, so that no half of one is left.
     cleaned = clean(text, limit=4 * LONGEST_TAIL).strip()
-    verdict = _verdict_on(result, read_tail(text).verdict)
-    return _failure(verdict, result, _message(result.words, cleaned, length))
+    if is_cut:
+        text, cleaned = text[-LONGEST_HALF_LINE:], cleaned[-LONGEST_HALF_LINE:]
+    headline = read_tail(cleaned).headline
+    # Of half a line the end says why.
+    shown = CUT + headline[-LONGEST_HEADLINE:] if is_cut else headline[:LONGEST_HEADLINE]
+    return _Said(output, read_tail(text).verdict, shown, cleaned, is_cut)
 
 
 def unread_failure(result: CommandResult) -> Failure:
@@ -75,18 +130,23 @@ def _verdict_on(result: CommandResult, said: Verdict) -> Verdict:
     if said.group is ErrorGroup.UNKNOWN and said.reason is None:
         if code == TIMED_OUT:  # by convention, also where a shell called timeout(1)
             return Verdict(ErrorGroup.TIMEOUT, None, "exit code 124", ErrorReason.TIME_LIMIT)
-        return said._replace(reason=_REASON_OF_CODE.get(code, ended_by))
+        reason = ErrorReason.OVERLOADED if result.is_unstarted else _REASON_OF_CODE.get(code)
+        return said._replace(reason=reason or ended_by)
     return said
 
 
-def _message(words: str, cleaned: str, length: int) -> str:
-    """Say how it ended, with the line of its stderr that says why; then the end of all of it."""
-    headline = read_tail(cleaned).headline[:LONGEST_HEADLINE]
+def _message(words: str, headline: str, said: Sequence[_Said]) -> str:
+    """Say how it ended, with the line that says why; then the ends of all that it said."""
     first = f"{words}: {headline}" if headline else words
-    if cleaned in ("", headline):
-        return first
-    shown = cleaned.encode()[-LONGEST_SHOWN:].decode(errors="ignore")
-    if len(shown) == len(cleaned):
-        return f"{first}\n\n{shown}"
+    shown = [one for one in said if one.cleaned not in ("", headline)]
+    blocks = [_block(one, LONGEST_SHOWN // len(shown), is_named=len(said) > 1) for one in shown]
+    return "\n\n".join([first, *blocks])
+
+
+def _block(said: _Said, longest: int, *, is_named: bool) -> str:
+    name, cleaned = said.output.name, said.cleaned
+    shown = cleaned.encode()[-longest:].decode(errors="ignore")
+    if len(shown) == len(cleaned) and not said.is_half_a_line:
+        return f"[{name}]\n{shown}" if is_named else shown
     shown = shown.partition("\n")[2] or shown
-    return f"{first}\n\n[the end of {length:,} bytes of stderr]\n{shown}"
+    return f"[the end of {said.output.length:,} bytes of {name}]\n{shown}"

@@ -1,12 +1,41 @@
-"""How a command ended."""
+"""How a command is to be run, and how it ended."""
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
-from typing import Final
+from datetime import timedelta
+from typing import Final, NamedTuple
 
 TIMED_OUT: Final = 124  # as timeout(1) says it
 SIGNALLED: Final = 128  # and the signal's number on top, as a shell says it
+
+EX_TEMPFAIL: Final = 75  # of sysexits.h: another run holds the lock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandOptions:
+    """How a command is to be run and judged.
+
+    Attributes:
+        timeout: after which the whole process group is ended; None for never.
+        kill_after: from asking the group to end until it is killed.
+        ok_exits: exit codes besides 0 that are a success.
+        wait_lock: how long to wait for a lock that another run holds.
+        skip_if_locked: whether a lock that is held is no failure.
+        quiet_when_suppressed: whether nothing is shown of a failure that an alert covers.
+        keep_stdout_tail: whether the end of stdout belongs to the error too.
+        keep_environment: whether the command sees runguard's own secrets.
+    """
+
+    timeout: timedelta | None = None
+    kill_after: timedelta = timedelta(seconds=10)
+    ok_exits: frozenset[int] = frozenset()
+    wait_lock: timedelta = timedelta(0)
+    skip_if_locked: bool = False
+    quiet_when_suppressed: bool = False
+    keep_stdout_tail: bool = False
+    keep_environment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +49,7 @@ class CommandResult:
         timed_out: whether `--timeout` ended it.
         interrupted: whether somebody interrupted it, as by Ctrl-C.
         by_timeout_command: whether timeout(1) was the command, and ended what it ran.
+        is_unstarted: whether the system had no process left for it.
     """
 
     exit_code: int
@@ -28,3 +58,26 @@ class CommandResult:
     timed_out: bool = False
     interrupted: bool = False
     by_timeout_command: bool = False
+    is_unstarted: bool = False
+
+
+class Output(NamedTuple):
+    """The end of one output of a command.
+
+    Attributes:
+        name: `stderr` or `stdout`.
+        tail: its last bytes.
+        length: how many bytes it was long in all.
+    """
+
+    name: str
+    tail: bytes
+    length: int
+
+
+def name_of(signum: int) -> str:
+    """Return the name of a signal: `SIGTERM`."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:  # the nameless ones between SIGRTMIN and SIGRTMAX
+        return f"signal {signum}"

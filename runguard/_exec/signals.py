@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final
 
-PASSED_ON: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+ENDING: Final = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+PASSED_ON: Final = (*ENDING, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH)
 _LONGEST_WAIT: Final = 3600.0  # a selector refuses more than some weeks
 
 

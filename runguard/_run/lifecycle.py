@@ -142,13 +142,6 @@ class Lifecycle:
         self._context = (innermost_run.set(self.run), bind_context(**self._names()))
         return self.run
 
-    def declare(self, failure: Failure, *, interrupted: bool) -> None:
-        """Let the run end FAILED without an exception."""
-        from .outcome import interruption_alerts
-
-        alerts = not interrupted or interruption_alerts(self.run.trigger_type)
-        self.run._declared = DeclaredFailure(failure, None, alerts)
-
     def leave(self) -> None:
         """Leave the caller's context. A forked child leaves the run alone: it is its parent's."""
         if self._pid != os.getpid():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .handle import Run
 from .lifecycle import Lifecycle
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable
 
-    from .._models import Failure
     from .threads import Work
 
 T = TypeVar("T")
@@ -26,6 +25,8 @@ class RunScope:
 
     Entering it a second time is a `RuntimeError`. Added in 0.1.
     """
+
+    lifecycle: ClassVar[type[Lifecycle]] = Lifecycle
 
     def __init__(self, options: RunOptions, runtime: Runtime) -> None:
         """Made by `run_scope` and `tracked_run`."""
@@ -130,13 +131,6 @@ class RunScope:
         ends_later, self._ends_later = self._ends_later, False
         return ends_later and exc is None
 
-    def fail_with(self, failure: Failure, *, interrupted: bool = False) -> None:
-        """Let the run end FAILED with a failure that was judged elsewhere, as `exec` does.
-
-        What somebody `interrupted` by hand alerts only where a Ctrl-C would.
-        """
-        self._entered().declare(failure, interrupted=interrupted)
-
     def _do(self, work: Work[T], seconds: float, turn: float | None = None) -> T | None:
         """Let a writer do it; then raise what struck this thread meanwhile."""
         done = self._runtime.writers().run(work, seconds=seconds, turn=turn)
@@ -158,7 +152,7 @@ class RunScope:
             raise RuntimeError(
                 f"run_scope({self._options.job_name!r}) was entered before: make one for each run"
             )
-        self._life = Lifecycle(self._options, self._runtime)
+        self._life = self.lifecycle(self._options, self._runtime)
         return self._life
 
     def _entered(self) -> Lifecycle:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from runguard._exec.failure import failure_of
-from runguard._exec.result import CommandResult
-from runguard._exec.stderr import LONGEST_TAIL
+from runguard._exec.result import CommandResult, Output
+from runguard._exec.streams import LONGEST_TAIL
 from runguard._failure.redaction import Redactor
 from runguard._models import Failure
 
@@ -14,7 +14,8 @@ EXIT_1 = CommandResult(1, "exit code 1", "exit code 1")
 
 
 def failed(stderr: bytes, ending: CommandResult = EXIT_1) -> Failure:
-    return failure_of(ending, stderr[-LONGEST_TAIL:], len(stderr), clean=Redactor().clean)
+    output = Output("stderr", stderr[-LONGEST_TAIL:], len(stderr))
+    return failure_of(ending, [output], clean=Redactor().clean)
 
 
 @pytest.mark.parametrize(

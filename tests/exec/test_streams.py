@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # As if nothing that the command had left were taken before the run is written.
 WITHOUT_PATIENCE = (
-    "from runguard._exec import stderr; stderr.DRAIN_SECONDS = 0.0\n"
+    "from runguard._exec import streams; streams.DRAIN_SECONDS = 0.0\n"
     "from runguard.__main__ import main; raise SystemExit(main())"
 )
 FLOOD = "import os, sys; os.write(2, bytes(range(256)) * {count}); sys.exit({code})"

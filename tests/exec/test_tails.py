@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runguard._exec.failure import failure_of, unread_failure
-from runguard._exec.result import CommandResult
+from runguard._exec.result import CommandResult, Output
 from runguard._failure.tail import read_tail
 from runguard._models import Failure
 
@@ -502,7 +502,8 @@ def failed(stderr: str, result: CommandResult | None = None) -> Failure:
     def clean(text: str, limit: int = 0) -> str:
         return text
 
-    return failure_of(result, stderr.encode(), len(stderr.encode()), clean=clean)
+    output = Output("stderr", stderr.encode(), len(stderr.encode()))
+    return failure_of(result, [output], clean=clean)
 
 
 @pytest.mark.parametrize("tool", TOOLS)

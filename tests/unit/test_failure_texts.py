@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runguard._exec.failure import failure_of
-from runguard._exec.result import CommandResult
+from runguard._exec.result import CommandResult, Output
 from runguard._failure.classify import classify
 from runguard._failure.text_evidence import status_in
 from runguard._failure.text_timeouts import timeout_in
@@ -34,7 +34,8 @@ def printed(text: str, exit_code: int = 1) -> Failure:
     def clean(text: str, limit: int = 0) -> str:
         return text
 
-    return failure_of(CommandResult(exit_code, words, words), stderr, len(stderr), clean=clean)
+    output = Output("stderr", stderr, len(stderr))
+    return failure_of(CommandResult(exit_code, words, words), [output], clean=clean)
 
 
 def shown(text: str) -> str:

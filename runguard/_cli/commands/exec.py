@@ -12,10 +12,9 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand
 
-from ..._errors import ConfigurationError, JobLockActive, SchemaOutOfDate, StoreUnavailable
+from ..._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from ..._models import TriggerType
 from ..._run.options import make_options
-from ..._run.scope import RunScope
 from ..._settings import trigger_type_of
 from ..options import DatabaseUrl, command_app, read_duration
 from ..stores import opened_runtime
@@ -24,7 +23,7 @@ from ..talk import say
 app = command_app()
 
 EX_UNAVAILABLE: Final = 69  # of sysexits.h, which cron's and systemd's readers know
-EX_TEMPFAIL: Final = 75
+LARGEST_EXIT_CODE: Final = 255
 _SEPARATOR: Final = "--"
 
 EPILOG: Final = (
@@ -32,14 +31,16 @@ EPILOG: Final = (
     "  $ runguard exec hello -- echo hello\n"
     "  $ runguard exec disk_report --trigger SCHEDULER -- df -h\n"
     "  $ runguard exec invoices --lock --timeout 15m -- sh -c 'true | cat'\n"
+    "  $ runguard exec mirror --wait-lock 10m --ok-exit 24 -- sh -c 'exit 0'\n"
     "\n"
     "\b\nExit codes:\n"
     "  the command's own; 128+n where signal n ended it\n"
     "    2  wrong usage, or a setting that cannot be used: nothing was run\n"
     f"   {EX_UNAVAILABLE}  --lock, and the store cannot be reached: nothing was run\n"
-    f"   {EX_TEMPFAIL}  --lock, and another run holds the lock: nothing was run\n"
+    "   75  --lock, and another run holds the lock: nothing was run\n"
+    "    0  --skip-if-locked, and another run holds the lock: nothing was run\n"
     "  124  --timeout ended the command\n"
-    "  126  the command cannot be executed\n"
+    "  126  the command cannot be executed, or no process can be started\n"
     "  127  the command was not found"
 )
 
@@ -122,6 +123,55 @@ def execute(
             show_default=False,
         ),
     ] = None,
+    wait_lock: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=read_duration,
+            metavar="DURATION",
+            help="Wait so long for a lock that another run holds. Implies --lock.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_if_locked: Annotated[
+        bool,
+        typer.Option(
+            "--skip-if-locked",
+            help="Where another run holds the lock, end with 0 and record nothing. Implies --lock.",
+        ),
+    ] = False,
+    ok_exit: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            max=LARGEST_EXIT_CODE,
+            metavar="CODE",
+            help="This exit code is a success too. Repeat it for more. It is handed on.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet_when_suppressed: Annotated[
+        bool,
+        typer.Option(
+            "--quiet-when-suppressed",
+            help="Show the output at the end, and nothing of a failure that an earlier alert"
+            " covers: cron then mails only what is new.",
+        ),
+    ] = False,
+    keep_stdout_tail: Annotated[
+        bool,
+        typer.Option(
+            "--keep-stdout-tail",
+            help="Record the end of stdout with an error too, for commands that report there.",
+        ),
+    ] = False,
+    keep_env: Annotated[
+        bool,
+        typer.Option(
+            "--keep-env",
+            help="Let the command see RUNGUARD_DATABASE_URL and the web page's secrets: where it"
+            " is itself a tracked program.",
+        ),
+    ] = False,
     store_timeout: Annotated[
         timedelta | None,
         typer.Option(
@@ -145,33 +195,32 @@ def execute(
             " wrap the job with run_scope in Python there"
         )
     from ..._exec import command as _exec
+    from ..._exec.result import CommandOptions
+    from ..._exec.streams import open_standard_streams
 
-    _exec.open_standard_streams()
+    open_standard_streams()
     options = make_options(
         job,
         trigger_type=None if trigger is None else read_trigger(trigger),
-        lock=lock,
+        lock=lock or skip_if_locked or wait_lock is not None,
         lock_ttl=lock_ttl,
         cooldown=cooldown,
     )
+    how = CommandOptions(
+        timeout=timeout,
+        kill_after=kill_after,
+        ok_exits=frozenset(ok_exit or ()),
+        wait_lock=wait_lock or timedelta(0),
+        skip_if_locked=skip_if_locked,
+        quiet_when_suppressed=quiet_when_suppressed,
+        keep_stdout_tail=keep_stdout_tail,
+        keep_environment=keep_env,
+    )
     try:
         with opened_runtime(database_url, store_timeout=store_timeout) as runtime:
-            code = _exec.execute(
-                command,
-                RunScope(options, runtime),
-                clean=runtime.settings().redactor.clean,
-                events=runtime.events,
-                timeout=timeout,
-                kill_after=kill_after,
-            )
-    except JobLockActive as conflict:
-        code = _refused(conflict, EX_TEMPFAIL)
+            code = _exec.execute(command, options, runtime, how, say=say)
     except (StoreUnavailable, SchemaOutOfDate) as trouble:
-        code = _refused(trouble, EX_UNAVAILABLE)
+        with suppress(OSError):
+            say(f"runguard: {trouble}")
+        code = EX_UNAVAILABLE
     raise typer.Exit(code)
-
-
-def _refused(error: Exception, code: int) -> int:
-    with suppress(OSError):
-        say(f"runguard: {error}")
-    return code

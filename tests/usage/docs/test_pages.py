@@ -109,7 +109,7 @@ def test_the_table_of_events_names_what_is_logged(
         pass
 
     logged = {record.getMessage().split()[0]: record for record in caplog.records}
-    assert set(logged) == set(table) == set(_events._LEVELS)
+    assert set(logged) == set(table) == set(_events.LEVELS)
     for event, (level, keys) in table.items():
         assert list(logged[event].runguard) == keys, event  # type: ignore[attr-defined]
         assert logged[event].levelname.lower() == level, event
