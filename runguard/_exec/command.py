@@ -55,7 +55,7 @@ def execute(
             with ExitStack() as entered:
                 entered.push(entry.scope)
                 result = entry.ended or process.run(signals)
-                if not _is_success(result, options):
+                if not result.is_success(options):
                     failure = _failure_of(result, process, clean, runtime.events)
                     entry.scope.fail_with(failure, interrupted=result.interrupted)
     finally:
@@ -115,11 +115,6 @@ def _refuse(
     if entry.ended is not None:
         return entry.ended.exit_code
     return 0 if is_skipped else EX_TEMPFAIL
-
-
-def _is_success(result: CommandResult, options: CommandOptions) -> bool:
-    is_fine = result.exit_code in options.ok_exits and not result.timed_out
-    return result.exit_code == 0 or is_fine
 
 
 def _failure_of(

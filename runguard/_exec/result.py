@@ -60,6 +60,11 @@ class CommandResult:
     by_timeout_command: bool = False
     is_unstarted: bool = False
 
+    def is_success(self, options: CommandOptions) -> bool:
+        """Whether it did what it should: a time limit never did."""
+        is_fine = self.exit_code in options.ok_exits and not self.timed_out
+        return self.exit_code == 0 or is_fine
+
 
 class Output(NamedTuple):
     """The end of one output of a command.

@@ -89,3 +89,67 @@ def test_a_single_long_line_is_not_told_twice_in_full() -> None:
     message = failed(b"z" * 5000).error_message
 
     assert message == f"exit code 1: {'z' * 200}\n\n{'z' * 5000}"
+
+
+def test_a_last_line_that_is_too_long_to_be_kept_keeps_its_end() -> None:
+    line = b"password=hunter2 " + b"x" * 100_000 + b" HTTP 503 Service Unavailable"
+    failure = failed(b"first\n" + line + b"\n")
+    first, _, rest = failure.error_message.partition("\n\n")
+    header, _, shown = rest.partition("\n")
+
+    assert failure.error_group == "HTTP_5XX"
+    assert first == "exit code 1: ..." + (line.decode())[-200:]
+    assert header == "[the end of 100,053 bytes of stderr]"
+    assert shown.endswith("x HTTP 503 Service Unavailable")
+    assert 7_000 < len(shown) <= 8 * 1024
+
+
+OWN_LINES = [
+    "runguard.alert_created alert_id=1 job_name=inner run_id=2",
+    "ERROR:runguard:runguard.internal_error stage=start error='StoreUnavailable: timed out'",
+    "2026-11-26 [warning  ] runguard.spooled  key=1",
+    '{"event": "runguard.alert_created", "alert_id": 1}',
+]
+
+
+@pytest.mark.parametrize("line", OWN_LINES)
+def test_a_line_of_runguards_own_log_is_no_error_of_the_command(line: str) -> None:
+    failure = failed(f"no such customer\n{line}\n".encode())
+
+    assert failure.error_group == "UNKNOWN"
+    assert failure.error_message == "exit code 1: no such customer"
+
+
+def test_what_a_command_says_of_runguards_modules_is_its_error() -> None:
+    line = "runguard._errors.StoreUnavailable: runguard.runners timed out"
+
+    assert failed(line.encode()).error_message == f"exit code 1: {line}"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "encoding", "text"),
+    [
+        ("파일이 없습니다".encode(), "EUC-KR", "파일이 없습니다"),
+        ("파일이 없습니다".encode("euc-kr"), "EUC-KR", "파일이 없습니다"),
+        ("Datei fehlt: Köln".encode("latin-1"), "ISO-8859-1", "Datei fehlt: Köln"),
+        ("Köln".encode("latin-1"), "ANSI_X3.4-1968", "K\ufffdln"),
+        ("Köln".encode("latin-1"), "no-such-encoding", "K\ufffdln"),
+    ],
+)
+def test_stderr_is_read_as_the_locale_says_where_it_is_not_utf_8(
+    stderr: bytes, encoding: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: encoding)
+
+    assert failed(stderr).error_message == f"exit code 1: {text}"
+
+
+def test_a_letter_that_was_cut_in_half_makes_utf_8_no_other_encoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "EUC-KR")
+    for length in range(3):
+        message = failed(("한" * 30_000).encode() + b"x" * length).error_message
+
+        assert "\ufffd" not in message
+        assert set(message.partition("]\n")[2]) <= set("한x")
