@@ -76,7 +76,7 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
             for run in runs
         ],
         note_title="message",
-        notes=[run.error_message or "" for run in runs],
+        notes=[wording.in_a_list(run.error_message) for run in runs],
         numbers=("id", "took"),
         optional=("alert", "reason", "took"),
     )
@@ -381,4 +381,5 @@ def _covering(pair: RunWithAlert) -> str:
 
 
 def _heading(alert: AlertRecord) -> str:
-    return f"{alert.title}: {alert.message}" if alert.message else alert.title
+    message = wording.in_a_list(alert.message)
+    return f"{alert.title}: {message}" if message else alert.title

@@ -14,12 +14,12 @@ from .._failure.reason import reason_of_exit
 from .._failure.tail import read_tail
 from .._failure.tiers import Verdict
 from .._models import ErrorGroup, ErrorReason, Failure
+from .._monitor.wording import LONGEST_QUOTED
 from .child import NOT_EXECUTABLE, NOT_FOUND
 from .result import SIGNALLED, TIMED_OUT, CommandResult, Output
 from .streams import LONGEST_TAIL
 
 LONGEST_SHOWN: Final = 8 * 1024  # bytes of what it said in a message
-LONGEST_HEADLINE: Final = 200
 LONGEST_HALF_LINE: Final = 8 * 1024  # characters of a line that was too long to be kept whole
 CUT: Final = "..."
 _ASCII: Final = frozenset({"ANSI_X3.4-1968", "ASCII", "US-ASCII", "646"})
@@ -88,7 +88,7 @@ def _read(output: Output, clean: Callable[..., str]) -> _Said:
         text, cleaned = text[-LONGEST_HALF_LINE:], cleaned[-LONGEST_HALF_LINE:]
     headline = read_tail(cleaned).headline
     # Of half a line the end says why.
-    shown = CUT + headline[-LONGEST_HEADLINE:] if is_cut else headline[:LONGEST_HEADLINE]
+    shown = CUT + headline[-LONGEST_QUOTED:] if is_cut else headline[:LONGEST_QUOTED]
     return _Said(output, read_tail(text).verdict, shown, cleaned, is_cut)
 
 

@@ -189,6 +189,27 @@ def error(error_type: str | None, message: str | None, *, longest: int = 120) ->
     return line or "an error without a message"
 
 
+LONGEST_QUOTED: Final = 200  # letters of a line that the message of a command quotes first
+
+
+def in_a_list(message: str | None) -> str:
+    r"""Return a message without the line that its first one quotes, as those of commands do.
+
+    >>> in_a_list("exit code 3: no such file\n\nstarting\nno such file")
+    'exit code 3: no such file\nstarting'
+    """
+    first, _, rest = (message or "").partition("\n\n")
+    lines = [line for line in rest.split("\n") if not _is_quoted(line.strip(), first)]
+    return "\n".join([first, *lines]).rstrip()
+
+
+def _is_quoted(line: str, first: str) -> bool:
+    """Whether the first line of a message quotes this one, whole or its beginning."""
+    quoted = first.partition(": ")[2]
+    is_long = len(quoted) >= LONGEST_QUOTED
+    return bool(quoted) and (line == quoted or (is_long and line.startswith(quoted)))
+
+
 def counted(count: int, noun: str) -> str:
     """Say how many there are.
 

@@ -129,6 +129,7 @@ def _environment() -> Environment:
         exactly=lambda instant: moment(instant, exactly=True),
         duration=wording.duration,
         group_class=charts.group_class,
+        in_a_list=wording.in_a_list,
         iso=wording.iso,
         number=_number,
         part=_part,

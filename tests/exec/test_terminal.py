@@ -7,6 +7,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,6 +58,9 @@ class Screen:
 
     def type(self, keys: bytes) -> None:
         os.write(self._fd, keys)
+
+    def resize(self, *, columns: int, lines: int) -> None:
+        termios.tcsetwinsize(self._fd, (lines, columns))
 
     def await_text(self, text: str) -> str:
         """All that was shown since the last call, up to this text."""
@@ -150,3 +154,16 @@ def test_ctrl_z_changes_nothing_where_no_shell_could_let_us_go_on(
     terminal.type(b"\x1atwo\n")
 
     assert "second two" in terminal.await_text("second two")
+
+
+def test_a_new_size_of_the_window_reaches_the_command(screen: Callable[..., Screen]) -> None:
+    script = (
+        "import os, signal\n"
+        "signal.signal(signal.SIGWINCH, lambda *_: print(*os.get_terminal_size(1), flush=True))\n"
+        "print('ready', flush=True); signal.pause()"
+    )
+    terminal = screen(sys.executable, "-c", script)
+    terminal.await_text("ready")
+    terminal.resize(columns=123, lines=45)
+
+    assert "123 45" in terminal.await_text("[ended] 0")

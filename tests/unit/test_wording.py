@@ -100,3 +100,18 @@ def test_the_word_of_another_program_stays_as_it_is_and_has_no_tone(label: objec
 )
 def test_an_alert_that_nobody_resolved_is_open(resolved: bool | None, word: str) -> None:
     assert wording.alert_state(resolved=resolved).word == word
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("exit code 3: gone\n\nfirst\ngone", "exit code 3: gone\nfirst"),
+        ("exit code 3: gone\n\ngone", "exit code 3: gone"),
+        (f"exit code 1: {'z' * 200}\n\n{'z' * 5000}", f"exit code 1: {'z' * 200}"),
+        ("exit code 3", "exit code 3"),
+        ("relation missing\n\nLINE 1: select", "relation missing\nLINE 1: select"),
+        (None, ""),
+    ],
+)
+def test_a_list_shows_the_line_that_a_message_quotes_once(message: str | None, shown: str) -> None:
+    assert wording.in_a_list(message) == shown
