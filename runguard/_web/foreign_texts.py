@@ -26,7 +26,7 @@ _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"
 
 # The attributes that people read; what stands in another one is exact.
-_READ: Final = frozenset({"alt", "aria-label", "data-label", "placeholder", "title"})
+_READ: Final = frozenset({"alt", "aria-label", "data-label", "data-title", "placeholder", "title"})
 _IN_TEXT_ONLY: Final = re.compile(r"<(title|option|textarea)\b[^<>]*>[^<]*$")
 _IN_ATTRIBUTE: Final = re.compile(r'([\w:-]+)="[^"]*$')
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
@@ -17,12 +18,33 @@ from starlette.responses import HTMLResponse, Response
 
 from .._models import ReviewStatus
 from .._monitor import wording
+from .._monitor.wording import Label, Tone
 from . import charts
 from .foreign_texts import ForeignTexts, isolated
 from .state import path_of, prefix_of, state_of, visitor_of
 
 HERE: Final = Path(__file__).parent
+ICON: Final = "icon.svg"
+_ICONS: Final = {Tone.BAD: "icon-bad.svg", Tone.WARN: "icon-warn.svg"}
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """What a browser's tab shows of a page: its title and its icon follow the state."""
+
+    title: str
+    tone: Tone = Tone.NEUTRAL
+
+    @property
+    def icon(self) -> str:
+        """The file of the icon."""
+        return _ICONS.get(self.tone, ICON)
+
+    @classmethod
+    def of(cls, label: Label, what: str) -> Tab:
+        """Return the tab of something in a state."""
+        return cls(f"{label.sign} {what}", label.tone)
 
 
 def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
@@ -46,6 +68,7 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
         "user": visitor.user,
         "logged_in": visitor.session is not None,
         "live": False,
+        "tab": None,
         "now": now,
         "ago": lambda instant: ago(instant, now),
     }

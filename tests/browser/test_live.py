@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -28,7 +29,16 @@ def is_marked(page: Page) -> bool:
     return bool(page.evaluate("window.stillHere === true"))
 
 
-def test_the_overview_shows_a_run_begin_and_fail(
+# The tab is hidden, and has been for so long that it looks again each time.
+HIDE = """() => {
+  const real = Date.now.bind(Date);
+  let later = 0;
+  Date.now = () => real() + (later += 61000);
+  Object.defineProperty(document, "hidden", { value: true });
+}"""
+
+
+def test_the_overview_shows_a_run_begin_and_fail_also_in_a_hidden_tab(
     migrated_pg_url: str, serve: Serve, reader_of: Seat, start_job: Start
 ) -> None:
     start_job(migrated_pg_url, "quiet").end()
@@ -38,13 +48,19 @@ def test_the_overview_shows_a_run_begin_and_fail(
     expect(main).not_to_contain_text("night_sync")
 
     job = start_job(migrated_pg_url, "night_sync")
+    come_back(page)
     row = page.get_by_role("row").filter(has_text="night_sync")
     expect(row).to_contain_text("running")
 
+    expect(page).to_have_title("runguard")
+    page.evaluate(HIDE)
     job.end("HTTP 503 Service Unavailable")
+    page.evaluate("htmx.trigger(document.body, 'refresh')")
     expect(row).to_contain_text("failing")
     expect(row).to_contain_text("HTTP_5XX")
     expect(main).to_contain_text("1 job failing")
+    expect(page).to_have_title("(1) failing – runguard")
+    expect(page.locator("#icon")).to_have_attribute("href", re.compile("icon-bad"))
     assert is_marked(page)
 
 
@@ -96,5 +112,9 @@ def test_a_page_says_when_it_can_no_longer_be_updated(
     page = reader.open("/")
     expect(page.get_by_role("main")).to_contain_text("enrolment_sync")
 
+    page.evaluate("document.getElementById('clock').value = '2026-01-02T03:04:05Z'")
     website.stop()
-    expect(page.locator("#away")).to_be_visible()
+    come_back(page)
+    expect(page.locator("#away")).to_contain_text("as of 2 Jan, 03:04")
+    expect(page).to_have_title("no answer – (2) failing – runguard")
+    assert float(page.locator("#live").evaluate("(one) => getComputedStyle(one).opacity")) < 1

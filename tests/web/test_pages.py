@@ -660,3 +660,28 @@ def test_the_durations_of_a_job_are_drawn_for_every_reader(file_client: Client) 
     assert len(chart.all("a")) == 4
     assert all(one.attributes["href"].startswith("/runs/") for one in chart.all("a"))
     assert "The last 4 finished runs took up to" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "icon"),
+    [
+        ("/", "(3) failing – runguard", "icon-bad.svg"),
+        ("/jobs/payments", "✕ payments – runguard", "icon-bad.svg"),
+        ("/jobs/nightly", "✓ nightly – runguard", "icon.svg"),
+        ("/runs/2", "✕ run 2 of payments – runguard", "icon-bad.svg"),
+        ("/runs/1", "✓ run 1 of payments – runguard", "icon.svg"),
+        ("/alerts/1", "● alert 1: ", "icon-bad.svg"),
+        ("/runs", "Runs – runguard", "icon.svg"),
+    ],
+)
+def test_a_tab_shows_the_state_of_its_page_and_follows_it(
+    file_client: Client, path: str, title: str, icon: str
+) -> None:
+    page = read(file_client, path)
+    clock = page.by_id("clock").attributes
+
+    assert page.all("title")[0].text.startswith(title)
+    assert f"/{icon}?" in page.by_id("icon").attributes["href"]
+    if path != "/runs":
+        assert clock["data-title"] == page.all("title")[0].text
+        assert clock["data-icon"] == page.by_id("icon").attributes["href"]

@@ -17,7 +17,7 @@ from ..forms import SentForm
 from ..forms import text_in as field_of
 from ..problems import Problem, no_such_row
 from ..query import LARGEST_ID, AlertQuery, asked_of, cursor_text
-from ..rendering import render
+from ..rendering import Tab, render
 from ..state import CurrentState, OpenStore, prefix_of
 from .parts import CHOICES, text_in
 
@@ -58,6 +58,10 @@ def alert(request: Request, store: OpenStore, alert_id: int) -> Response:
     context = {
         "now": store.now(),
         "live": True,
+        "tab": Tab.of(
+            wording.alert_state(resolved=details.alert.resolved),
+            f"alert {alert_id}: {details.alert.title}",
+        ),
         "details": details,
         "others": {run.id: other_error(run, details.alert) for run in details.covered_runs},
         "alert": details.alert,

@@ -8,10 +8,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..._monitor import wording
 from .. import charts
 from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
-from ..rendering import render
+from ..rendering import Tab, render
 from ..state import OpenStore
 from .failures import failure_chart, span_of
 from .parts import row_of, run_links, run_list
@@ -31,10 +32,12 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
     if not found:
         raise no_such_job(job_name, store.job_names())
     now, cells = store.now(), store.last_runs(job_name, limit=RUNS_IN_A_CHART)
+    row = row_of(request, found[0], now)
     context = {
         "now": now,
         "live": True,
-        "row": row_of(request, found[0], now),
+        "tab": Tab.of(wording.job_state(row.state), job_name),
+        "row": row,
         "job": found[0],
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds

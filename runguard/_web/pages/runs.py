@@ -16,7 +16,7 @@ from ..._monitor.coverage import other_error
 from ..._monitor.explanation import Sentence, Topic, explain
 from ..problems import no_such_row
 from ..query import LARGEST_ID, RunQuery, asked_of
-from ..rendering import render
+from ..rendering import Tab, render
 from ..state import OpenStore
 from .parts import run_list
 
@@ -56,6 +56,9 @@ def run(request: Request, store: OpenStore, run_id: int) -> Response:
     context = {
         "now": now,
         "live": True,
+        "tab": Tab.of(
+            wording.run_status(details.run.status), f"run {run_id} of {details.run.job_name}"
+        ),
         "details": details,
         "run": details.run,
         "explanation": explanation,

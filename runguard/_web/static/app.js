@@ -51,9 +51,15 @@
     if (line) line.textContent = title.textContent;
   });
 
+  // The clock is that of what is shown; the tab's title and icon stand beside it.
   function readClock() {
     const clock = document.getElementById("clock");
-    if (clock) ahead = new Date(clock.value) - Date.now();
+    if (!clock) return;
+    ahead = new Date(clock.value) - Date.now();
+    if (!clock.dataset.title) return;
+    document.title = clock.dataset.title;
+    const icon = document.getElementById("icon");
+    if (icon.getAttribute("href") !== clock.dataset.icon) icon.setAttribute("href", clock.dataset.icon);
   }
 
   // Light, dark, or as the system is.
@@ -148,17 +154,27 @@
     countChosen();
   }
 
+  // Nobody looks at a hidden tab but at its title: that follows slowly.
+  const slowly = 60000;
+  let asked = Date.now();
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden) event.preventDefault();
+    if (document.hidden && Date.now() - asked < slowly) event.preventDefault(); else asked = Date.now();
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden && typeof htmx !== "undefined") htmx.trigger(document.body, "refresh");
   });
-  document.addEventListener("htmx:afterSwap", () => { away.hidden = true; refreshed(); });
+  document.addEventListener("htmx:afterSwap", () => {
+    away.hidden = true;
+    root.classList.remove("stale");
+    refreshed();
+  });
   for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(trouble, () => {
+      const clock = document.getElementById("clock");
       away.hidden = false;
-      away.textContent = `no answer; as of ${sameDay.format(now())}`;
+      away.textContent = `no answer; as of ${spell(new Date(clock.value), "short")}`;
+      root.classList.add("stale");
+      if (clock.dataset.title) document.title = `no answer – ${clock.dataset.title}`;
     });
   }
   setInterval(() => { if (!document.hidden) localise(); }, 10000);
