@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST = {
     "/": 6,
     "/?span=30d": 6,
-    "/jobs/payments": 10,
+    "/jobs/payments": 12,
     "/runs": 3,
     "/runs?job=payments&status=FAILED&since=24h": 3,
     "/runs/4": 10,

@@ -685,3 +685,26 @@ def test_a_tab_shows_the_state_of_its_page_and_follows_it(
     if path != "/runs":
         assert clock["data-title"] == page.all("title")[0].text
         assert clock["data-icon"] == page.by_id("icon").attributes["href"]
+
+
+def test_the_page_of_a_failing_job_says_first_what_failed_and_resolves_it(
+    file_client: Client,
+) -> None:
+    page = read(file_client, "/jobs/payments")
+    texts = [one.text for one in page.all("section", within="card")]
+    resolve = page.by_id("resolve").attributes
+    form = page.by_id("act")
+    fields = {one.attributes["name"]: one.attributes.get("value", "") for one in form.all("input")}
+    sent = {**fields, resolve["name"]: resolve["value"]}
+    answer = file_client.send_form("/alerts/resolve", sent)
+    after = read(file_client, answer.headers["location"])
+
+    assert "HTTP 503 Service Unavailable" in texts[0]
+    assert "alert 1 open since" in texts[0]
+    assert answer.headers["location"] == "/jobs/payments?done=resolved.1"
+    assert "1 alert resolved." in after.text
+    assert "none is open" in after.all("section", within="failure")[0].text
+
+
+def test_the_page_of_a_job_that_works_shows_no_failure(file_client: Client) -> None:
+    assert read(file_client, "/jobs/nightly").all("section", within="failure") == []

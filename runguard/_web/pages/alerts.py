@@ -42,7 +42,7 @@ def alerts(request: Request, store: OpenStore) -> Response:
         "order": asked.query.order,
         "following": cursor_text("following", page.following),
         "preceding": cursor_text("preceding", page.preceding),
-        "done": _done(request),
+        "done": done_by(request),
         **CHOICES,
     }
     return render(request, "alerts.html", context)
@@ -68,7 +68,7 @@ def alert(request: Request, store: OpenStore, alert_id: int) -> Response:
         "job_name": text_in(detail, "job_name"),
         "group": text_in(detail, "error_group"),
         "detail": _lines_of(detail),
-        "done": _done(request),
+        "done": done_by(request),
     }
     return render(request, "alert.html", context)
 
@@ -133,7 +133,9 @@ def _chosen(form: FormData) -> list[int]:
 def _back(request: Request, form: FormData, what: str, count: int) -> Response:
     """Lead back to the page that the form was on, which says what was done."""
     wanted, prefix = urlsplit(field_of(form, "next")), prefix_of(request)
-    ours = wanted.path in (f"{prefix}/", f"{prefix}/alerts") or _is_alert(prefix, wanted.path)
+    ours = wanted.path in (f"{prefix}/", f"{prefix}/alerts") or (
+        _is_alert(prefix, wanted.path) or wanted.path.startswith(f"{prefix}/jobs/")
+    )
     path = wanted.path if ours else f"{prefix}/alerts"
     kept = [one for one in wanted.query.split("&") if one and not one.startswith("done=")]
     query = "&".join([*(kept if ours else ()), f"done={what}.{count}"])
@@ -144,7 +146,7 @@ def _is_alert(prefix: str, path: str) -> bool:
     return path.startswith(f"{prefix}/alerts/") and path[len(prefix) + 8 :].isdigit()
 
 
-def _done(request: Request) -> str:
+def done_by(request: Request) -> str:
     """Say what the form before this page did."""
     what, _, count = request.query_params.get("done", "").partition(".")
     if what not in _DONE or not count.isdigit() or len(count) > 4:

@@ -8,17 +8,23 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..._models import RunStatus
 from ..._monitor import wording
+from ..._monitor.health import is_failing
+from ..._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
+from ..._store.operator import OperatorStore
 from .. import charts
 from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
 from ..rendering import Tab, render
 from ..state import OpenStore
+from .alerts import done_by
 from .failures import failure_chart, span_of
-from .parts import row_of, run_links, run_list
+from .parts import JobRow, row_of, run_links, run_list
 
 RUNS_BELOW_A_JOB: Final = 25
 RUNS_IN_A_CHART: Final = 200
+FAILURES_LOOKED_AT: Final = 20
 
 router = APIRouter()
 
@@ -33,11 +39,15 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         raise no_such_job(job_name, store.job_names())
     now, cells = store.now(), store.last_runs(job_name, limit=RUNS_IN_A_CHART)
     row = row_of(request, found[0], now)
+    failure = _last_failure(store, row)
     context = {
         "now": now,
         "live": True,
         "tab": Tab.of(wording.job_state(row.state), job_name),
         "row": row,
+        "failure": failure,
+        "alert": None if failure is None else _open_alert(store, failure),
+        "done": done_by(request),
         "job": found[0],
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds
@@ -48,3 +58,25 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
     }
     return render(request, "job.html", context)
+
+
+def _last_failure(store: OperatorStore, row: JobRow) -> RunRecord | None:
+    """Return the failed run that ended last, of a job that is failing."""
+    if row.last is None or not is_failing(row.job):
+        return None
+    failed = RunFilter(
+        job_name=row.job.job_name, status=RunStatus.FAILED, since=row.job.failing_since
+    )
+    runs = store.run_page(failed, limit=FAILURES_LOOKED_AT).runs
+    return next((run for run in runs if run.id == row.last.id), None)
+
+
+def _open_alert(store: OperatorStore, failure: RunRecord) -> AlertRecord | None:
+    """Return the newest open alert of a failure's job and group."""
+    its = AlertFilter(
+        job_name=failure.job_name,
+        error_group=failure.error_group,
+        alert_type="FAILED",
+        resolved=False,
+    )
+    return next(iter(store.alert_page(its, limit=1).alerts), None)

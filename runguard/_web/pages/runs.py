@@ -57,7 +57,8 @@ def run(request: Request, store: OpenStore, run_id: int) -> Response:
         "now": now,
         "live": True,
         "tab": Tab.of(
-            wording.run_status(details.run.status), f"run {run_id} of {details.run.job_name}"
+            wording.run_standing(details.run.status, explanation.standing),
+            f"run {run_id} of {details.run.job_name}",
         ),
         "details": details,
         "run": details.run,

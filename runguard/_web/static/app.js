@@ -52,6 +52,21 @@
   });
 
   // The clock is that of what is shown; the tab's title and icon stand beside it.
+  // Copies a message; without a secure address, browsers let a page copy only what is selected.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const quoted = document.getElementById(button.dataset.copy);
+    if (navigator.clipboard) {
+      await navigator.clipboard.writeText(quoted.textContent);
+    } else {
+      getSelection().selectAllChildren(quoted);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+
   function readClock() {
     const clock = document.getElementById("clock");
     if (!clock) return;
