@@ -25,6 +25,7 @@ OutagePolicy = Literal["run", "refuse"]
 RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
 
 DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
+DATABASE_URL_FILE: Final = "RUNGUARD_DATABASE_URL_FILE"
 TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
 COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
 LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
@@ -40,7 +41,7 @@ _OWN_PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
 _OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
-    STORE_TIMEOUT_SECONDS,
+    *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
@@ -138,6 +139,14 @@ def settings_from(
         is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
         if text and not is_given:
             chosen[setting] = read(variable, text)
+    path = environ.get(DATABASE_URL_FILE, "").strip()
+    if path and explicit.get("database_url") is explicit.get("engine") is None:
+        from ._secret_file import read_url
+
+        instead_of = DATABASE_URL if "database_url" in chosen else None
+        chosen["database_url"] = read_url(
+            _absolute(path, here), source=DATABASE_URL_FILE, instead_of=instead_of
+        )
     if isinstance(url := chosen.get("database_url"), str):
         if "store_timeout" not in chosen and (seconds := _connect_timeout(url)) is not None:
             # A half for the beginning, and a half for the end: each may have to connect.
@@ -146,7 +155,7 @@ def settings_from(
     if "spool_dir" in chosen:
         chosen["spool_dir"] = _absolute(chosen["spool_dir"], here)
     if "trigger_type" in chosen:
-        source = source_of("trigger_type", explicit)
+        source = source_of("trigger_type", explicit, environ)
         chosen["trigger_type"] = trigger_type_of(chosen["trigger_type"], source=source)
     if "rules" in chosen:
         chosen["rules"] = tuple(chosen["rules"])
@@ -156,13 +165,15 @@ def settings_from(
         return Settings(**chosen)
     except ConfigurationError as error:
         setting, _, problem = str(error).partition(":")
-        raise ConfigurationError(f"{source_of(setting, explicit)}:{problem}") from None
+        raise ConfigurationError(f"{source_of(setting, explicit, environ)}:{problem}") from None
 
 
-def source_of(setting: str, explicit: Mapping[str, Any]) -> str:
+def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """Name what a setting was read from: its argument where that was given, else its variable."""
     if explicit.get(setting) is not None or setting not in FROM_ENVIRONMENT:
         return setting
+    if setting == "database_url" and environ.get(DATABASE_URL_FILE, "").strip():
+        return DATABASE_URL_FILE
     return FROM_ENVIRONMENT[setting][0]
 
 

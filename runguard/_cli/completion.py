@@ -111,9 +111,9 @@ def _asked(ctx: Any, question: Callable[[OperatorStore], list[Found]]) -> list[F
 
 def _is_there(url: str | None) -> bool:
     """Whether a store can be asked without making its file."""
-    from .._settings import DATABASE_URL, embedded_file
+    from .._settings import embedded_file, settings_from
 
-    named = url or os.environ.get(DATABASE_URL)
+    named = url or settings_from({}, os.environ).database_url
     if not named:
         return Path(embedded_file()).exists()
     scheme, _, file = named.partition(":///")

@@ -107,11 +107,11 @@ def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look for the store, reach it, and ask it what may stop a run."""
-    given = environ.get(_settings.DATABASE_URL, "").strip()
-    source = _settings.DATABASE_URL
-    if database_url is not None:
-        given, source = database_url, "--database-url"
+    source = "--database-url"
+    if database_url is None:
+        source = _settings.source_of("database_url", {}, environ)
     try:
+        given = _url_of(environ) if database_url is None else database_url
         where, file = _place_of(given, source)
     except ConfigurationError as error:
         yield Finding("store", State.PROBLEM, str(error), f"correct {source}")
@@ -190,6 +190,15 @@ def check_extras() -> Iterator[Finding]:
         else:
             remedy = f"to add it: pip install 'runguard-runlog[{extra}]'"
             yield Finding(f"extra {extra}", State.OK, "not installed", remedy)
+
+
+def _url_of(environ: Mapping[str, str]) -> str:
+    """Return the URL that the environment names, itself or in a file; empty where it does not."""
+    if not environ.get(_settings.DATABASE_URL_FILE, "").strip():
+        return environ.get(_settings.DATABASE_URL, "").strip()
+    names = (_settings.DATABASE_URL, _settings.DATABASE_URL_FILE)
+    given = {name: environ[name] for name in names if name in environ}
+    return _settings.settings_from({}, given).database_url or ""
 
 
 def _place_of(url: str, source: str) -> tuple[str, Path | None]:

@@ -214,7 +214,7 @@ class Runtime:
 
     def _prove_usable(self, settings: Settings, explicit: dict[str, Any]) -> None:
         if settings.engine is not None or settings.database_url is not None:
-            source = _settings.source_of("database_url", explicit)
+            source = _settings.source_of("database_url", explicit, os.environ)
             self._stores.check(url=settings.database_url, engine=settings.engine, source=source)
 
     def _open_store(self) -> RunRepository:

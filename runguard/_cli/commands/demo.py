@@ -43,8 +43,9 @@ def demo(
     empty database gets runguard's schema first.
     """
     url = _fresh_file() if database_url is None else database_url
-    if database_url is None and os.environ.get(_settings.DATABASE_URL):
-        say(f"{_settings.DATABASE_URL} is not used. --database-url runs the demo on a server.")
+    source = _settings.source_of("database_url", {}, os.environ)
+    if database_url is None and os.environ.get(source):
+        say(f"{source} is not used. --database-url runs the demo on a server.")
     from .. import demo_story
 
     check_url(url)
