@@ -30,6 +30,7 @@ from .faults import reason_of, sqlstate_of
 from .schema import adoption
 from .schema.catalog import find_tables
 from .schema.indexes import metadata
+from .schema.losses import losses_of
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
 from .sqlite.engine import make_sqlite_engine
 from .url import check_engine, parse_url
@@ -85,6 +86,22 @@ def downgrade(target: Target, revision: str, *, progress: Progress | None = None
         StoreUnavailable: the database cannot be reached, or refuses.
     """
     _change(target, "downgrade", revision, progress)
+
+
+def losses(target: Target, revision: str) -> list[str]:
+    """Count what `downgrade` would delete; one line for each table and column that holds something.
+
+    Raises:
+        ConfigurationError: there is no such version.
+        SchemaOutOfDate: the schema is newer than this runguard.
+        StoreUnavailable: the database cannot be reached, or refuses.
+    """
+    with _translated(), _engine(target) as engine, _connected(engine) as connection:
+        if schema_version_of(connection) is None:
+            return []
+        return losses_of(
+            connection, _script(engine.dialect.name, connection, revision, "downgrade")
+        )
 
 
 def current(target: Target) -> str | None:

@@ -118,3 +118,31 @@ def test_tables_that_cannot_be_adopted_are_told_and_left_alone(cli: Cli, pg_url:
     assert answer.exit_code == 1
     assert "cannot be adopted" in answer.stderr
     assert "job_name" in answer.stderr
+
+
+def test_downgrade_says_first_how_much_it_deletes(cli: Cli, filled_url: str) -> None:
+    asked = cli("db", "downgrade", "base", "--database-url", filled_url)
+    counted = len(cli("runs", "--json", "-n", "1000", "--database-url", filled_url).json)
+    alerts = len(cli("alerts", "--json", "-n", "1000", "--database-url", filled_url).json)
+
+    assert counted > alerts > 0
+    assert f"would delete {counted} runs (table run_log)\n" in asked.stderr
+    assert f"would delete {alerts} alerts (table alert)\n" in asked.stderr
+
+    done = cli("db", "downgrade", "base", "--yes", "--database-url", filled_url)
+    assert f"deletes {counted} runs (table run_log)\n" in done.stderr
+
+
+def test_downgrade_by_a_version_counts_the_values_of_its_columns(
+    cli: Cli, filled_file: str
+) -> None:
+    answer = cli("db", "downgrade", "0002", "--yes", "--database-url", filled_file)
+
+    assert "deletes 5 values of run_log.lost_after_seconds\n" in answer.stderr
+    assert "(table" not in answer.stderr
+
+
+def test_a_downgrade_that_deletes_nothing_says_so(cli: Cli, migrated_pg_url: str) -> None:
+    answer = cli("db", "downgrade", "base", "--yes", "--database-url", migrated_pg_url)
+
+    assert "No row and no value is deleted." in answer.stderr

@@ -533,6 +533,21 @@ def test_a_downgrade_leaves_an_installation_as_it_was(install: Install) -> None:
     assert database.values("select count(*) from run_log") == [21]
 
 
+def test_what_a_downgrade_would_delete_is_counted_without_the_installation_s_rows(
+    install: Install,
+) -> None:
+    database = install()
+    migrations.upgrade(database.url)
+    configure(database_url=database.url)
+    fail("sync")
+
+    losses = migrations.losses(database.url, "base")
+
+    assert not [line for line in losses if "(table run_log)" in line or "(table alert)" in line]
+    assert "1 guard row (table alert_cooldown)" in losses
+    assert "1 value of run_log.error_group" in losses
+
+
 def test_a_downgrade_drops_only_the_tables_that_were_made(database: Database) -> None:
     database.rows(Installation().statements(("alert",)))
     before = database.schema()

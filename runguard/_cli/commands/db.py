@@ -79,15 +79,24 @@ def downgrade(
     as_sql: AsSql = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Take the schema back to a version. What newer ones added is deleted, with its rows."""
+    """Take the schema back to a version. What newer ones added is deleted, with its rows.
+
+    What will be deleted is counted first: runs, alerts and the values of columns.
+    """
     from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
         if as_sql:
             sys.stdout.write(migrations.sql(url, revision, direction="downgrade"))
             return
+        losses = migrations.losses(url, revision)
+        for line in losses:
+            say(f"{'deletes' if yes else 'would delete'} {line}")
+        if not losses:
+            say("No row and no value is deleted.")
         if not yes:
-            _ask(f"Take the schema back to {revision}, and lose what newer versions hold?")
+            lost = ", and delete this" if losses else ""
+            _ask(f"Take the schema back to {revision}{lost}?")
         migrations.downgrade(url, revision, progress=say)
         say(f"The schema is at version {migrations.current(url) or 'none'}.")
 
