@@ -7,7 +7,7 @@ OpenAPI document by the same types, and reads its list from a store.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,12 +21,14 @@ from .._errors import did_you_mean
 from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
+from .._monitor.health import ended_at, last_outcome
 from .._monitor.records import (
     AlertFilter,
     AlertOrder,
     AlertPage,
     Cursor,
     FailureBucket,
+    JobOverview,
     RunFilter,
     RunPage,
 )
@@ -225,10 +227,18 @@ class RunQuery(Query):
         Field(description=f"The `older` or the `newer` {_EARLIER}"),
     ] = None
 
-    def filter(self, now: datetime, *, job_name: str | None = None) -> RunFilter:
-        """Return which runs are asked for; `now` is the database's clock."""
+    def filter(
+        self, now: datetime, *, job_name: str | None = None, jobs: Sequence[str] = ()
+    ) -> RunFilter:
+        """Return which runs are asked for; `now` is the database's clock.
+
+        `job_name`, or `jobs` with names or patterns, stand for the job that is asked for.
+        """
+        if len(jobs) == 1 and not filters.is_pattern(jobs[0]):
+            job_name, jobs = jobs[0], ()
         return RunFilter(
-            job_name=self.job if job_name is None else job_name,
+            job_name=job_name or (None if jobs else self.job),
+            jobs=tuple(jobs),
             status=self.status,
             error_group=self.group,
             error_reason=self.reason,
@@ -243,6 +253,67 @@ class RunQuery(Query):
         return store.run_page(
             wanted, limit=limit, older_than=place.get("older"), newer_than=place.get("newer")
         )
+
+
+class JobOrder(StrEnum):
+    """By what jobs are sorted; each in the direction that is looked for most."""
+
+    URGENT = "urgent"
+    NAME = "name"
+    LAST = "last"
+    SUCCESS = "success"
+    P50 = "p50"
+    P95 = "p95"
+    ALERTS = "alerts"
+    RUNNING = "running"
+
+
+class JobQuery(Query):
+    """Which jobs, in which order, and which page of them."""
+
+    find: Annotated[str | None, _TEXT, Field(description="Only jobs with this in their name.")] = (
+        None
+    )
+    sort: Annotated[JobOrder, word_of(JobOrder), Field(description="By what they are sorted.")] = (
+        JobOrder.URGENT
+    )
+    reverse: Annotated[bool, _BOOLEAN, Field(description="The other way round.")] = False
+    page: Annotated[int, whole_number(1, 100_000), Field(description="Which page.")] = 1
+
+    def arrange(self, jobs: Iterable[JobOverview]) -> list[JobOverview]:
+        """Return the jobs that are asked for, in the order asked for; `jobs` are the worst first.
+
+        What has no value to sort by stands at the end.
+        """
+        wanted = (self.find or "").casefold()
+        found = [job for job in jobs if wanted in job.job_name.casefold()]
+        if self.sort is JobOrder.URGENT:
+            return found[::-1] if self.reverse else found
+        key, descends = _SORTED[self.sort]
+        valued = [job for job in found if key(job) is not None]
+        valued.sort(key=key, reverse=descends is not self.reverse)
+        return [*valued, *(job for job in found if key(job) is None)]
+
+
+def _share_of(job: JobOverview) -> float | None:
+    return job.succeeded / job.finished if job.finished else None
+
+
+def _last_end_of(job: JobOverview) -> datetime | None:
+    last = last_outcome(job)
+    return None if last is None else ended_at(last)
+
+
+# By what a job is sorted, and whether the largest comes first.
+_SORTED: Final[Mapping[JobOrder, tuple[Callable[[JobOverview], Any], bool]]] = {
+    JobOrder.NAME: (lambda job: job.job_name.casefold(), False),
+    JobOrder.LAST: (_last_end_of, True),
+    JobOrder.SUCCESS: (_share_of, False),
+    JobOrder.P50: (lambda job: job.median_seconds, True),
+    JobOrder.P95: (lambda job: job.p95_seconds, True),
+    JobOrder.ALERTS: (lambda job: job.open_alerts, True),
+    JobOrder.RUNNING: (lambda job: job.running, True),
+}
 
 
 class AlertQuery(Query):

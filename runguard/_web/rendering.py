@@ -24,6 +24,7 @@ from .foreign_texts import ForeignTexts, isolated
 from .state import path_of, prefix_of, state_of, visitor_of
 
 HERE: Final = Path(__file__).parent
+KEPT_SPANS: Final = ("7d", "30d")  # beside the one that is shown where none was chosen
 ICON: Final = "icon.svg"
 _ICONS: Final = {Tone.BAD: "icon-bad.svg", Tone.WARN: "icon-warn.svg"}
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
@@ -55,11 +56,13 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
     state, visitor = state_of(request), visitor_of(request)
     url = url_of(request)
     now: datetime | None = context.get("now")
+    span = kept_span(request)
     asked: str = request.scope["query_string"].decode("latin-1")
-    here = url(path_of(request)) + (f"?{asked}" if asked else "")
+    here = url(path_of(request), span=None) + (f"?{asked}" if asked else "")
     everywhere = {
         "url": url,
         "job_url": lambda job_name: job_url(url, job_name),
+        "kept_span": span,
         "static": lambda file: url(f"/static/{file}", v=_version_of(file)),
         "here": here,
         "section": path_of(request).split("/")[1],
@@ -80,10 +83,15 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
 
 
 def url_of(request: Request) -> Callable[..., str]:
-    """Return what makes an address of a path: below our prefix, with what is asked for."""
-    prefix = prefix_of(request)
+    """Return what makes an address of a path: below our prefix, with what is asked for.
+
+    The span that was chosen for charts goes along, until another one is chosen.
+    """
+    prefix, span = prefix_of(request), kept_span(request)
 
     def url(path: str, **asked: Any) -> str:
+        if span is not None and not path.startswith("/static/"):
+            asked.setdefault("span", span)
         given = [
             f"{name}={_quoted(str(value), '')}"
             for name, value in asked.items()
@@ -97,6 +105,12 @@ def url_of(request: Request) -> Callable[..., str]:
 @lru_cache(maxsize=2048)
 def _quoted(text: str, safe: str) -> str:
     return quote(text, safe=safe, errors="replace")
+
+
+def kept_span(request: Request) -> str | None:
+    """Return the span that was chosen for charts."""
+    span: str = request.query_params.get("span", "")
+    return span if span in KEPT_SPANS else None
 
 
 def job_url(url: Callable[..., str], job_name: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PAGES = {
     "overview": "/",
-    "all jobs": "/?all=1&span=30d",
+    "sorted jobs": "/?sort=p95&find=a&span=30d",
     "job": "/jobs/payments",
     "job with a slash": "/jobs/invoices/monthly",
     "job in Korean": "/jobs/주문 동기화",
@@ -212,19 +212,41 @@ def test_jobs_stand_worst_first(client: Client) -> None:
     assert names == ["invoices/monthly", "payments", "주문 동기화", "nightly"]
 
 
-def test_of_many_jobs_the_best_are_shown_when_asked_for(
+def jobs_on(page: Page) -> list[str]:
+    return [row.all("a")[0].text for row in page.by_id("jobs").all("tbody")[0].all("tr")]
+
+
+def test_many_jobs_are_shown_page_by_page_the_worst_first(
     sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
 ) -> None:
     told(*[(f"fine {one}", "SUCCESS", None, one, 1) for one in range(60)])
     told(("the last in the alphabet: z", "FAILED", "UNKNOWN", 5, 1))
     client = client_at(sqlite_url)
-    page = read(client, "/")
-    rows = page.by_id("jobs").all("tbody")[0].all("tr")
-    everything = read(client, page.links()["Show all 61 jobs"])
+    page = read(client, "/?span=7d")
+    second = read(client, page.links()["next ›"])
 
-    assert rows[0].text.startswith("the last in the alphabet")
-    assert len(rows) == 50
-    assert len(everything.by_id("jobs").all("tbody")[0].all("tr")) == 61
+    assert jobs_on(page)[0].startswith("the last in the alphabet")
+    assert "1–50 of 61" in page.by_id("jobs").text
+    assert "51–61 of 61" in second.by_id("jobs").text
+    assert len({*jobs_on(page), *jobs_on(second)}) == 61
+    assert second.links()["‹ previous"] == "/?page=1&span=7d#jobs"
+
+
+def test_jobs_are_found_by_a_part_of_their_name_and_sorted_by_a_column(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(*[(f"Sync {name}", "SUCCESS", None, 5, took) for name, took in {"b": 3, "a": 9}.items()])
+    told(("other", "SUCCESS", None, 5, 60), ("sync c", "RUNNING", None, 1, None))
+    client = client_at(sqlite_url)
+    page = read(client, "/?find=sYNC&sort=p95&span=30d")
+    reversed_ = read(client, page.links()["p95 ▾"])
+    by_name = read(client, page.links()["Job"])
+
+    assert jobs_on(page) == ["Sync a", "Sync b", "sync c"]
+    assert jobs_on(reversed_) == ["Sync b", "Sync a", "sync c"]
+    assert jobs_on(by_name) == ["Sync a", "Sync b", "sync c"]
+    assert "span=30d" in page.links()["Sync a"]
+    assert "No job has “nothing” in its name" in read(client, "/?find=nothing").text
 
 
 def test_when_all_is_well_the_first_line_says_so(
@@ -708,3 +730,13 @@ def test_the_page_of_a_failing_job_says_first_what_failed_and_resolves_it(
 
 def test_the_page_of_a_job_that_works_shows_no_failure(file_client: Client) -> None:
     assert read(file_client, "/jobs/nightly").all("section", within="failure") == []
+
+
+def test_runs_are_found_by_a_part_of_their_jobs_name(file_client: Client) -> None:
+    page = read(file_client, "/runs?job=N")
+
+    names = {row.all("td")[0].text for row in page.by_id("live").all("tbody")[0].all("tr")}
+    assert names == {"payments", "invoices/monthly", "nightly"}
+    assert "Runs of 3 jobs with “N” in the name." in page.text
+    assert "No job of that name" in read(file_client, "/runs?job=pyaments").text
+    assert "invoices/monthly" in read(file_client, "/runs?job=inv*").by_id("live").text

@@ -2,58 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from dataclasses import dataclass
+from math import ceil
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..._monitor import wording
-from ..._monitor.health import JobState, is_failing, worst_first
-from ..._monitor.records import AlertFilter, AlertRecord
+from ..._monitor.health import JobState, state_of, worst_first
+from ..._monitor.records import AlertFilter, AlertRecord, JobOverview
 from ..._store.operator import OperatorStore
 from .. import charts
+from ..query import JobOrder, JobQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, text_in
 
-JOBS_AT_FIRST = 50
-OPEN_ALERTS = 100  # looked through for those that the first lines name
+JOBS_ON_A_PAGE: Final = 50
+FAILING_SHOWN: Final = 6
+STUCK_SHOWN: Final = 4
+OPEN_ALERTS: Final = 100  # looked through for those that the first lines name
 
 router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table of jobs, and what sorts by it."""
+
+    title: str
+    sort: JobOrder | None
+    numeric: bool = False
+
+
+COLUMNS: Final = (
+    Column("Job", JobOrder.NAME),
+    Column("Last run", JobOrder.LAST),
+    Column("Last 30 runs", None),
+    Column("Success", JobOrder.SUCCESS, numeric=True),
+    Column("p50", JobOrder.P50, numeric=True),
+    Column("p95", JobOrder.P95, numeric=True),
+    Column("Open alerts", JobOrder.ALERTS),
+    Column("Running now", JobOrder.RUNNING),
+)
+ORDERS: Final = (
+    (JobOrder.URGENT, "the most urgent"),
+    (JobOrder.NAME, "by name"),
+    (JobOrder.LAST, "the last that ran"),
+    (JobOrder.SUCCESS, "the least success"),
+    (JobOrder.P50, "the longest p50"),
+    (JobOrder.P95, "the longest p95"),
+    (JobOrder.ALERTS, "the most open alerts"),
+    (JobOrder.RUNNING, "the most running now"),
+)
 
 
 @router.get("/")
 def overview(request: Request, store: OpenStore) -> Response:
     """Show every job, the worst first, and say what is broken now."""
-    span, now = span_of(request), store.now()
+    span, now, asked = span_of(request), store.now(), asked_of(request, JobQuery)
     jobs = worst_first(store.overview(strip=charts.STRIP_CELLS), now=now)
-    failing = sum(map(is_failing, jobs))
+    states = Counter(state_of(job, now=now) for job in jobs)
+    failing, stuck = states[JobState.FAILING], states[JobState.STUCK]
     alerts = _open_alerts(store) if failing else {}
-    shown = jobs if request.query_params.get("all") else jobs[: max(JOBS_AT_FIRST, failing)]
-    rows = [row_of(request, job, now, alerts.get(job.job_name, ())) for job in shown]
+    found = asked.query.arrange(jobs)
+    pages = max(1, ceil(len(found) / JOBS_ON_A_PAGE))
+    page = min(asked.query.page, pages)
+    first = (page - 1) * JOBS_ON_A_PAGE
+
+    def row(job: JobOverview) -> JobRow:
+        return row_of(request, job, now, alerts.get(job.job_name, ()))
+
     context = {
         "now": now,
         "live": True,
-        "rows": rows,
+        "rows": [row(job) for job in found[first : first + JOBS_ON_A_PAGE]],
         "jobs": len(jobs),
-        "tab": _tab(rows),
-        "failing": [row for row in rows if row.state is JobState.FAILING],
-        "stuck": [row for row in rows if row.state is JobState.STUCK],
+        "found": len(found),
+        "first": first + 1,
+        "asked": asked,
+        "page": page,
+        "pages": pages,
+        "columns": COLUMNS,
+        "orders": ORDERS,
+        "tab": _tab(failing, stuck),
+        "failing": failing,
+        "stuck": stuck,
+        "worst": [row(job) for job in jobs[: min(failing, FAILING_SHOWN)]],
+        "longest": [row(job) for job in jobs[failing : failing + min(stuck, STUCK_SHOWN)]],
         "running": sum(job.running for job in jobs),
         **failure_chart(request, store, span, now),
     }
     return render(request, "overview.html", context)
 
 
-def _tab(rows: Sequence[JobRow]) -> Tab:
+def _tab(failing: int, stuck: int) -> Tab:
     """Return what the tab says: how many jobs fail, or else run for too long."""
-    for state in (JobState.FAILING, JobState.STUCK):
-        if count := sum(row.state is state for row in rows):
-            label = wording.job_state(state)
-            return Tab(f"({count}) {label.word}", label.tone)
-    return Tab("")
+    state, count = (JobState.FAILING, failing) if failing else (JobState.STUCK, stuck)
+    label = wording.job_state(state)
+    return Tab(f"({count}) {label.word}", label.tone) if count else Tab("")
 
 
 def _open_alerts(store: OperatorStore) -> dict[str, list[AlertRecord]]:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
+from ..._monitor.filters import fits, is_pattern
 from ..._monitor.health import JobState, is_failing, last_outcome, state_of
 from ..._monitor.records import AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
@@ -33,6 +34,9 @@ CHOICES: Final = {
         }.items()
     ),
 }
+
+
+MOST_NAMES: Final = 50  # in one filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,13 @@ def run_list(
     *,
     limit: int,
     job_name: str | None = None,
+    jobs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return a list of runs, its filters and its neighbours, for a template."""
-    wanted = asked.query.filter(now, job_name=job_name)
+    """Return a list of runs, its filters and its neighbours, for a template.
+
+    `jobs` are those that the name in the address means.
+    """
+    wanted = asked.query.filter(now, job_name=job_name, jobs=jobs)
     page = asked.query.read(store, wanted, limit=limit)
     return {
         "runs": page.runs,
@@ -95,10 +103,26 @@ def run_list(
     }
 
 
+def jobs_meant(wanted: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the jobs that a filter means: the one of that name, or all that have it in theirs.
+
+    Where these are many, they are one pattern.
+    """
+    if wanted is None:
+        return ()
+    if wanted in known:
+        return (wanted,)
+    if is_pattern(wanted):
+        return (wanted,) if any(fits(one, wanted) for one in known) else ()
+    part = wanted.casefold()
+    found = tuple(one for one in known if part in one.casefold())
+    return found if len(found) <= MOST_NAMES else (f"*{wanted}*",)
+
+
 def run_links(request: Request) -> Callable[[RunCell], str]:
     """Return what makes the address of a run's page."""
-    run_url = url_of(request)("/runs/")
-    return lambda cell: f"{run_url}{cell.id}"
+    path, mark, asked = url_of(request)("/runs/").partition("?")
+    return lambda cell: f"{path}{cell.id}{mark}{asked}"
 
 
 def drawn(svg: str) -> Markup:

@@ -18,7 +18,7 @@ from ..problems import no_such_row
 from ..query import LARGEST_ID, RunQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
-from .parts import run_list
+from .parts import jobs_meant, run_list
 
 RUNS_ON_A_PAGE: Final = 50
 NAMES_OFFERED: Final = 500
@@ -32,15 +32,16 @@ def runs(request: Request, store: OpenStore) -> Response:
     asked = asked_of(request, RunQuery)
     now, names = store.now(), store.job_names()
     wanted = asked.query.job
-    unknown = wanted is not None and wanted not in names
+    jobs = jobs_meant(wanted, names)
+    unknown = wanted is not None and not jobs
     context = {
         "now": now,
         "live": not asked.query.page,
         "names": names[:NAMES_OFFERED],
         "hint": did_you_mean(wanted or "", names).lstrip("; ") if unknown else "",
         "unknown": unknown,
-        "job": None,
-        **run_list(store, asked, now, limit=RUNS_ON_A_PAGE),
+        "jobs": jobs,
+        **run_list(store, asked, now, limit=RUNS_ON_A_PAGE, jobs=jobs),
     }
     return render(request, "runs.html", context)
 
