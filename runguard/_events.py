@@ -47,6 +47,7 @@ LEVELS: Final = {
 _LONGEST_FIELD: Final = 4096
 
 _logger: Final = logging.getLogger("runguard")
+_witness: Final = logging.getLogger("runguard.events")  # of a host that disables all
 
 
 class Events:
@@ -67,7 +68,7 @@ class Events:
         level = LEVELS[event]
         try:
             structlog = configured_structlog()
-            if structlog is None and not _logger.isEnabledFor(level):
+            if structlog is None and not standard_logger().isEnabledFor(level):
                 return
             clean = self._redactor().clean
             fields = {
@@ -76,10 +77,9 @@ class Events:
                 else value
                 for name, value in fields.items()
             }
-            if structlog is not None:
-                structlog.get_logger("runguard").log(level, event, **fields)
-            else:
-                _logger.log(level, "%s", _Line(event, fields), extra={"runguard": fields})
+            if structlog is None or not _took_it(structlog, level, event, fields):
+                line = _Line(event, fields)
+                standard_logger().log(level, "%s", line, extra={"runguard": fields})
         except Exception:  # see the docstring
             if logging.raiseExceptions:  # the standard library's own switch for such faults
                 sys.stderr.write(f"runguard could not log {event}\n")
@@ -103,13 +103,30 @@ class Events:
 
 
 def configured_structlog() -> Any:
-    """Return the structlog module if the host has configured it, else None.
-
-    A host that has not even imported it has not configured it; importing it costs what a whole
-    small script costs.
-    """
+    """Return structlog if the host has configured it, else None; importing it would be slow."""
     structlog = sys.modules.get("structlog")
     return structlog if structlog is not None and structlog.is_configured() else None
+
+
+def standard_logger() -> logging.Logger:
+    """Return the logger `runguard`, enabled again if dictConfig has disabled all that it found."""
+    if _logger.disabled and _witness.disabled:
+        _logger.disabled = _witness.disabled = False
+    return _logger
+
+
+def _took_it(structlog: Any, level: int, event: str, fields: dict[str, Any]) -> bool:
+    """Log through the host's structlog; False where its loggers cannot be used from here."""
+    try:
+        logger = structlog.get_logger("runguard").bind()
+        if hasattr(type(logger), "sync_bl"):
+            logger = logger.sync_bl  # what an AsyncBoundLogger wraps
+        answer = getattr(logger, logging.getLevelName(level).lower())(event, **fields)
+        if hasattr(answer, "__await__"):
+            answer.close()  # nobody would await it
+        return not hasattr(answer, "__await__")
+    except Exception:  # of the host's wrapper or processors
+        return False
 
 
 class _Line:
@@ -145,21 +162,3 @@ def restore_context(tokens: Any) -> None:
     """Give the host back what it had bound before."""
     if tokens is not None:
         sys.modules["structlog.contextvars"].reset_contextvars(**tokens)
-
-
-def bound_logger(**fields: Any) -> Any:
-    """Return a structlog logger of the host's configuration, or one over the standard logger."""
-    import structlog
-
-    if structlog.is_configured():
-        return structlog.get_logger("runguard").bind(**fields)
-    return structlog.wrap_logger(
-        _logger,
-        wrapper_class=structlog.stdlib.BoundLogger,
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["event"]),
-        ],
-    ).bind(**fields)

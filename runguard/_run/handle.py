@@ -12,7 +12,7 @@ from uuid import UUID
 
 from .._clock import now, ticks
 from .._errors import ConfigurationError, RecordRefused, did_you_mean
-from .._events import Events, bound_logger
+from .._events import Events
 from .._failure.introspection import place_of, text_from
 from .._models import (
     AlertDraft,
@@ -128,6 +128,8 @@ class Run:
     def log(self) -> structlog.stdlib.BoundLogger:
         """A structlog logger that knows `run_id` and `job_name`; made on first use."""
         if self._log is None:
+            from .run_logger import bound_logger
+
             self._log = bound_logger(run_id=self.id, job_name=self.job_name)
         return self._log
 

@@ -161,6 +161,96 @@ def test_a_run_does_not_import_structlog_for_a_host_without_it(tmp_path: Path) -
     assert result.stdout.split()[:2] == ["False", "False"]
 
 
+DISABLED_BY_THE_HOST = """
+import logging, logging.config
+import runguard
+logging.config.dictConfig({
+    "version": 1,
+    "formatters": {"short": {"format": "host %(message).26s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "short"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+})
+try:
+    with runguard.run_scope("enrolment_sync") as run:
+        run.log.warning("seen")
+        raise ValueError("bad input")
+except ValueError:
+    pass
+"""
+
+
+def test_a_hosts_dictconfig_that_disables_all_loggers_does_not_silence_runguard() -> None:
+    result = run_script(DISABLED_BY_THE_HOST)
+
+    assert result.stderr.splitlines() == [
+        "host runguard.embedded_store fi",
+        "host event='seen' run_id=1 job_",
+        "host runguard.alert_created ale",
+    ]
+
+
+def test_a_host_that_disables_the_logger_by_name_is_obeyed() -> None:
+    result = run_script(
+        f"import logging, runguard\nlogging.getLogger('runguard').disabled = True\n{SCRIPT}"
+    )
+
+    assert result.stderr == ""
+
+
+class PickyWrapper(structlog.BoundLogger):
+    """A wrapper of the host's own that knows other methods."""
+
+    def warning(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+
+class AsyncWrapper(structlog.BoundLogger):
+    """A wrapper whose methods have to be awaited."""
+
+    async def warning(self, event: str, **_: Any) -> Any:  # type: ignore[override]
+        raise NotImplementedError(event)
+
+
+@pytest.mark.parametrize("wrapper", [PickyWrapper, AsyncWrapper])
+def test_events_that_a_hosts_structlog_cannot_take_go_to_the_standard_logger(
+    sqlite_url: str,
+    host_structlog: LogCapture,
+    caplog: pytest.LogCaptureFixture,
+    wrapper: type[Any],
+) -> None:
+    structlog.configure(wrapper_class=wrapper)
+    fail()
+
+    assert "runguard.alert_created" in caplog.text
+
+
+def test_events_reach_a_hosts_structlog_with_a_generic_wrapper(
+    sqlite_url: str, host_structlog: LogCapture
+) -> None:
+    structlog.configure(wrapper_class=structlog.BoundLogger)
+    fail()
+
+    assert "runguard.alert_created" in [entry["event"] for entry in host_structlog.entries]
+
+
+async def test_events_reach_a_hosts_structlog_whose_loggers_are_asynchronous(
+    host_structlog: LogCapture,
+) -> None:
+    structlog.configure(wrapper_class=structlog.stdlib.AsyncBoundLogger)
+    _events.Events().emit(_events.LOCK_LOST, job_name="enrolment_sync")
+
+    assert [entry["event"] for entry in host_structlog.entries] == ["runguard.lock_lost"]
+
+
+def test_without_a_loop_such_a_host_finds_the_events_in_the_standard_log(
+    host_structlog: LogCapture, caplog: pytest.LogCaptureFixture
+) -> None:
+    structlog.configure(wrapper_class=structlog.stdlib.AsyncBoundLogger)
+    _events.Events().emit(_events.LOCK_LOST, job_name="enrolment_sync")
+
+    assert "runguard.lock_lost" in caplog.text
+
+
 def test_a_level_that_is_off_costs_no_formatting(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
