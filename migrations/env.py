@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
+from runguard._store.postgresql.pinning import PinnedMigrationCompiler
 from runguard._store.schema.tables import VERSION_TABLE
 
 _GIVEN = context.config.attributes
@@ -19,6 +20,8 @@ if context.is_offline_mode():
         transactional_ddl=True,
         literal_binds=True,
     )
+    if _GIVEN["dialect_name"] == "postgresql":
+        context.get_context().dialect.statement_compiler = PinnedMigrationCompiler
 else:
     context.configure(
         connection=_GIVEN["connection"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from ._errors import SchemaOutOfDate
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._run.decorator import track
 from ._run.options import make_options
@@ -231,7 +230,7 @@ def configure(
     if check:
         report = operator_store(runtime).inspect()
         if not report.can_record and report.dialect != "sqlite":
-            raise SchemaOutOfDate(found=report.found, needed=report.needed)
+            raise operator_store(runtime).schema_error()
 
 
 def classify(exc: BaseException) -> Failure:

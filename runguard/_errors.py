@@ -60,14 +60,15 @@ class SchemaOutOfDate(RunguardError):
     Added in 0.1.
     """
 
-    def __init__(self, *, found: str | None, needed: str) -> None:
+    def __init__(self, *, found: str | None, needed: str, remedy: str | None = None) -> None:
         """Keep both versions."""
         self.found = found
         self.needed = needed
         what = "no runguard schema" if found is None else f"runguard schema version {found}"
-        remedy = "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
         if found is not None and found > needed:
             remedy = "this runguard is older than the schema: upgrade runguard here"
+        elif remedy is None:
+            remedy = "run `runguard db upgrade` (or `runguard db upgrade --sql` for the statements)"
         super().__init__(f"found {what}, needed version {needed}: {remedy}")
 
 

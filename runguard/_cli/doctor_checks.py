@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import _settings
 from .._errors import ConfigurationError, RunguardError
 from .._failure.introspection import printable
-from .._monitor.records import OpenRuns, StoreDiagnosis, StoreReport
+from .._monitor.records import OpenRuns, Purpose, StoreDiagnosis, StoreReport
 from .._monitor.wording import duration
 from .._settings import Settings, embedded_file
 from .stores import found_spool, opened_with_settings, quiet_log
@@ -41,6 +41,17 @@ _SETTINGS: Final[Mapping[str, str | None]] = {
 }
 # The limit is judged with the interval; the interval alone is right with a limit that is long.
 _LONG_LIMIT: Final = {"lost_after": timedelta(days=3650)}
+_VERSION_RIGHT: Final = "SELECT on runguard_version"
+_NEEDS: Final = {
+    Purpose.JOB: "a run needs",
+    Purpose.OPERATOR: "an operator does",
+    Purpose.MIGRATOR: "an upgrade does",
+}
+_OTHER_ROLES: Final = {
+    Purpose.JOB: "; a role that records no runs: `--for operator` or `--for migrator`",
+    Purpose.OPERATOR: "",
+    Purpose.MIGRATOR: ", or make this role the owner (`alter table … owner to …`)",
+}
 # Of each extra: any of these modules shows that it is there.
 _EXTRAS: Final = {
     "binary": ("psycopg_binary", "psycopg_c"),
@@ -67,11 +78,13 @@ class Finding:
     remedy: str = ""
 
 
-def examine(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Make every check; `database_url` is the option's."""
+def examine(
+    database_url: str | None, environ: Mapping[str, str], purpose: Purpose = Purpose.JOB
+) -> Iterator[Finding]:
+    """Make every check; `database_url` is the option's, `purpose` what the store's role is for."""
     yield from check_settings(environ)
     yield from check_unknown_names(environ)
-    yield from check_store(database_url, environ)
+    yield from check_store(database_url, environ, purpose)
     yield from check_spool(database_url)
     yield from check_extras()
 
@@ -105,7 +118,9 @@ def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("environment", State.WARNING, f"{name} is not a setting{hint}", "rename it")
 
 
-def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_store(
+    database_url: str | None, environ: Mapping[str, str], purpose: Purpose
+) -> Iterator[Finding]:
     """Look for the store, reach it, and ask it what may stop a run."""
     source = "--database-url"
     if database_url is None:
@@ -128,7 +143,7 @@ def check_store(database_url: str | None, environ: Mapping[str, str]) -> Iterato
     if file is not None and not file.exists():
         yield _missing_file(file, source)
         return
-    yield from _questioned(given or f"sqlite:///{file}")
+    yield from _questioned(given or f"sqlite:///{file}", purpose)
 
 
 def check_spool(database_url: str | None) -> Iterator[Finding]:
@@ -228,34 +243,45 @@ def _missing_file(file: Path, source: str) -> Finding:
     )
 
 
-def _questioned(url: str) -> Iterator[Finding]:
+def _questioned(url: str, purpose: Purpose) -> Iterator[Finding]:
     try:
         with quiet_log(), opened_with_settings(url, **_usable_settings()) as opened:
             store = opened.store
             began = time.monotonic()
-            report = store.inspect()
+            diagnosis = store.diagnose(purpose)
             took = timedelta(seconds=time.monotonic() - began)
-            diagnosis = store.diagnose()
             now = datetime.now(UTC)
+            report = store.inspect(reads_version=_VERSION_RIGHT not in diagnosis.lacking)
             limit = opened.settings.lost_after
-            foreign = store.foreign_open_runs(older_than=limit) if report.is_current else None
+            reads_runs = report.is_current and "SELECT on run_log" not in diagnosis.lacking
+            foreign = store.foreign_open_runs(older_than=limit) if reads_runs else None
     except RunguardError as error:
-        found = str(error).partition("; `runguard doctor`")[0]  # which is us
-        remedy = "check that the server is up and the URL is right, for example with psql"
-        if url.startswith("sqlite"):
-            remedy = "check that runguard made this file, and that this user can read and write it"
-        yield Finding("reachable", State.PROBLEM, found, remedy)
+        yield _trouble(str(error).partition("; run `runguard doctor`")[0], url)  # which is us
         return
     server = "SQLite" if report.dialect == "sqlite" else "PostgreSQL"
     yield Finding("reachable", State.OK, f"{server} {report.server_version} in {duration(took)}")
-    yield _schema(report, diagnosis)
+    yield _schema(report, diagnosis, purpose)
     if report.dialect != "sqlite":
         yield _version(report.server_version)
         yield _pooler(diagnosis)
-    yield from _rights(report, diagnosis)
+    yield from _rights(report, diagnosis, purpose)
     yield check_clock(diagnosis.clock - now)
     if foreign is not None and foreign.oldest is not None:
         yield _foreign(foreign, foreign.oldest)
+
+
+def _trouble(found: str, url: str) -> Finding:
+    """Say why a store could not be asked."""
+    if url.startswith("sqlite"):
+        remedy = "check that runguard made this file, and that this user can read and write it"
+        return Finding("reachable", State.PROBLEM, found, remedy)
+    if "permission denied for database" in found:
+        remedy = "let the owner run `grant connect on database … to …`"
+        return Finding("privileges", State.PROBLEM, found, remedy)
+    if "permission denied" in found:
+        return Finding("privileges", State.PROBLEM, found, "let the owner grant it")
+    remedy = "check that the server is up and the URL is right, for example with psql"
+    return Finding("reachable", State.PROBLEM, found, remedy)
 
 
 def _usable_settings() -> dict[str, Any]:
@@ -277,8 +303,16 @@ def _foreign(open_runs: OpenRuns, oldest: datetime) -> Finding:
     )
 
 
-def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
+def _schema(report: StoreReport, diagnosis: StoreDiagnosis, purpose: Purpose) -> Finding:
     needed = f"needed {report.needed}"
+    if diagnosis.misplaced is not None:
+        where, _, remedy = diagnosis.misplaced.rpartition(": ")
+        return Finding("schema", State.PROBLEM, where, remedy)
+    if _VERSION_RIGHT in diagnosis.lacking:
+        found = f"the version cannot be read, {needed}"
+        return Finding("schema", State.PROBLEM, found, f"grant {_VERSION_RIGHT} to this role")
+    if report.dialect != "sqlite" and purpose is Purpose.MIGRATOR and report.found is None:
+        return Finding("schema", State.WARNING, f"none, {needed}", UPGRADE)
     if report.is_current:
         return Finding("schema", State.OK, f"version {report.found}, {needed}")
     if report.found is not None and report.found > report.needed:
@@ -297,7 +331,8 @@ def _schema(report: StoreReport, diagnosis: StoreDiagnosis) -> Finding:
     if report.can_record:
         found = f"{found}, {needed}: runs are recorded, without what is new in {report.needed}"
         return Finding("schema", State.WARNING, found, UPGRADE)
-    return Finding("schema", State.PROBLEM, f"{found}, {needed}", UPGRADE)
+    state = State.WARNING if purpose is Purpose.MIGRATOR else State.PROBLEM
+    return Finding("schema", state, f"{found}, {needed}", UPGRADE)
 
 
 def _version(found: str) -> Finding:
@@ -318,7 +353,7 @@ def _pooler(diagnosis: StoreDiagnosis) -> Finding:
     return Finding("connection", State.OK, "direct")
 
 
-def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]:
+def _rights(report: StoreReport, diagnosis: StoreDiagnosis, purpose: Purpose) -> Iterator[Finding]:
     role = f"role {diagnosis.role}" if diagnosis.role else "this user"
     if diagnosis.read_only:
         yield Finding(
@@ -328,13 +363,13 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis) -> Iterator[Finding]
             "give the URL of the primary, or another role",
         )
     if diagnosis.lacking:
-        remedy = "let the owner grant them"
+        remedy = "let the owner grant them" + _OTHER_ROLES[purpose]
         if report.dialect == "sqlite":
             remedy = "change the owner or the mode of the file and its folder"
         lacking = ", ".join(diagnosis.lacking)
         yield Finding("privileges", State.PROBLEM, f"{role} lacks {lacking}", remedy)
     elif diagnosis.tables:
-        yield Finding("privileges", State.OK, f"{role} may do all that a run needs")
+        yield Finding("privileges", State.OK, f"{role} may do all that {_NEEDS[purpose]}")
     if diagnosis.row_security:
         tables = ", ".join(diagnosis.row_security)
         yield Finding(

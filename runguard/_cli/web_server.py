@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .. import _settings
-from .._errors import ConfigurationError, SchemaOutOfDate
+from .._errors import ConfigurationError
 from ..web import MISSING_EXTRA, NEEDED
 from .stores import opened_store
 from .talk import say
@@ -79,7 +79,7 @@ def _prove_usable(store: OperatorStore) -> bool:
     """
     report = store.inspect()
     if not report.is_current and report.dialect != "sqlite":
-        raise SchemaOutOfDate(found=report.found, needed=report.needed)
+        raise store.schema_error()
     return store.diagnose().read_only
 
 

@@ -138,13 +138,22 @@ class StoreReport:
         return self.is_current or self.found in self.recorded_on
 
 
+class Purpose(StrEnum):
+    """What a role of the database is for."""
+
+    JOB = "job"
+    OPERATOR = "operator"
+    MIGRATOR = "migrator"
+
+
 @dataclass(frozen=True, slots=True)
 class StoreDiagnosis:
-    """What may stop a role from recording its runs.
+    """What may stop a role from what it is for.
 
     `tables` are those of runguard's names that exist; `lacking` says what the role may not do
     (`INSERT on alert`); `row_security` names the tables whose policies filter this role; `pooled`
-    is whether a pooler stands in between, None where there can be none or it can't be told.
+    is whether a pooler stands in between, None where there can be none or it can't be told;
+    `misplaced` says where the store is and what leads there, where the search path does not.
     """
 
     clock: datetime
@@ -154,6 +163,7 @@ class StoreDiagnosis:
     lacking: tuple[str, ...] = ()
     row_security: tuple[str, ...] = ()
     pooled: bool | None = None
+    misplaced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

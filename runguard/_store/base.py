@@ -17,6 +17,7 @@ READ_TIMEOUT_SECONDS: Final = 30.0
 READER_PATIENCE_SECONDS: Final = 3.0
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 _VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608 - a constant
+_IS_THERE: Final = text(f"select pg_catalog.to_regclass('{VERSION_TABLE}') is not null")
 
 T = TypeVar("T")
 
@@ -88,12 +89,29 @@ class BaseStore:
 
     def _schema_error(self) -> SchemaOutOfDate:
         with self.engine.connect() as connection:
-            return SchemaOutOfDate(found=schema_version_of(connection), needed=SCHEMA_VERSION)
+            return schema_error_of(connection)
+
+
+def schema_error_of(connection: Connection) -> SchemaOutOfDate:
+    """Say what is wrong with the schema that this connection leads to."""
+    from .schema.places import remedy_for_place  # no run needs it that goes well
+
+    found = schema_version_of(connection)
+    remedy = remedy_for_place(connection)
+    if remedy is None and found == SCHEMA_VERSION:
+        remedy = "a table or column of it is missing: `runguard db check` names it"
+    return SchemaOutOfDate(found=found, needed=SCHEMA_VERSION, remedy=remedy)
 
 
 def schema_version_of(connection: Connection) -> str | None:
     """Read the schema's version, or None where there is no schema of ours."""
-    if not inspect(connection).has_table(VERSION_TABLE):
+    if not _has_version(connection):
         return None
     version: str | None = connection.execute(_VERSION).scalar_one_or_none()
     return version
+
+
+def _has_version(connection: Connection) -> bool:
+    if connection.dialect.name == "sqlite":
+        return inspect(connection).has_table(VERSION_TABLE)
+    return bool(connection.execute(_IS_THERE).scalar_one())

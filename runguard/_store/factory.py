@@ -79,7 +79,12 @@ def _engine(url: str | None, engine: Any, max_connections: int, patience: float)
 
 def autocommitting(engine: Engine) -> Engine:
     """Return a user's engine in autocommit, without changing it for the user."""
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    ours = engine.execution_options(isolation_level="AUTOCOMMIT")
+    if engine.dialect.name == "postgresql":
+        from .postgresql.pinning import pin_shared_engine
+
+        pin_shared_engine(ours)
+    return ours
 
 
 def _make_folder(file: Path) -> None:

@@ -25,12 +25,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from .._errors import ConfigurationError, SchemaConflict, SchemaOutOfDate, StoreUnavailable
-from .base import schema_version_of
+from .base import schema_error_of, schema_version_of
 from .faults import reason_of, sqlstate_of
+from .postgresql.pinning import EQ, PinnedMigrationCompiler, pin_shared_engine
 from .schema import adoption
 from .schema.catalog import find_tables
 from .schema.indexes import metadata
 from .schema.losses import losses_of
+from .schema.places import refuses_second_store, search_path_of
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
 from .sqlite.engine import make_sqlite_engine
 from .url import check_engine, parse_url
@@ -42,13 +44,16 @@ PAUSE_SECONDS: Final = 1.0
 # Only has to differ from the keys of other programs in the same database.
 _UPGRADER_KEY: Final = 0x72756E6775617264
 _LOCK_FAULTS: Final = ("55P03", "40P01")  # lock_not_available, deadlock_detected
-_HOLDERS: Final = text("""
-    select string_agg(
-        distinct c.relname || ' by process ' || a.pid || ' (' || a.application_name || ')', ', '
-    )
-    from pg_locks l join pg_class c on c.oid = l.relation join pg_stat_activity a on a.pid = l.pid
-    where l.granted and c.relname = any (:names) and a.datname = current_database()
-""")
+_HOLDERS: Final = text(f"""
+    select pg_catalog.string_agg(
+        distinct pg_catalog.format(
+            '%s by process %s (%s)', c.relname, a.pid, a.application_name), ', ')
+    from pg_catalog.pg_locks l
+    join pg_catalog.pg_class c on c.oid {EQ} l.relation
+    join pg_catalog.pg_stat_activity a on a.pid {EQ} l.pid
+    where l.granted and c.relname::pg_catalog.text {EQ} any (:names)
+      and a.datname {EQ} pg_catalog.current_database()
+""")  # noqa: S608 - the names of operators
 _REMEDIES: Final = {
     "42501": "; let the owner of the tables run what `runguard db upgrade --sql` prints",
     "3F000": "; give the role a search_path that begins with a schema that exists",
@@ -122,7 +127,7 @@ def check(target: Target) -> list[str]:
     with _translated(), _engine(target) as engine, _connected(engine) as connection:
         found = schema_version_of(connection)
         if found != SCHEMA_VERSION:
-            raise SchemaOutOfDate(found=found, needed=SCHEMA_VERSION)
+            raise schema_error_of(connection)
         if engine.dialect.name == "sqlite":
             return _missing_in_sqlite(connection)
         return _wrong_in_postgresql(connection)
@@ -176,7 +181,7 @@ def _only_upgrader(engine: Engine, say: Progress) -> Iterator[None]:
     snapshot, CREATE INDEX CONCURRENTLY waits for every older snapshot to end, and the two would
     wait for each other.
     """
-    ask = text("select pg_try_advisory_xact_lock(:key)")
+    ask = text("select pg_catalog.pg_try_advisory_xact_lock(:key)")
     with _connected(engine) as connection:
         for attempt in count():
             if connection.execute(ask, {"key": _UPGRADER_KEY}).scalar_one():
@@ -187,8 +192,9 @@ def _only_upgrader(engine: Engine, say: Progress) -> Iterator[None]:
             time.sleep(PAUSE_SECONDS * random.uniform(0.1, 0.3))  # noqa: S311 - no secret
         connection.execute(
             text(
-                "select set_config(name, '0', true) from pg_settings"
-                " where name in ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+                "select pg_catalog.set_config(name, '0', true) from pg_catalog.pg_settings"  # noqa: S608
+                f" where name {EQ} any (array['idle_in_transaction_session_timeout',"
+                " 'transaction_timeout'])"
             )
         )
         yield
@@ -260,10 +266,19 @@ def _write_ahead(connection: Connection) -> None:
 def _run(connection: Connection, direction: Direction, revision: str, say: Progress) -> None:
     found = schema_version_of(connection)
     if direction == "upgrade" and found != SCHEMA_VERSION:
+        _refuse_second_store(connection, found)
         _refuse_conflicts(connection)
     if connection.dialect.name != "sqlite":
         connection.rollback()  # a transaction of ours would keep Alembic from making its own
     _alembic(_config(connection=connection, progress=say), direction, revision, found)
+
+
+def _refuse_second_store(connection: Connection, found: str | None) -> None:
+    """Refuse to make a store beside one that only the search path hides."""
+    if found is None and connection.dialect.name != "sqlite":
+        remedy = refuses_second_store(connection)
+        if remedy is not None:
+            raise SchemaOutOfDate(found=None, needed=SCHEMA_VERSION, remedy=remedy)
 
 
 def _refuse_conflicts(connection: Connection) -> None:
@@ -286,6 +301,7 @@ def _script(
 ) -> str:
     found = None if connection is None else schema_version_of(connection)
     if connection is not None and direction == "upgrade" and found != SCHEMA_VERSION:
+        _refuse_second_store(connection, found)
         _refuse_conflicts(connection)
     script = io.StringIO()
     config = _config(
@@ -294,7 +310,11 @@ def _script(
     _alembic(config, direction, f"{found or 'base'}:{revision}", found, sql=True)
     if direction == "downgrade" and revision == "base":
         script.write(f"DROP TABLE IF EXISTS {VERSION_TABLE};\n")
-    return script.getvalue()
+    statements = script.getvalue()
+    if dialect_name == "sqlite" or connection is None or not statements.strip():
+        return statements
+    # Whoever runs it may have another search path; a store in another schema would be a second one.
+    return f"SET search_path TO {search_path_of(connection)};\n\n{statements}"
 
 
 def _config(output: io.StringIO | None = None, **attributes: Any) -> Config:
@@ -353,7 +373,10 @@ def _direct(url: URL) -> Engine:
 def _connected(engine: Engine) -> Iterator[Connection]:
     # A role may default to REPEATABLE READ: its first look would be its last, before any wait.
     level = "AUTOCOMMIT" if engine.dialect.name == "sqlite" else "READ COMMITTED"
-    with closing(engine.execution_options(isolation_level=level).connect()) as connection:
+    ours = engine.execution_options(isolation_level=level)
+    if engine.dialect.name == "postgresql":
+        pin_shared_engine(ours, PinnedMigrationCompiler)
+    with closing(ours.connect()) as connection:
         try:
             yield connection
         except BaseException:

@@ -363,3 +363,68 @@ def test_a_schema_of_the_release_before_is_a_warning(cli: Cli, pg_url: str) -> N
     assert "version 0002, needed" in schema["found"]
     assert "runs are recorded, without what is new" in schema["found"]
     assert "runguard db upgrade" in schema["remedy"]
+
+
+@pytest.mark.parametrize("purpose", ["operator", "migrator"])
+def test_a_role_is_judged_by_what_it_is_for(
+    cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any], purpose: str
+) -> None:
+    arguments = ("doctor", "--json", "--for", purpose, "--database-url", role_url)
+    lacking = cli(*arguments)
+    run_sql(f"grant update (resolved, resolved_at, resolved_by, review_status, reviewed_at,"
+            f" reviewed_by) on alert to {role}")  # fmt: skip
+    if purpose == "migrator":
+        tables = ("run_log", "alert", "alert_cooldown", "job_lock", "runguard_version")
+        run_sql(f"grant create on schema public to {role};"
+                + "".join(f"alter table {table} owner to {role};" for table in tables))  # fmt: skip
+    well = cli(*arguments)
+
+    assert (lacking.exit_code, problems(lacking)) == (1, ["privileges"])
+    words = {"operator": "UPDATE (review_status, resolved,", "migrator": "ownership of run_log"}
+    assert words[purpose] in found(lacking, "privileges")["found"]
+    assert (well.exit_code, problems(well)) == (0, [])
+    assert "Nothing here stops" in well.stderr
+
+
+def test_a_migrator_is_not_blamed_for_the_schema_that_it_will_make(cli: Cli, pg_url: str) -> None:
+    answer = cli("doctor", "--json", "--for", "migrator", "--database-url", pg_url)
+
+    assert answer.exit_code == 0
+    assert "runguard db upgrade" in found(answer, "schema")["remedy"]
+
+
+def test_a_missing_grant_is_no_unreachable_server(
+    cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    run_sql(f"revoke all on all tables in schema public from {role}")
+    answer = cli("doctor", "--json", "--database-url", role_url)
+
+    assert found(answer, "reachable")["state"] == "ok"
+    assert problems(answer) == ["schema", "privileges"]
+    assert "SELECT on runguard_version" in found(answer, "privileges")["found"]
+    assert "the version cannot be read" in found(answer, "schema")["found"]
+
+
+def test_a_database_that_a_role_may_not_enter_is_a_missing_grant(
+    cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    database = make_url(role_url).database
+    run_sql(f"revoke connect on database {database} from public")
+    answer = cli("doctor", "--json", "--database-url", role_url)
+
+    assert problems(answer) == ["privileges"]
+    assert "grant connect on database" in found(answer, "privileges")["remedy"]
+
+
+def test_a_store_that_the_search_path_hides_is_named(
+    cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    run_sql("create schema elsewhere")
+    run_sql(f"grant usage, create on schema elsewhere to {role}")
+    run_sql(f"alter role {role} set search_path = elsewhere")
+    answer = cli("doctor", "--json", "--database-url", role_url)
+
+    assert problems(answer) == ["schema"]
+    assert "the store is in schema public" in found(answer, "schema")["found"]
+    remedy = found(answer, "schema")["remedy"]
+    assert remedy.startswith(f"run `alter role {role} set search_path = public`")

@@ -53,7 +53,7 @@ PLACES = {
     "pydantic_core": ("_web",),
     "sqlalchemy": ("_store", "migrations"),
     "starlette": ("_web",),
-    "structlog": ("_events",),
+    "structlog": ("_events", "_run.run_logger"),
     "typer": ("_cli", "__main__"),
     "uvicorn": ("_cli", "_web"),
 }

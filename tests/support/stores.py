@@ -7,11 +7,15 @@ from typing import Any
 from runguard._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
 from runguard._store.factory import open_operator_store, open_recorder
 from runguard._store.operator import OperatorStore
+from tests.support.names import watch_names
 
 
 def open_store(url: str) -> OperatorStore:
     """Open the store at a URL, with all that operators ask of it."""
-    return open_operator_store(open_recorder(url=url, engine=None))
+    store = open_operator_store(open_recorder(url=url, engine=None))
+    if store.engine.dialect.name == "postgresql":
+        watch_names(store.engine)
+    return store
 
 
 def newest_runs(store: OperatorStore, *, limit: int = 9, **asked: Any) -> list[RunRecord]:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ... import _api, _settings
-from ..._errors import SchemaOutOfDate, StoreUnavailable
+from ..._errors import StoreUnavailable
 from ..._models import TriggerType
 from ..._settings import embedded_file
 from ..._store.operator import OperatorStore
@@ -104,7 +104,7 @@ def _make_ready(store: OperatorStore, url: str, *, upgrade: bool) -> None:
         return
     is_empty = report.found is None and not store.diagnose().tables
     if not (is_empty or upgrade):
-        raise SchemaOutOfDate(found=report.found, needed=report.needed)
+        raise store.schema_error()
     from ..._store import migrate as migrations
 
     say(f"Making runguard's schema ({report.needed}) on {report.location} …")

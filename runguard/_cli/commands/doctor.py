@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from ..._monitor.records import Purpose
 from ..doctor_checks import Finding, State, examine
 from ..options import AsJson, DatabaseUrl, command_app, help_end
 from ..output import plain_table, stdout_console, write_json, write_table
@@ -18,22 +19,41 @@ from ..talk import one_line, say
 
 app = command_app()
 
+_KEPT: Final = {
+    Purpose.JOB: "runs from being recorded",
+    Purpose.OPERATOR: "an operator from reading runs and resolving alerts",
+    Purpose.MIGRATOR: "the schema from being upgraded",
+}
+_STOPPED: Final = {
+    Purpose.JOB: "a run from being recorded",
+    Purpose.OPERATOR: "an operator from reading runs and resolving alerts",
+    Purpose.MIGRATOR: "an upgrade of the schema",
+}
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
 
 
 @app.command(
     epilog=help_end(
-        "runguard doctor", "runguard doctor --json | jq '.[] | select(.remedy != \"\")'"
+        "runguard doctor",
+        "runguard doctor --for operator",
+        "runguard doctor --json | jq '.[] | select(.remedy != \"\")'",
     )
 )
-def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+def doctor(
+    *,
+    purpose: Annotated[
+        Purpose, typer.Option("--for", help="What the store's role is for: judge it by that.")
+    ] = Purpose.JOB,
+    as_json: AsJson = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Say what would stop a run from being recorded, and the remedy.
 
-    Changes nothing. What your code gives to `runguard.configure` takes precedence over the
-    settings shown here.
+    With --for, say what would stop an operator, or an upgrade. Changes nothing. What your code
+    gives to `runguard.configure` takes precedence over the settings shown here.
     """
     check_url(database_url)
-    findings = list(examine(database_url, os.environ))
+    findings = list(examine(database_url, os.environ, purpose))
     if as_json:
         write_json(findings)
     else:
@@ -41,9 +61,9 @@ def doctor(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None
     problems = sum(finding.state is State.PROBLEM for finding in findings)
     if problems:
         keep = "problem keeps" if problems == 1 else "problems keep"
-        say(f"{problems} {keep} runs from being recorded.")
+        say(f"{problems} {keep} {_KEPT[purpose]}.")
         raise typer.Exit(1)
-    say("Nothing here stops a run from being recorded.")
+    say(f"Nothing here stops {_STOPPED[purpose]}.")
 
 
 def _table_of(findings: Sequence[Finding]) -> Table:

@@ -35,7 +35,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     def is_direct(self) -> bool:
         """Whether the session that answers is the one that greeted us: no pooler in between."""
-        row = self.execute("select pg_backend_pid()").fetchone()
+        row = self.execute("select pg_catalog.pg_backend_pid()").fetchone()
         return row is not None and row[0] == self.info.backend_pid
 
 

@@ -65,7 +65,9 @@ def claim_alert(candidate: CTE, *, by_reason: bool = False) -> Claim:
     A cooldown of 0 claims always, and moves the guard forward for those that have one. Where it is
     kept `by_reason`, alerts of the key for other reasons cover nothing; each reason has its guard.
     """
-    same_reason = literal_column("(alert.detail ->> 'reason')", Text()) == REASON
+    same_reason = (
+        literal_column("(alert.detail OPERATOR(pg_catalog.->>) 'reason')", Text()) == REASON
+    )
     guard_id = GUARD_ID if by_reason else SOURCE_ID
     covering = (
         select(alert.c.id, alert.c.created_at)

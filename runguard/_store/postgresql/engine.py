@@ -22,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from ..._clock import ticks
 from ..retry import DEADLINE, IDLE_SINCE
 from .connection import BoundedConnection
+from .pinning import pin_own_engine
 
 IDLE_LIMIT_SECONDS: Final = 60.0
 SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had at first
@@ -58,6 +59,7 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
         if "application_name" not in url.query
         else {},
     )
+    pin_own_engine(engine)
     event.listen(engine, "do_connect", _bounded_connecting())
     event.listen(engine, "connect", _prepare_if_direct)
     event.listen(engine, "connect", _note_socket)

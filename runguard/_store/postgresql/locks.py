@@ -59,7 +59,8 @@ def acquire_lock() -> Executable:
                 job_lock.c.lock_expires_at: _LOCK_EXPIRES,
                 # Microseconds, so that a fence never repeats, not even if the row was deleted.
                 job_lock.c.fence: literal_column(
-                    "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+                    "(extract(epoch from pg_catalog.clock_timestamp())"
+                    " OPERATOR(pg_catalog.*) 1000000)::bigint"
                 ),
             }
         )

@@ -194,9 +194,8 @@ class DetailQueries(Reports):
         later, earlier = (
             select(*RUN_COLUMNS).where(
                 beyond(RUN_PLACE, run.started_at, run.id, ascending=ascending),
-                run_log.c.started_at.between(
-                    run.started_at - AROUND_WITHIN, run.started_at + AROUND_WITHIN
-                ),
+                run_log.c.started_at >= run.started_at - AROUND_WITHIN,
+                run_log.c.started_at <= run.started_at + AROUND_WITHIN,
             )
             for ascending in (True, False)
         )

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Select, and_, func, literal_column, select, true
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+)
 
 from ..._errors import ConfigurationError
 from ..._models import ErrorGroup
@@ -244,8 +254,10 @@ class PageQueries(Reports):
         if speaks_sqlite(self.engine):
             return alert.c.source_id.endswith(f":{group}", autoescape=True)
         # In the words of its index.
-        in_detail: ColumnElement[str] = literal_column("(alert.detail ->> 'error_group')")
-        return in_detail == group
+        in_detail: ColumnElement[str] = literal_column(
+            "(alert.detail OPERATOR(pg_catalog.->>) 'error_group')"
+        )
+        return in_detail == bindparam("group", group, unique=True)
 
 
 def _is(value: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import Float
 
+from ..._errors import SchemaOutOfDate
 from ..._failure.alert import SEVERITY_OF
 from ..._models import AlertOutcome, ErrorGroup
 from ..._monitor.records import (
@@ -23,12 +24,13 @@ from ..._monitor.records import (
     OpenRuns,
     Prunable,
     PrunedBatch,
+    Purpose,
     RunRecord,
     RunWithAlert,
     StoreDiagnosis,
     StoreReport,
 )
-from ..base import BaseStore, schema_version_of
+from ..base import BaseStore, schema_error_of, schema_version_of
 from ..retry import Attempt
 from ..schema.diagnosis import diagnose, location_of
 from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
@@ -152,8 +154,11 @@ class Reports(BaseStore):
         deleted = [tuple(row) for row in self._rows(statement)]
         return PrunedBatch(len(deleted), max(deleted, default=after))
 
-    def inspect(self) -> StoreReport:
-        """Say which store this is and which schema it has."""
+    def inspect(self, *, reads_version: bool = True) -> StoreReport:
+        """Say which store this is and which schema it has.
+
+        A role that may not read the version asks without it, and is told of none.
+        """
 
         def work(attempt: Attempt) -> StoreReport:
             connection = attempt.connection
@@ -162,16 +167,20 @@ class Reports(BaseStore):
                 dialect=connection.dialect.name,
                 location=location_of(self.engine.url),
                 server_version=version,
-                found=schema_version_of(connection),
+                found=schema_version_of(connection) if reads_version else None,
                 needed=SCHEMA_VERSION,
                 recorded_on=VERSIONS_BEFORE,
             )
 
         return self._read(work)
 
-    def diagnose(self) -> StoreDiagnosis:
-        """Say what may stop this role from recording its runs."""
-        return self._read(lambda attempt: diagnose(attempt.connection))
+    def diagnose(self, purpose: Purpose = Purpose.JOB) -> StoreDiagnosis:
+        """Say what may stop this role from what it is for."""
+        return self._read(lambda attempt: diagnose(attempt.connection, purpose))
+
+    def schema_error(self) -> SchemaOutOfDate:
+        """Say what is wrong with the schema, for those who have found that something is."""
+        return self._read(lambda attempt: schema_error_of(attempt.connection))
 
 
 def every_job() -> CTE:

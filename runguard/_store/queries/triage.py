@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, false, null, select, true, update
+from sqlalchemy import ColumnElement, false, null, or_, select, true, update
 
 from ..._errors import ConfigurationError, did_you_mean
 from ..._models import ReviewStatus
@@ -38,7 +38,8 @@ class Triage(Reports):
         """Set the review status of alerts."""
         status = _known_status(review_status)
         values = {"review_status": status, "reviewed_at": db_now(), "reviewed_by": _who(by)}
-        return self._change(alert_ids, alert.c.review_status.is_distinct_from(status), values)
+        differs = or_(alert.c.review_status != status, alert.c.review_status.is_(None))
+        return self._change(alert_ids, differs, values)
 
     def _change(
         self,

@@ -11,17 +11,19 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Table, text
+from sqlalchemy import BigInteger, Column, Connection, Dialect, Index, Table, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CheckConstraint, CreateColumn, CreateIndex
 
 from ..._models import RunStatus, Severity, TriggerType
+from ..postgresql.pinning import PinnedMigrationCompiler
 from .catalog import FoundColumn, FoundTable
 
 ADDED_BY_US: Final = "added by runguard"  # the comment on a column that a downgrade may drop
 
-_DIALECT: Final = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT.statement_compiler = PinnedMigrationCompiler
 _INSTANT: Final = "timestamp with time zone"
 _ACCEPTED: Final = {
     "text": ("text", "character varying"),
@@ -232,8 +234,9 @@ def _refusing(connection: Connection, table: Table, found: FoundTable) -> Iterat
         if name in ours:
             continue
         refused = text(
-            f"select 1 from jsonb_populate_record(null::{table.name}, cast(:row as jsonb))"  # noqa: S608
-            f" as {table.name} where not ({_no_binds(check.expression)})"
+            f"select 1 from pg_catalog.jsonb_populate_record(null::{table.name},"  # noqa: S608
+            f" cast(:row as pg_catalog.jsonb)) as {table.name}"
+            f" where not ({_no_binds(check.expression)})"
         )
         for row in _SAMPLES.get(table.name, ()):
             try:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from ..postgresql.pinning import EQ, GT, NE
+
 
 @dataclass(frozen=True, slots=True)
 class FoundColumn:
@@ -68,56 +70,62 @@ _KINDS: Final = {
 }
 
 # A bare name means what it means to the store's own statements: the first on the search path.
-_RELATIONS: Final = text("""
-    select name, c.oid, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment
-    from unnest(cast(:names as text[])) as name
-    join pg_class c on c.oid = to_regclass(quote_ident(name))
-""")
-_COLUMNS: Final = text("""
+_RELATIONS: Final = text(f"""
+    select name, c.oid, c.relkind::pg_catalog.text as kind,
+           pg_catalog.obj_description(c.oid, 'pg_class') as comment
+    from pg_catalog.unnest(cast(:names as pg_catalog.text[])) as name
+    join pg_catalog.pg_class c
+      on c.oid {EQ} pg_catalog.to_regclass(pg_catalog.quote_ident(name))::pg_catalog.oid
+""")  # noqa: S608 - the names of operators
+_COLUMNS: Final = text(f"""
     select a.attname as name,
-           format_type(a.atttypid, null) as type_name,
-           format_type(a.atttypid, a.atttypmod) as declared,
+           pg_catalog.format_type(a.atttypid, null) as type_name,
+           pg_catalog.format_type(a.atttypid, a.atttypmod) as declared,
            a.attnotnull as not_null,
-           a.atthasdef or a.attidentity <> '' as has_default,
-           a.attgenerated = '' as writable,
-           col_description(a.attrelid, a.attnum) as comment,
+           a.atthasdef or a.attidentity {NE} ''::pg_catalog."char" as has_default,
+           a.attgenerated {EQ} ''::pg_catalog."char" as writable,
+           pg_catalog.col_description(a.attrelid, a.attnum) as comment,
            array(
-               select distinct pg_describe_object(d.classid, d.objid, d.objsubid)
-               from pg_depend d
-               where d.refclassid = 'pg_class'::regclass
-                 and d.refobjid = a.attrelid
-                 and d.refobjsubid = a.attnum
-                 and d.classid in ('pg_rewrite'::regclass, 'pg_trigger'::regclass,
-                                   'pg_policy'::regclass, 'pg_proc'::regclass)
+               select distinct pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+               from pg_catalog.pg_depend d
+               join pg_catalog.pg_class source on source.oid {EQ} d.classid
+               where d.refclassid {EQ} 'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid
+                 and d.refobjid {EQ} a.attrelid
+                 and d.refobjsubid {EQ} a.attnum
+                 and source.relname::pg_catalog.text {EQ} any (
+                     array['pg_rewrite', 'pg_trigger', 'pg_policy', 'pg_proc'])
+                 and source.relnamespace
+                     {EQ} 'pg_catalog'::pg_catalog.regnamespace::pg_catalog.oid
                order by 1
            ) as used_by
-    from pg_attribute a
-    where a.attrelid = :oid and a.attnum > 0 and not a.attisdropped
+    from pg_catalog.pg_attribute a
+    where a.attrelid {EQ} :oid and a.attnum {GT} 0 and not a.attisdropped
     order by a.attnum
-""")
-_INDEXES: Final = text("""
+""")  # noqa: S608
+_INDEXES: Final = text(f"""
     select i.relname as name,
            array(
-               select pg_get_indexdef(x.indexrelid, key, false)
-               from generate_series(1, x.indnkeyatts) as key
+               select pg_catalog.pg_get_indexdef(x.indexrelid, key, false)
+               from pg_catalog.generate_series(1, x.indnkeyatts::integer) as key
                order by key
            ) as keys,
            x.indisunique and x.indimmediate as is_unique,
            x.indisvalid and x.indisready as is_valid,
            x.indpred is not null as is_partial,
-           m.amname = 'btree' as is_ordered
-    from pg_index x
-    join pg_class i on i.oid = x.indexrelid
-    join pg_am m on m.oid = i.relam
-    where x.indrelid = :oid
+           m.amname {EQ} 'btree'::pg_catalog.name as is_ordered
+    from pg_catalog.pg_index x
+    join pg_catalog.pg_class i on i.oid {EQ} x.indexrelid
+    join pg_catalog.pg_am m on m.oid {EQ} i.relam
+    where x.indrelid {EQ} :oid
     order by i.relname
-""")
-_CHECKS: Final = text("""
-    select conname as name, pg_get_expr(conbin, conrelid) as expression, convalidated as validated
-    from pg_constraint
-    where conrelid = :oid and contype = 'c'
+""")  # noqa: S608
+_CHECKS: Final = text(f"""
+    select conname as name, pg_catalog.pg_get_expr(conbin, conrelid) as expression,
+           convalidated as validated
+    from pg_catalog.pg_constraint
+    where conrelid {EQ} :oid and contype {EQ} 'c'::pg_catalog."char"
     order by conname
-""")
+""")  # noqa: S608
 
 
 def find_tables(connection: Connection, names: Sequence[str]) -> dict[str, FoundTable]:

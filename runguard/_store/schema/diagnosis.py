@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, inspect, text
 
-from ..._monitor.records import StoreDiagnosis
+from ..._monitor.records import Purpose, StoreDiagnosis
+from ..postgresql.pinning import EQ, GT
+from .catalog import find_tables
+from .places import remedy_for_place
 from .tables import VERSION_TABLE, metadata
 
 # What recording a run and reading the views needs, and no more.
@@ -21,39 +25,67 @@ NEEDED_PRIVILEGES: Final = {
     "job_lock": ("SELECT", "INSERT", "UPDATE"),
     VERSION_TABLE: ("SELECT",),
 }
-_NEEDED: Final = [
-    {"name": name, "privilege": privilege}
-    for name, privileges in NEEDED_PRIVILEGES.items()
-    for privilege in privileges
-]
+_NEEDED: Final[Mapping[Purpose, Mapping[str, tuple[str, ...]]]] = {
+    Purpose.JOB: NEEDED_PRIVILEGES,
+    Purpose.OPERATOR: dict.fromkeys(NEEDED_PRIVILEGES, ("SELECT",)),
+    Purpose.MIGRATOR: {},
+}
+# What an operator does about an alert.
+_TRIAGED: Final = (
+    *("resolved", "resolved_at", "resolved_by"),
+    *("review_status", "reviewed_at", "reviewed_by"),
+)
 
 _SESSION: Final = text(
-    "select current_user as role, clock_timestamp() as clock,"
-    " current_setting('transaction_read_only') = 'on' as read_only"
+    "select current_user::pg_catalog.text as role, pg_catalog.clock_timestamp() as clock,"
+    f" pg_catalog.current_setting('transaction_read_only') {EQ} 'on' as read_only"
 )
 _LACKING: Final = text(
-    "select needed.privilege || ' on ' || needed.name"
-    " from json_to_recordset(cast(:needed as json)) as needed (name text, privilege text)"
-    " where not has_table_privilege(to_regclass(needed.name), needed.privilege)"
+    "select pg_catalog.concat(needed.privilege, ' on ', needed.name)"
+    " from pg_catalog.json_to_recordset(cast(:needed as pg_catalog.json))"
+    "  as needed (name pg_catalog.text, privilege pg_catalog.text)"
+    " where not pg_catalog.has_table_privilege("
+    "pg_catalog.to_regclass(needed.name)::pg_catalog.oid, needed.privilege)"
+)
+_LACKING_COLUMNS: Final = text(
+    "select pg_catalog.concat('UPDATE (',"  # noqa: S608 - the names of operators
+    " pg_catalog.string_agg(attname::pg_catalog.text, ', ' order by attnum), ') on alert')"
+    " from pg_catalog.pg_attribute"
+    f" where attrelid {EQ} pg_catalog.to_regclass('alert')::pg_catalog.oid"
+    f" and attname::pg_catalog.text {EQ} any (:columns)"
+    " and not pg_catalog.has_column_privilege(attrelid, attnum, 'UPDATE')"
+    f" having pg_catalog.count(*) {GT} 0"
 )
 # Tables that were there before us may number their rows by a sequence of its own rights.
+_NUMBERING: Final = "pg_catalog.pg_get_serial_sequence(attrelid::pg_catalog.regclass::text, 'id')"
 _LACKING_SEQUENCES: Final = text(
-    "select 'USAGE on sequence ' || pg_get_serial_sequence(attrelid::regclass::text, 'id')"
-    " from pg_attribute where attrelid in (to_regclass('run_log'), to_regclass('alert'))"
-    " and attname = 'id' and attidentity = '' and not has_sequence_privilege("
-    "pg_get_serial_sequence(attrelid::regclass::text, 'id'), 'USAGE')"
+    f"select pg_catalog.concat('USAGE on sequence ', {_NUMBERING})"  # noqa: S608
+    " from pg_catalog.pg_attribute"
+    f" where attrelid {EQ} any (array[pg_catalog.to_regclass('run_log')::pg_catalog.oid,"
+    " pg_catalog.to_regclass('alert')::pg_catalog.oid])"
+    f" and attname::pg_catalog.text {EQ} 'id' and attidentity::pg_catalog.text {EQ} ''"
+    f" and not pg_catalog.has_sequence_privilege({_NUMBERING}, 'USAGE')"
+)
+_NOT_OWNED: Final = text(
+    "select pg_catalog.concat('ownership of ', relname) from pg_catalog.pg_class"  # noqa: S608
+    f" where oid {EQ} any (array(select pg_catalog.to_regclass(name)::pg_catalog.oid"
+    " from pg_catalog.unnest(cast(:names as pg_catalog.text[])) as name))"
+    " and not pg_catalog.pg_has_role(relowner, 'USAGE')"
+    " union all select pg_catalog.concat('CREATE on schema ', pg_catalog.current_schema())"
+    " where not pg_catalog.has_schema_privilege(pg_catalog.current_schema(), 'CREATE')"
 )
 _FILTERED: Final = text(
-    "select needed.name from json_to_recordset(cast(:needed as json)) as needed (name text)"
-    " where row_security_active(to_regclass(needed.name)) group by 1 order by 1"
+    "select name from pg_catalog.unnest(cast(:names as pg_catalog.text[])) as name"
+    " where pg_catalog.row_security_active(pg_catalog.to_regclass(name)::pg_catalog.oid)"
+    " order by 1"
 )
 
 
-def diagnose(connection: Connection) -> StoreDiagnosis:
-    """Look closer at a store that answers. Reads only."""
+def diagnose(connection: Connection, purpose: Purpose = Purpose.JOB) -> StoreDiagnosis:
+    """Look closer at a store that answers, for a role of this purpose. Reads only."""
     if connection.dialect.name == "sqlite":
         return _diagnose_file(connection)
-    return _diagnose_server(connection)
+    return _diagnose_server(connection, purpose)
 
 
 def location_of(url: URL) -> str:
@@ -67,25 +99,41 @@ def location_of(url: URL) -> str:
     return f"{user}{host}{port}/{url.database or ''}"
 
 
-def _diagnose_server(connection: Connection) -> StoreDiagnosis:
-    needed = {"needed": json.dumps(_NEEDED)}
+def _diagnose_server(connection: Connection, purpose: Purpose) -> StoreDiagnosis:
     session = connection.execute(_SESSION).one()
-    lacking = [
-        *connection.execute(_LACKING, needed).scalars(),
-        *connection.execute(_LACKING_SEQUENCES).scalars(),
-    ]
     driver_connection: Any = connection.connection.driver_connection
+    names = {"names": list(NEEDED_PRIVILEGES)}
+    found = find_tables(connection, list(metadata.tables))
     return StoreDiagnosis(
         clock=session.clock,
         role=session.role,
-        tables=_tables_of(connection),
+        tables=tuple(name for name in metadata.tables if name in found),
         read_only=session.read_only,
-        lacking=tuple(lacking),
-        row_security=tuple(connection.execute(_FILTERED, needed).scalars()),
+        lacking=tuple(_lacking(connection, purpose)),
+        row_security=tuple(connection.execute(_FILTERED, names).scalars()),
         pooled=not driver_connection.is_direct()
         if hasattr(driver_connection, "is_direct")
         else None,
+        misplaced=remedy_for_place(connection),
     )
+
+
+def _lacking(connection: Connection, purpose: Purpose) -> Iterator[str]:
+    """Say what a role may not do, in the words of a GRANT."""
+    needed = [
+        {"name": name, "privilege": privilege}
+        for name, privileges in _NEEDED[purpose].items()
+        for privilege in privileges
+    ]
+    yield from connection.execute(_LACKING, {"needed": json.dumps(needed)}).scalars()
+    if purpose is Purpose.JOB:
+        yield from connection.execute(_LACKING_SEQUENCES).scalars()
+    elif purpose is Purpose.OPERATOR:
+        columns = {"columns": list(_TRIAGED)}
+        yield from connection.execute(_LACKING_COLUMNS, columns).scalars()
+    else:
+        names = {"names": list(NEEDED_PRIVILEGES)}
+        yield from connection.execute(_NOT_OWNED, names).scalars()
 
 
 def _diagnose_file(connection: Connection) -> StoreDiagnosis:
@@ -97,7 +145,7 @@ def _diagnose_file(connection: Connection) -> StoreDiagnosis:
     lacking = tuple(f"write to {path}" for path in paths if not _is_writable(path))
     return StoreDiagnosis(
         clock=datetime.fromisoformat(clock.scalar_one()),
-        tables=_tables_of(connection),
+        tables=_tables_in(connection),
         lacking=lacking,
     )
 
@@ -106,6 +154,6 @@ def _is_writable(path: Path) -> bool:
     return os.access(path, os.W_OK)
 
 
-def _tables_of(connection: Connection) -> tuple[str, ...]:
+def _tables_in(connection: Connection) -> tuple[str, ...]:
     present = set(inspect(connection).get_table_names())
     return tuple(name for name in metadata.tables if name in present)

@@ -68,7 +68,7 @@ class db_now(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
 
 @compiles(db_now)
 def _now_postgresql(_element: db_now, _compiler: SQLCompiler, **_: Any) -> str:
-    return "now()"
+    return "pg_catalog.now()"
 
 
 @compiles(db_now, "sqlite")
@@ -85,7 +85,9 @@ class db_now_plus(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL fun
 
 @compiles(db_now_plus)
 def _now_plus_postgresql(element: db_now_plus, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"(now() + make_interval(secs => {_argument(element, compiler, **kw)}))"
+    seconds = _argument(element, compiler, **kw)
+    interval = f"pg_catalog.make_interval(secs => {seconds})"
+    return f"(pg_catalog.now() OPERATOR(pg_catalog.+) {interval})"
 
 
 @compiles(db_now_plus, "sqlite")
@@ -127,7 +129,7 @@ class finite(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
 @compiles(finite)
 def _finite_postgresql(element: finite, compiler: SQLCompiler, **kw: Any) -> str:
     time = _argument(element, compiler, **kw)
-    return f"CASE WHEN isfinite({time}) THEN {time} END"
+    return f"CASE WHEN pg_catalog.isfinite({time}) THEN {time} END"
 
 
 @compiles(finite, "sqlite")
@@ -146,7 +148,8 @@ class names_run(FunctionElement[bool]):  # noqa: N801 - reads as a SQL function
 def _names_run_postgresql(element: names_run, compiler: SQLCompiler, **kw: Any) -> str:
     detail, run_id = (compiler.process(clause, **kw) for clause in element.clauses)
     # In the words of the indexes on both sides.
-    return f"({detail} ->> 'run_id') = CAST({run_id} AS TEXT)"
+    named = f"({detail} OPERATOR(pg_catalog.->>) 'run_id')"
+    return f"{named} OPERATOR(pg_catalog.=) CAST({run_id} AS pg_catalog.text)"
 
 
 @compiles(names_run, "sqlite")

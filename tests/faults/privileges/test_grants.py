@@ -165,6 +165,9 @@ def test_an_operator_sees_everything(world: World, cli: Callable[..., Any]) -> N
     problems = [one for one in json.loads(doctor.stdout) if one["state"] == "problem"]
     assert [one["check"] for one in problems] == ["privileges"]
     assert "lacks INSERT on run_log" in problems[0]["found"]
+    assert cli("doctor", "--for", "operator", *url).exit_code == 0
+    migrator = ("--database-url", world.url("migrator"))
+    assert cli("doctor", "--for", "migrator", *migrator).exit_code == 0
 
 
 def test_an_operator_resolves_an_alert_and_rewrites_none(world: World) -> None:

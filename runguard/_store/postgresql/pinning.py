@@ -1,0 +1,151 @@
+"""Statements whose functions and operators are PostgreSQL's own, whatever the search path holds.
+
+A bare name is looked up in every schema of the search path, and what fits its arguments best is
+taken: whoever may create objects in one of them could run code of theirs as the job's role, or as
+an administrator's. A fixed search path would cost a round trip and be lost behind a transaction
+pooler. So each statement says `pg_catalog.now()` and `OPERATOR(pg_catalog.=)`; the planner sees
+what it saw before. Tables keep their bare names: which ones are meant is what the path is for.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy.dialects.postgresql.base import PGCompiler
+from sqlalchemy.exc import CompileError
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    ExpressionClauseList,
+    Label,
+    TypeCoerce,
+    UnaryExpression,
+)
+
+# Syntax, not operators that are looked up by name.
+_SYNTAX: Final = frozenset({"IS", "IS NOT", "AND", "OR", "FROM", "COLLATE"})
+_SYNTAX_UNARY: Final = frozenset({"NOT", "EXISTS", "DISTINCT", "ANY", "ALL"})
+_SPELLED_AS_FUNCTIONS: Final = frozenset({"coalesce", "greatest", "least"})
+# The others, such as `bigint` and `timestamp with time zone`, are words of the grammar.
+_NAMED_TYPES: Final = ("UUID", "JSONB", "JSON", "TEXT", "DATE")
+
+
+def pin_own_engine(engine: Engine) -> None:
+    """Let all statements of an engine that nobody else has be pinned."""
+    engine.dialect.statement_compiler = PinnedCompiler
+
+
+def pin_shared_engine(engine: Engine, compiler: type[PGCompiler] | None = None) -> None:
+    """Let the statements of an option engine be pinned, and none of the engine behind it."""
+    pinned: list[Dialect] = []
+
+    def pin(connection: Connection) -> None:
+        if not pinned:  # a dialect knows its server from its first connection on
+            pinned.append(copy.copy(connection.dialect))
+            pinned[0].statement_compiler = compiler or PinnedCompiler
+        connection.dialect = pinned[0]
+
+    event.listen(engine, "engine_connect", pin)
+
+
+def operator_named(sign: str) -> str:
+    """Spell an operator so that it is PostgreSQL's own."""
+    return f"OPERATOR(pg_catalog.{'<>' if sign == '!=' else sign})"
+
+
+# For statements that are written by hand.
+EQ: Final = operator_named("=")
+NE: Final = operator_named("<>")
+GT: Final = operator_named(">")
+
+
+class PinnedCompiler(PGCompiler):
+    """Compiles as PostgreSQL's dialect does, with the schema before functions and operators.
+
+    What has no spelling with a schema (BETWEEN, NOT IN, IS DISTINCT FROM, …) is refused.
+    """
+
+    def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:
+        """Name the schema of a function that has none."""
+        text = super().visit_function(func, add_to_result_map=add_to_result_map, **kw)
+        if func.packagenames or func.name.lower() in _SPELLED_AS_FUNCTIONS:
+            return text
+        return f"pg_catalog.{text}"
+
+    def visit_expression_clauselist(self, clauselist: Any, **kw: Any) -> str:
+        """Name the operators of a chain such as `a || b || c`."""
+        if clauselist.operator in (operators.and_, operators.or_, operators.comma_op):
+            text: str = super().visit_expression_clauselist(clauselist, **kw)  # type: ignore[no-untyped-call]
+            return text
+        sign = {operators.add: "+", operators.mul: "*", operators.concat_op: "||"}
+        kw["_in_operator_expression"] = True
+        operator = operator_named(sign[clauselist.operator])
+        return f" {operator} ".join(self._operand(one, **kw) for one in clauselist.clauses)
+
+    def visit_floordiv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:  # noqa: ARG002
+        """Divide whole numbers."""
+        return self._generate_generic_binary(binary, " / ", **kw)
+
+    def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
+        r"""Spell LIKE as its operator, which escapes by `\`."""
+        if binary.modifiers.get("escape", "\\") not in (None, "\\"):
+            raise CompileError(f"{operator.__name__} has no pinned spelling with this escape")
+        return self._generate_generic_binary(binary, " ~~ ", **kw)
+
+    def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:  # noqa: ARG002
+        """Compare with nothing: no row is equal to NULL."""
+        return f"CAST(NULL AS {type_[0].compile(dialect=self.dialect)})"
+
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        """Name the schema of a parameter's type."""
+        cast: str = super().render_bind_cast(type_, dbapi_type, sqltext)  # type: ignore[no-untyped-call]
+        parameter, _, name = cast.rpartition("::")
+        if name.removesuffix("[]") in _NAMED_TYPES:
+            return f"{parameter}::pg_catalog.{name.lower()}"
+        return cast
+
+    def _generate_generic_binary(
+        self, binary: Any, opstring: str, eager_grouping: Any = None, **kw: Any
+    ) -> str:
+        sign = opstring.strip()
+        if sign in _SYNTAX:
+            return super()._generate_generic_binary(binary, opstring, eager_grouping, **kw)
+        kw["_in_operator_expression"] = True
+        kw["_binary_op"] = binary.operator
+        left, right = (self._operand(side, **kw) for side in (binary.left, binary.right))
+        if sign == "IN":
+            if isinstance(binary.right, BindParameter):
+                right = f"(ARRAY[{right.removeprefix('(').removesuffix(')')}])"
+            return f"{left} {operator_named('=')} ANY {right}"
+        if sign.replace(" ", "").isalpha():
+            raise CompileError(f"{sign} has no spelling that names the schema of its operator")
+        return f"{left} {operator_named(sign)} {right}"
+
+    def _generate_generic_unary_operator(self, unary: Any, opstring: str, **kw: Any) -> str:
+        sign = opstring.strip()
+        if sign in _SYNTAX_UNARY:
+            text: str = super()._generate_generic_unary_operator(unary, opstring, **kw)  # type: ignore[no-untyped-call]
+            return text
+        return f"{operator_named(sign)} {self._operand(unary.element, **kw)}"
+
+    def _operand(self, element: Any, **kw: Any) -> str:
+        """Compile one side; operators with a schema have one precedence only, so it is enclosed."""
+        text: str = element._compiler_dispatch(self, **kw)
+        while isinstance(element, Label | TypeCoerce):
+            element = element.element if isinstance(element, Label) else element.clause
+        encloses = isinstance(element, BinaryExpression | ExpressionClauseList) or (
+            isinstance(element, UnaryExpression) and element.operator is operators.neg
+        )
+        return f"({text})" if encloses else text
+
+
+class PinnedMigrationCompiler(PinnedCompiler):
+    """The same for migrations, of which the oldest spells an index as text and is never edited."""
+
+    def visit_textclause(self, textclause: Any, add_to_result_map: Any = None, **kw: Any) -> str:
+        """Name the schema of the one operator in such texts that could be another's."""
+        text: str = super().visit_textclause(textclause, add_to_result_map, **kw)  # type: ignore[no-untyped-call]
+        return text.replace(" ->> ", f" {operator_named('->>')} ")

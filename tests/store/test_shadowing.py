@@ -1,0 +1,226 @@
+"""Nobody's function or operator in a schema of the search path is called by our statements."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.pool import NullPool
+
+from runguard._models import TriggerType
+from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
+from runguard._store import migrate as migrations
+from runguard._store.factory import open_operator_store, open_recorder
+from tests.faults.privileges.test_grants import everything
+from tests.store.drafts import TIMEOUT, failure, new_run
+from tests.support.names import unpinned_names, watch_names
+from tests.support.stores import newest_alerts, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runguard._store.operator import OperatorStore
+    from tests.support.postgres import PostgresAddress
+
+DAY = timedelta(days=1)
+# Each fits the arguments of one of our statements better than what PostgreSQL has.
+FUNCTIONS = (
+    "jsonb_build_object(text, bigint)",
+    "jsonb_build_object(unknown, bigint)",
+    "has_table_privilege(regclass, text)",
+    "has_schema_privilege(name, text)",
+    "row_security_active(regclass)",
+    "date_part(text, timestamptz)",
+    "floor(integer)",
+    "count(bigint)",
+    "isfinite(text)",
+    "format(text, name, integer, text)",
+    "obj_description(oid, text)",
+    "quote_ident(name)",
+    "like_escape(text, varchar)",
+)
+SIGNS = ("=", "<>", "<", "<=", ">", ">=")
+OPERATORS = (
+    *((sign, left, right) for sign in SIGNS for left, right in [("text", "varchar")]),
+    *(("=", *pair) for pair in [("varchar", "text"), ("oid", "regclass"), ("name", "varchar")]),
+    *(("=", *pair) for pair in [("bigint", "numeric"), ("text", "bpchar")]),
+    *(("->>", document, document) for document in ("jsonb", "json")),
+    *(("||", *pair) for pair in [("text", "varchar"), ("jsonb", "json"), ("varchar", "varchar")]),
+    *(("~~", *pair) for pair in [("text", "varchar"), ("varchar", "varchar")]),
+    *(("*", *pair) for pair in [("integer", "interval"), ("double precision", "integer")]),
+    *(("/", *pair) for pair in [("bigint", "numeric")]),
+)
+
+
+def trap(connection: Any) -> None:
+    """Plant functions and operators in `public` that complain when they are called."""
+    made = set()
+    for signature in FUNCTIONS:
+        if "unknown" in signature:
+            continue
+        connection.execute(
+            f"create function public.{signature} returns text language plpgsql"
+            " as $$ begin raise exception 'shadowed'; end $$".encode()
+        )
+    for sign, left, right in OPERATORS:
+        returned = "boolean" if sign in (*SIGNS, "~~") else "text"
+        name = f"trap_{len(made)}"
+        made.add(name)
+        connection.execute(
+            f"create function public.{name}({left}, {right}) returns {returned} language plpgsql"
+            " as $$ begin raise exception 'shadowed'; end $$;"
+            f" create operator public.{sign} (function = public.{name}, leftarg = {left},"
+            f" rightarg = {right})".encode()
+        )
+
+
+@pytest.fixture
+def trapped_url(postgres: PostgresAddress, migrated_pg_url: str) -> str:
+    with postgres.connect(make_url(migrated_pg_url).database) as connection:
+        trap(connection)
+    return migrated_pg_url
+
+
+def all_that_operators_ask(store: OperatorStore) -> None:
+    """Each question of the command line and of the pages, with every filter, and each write."""
+    now = store.now()
+    here = Cursor(now, 99)
+    runs = [
+        RunFilter(job_name="job", status="FAILED", error_group="UNKNOWN", since=now - DAY),
+        RunFilter(jobs=("j*", "b"), status="SUCCESS", trigger_type=TriggerType.MANUAL, until=now),
+        RunFilter(status="RUNNING", error_reason="refused"),
+    ]
+    for asked in runs:
+        store.run_page(asked, limit=2)
+        store.run_page(asked, limit=2, older_than=here)
+        store.count_runs(asked, older_than=here)
+    alerts = [
+        AlertFilter(job_name="job", error_group="UNKNOWN", severity="low", resolved=True),
+        AlertFilter(jobs=("j*", "b"), review_status="AUTO", resolved=False),
+        AlertFilter(error_group="UNKNOWN", review_status="DONE", alert_type="FAILED"),
+    ]
+    for filter_ in alerts:
+        store.alert_page(filter_, limit=2)
+        store.count_alerts(filter_, following=here)
+    store.overview(strip=1)
+    store.overview(strip=3, job_name="job", jobs=["j*"])
+    store.failure_buckets(since=now - DAY, bucket=timedelta(hours=1), jobs=["j?b", "job"])
+    store.failures_by_group(since=DAY, jobs=["j*"])
+    store.failed_runs_with_alerts(limit=2)
+    store.lock_state("job")
+    store.cooldowns("job")
+    store.job_names()
+    store.foreign_open_runs(older_than=DAY)
+    store.longest_cooldown()
+    [alert, *_] = newest_alerts(store, limit=1)
+    store.alert_details(alert.id)
+    store.run_details(1)
+    store.run_details(2)
+    store.resolve_alerts([alert.id], by="ana")
+    store.resolve_alerts([alert.id], by="ana", resolved=False)
+    store.review_alerts([alert.id], by="ana", review_status="DONE")
+    for what in Prunable:
+        store.count_prunable(what, older_than=DAY, include_foreign=False)
+        place = {Prunable.RUNS: (now, 1), Prunable.ALERTS: (now, 1)}.get(what)
+        store.prune_batch(what, older_than=DAY, include_foreign=True, limit=2, after=place)
+    for purpose in Purpose:
+        assert store.diagnose(purpose).lacking == ()
+    assert store.inspect().is_current
+
+
+def lose_a_run(store: OperatorStore) -> None:
+    lost = new_run("lost")
+    store.start_run(lost, timeout=TIMEOUT)
+    silent = timedelta(seconds=-1)
+    found = store.find_lost_runs(silent_for=silent, job_name="lost", limit=9, timeout=TIMEOUT)
+    store.close_lost_run(found[0], failure(lost), silent_for=silent, timeout=TIMEOUT)
+
+
+def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
+    store = open_store(trapped_url)
+    try:
+        everything(store)
+        lose_a_run(store)
+        all_that_operators_ask(store)
+    finally:
+        store.close()
+
+
+def test_nor_by_the_statements_on_a_users_engine(trapped_url: str) -> None:
+    engine = create_engine(trapped_url, poolclass=NullPool)
+    store = open_operator_store(open_recorder(url=None, engine=engine))
+    watch_names(store.engine)
+
+    everything(store)
+
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, *_: sent.append(sql))
+    with engine.connect() as connection:  # theirs is left as it was
+        connection.exec_driver_sql("select 1 + 1")
+        assert connection.dialect is engine.dialect
+    assert unpinned_names(sent[-1]) == ["+"]
+
+
+@pytest.fixture
+def installed(postgres: PostgresAddress, pg_url: str) -> Iterator[str]:
+    """An installation of old with traps beside its tables."""
+    from tests.schema.databases import Installation
+
+    with postgres.connect(make_url(pg_url).database) as connection:
+        connection.execute(Installation(text="varchar(90)", document="json").statements().encode())
+        trap(connection)
+        yield pg_url
+
+
+@pytest.mark.parametrize("source", ["pg_url", "installed"])
+def test_nor_by_the_migrations(
+    request: pytest.FixtureRequest, postgres: PostgresAddress, source: str
+) -> None:
+    url = request.getfixturevalue(source)
+    if source == "pg_url":
+        with postgres.connect(make_url(url).database) as connection:
+            trap(connection)
+    engine = create_engine(url, poolclass=NullPool)
+    sent: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, *_: sent.append(sql))
+
+    migrations.upgrade(engine)
+
+    assert migrations.check(engine) == []
+    definitions = ("CREATE", "ALTER", "COMMENT", "SET", "RESET", "DROP", "ANALYZE", "SAVEPOINT")
+    asked = [one for one in sent if not one.strip().startswith(definitions)]
+    names = {one: unpinned_names(one) for one in asked}
+    assert {one: found for one, found in names.items() if found} == {}
+    # What definitions say is PostgreSQL's own by an exact match, but for the operator of documents.
+    with postgres.connect(make_url(url).database) as connection:
+        connection.execute("set search_path = pg_catalog")
+        found = connection.execute(
+            "select count(*) from pg_depend where refclassid = 'pg_operator'::regclass"
+            " and refobjid >= 16384 and classid = 'pg_class'::regclass"
+        ).fetchone()
+    assert found == (0,)
+    migrations.downgrade(engine, "base")
+
+
+def test_the_script_for_a_new_database_names_the_operator_of_documents() -> None:
+    assert " ->> " not in migrations.sql("postgresql")
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("select now()", ["now"]),
+        ("select pg_catalog.now() OPERATOR(pg_catalog.-) interval '1 day'", []),
+        ("select a FROM t WHERE t.a = %(x)s::VARCHAR", ["="]),
+        ("update t set a=%(x)s, b = pg_catalog.now() WHERE c OPERATOR(pg_catalog.=) 1", []),
+        ("select pg_catalog.count(*) from t where x IN (1) or y LIKE 'a%'", ["IN", "LIKE"]),
+        ("select detail ->> 'run_id' from alert", ["->>"]),
+        ("select x || y from t where x is distinct from y", ["||", "distinct from"]),
+    ],
+)
+def test_the_reading_of_a_statement_finds_what_is_looked_up(
+    statement: str, found: list[str]
+) -> None:
+    assert unpinned_names(statement) == found
