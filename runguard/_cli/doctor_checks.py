@@ -278,7 +278,7 @@ def _trouble(found: str, url: str) -> Finding:
     if "permission denied for database" in found:
         remedy = "let the owner run `grant connect on database … to …`"
         return Finding("privileges", State.PROBLEM, found, remedy)
-    if "permission denied" in found:
+    if "SQLSTATE 42501" in found:
         return Finding("privileges", State.PROBLEM, found, "let the owner grant it")
     remedy = "check that the server is up and the URL is right, for example with psql"
     return Finding("reachable", State.PROBLEM, found, remedy)
