@@ -133,6 +133,7 @@ def _environment() -> Environment:
     environment.filters.update(
         age=wording.age,
         group_class=charts.group_class,
+        in_a_list=wording.in_a_list,
         duration=wording.duration,
         at=lambda instant: wording.NOTHING if instant is None else _short(instant),
         utc=wording.utc,
