@@ -46,8 +46,9 @@ _OWN_NAMES: Final = (
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
-_LONGEST: Final = timedelta(days=3650)
+LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)
+LOST_AFTER: Final = timedelta(minutes=5)
 # A path that begins neither with a slash nor as a URI does, and is no database in memory.
 _RELATIVE_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)", re.S)
 
@@ -86,7 +87,7 @@ class Settings:
     store_timeout: timedelta = STORE_TIMEOUT
     max_connections: int = 5
     heartbeat_interval: timedelta = timedelta(seconds=30)
-    lost_after: timedelta = timedelta(minutes=5)
+    lost_after: timedelta = LOST_AFTER
     spool_dir: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -165,6 +166,11 @@ def settings_from(
         return Settings(**chosen)
     except ConfigurationError as error:
         setting, _, problem = str(error).partition(":")
+        if setting == "lost_after" and setting not in chosen:  # what was given does not fit it
+            setting = "heartbeat_interval"
+            problem = (
+                f" expected at most a third of lost_after ({LOST_AFTER}), found {chosen[setting]}"
+            )
         raise ConfigurationError(f"{source_of(setting, explicit, environ)}:{problem}") from None
 
 
@@ -219,7 +225,7 @@ def check_duration(name: str, value: object, *, zero: bool = False) -> None:
             f"{name}: expected a datetime.timedelta, found {type(value).__name__} {value!r}"
         )
     smallest = timedelta(0) if zero else timedelta(microseconds=1)
-    if not smallest <= value <= _LONGEST:
+    if not smallest <= value <= LONGEST_SETTING:
         bound = "0 or more" if zero else "more than 0"
         raise ConfigurationError(f"{name}: expected {bound}, at most ten years, found {value}")
 
@@ -241,7 +247,7 @@ def _number(variable: str, text: str, expected: str, *, smallest: float) -> floa
         number = float(text)
     except ValueError:
         number = math.nan
-    if not smallest <= number <= _LONGEST.total_seconds() / 60:
+    if not smallest <= number <= LONGEST_SETTING.total_seconds() / 60:
         raise ConfigurationError(f"{variable}: expected a number of {expected}, found {text!r}")
     return number
 

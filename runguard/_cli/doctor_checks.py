@@ -104,7 +104,7 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
                 setting,
                 State.PROBLEM,
                 str(error),
-                f"correct {variable}, or unset it for the default",
+                f"correct {str(error).partition(':')[0]}, or unset it for the default",
             )
             continue
         value = getattr(settings, setting)

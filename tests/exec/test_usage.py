@@ -61,6 +61,8 @@ def test_one_job_stands_before_the_two_dashes(refused: Refused, arguments: list[
         (["nightly", "--kill-after", "-1s", "--", "true"], "expected a duration"),
         (["nightly", "--lock-ttl", "0m", "--", "true"], "expected a duration"),
         (["nightly", "--cooldown", "often", "--", "true"], "expected a duration"),
+        (["nightly", "--cooldown", "900w", "--", "true"], "'--cooldown': expected at most ten"),
+        (["nightly", "--lock-ttl", "900w", "--", "true"], "'--lock-ttl': expected at most ten"),
         (["nightly", "--trigger", "sheduler", "--", "true"], "did you mean 'SCHEDULER'?"),
         ([" ", "--", "true"], "job_name: expected a name"),
         (["a\nb", "--", "true"], "job_name: expected printable characters"),

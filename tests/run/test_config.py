@@ -74,6 +74,11 @@ def test_every_postgresql_url_is_taken_as_psycopg_3(
         ("RUNGUARD_TRIGGER_TYPE", "CRON", "MANUAL, SCHEDULER, RETRY"),
         ("RUNGUARD_TRIGGER_TYPE", "scheduler", "did you mean 'SCHEDULER'"),
         ("RUNGUARD_LOST_AFTER_SECONDS", "60", "at least three heartbeats"),
+        (
+            "RUNGUARD_HEARTBEAT_SECONDS",
+            "600",
+            "at most a third of lost_after (0:05:00), found 0:10",
+        ),
         ("RUNGUARD_DATABASE_URL", "db.example.com/prod", "expected a URL such as"),
         ("RUNGUARD_DATABASE_URL", "mysql://u:p@h/d", "found the backend 'mysql'"),
         ("RUNGUARD_DATABASE_URL", "nosuch://u:p@h/d", "expected a URL such as"),

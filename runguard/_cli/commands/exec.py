@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from ..._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from ..._models import TriggerType
 from ..._run.options import make_options
-from ..._settings import trigger_type_of
+from ..._settings import LONGEST_SETTING, trigger_type_of
 from ..options import DatabaseUrl, command_app, read_duration
 from ..stores import opened_runtime
 from ..talk import say
@@ -63,9 +63,17 @@ class ExecCommand(TyperCommand):
         return rest
 
 
+def read_length(text: str) -> timedelta:
+    """Read `30m`, of at most ten years."""
+    length = read_duration(text)
+    if length > LONGEST_SETTING:
+        raise typer.BadParameter(f"expected at most ten years, found {text!r}")
+    return length
+
+
 def read_cooldown(text: str) -> timedelta:
     """Read `30m`, or 0 for an alert every time."""
-    return timedelta(0) if re.fullmatch(r"0+[smhdw]?", text.strip()) else read_duration(text)
+    return timedelta(0) if re.fullmatch(r"0+[smhdw]?", text.strip()) else read_length(text)
 
 
 def read_trigger(text: str) -> TriggerType:
@@ -87,7 +95,7 @@ def execute(
     lock_ttl: Annotated[
         timedelta | None,
         typer.Option(
-            parser=read_duration,
+            parser=read_length,
             metavar="DURATION",
             help="Lease of the lock; it is renewed while the command runs.",
             show_default=False,
@@ -175,7 +183,7 @@ def execute(
     store_timeout: Annotated[
         timedelta | None,
         typer.Option(
-            parser=read_duration,
+            parser=read_length,
             metavar="DURATION",
             help="The most that a dead store may add to the run (default 5s).",
             show_default=False,
