@@ -54,7 +54,7 @@ def coloured(strip: Sequence[RunCell], *, bars: bool) -> Text:
     longest = max((cell.seconds or 0.0 for cell in strip), default=0.0)
     shown = Text()
     for cell in reversed(strip):
-        has_bar = bars and cell.status in (RunStatus.SUCCESS, RunStatus.RUNNING)
+        has_bar = bars and cell.status == RunStatus.SUCCESS
         mark = _bar(cell, longest) if has_bar else _letter(cell)
         shown.append(mark, _colour(cell))
     return shown
@@ -73,7 +73,7 @@ def _letter(cell: RunCell) -> str:
 
 def _bar(cell: RunCell, longest: float) -> str:
     if cell.seconds is None or longest <= 0:
-        return BARS[-1] if cell.status == RunStatus.RUNNING else BARS[0]
+        return BARS[0]
     return BARS[min(len(BARS) - 1, int(cell.seconds / longest * len(BARS)))]
 
 

@@ -150,8 +150,8 @@ def _outcomes(strip: Sequence[RunCell]) -> list[RunCell]:
 
 
 def loudness(severity: str | None) -> int:
-    """Rank a severity: 0 for none, and for a word that is not one of ours."""
-    return _LOUDNESS.get(severity or "", 0)
+    """Rank a severity: 0 for none; a word of another program, such as `critical`, is medium."""
+    return _LOUDNESS.get(severity, _LOUDNESS[Severity.MEDIUM]) if severity else 0
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float | None:

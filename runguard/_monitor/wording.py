@@ -253,8 +253,10 @@ def run_standing(status: str, standing: str) -> Label:
 
 
 def severity(word: str | None) -> Label:
-    """Return the label of a severity; another program's word stays as it is."""
-    return _SEVERITIES.get(word or "") or Label(word or NOTHING)
+    """Return the label of a severity; another program's word stays, and counts as medium."""
+    if not word:
+        return Label(NOTHING)
+    return _SEVERITIES.get(word) or Label(word, Tone.WARN)
 
 
 def alert_state(*, resolved: bool | None) -> Label:

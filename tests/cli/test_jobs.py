@@ -165,4 +165,4 @@ def test_a_bar_is_as_high_as_its_run_was_long() -> None:
 
     assert sparkline.coloured(newest_first, bars=True).plain == "▁▅█"
     assert sparkline.coloured([cell("SUCCESS", seconds=0)], bars=True).plain == "▁"
-    assert sparkline.coloured([cell("RUNNING", seconds=None)], bars=True).plain == "█"
+    assert sparkline.coloured([cell("RUNNING", seconds=None)], bars=True).plain == ">"

@@ -86,7 +86,7 @@ def test_everything_that_runguard_writes_has_a_label_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     "label",
-    [wording.run_status, wording.severity, wording.review_status],
+    [wording.run_status, wording.review_status],
     ids=lambda one: one.__name__,
 )
 def test_the_word_of_another_program_stays_as_it_is_and_has_no_tone(label: object) -> None:
@@ -115,3 +115,9 @@ def test_an_alert_that_nobody_resolved_is_open(resolved: bool | None, word: str)
 )
 def test_a_list_shows_the_line_that_a_message_quotes_once(message: str | None, shown: str) -> None:
     assert wording.in_a_list(message) == shown
+
+
+def test_a_severity_of_another_program_is_no_quieter_than_medium() -> None:
+    assert wording.severity("critical").tone is wording.severity(Severity.MEDIUM).tone
+    assert wording.severity("critical").word == "critical"
+    assert wording.severity(None).tone is Tone.NEUTRAL
