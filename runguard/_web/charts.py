@@ -6,11 +6,13 @@ that there is, so that it holds no text: what stands beside its axes is returned
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from html import escape
+from itertools import pairwise
 from math import sqrt
 from typing import Final
 
@@ -151,29 +153,67 @@ def cell_title(cell: RunCell) -> str:
 
 
 def series_of(
-    buckets: Iterable[FailureBucket], *, since: datetime, until: datetime, bucket: timedelta
+    buckets: Iterable[FailureBucket],
+    *,
+    since: datetime,
+    until: datetime,
+    bucket: timedelta,
+    zone: tzinfo = UTC,
 ) -> FailureSeries:
-    """Put failures into stretches without a gap, in the order of `GROUPS`."""
+    """Put failures into stretches without a gap, in the order of `GROUPS`.
+
+    The stretches begin when the reader's clock shows a whole one: days are the days of `zone`.
+    `buckets` may be finer than these, and must be where `counted_in` says so.
+    """
+    edges = _edges(since, until, bucket, zone)
     counts: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     found: set[str] = set()
     for one in buckets:
         group = one.error_group or NO_GROUP
-        counts[one.starts_at.astimezone(UTC)][group] += one.failures
+        place = bisect_right(edges, one.starts_at.astimezone(UTC)) - 1
+        counts[edges[max(0, place)]][group] += one.failures
         found.add(group)
     order = [
         *(group for group in GROUPS if group in found),
         *sorted(found.difference(GROUPS)),
     ]
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    starts_at = epoch + (since - epoch) // bucket * bucket
     bars = []
-    while starts_at <= until:
+    for starts_at, ends_at in pairwise(edges):
         here = counts.get(starts_at, {})
         ordered = {group: here[group] for group in order if group in here}
-        bars.append(Bar(starts_at, starts_at + bucket, ordered))
-        starts_at += bucket
+        bars.append(Bar(starts_at, ends_at, ordered))
     totals = {group: sum(bar.counts.get(group, 0) for bar in bars) for group in order}
     return FailureSeries(tuple(bars), totals)
+
+
+def counted_in(bucket: timedelta, *, since: datetime, until: datetime, zone: tzinfo) -> timedelta:
+    """Return in which stretches since the epoch to count, so that those of a zone hold whole ones.
+
+    >>> midnight = datetime(2026, 3, 1, tzinfo=UTC)
+    >>> from datetime import timezone
+    >>> kathmandu = timezone(timedelta(hours=5, minutes=45))
+    >>> str(counted_in(timedelta(days=1), since=midnight, until=midnight, zone=kathmandu))
+    '0:15:00'
+    """
+    ahead = [instant.astimezone(zone).utcoffset() or timedelta() for instant in (since, until)]
+    for finer in (bucket, timedelta(hours=1)):
+        if not any(one % finer for one in ahead) and finer <= bucket:
+            return finer
+    return min(bucket, timedelta(minutes=15))
+
+
+def _edges(since: datetime, until: datetime, bucket: timedelta, zone: tzinfo) -> list[datetime]:
+    """Return where the stretches begin, and where the last one ends."""
+    epoch = datetime(1970, 1, 1)
+    wall = since.astimezone(zone).replace(tzinfo=None)
+    wall = epoch + (wall - epoch) // bucket * bucket
+    edges: list[datetime] = []
+    while not edges or edges[-1] <= until:
+        instant = wall.replace(tzinfo=zone).astimezone(UTC)
+        if not edges or instant > edges[-1]:  # no clock shows the hour that a zone leaves out
+            edges.append(instant)
+        wall += bucket
+    return edges
 
 
 def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None = None) -> Chart:
@@ -200,7 +240,7 @@ def failures(series: FailureSeries, *, href_of: Callable[[Bar, str], str] | None
         svg="".join(parts),
         top=f"{top:,}",
         middle=f"{top // 2:,}" if top % 2 == 0 else "",
-        instants=_marks([bar.starts_at for bar in series.bars]),
+        instants=_ends_and_middle(series.bars),
         summary=f"{counted(series.total, 'failure')}: {said}." if said else "No failure.",
     )
 
@@ -306,6 +346,16 @@ def _linked(drawn: str, href: str | None) -> str:
         return f"<g>{drawn}</g>"
     # Beside each chart stand the same links as text: a keyboard need not pass every cell.
     return f'<a href="{escape(href)}" tabindex="-1">{drawn}</a>'
+
+
+def _ends_and_middle(bars: Sequence[Bar]) -> tuple[datetime, ...]:
+    """Return the times at the left, in the middle and at the right of a chart of bars."""
+    if not bars:
+        return ()
+    halfway = bars[len(bars) // 2]
+    odd = len(bars) % 2
+    middle = halfway.starts_at + (halfway.ends_at - halfway.starts_at) / 2 * odd
+    return (bars[0].starts_at, middle, bars[-1].ends_at)
 
 
 def _marks(instants: Sequence[datetime]) -> tuple[datetime, ...]:

@@ -43,6 +43,8 @@ LONGEST_TEXT: Final = 1000
 
 _DURATION: Final = r"[1-9]\d{0,6}[smhdwSMHDW]"
 _PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\d{1,19})")
+_WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
+_INSTANT_FIELDS: Final = {"since": "from", "until": "to"}  # of a page's form
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST_BUCKET: Final = timedelta(minutes=1)
 
@@ -420,6 +422,10 @@ def asked_of(request: Request, kind: type[Q]) -> Asked[Q]:
         Problem: a value cannot be read.
     """
     given = {name: request.query_params.get(name, "").strip() for name in kind.model_fields}
+    for name, field in _INSTANT_FIELDS.items():
+        if name in given and (text := request.query_params.get(field, "").strip()):
+            # Without a script, what a browser's field for times sends has no zone.
+            given[name] = f"{text}Z" if _WITHOUT_ZONE.fullmatch(text) else text
     texts = {name: text for name, text in given.items() if text}
     try:
         query = kind.model_validate(texts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -14,6 +15,8 @@ from .._store.operator import OperatorStore
 from .auth.access import Access
 from .auth.session import Signer
 from .auth.throttle import Throttle
+
+ZONE_COOKIE: Final = "runguard_zone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ def path_of(request: Request) -> str:
     if prefix and (path == prefix or path.startswith(f"{prefix}/")):
         path = path[len(prefix) :]
     return path or "/"
+
+
+def zone_of(request: Request) -> ZoneInfo:
+    """Return the reader's time zone, which a script of ours keeps in a cookie; otherwise UTC."""
+    try:
+        return ZoneInfo(request.cookies.get(ZONE_COOKIE) or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # of a machine that knows fewer of them
+        return ZoneInfo("UTC")
 
 
 def prefix_of(request: Request) -> str:

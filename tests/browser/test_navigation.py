@@ -118,3 +118,22 @@ def test_korean_names_and_messages_are_shown_and_found(reader: Reader) -> None:
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("주문_동기화")
     expect(page.get_by_role("main")).to_contain_text("재고 서버가 30초 안에 응답하지 않았습니다")
+
+
+def test_a_page_that_leads_back_to_itself_leaves_its_reader_in_place(
+    reader_of: Callable[..., Reader], site: str
+) -> None:
+    page = reader_of(site, height=500).open("/jobs/enrolment_sync?status=FAILED")
+    page.get_by_role("navigation", name="Time of the chart").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    page.get_by_role("link", name="7 days").click()
+    page.wait_for_url("**status=FAILED&span=7d")
+    expect(page.get_by_role("link", name="7 days")).to_be_focused()
+    assert before > 200
+    assert abs(page.evaluate("scrollY") - before) < 40
+
+    page.get_by_role("link", name="Overview").first.click()
+    page.wait_for_url("**/?span=7d")
+    page.get_by_role("columnheader").get_by_role("link", name="p95").click()
+    page.wait_for_url("**sort=p95**")
+    expect(page.get_by_role("columnheader").get_by_role("link", name="p95")).to_be_focused()

@@ -50,3 +50,47 @@ def test_times_that_an_update_brings_are_in_the_zone_of_the_reader_too(
     instant = datetime.fromisoformat(shown.get_attribute("datetime") or "")
 
     expect(shown).to_contain_text(f"{instant.astimezone(ZoneInfo('Asia/Seoul')):%H:%M}")
+
+
+def test_the_zone_is_named_and_charts_and_filters_are_in_it(
+    reader_of: Callable[..., Reader], site: str
+) -> None:
+    page = reader_of(site, timezone="Asia/Seoul").open("/?span=30d")
+    expect(page.locator("footer")).to_contain_text("Times are in Asia/Seoul (GMT+9).")
+    expect(page.locator("#failures")).to_have_attribute("data-zone", "Asia/Seoul")
+    days = page.locator("#failures-table tbody time").evaluate_all(
+        "(times) => times.map((one) => one.dateTime)"
+    )
+    assert days
+    assert {one[10:] for one in days} == {"T15:00:00Z"}  # midnight in Seoul
+
+    page = reader_of(site, timezone="Asia/Seoul").open("/runs")
+    page.get_by_label("From (Seoul time)").fill("2026-01-31T12:00")
+    page.get_by_label("To (Seoul time)").fill("2026-02-01T08:30")
+    page.get_by_role("button", name="Filter").click()
+    page.wait_for_url("**from=2026-01-31T03%3A00%3A00Z&to=2026-01-31T23%3A30%3A00Z")
+    expect(page.get_by_label("From (Seoul time)")).to_have_value("2026-01-31T12:00")
+
+
+def test_the_hour_that_comes_twice_names_its_zone(
+    reader_of: Callable[..., Reader], site: str
+) -> None:
+    page = reader_of(site, timezone="Europe/London").open("/alerts/18")
+    said = page.evaluate(
+        """(instants) => {
+          const times = instants.map((instant) => {
+            const time = document.createElement("time");
+            time.dateTime = instant;
+            time.dataset.form = "exact";
+            return document.querySelector("main").appendChild(time);
+          });
+          document.dispatchEvent(new Event("htmx:afterSwap"));
+          return times.map((time) => time.textContent);
+        }""",
+        [f"2026-{one}:30:00Z" for one in ("10-25T00", "10-25T01", "10-25T02", "03-29T01")],
+    )
+
+    assert said[0].endswith("01:30:00 BST")
+    assert said[1].endswith("01:30:00 GMT")
+    assert said[2].endswith("02:30:00")
+    assert said[3].endswith("02:30:00")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -136,3 +137,27 @@ def test_an_axis_of_durations_ends_at_or_above_the_longest(longest: float) -> No
     top = charts.round_seconds(longest)
 
     assert longest <= top <= max(0.001, 2.5 * longest)
+
+
+def test_days_are_those_of_the_readers_clock_also_where_it_changes() -> None:
+    london = ZoneInfo("Europe/London")
+    since, until = datetime(2026, 10, 23, 12, tzinfo=UTC), datetime(2026, 10, 26, 12, tzinfo=UTC)
+    day = timedelta(days=1)
+    counted = charts.counted_in(day, since=since, until=until, zone=london)
+    late = datetime(2026, 10, 25, 23, tzinfo=UTC)  # still Sunday, which has 25 hours
+    buckets = [FailureBucket(late, "TIMEOUT", 2)]
+    series = charts.series_of(buckets, since=since, until=until, bucket=day, zone=london)
+    starts = [bar.starts_at.astimezone(london).isoformat() for bar in series.bars]
+
+    assert counted == HOUR
+    assert [one[:16] for one in starts] == [f"2026-10-{one}T00:00" for one in (23, 24, 25, 26)]
+    assert [bar.total for bar in series.bars] == [0, 0, 2, 0]
+    assert series.bars[2].ends_at - series.bars[2].starts_at == 25 * HOUR
+
+
+def test_the_labels_below_bars_say_the_times_of_their_places() -> None:
+    for hours, middle in ((3, NOON - HOUR), (4, NOON - 1.5 * HOUR)):
+        since = NOON - hours * HOUR
+        chart = charts.failures(charts.series_of([], since=since, until=NOON, bucket=HOUR))
+
+        assert chart.instants == (since, middle, NOON + HOUR)

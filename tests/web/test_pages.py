@@ -740,3 +740,19 @@ def test_runs_are_found_by_a_part_of_their_jobs_name(file_client: Client) -> Non
     assert "Runs of 3 jobs with “N” in the name." in page.text
     assert "No job of that name" in read(file_client, "/runs?job=pyaments").text
     assert "invoices/monthly" in read(file_client, "/runs?job=inv*").by_id("live").text
+
+
+def test_from_and_to_are_utc_without_a_script_and_stay_in_links(file_client: Client) -> None:
+    page = read(file_client, "/runs?from=2020-03-01T02:30&to=2099-01-01T00:00&job=payments")
+    inputs = [one.attributes for one in page.by_id("main").all("input")]
+    fields = {one["name"]: one.get("value") for one in inputs}
+
+    assert fields["from"] == "2020-03-01T02:30"
+    assert fields["to"] == "2099-01-01T00:00"
+    assert "run 2" not in read(file_client, "/runs?from=2098-01-01T00:00").text
+    assert "This filter cannot be read" in read(file_client, "/runs?from=yesterday").text
+
+
+def test_a_zone_that_is_none_is_utc(file_client: Client) -> None:
+    file_client.cookies.set("runguard_zone", "../../etc/passwd")
+    assert read(file_client, "/").by_id("failures").attributes["data-zone"] == "UTC"

@@ -13,6 +13,7 @@ from ..._monitor import wording
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..rendering import url_of
+from ..state import zone_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ def failure_chart(
 ) -> dict[str, Any]:
     """Return the chart, and where its parts lead, for a template."""
     since = now - span.length
-    buckets = store.failure_buckets(since=since, bucket=span.bucket, job_name=job_name)
-    series = charts.series_of(buckets, since=since, until=now, bucket=span.bucket)
+    zone = zone_of(request)
+    counted = charts.counted_in(span.bucket, since=since, until=now, zone=zone)
+    buckets = store.failure_buckets(since=since, bucket=counted, job_name=job_name)
+    series = charts.series_of(buckets, since=since, until=now, bucket=span.bucket, zone=zone)
     url = url_of(request)
 
     def runs_of(bar: charts.Bar | None, group: str | None) -> str:
@@ -66,6 +69,7 @@ def failure_chart(
         "span": span,
         "spans": SPANS,
         "series": series,
+        "zone": str(zone),
         "failure_chart": charts.failures(series, href_of=runs_of),
         "failures_url": runs_of,
     }

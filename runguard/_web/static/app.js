@@ -19,13 +19,27 @@
 
   const now = () => new Date(Date.now() + ahead);
 
+  // Where clocks go back, an hour comes twice: there a time needs its zone.
+  const zoneOf = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
+  const zoneName = (instant) => zoneOf.formatToParts(instant).find((part) => part.type === "timeZoneName").value;
+
+  function comesTwice(instant) {
+    const here = instant.getTimezoneOffset();
+    return [-1, 1].some((sign) => {
+      const there = new Date(instant.valueOf() + sign * 3 * 3600000).getTimezoneOffset();
+      const twin = new Date(instant.valueOf() + (there - here) * 60000);
+      return there !== here && twin.getTimezoneOffset() === there && exactly.format(twin) === exactly.format(instant);
+    });
+  }
+
   function spell(instant, form) {
     if (form === "age") return wording.age(instant, now());
-    if (form === "exact") return exactly.format(instant);
     const today = now();
-    if (instant.toDateString() === today.toDateString()) return sameDay.format(instant);
     const near = instant.getFullYear() === today.getFullYear();
-    return (near ? sameYear : anyDay).format(instant);
+    const format = form === "exact" ? exactly
+      : instant.toDateString() === today.toDateString() ? sameDay
+      : near ? sameYear : anyDay;
+    return comesTwice(instant) ? `${format.format(instant)} ${zoneName(instant)}` : format.format(instant);
   }
 
   function localise(from = document) {
@@ -37,6 +51,27 @@
     }
   }
 
+  // The zone: named, known to the server for the days of its charts, and that of the filters.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const city = zone.split("/").pop().replaceAll("_", " ");
+
+  function useZone() {
+    document.getElementById("zone").textContent = zone === "UTC" ? "UTC" : `${zone} (${zoneName(now())})`;
+    for (const name of find("[data-zone-name]")) name.textContent = zone === "UTC" ? "(UTC)" : `(${city} time)`;
+    for (const field of find("input[data-instant]")) field.value = fieldValue(new Date(field.dataset.instant));
+    const path = new URL(document.querySelector(".brand").href).pathname;
+    document.cookie = `runguard_zone=${zone}; path=${path}; max-age=31536000; SameSite=Strict`;
+    const chart = document.getElementById("failures");
+    if (chart && chart.dataset.zone !== zone && typeof htmx !== "undefined") {
+      addEventListener("load", () => htmx.trigger(document.body, "refresh"));
+    }
+  }
+
+  function fieldValue(instant) {
+    const wall = new Date(instant - instant.getTimezoneOffset() * 60000).toISOString();
+    return wall.slice(0, wall.slice(17, 19) === "00" ? 16 : 19);
+  }
+
   // What a chart says of a cell when it is pointed at: in the reader's zone, and below the chart
   // where there is room for it.
   const utc = /(\d{4}-\d\d-\d\d) ([\d:]{5,8}) UTC/;
@@ -45,7 +80,7 @@
     if (!title) return;
     if (!title.dataset.local) {
       title.dataset.local = "true";
-      title.textContent = title.textContent.replace(utc, (said, day, time) => `${exactly.format(new Date(`${day}T${time}Z`))} (${said})`);
+      title.textContent = title.textContent.replace(utc, (said, day, time) => `${spell(new Date(`${day}T${time}Z`), "exact")} (${said})`);
     }
     const line = title.closest("figure")?.querySelector(".pointed");
     if (line) line.textContent = title.textContent;
@@ -117,9 +152,21 @@
   // A form's empty fields make an address long and say nothing.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "get") return;
-    const empty = find("input, select", event.target).filter((field) => field.value === "");
-    for (const field of empty) field.disabled = true;
-    setTimeout(() => { for (const field of empty) field.disabled = false; });
+    const off = find("input, select", event.target).filter((field) => field.value === "");
+    const sent = [];
+    for (const field of find('input[type="datetime-local"]', event.target)) {
+      if (!field.value) continue;
+      const instant = Object.assign(document.createElement("input"), { type: "hidden", name: field.name });
+      instant.value = new Date(field.value).toISOString().replace(".000", "");
+      sent.push(instant);
+      off.push(field);
+    }
+    event.target.append(...sent);
+    for (const field of off) field.disabled = true;
+    setTimeout(() => {
+      for (const field of off) field.disabled = false;
+      for (const field of sent) field.remove();
+    });
   });
   window.addEventListener("pageshow", countChosen);
 
@@ -194,7 +241,40 @@
   }
   setInterval(() => { if (!document.hidden) localise(); }, 10000);
 
+  // A page that leads back to itself leaves the reader where they were, by sight and by keyboard.
+  const place = "runguard.place";
+
+  function remember(focus) {
+    try {
+      sessionStorage.setItem(place, JSON.stringify({ path: location.pathname, top: scrollY, focus }));
+    } catch { /* a browser that keeps nothing begins at the top */ }
+  }
+
+  function goBack() {
+    let kept = null;
+    try {
+      kept = JSON.parse(sessionStorage.getItem(place));
+      sessionStorage.removeItem(place);
+    } catch { /* see above */ }
+    if (kept?.path !== location.pathname) return;
+    scrollTo(0, kept.top);
+    const target = (kept.focus && document.querySelector(kept.focus)) || document.querySelector(".done:not(:empty)");
+    if (!target) return;
+    if (target.classList.contains("done")) target.tabIndex = -1;
+    target.focus({ preventScroll: true });
+  }
+
+  document.addEventListener("submit", (event) => {
+    if (event.target.method === "post") remember(event.submitter?.id ? `#${CSS.escape(event.submitter.id)}` : "");
+  });
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.(".choice a, a[data-stay]");
+    if (link) remember(link.matches(".choice a") ? ".choice a[aria-current]" : "th[aria-sort] a");
+  });
+
   showTheme();
+  useZone();
   refreshed();
+  goBack();
   root.dataset.ready = "true";
 })();
