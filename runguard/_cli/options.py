@@ -137,6 +137,12 @@ Jobs = Annotated[
         autocompletion=completion.job_names,
     ),
 ]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print only what somebody should know; for cron, which mails it."
+    ),
+]
 Status = Annotated[
     str | None,
     typer.Option(

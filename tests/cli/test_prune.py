@@ -98,3 +98,11 @@ def test_less_than_the_cooldown_is_refused(cli: Cli, filled_file: str) -> None:
     assert answer.exit_code == 2
     assert "at least the cooldown" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_quiet_deletes_the_same_and_prints_nothing(cli: Cli, old_url: str) -> None:
+    answer = cli("prune", "--older-than", "90d", "--quiet", "--database-url", old_url)
+    left = cli("prune", "--older-than", "90d", "--dry-run", "--json", "--database-url", old_url)
+
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "")
+    assert [row["rows"] for row in left.json] == [0, 0, 0]

@@ -15,7 +15,7 @@ from ..._monitor.wording import duration
 from ..._store.operator import OperatorStore
 from ..._store.retention import PrunePlan, count_prunable, plan_pruning
 from ..._store.retention import prune as prune_old_rows
-from ..options import AsJson, DatabaseUrl, command_app, help_end, read_duration
+from ..options import AsJson, DatabaseUrl, Quiet, command_app, help_end, read_duration
 from ..output import plain_table, write_json, write_table
 from ..stores import opened_with_settings
 from ..talk import say
@@ -36,7 +36,7 @@ class Pruned:
 @app.command(
     epilog=help_end(
         "runguard prune --older-than 90d --dry-run",
-        "runguard prune --older-than 90d",
+        "runguard prune --older-than 90d --quiet",
         "runguard prune --older-than 52w --all --json",
     )
 )
@@ -56,6 +56,7 @@ def prune(
         typer.Option("--all", help="Delete runs and alerts of other programs too."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; delete nothing.")] = False,
+    quiet: Quiet = False,
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
@@ -72,20 +73,22 @@ def prune(
             cooldown=opened.settings.cooldown,
             include_foreign=include_foreign,
         )
-        if plan.alerts_older_than > older_than:
+        if plan.alerts_older_than > older_than and not quiet:
             say(
                 f"A run had a cooldown of {duration(plan.alerts_older_than)}:"
                 " alerts stay that long."
             )
         counts = {what: count_prunable(store, plan, what) for what in Prunable}
         if not dry_run:
-            counts = _delete(store, plan, counts)
+            counts = _delete(store, plan, counts, quiet=quiet)
     pruned = [
         Pruned(what.value, rows, int(plan.age_of(what).total_seconds()), dry_run)
         for what, rows in counts.items()
     ]
     if as_json:
         write_json(pruned)
+        return
+    if quiet and not dry_run:
         return
     table = plain_table("table", "would be deleted" if dry_run else "deleted")
     table.columns[1].justify = "right"
@@ -95,10 +98,10 @@ def prune(
 
 
 def _delete(
-    store: OperatorStore, plan: PrunePlan, counts: dict[Prunable, int]
+    store: OperatorStore, plan: PrunePlan, counts: dict[Prunable, int], *, quiet: bool
 ) -> dict[Prunable, int]:
     deleted = dict.fromkeys(counts, 0)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True, quiet=quiet), transient=True) as progress:
         for what, total in counts.items():
             task = progress.add_task(what.value, total=total)
             for rows in prune_old_rows(store, plan, what):

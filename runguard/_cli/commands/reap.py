@@ -9,7 +9,15 @@ from ..._models import RunStatus
 from ..._monitor.records import RunFilter
 from ..._run.reaper import reap as reap_lost_runs
 from ..lists import newest_runs, tell_unknown
-from ..options import MOST_ROWS, AsJson, DatabaseUrl, Jobs, command_app, help_end
+from ..options import (
+    MOST_ROWS,
+    AsJson,
+    DatabaseUrl,
+    Jobs,
+    Quiet,
+    command_app,
+    help_end,
+)
 from ..output import write_json, write_listing
 from ..stores import opened_with_settings
 from ..tables import lost_listing
@@ -21,8 +29,14 @@ if TYPE_CHECKING:
 app = command_app()
 
 
-@app.command(epilog=help_end("runguard reap", "runguard reap --job enrolment_sync --json"))
-def reap(*, job: Jobs = None, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+@app.command(epilog=help_end("runguard reap --quiet", "runguard reap --job enrolment_sync --json"))
+def reap(
+    *,
+    job: Jobs = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Close lost runs as FAILED, with an alert.
 
     A run is lost when it sends no heartbeat for too long: its process died, or hangs. A long run
@@ -40,7 +54,7 @@ def reap(*, job: Jobs = None, as_json: AsJson = False, database_url: DatabaseUrl
             write_json(lost)
         elif lost:
             write_listing(lost_listing(lost))
-        else:
+        elif not quiet:
             say("No run was lost.")
             tell_unknown(opened.store, job)
 

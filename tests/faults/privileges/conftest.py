@@ -70,8 +70,6 @@ def _world(postgres: PostgresAddress) -> Iterator[World]:
     administrators, *migrators = granted()
     with postgres.database() as database:
         world = World(postgres, database, uuid4().hex[:12])
-        for name in ROLES:
-            world.run(f"create role {name} login")
         world.run(administrators)
         upgrade(world.url("migrator"))
         world.grant(migrators)

@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.usage.docs.pages import ROOT, Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
 SERVER: Final = "postgresql://app@db.internal/prod"
 PROGRAM: Final = "/opt/jobs/invoices --all"
 ANYTHING: Final = "..."  # a line that stands for any number of lines
@@ -24,9 +23,16 @@ EMBEDDED_STORE: Final = "runguard.embedded_store "
 SECONDS: Final = 60
 # tests/project/test_wheel.py installs; a hook would land in the checkout that is tested.
 INSTALLS: Final = ("pip install ", "pre-commit install")
+CRON: Final = {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "app", "USER": "app"}
+"""What cron gives a command, and its home."""
+
+SYSTEMD: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "USER": "app"}
 _CRON: Final = re.compile(r"^(?:[\d*/,-]+ +){5}(.+)$", re.MULTILINE)
 _VARIABLE: Final = re.compile(r"^(?:export )?(\w+)=(\S+)$")
 _SERVICE: Final = re.compile(r"^ExecStart=(.+)$", re.MULTILINE)
+_ENVIRONMENT_FILE: Final = re.compile(r"^EnvironmentFile=(.+)$", re.MULTILINE)
+_SAVED_AS: Final = re.compile(r"# (/\S+)\n")
+_SECRET_FILE: Final = re.compile(r"_FILE=(\S+)")
 
 
 @dataclass
@@ -37,6 +43,7 @@ class Session:
     server: str | None = None  # what the pages call SERVER
     environment: dict[str, str] = field(default_factory=dict)
     exit_code: int = 0
+    scheduled: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -63,14 +70,14 @@ class Session:
         elif block.language == "console":
             return "".join(self._transcript(block.text))
         else:
-            self._schedule(text)
+            self.schedule(text)
         return block.text
 
     def _transcript(self, text: str) -> Iterator[str]:
         steps = list(_steps(text))
         for number, (command, shown) in enumerate(steps):
             following = steps[number + 1][0] if number + 1 < len(steps) else ""
-            printed = self._do(self._on_our_server(command))
+            printed = self._do(self.at_our_places(self._on_our_server(command)))
             fails = "Traceback (" in shown or "$?" in following
             assert fails == (self.exit_code != 0), f"$ {command}\n{printed}"
             if EMBEDDED_STORE not in shown:  # the tutorial says that it leaves the warning out
@@ -124,22 +131,66 @@ class Session:
         self.exit_code = process.returncode
         return line + rest
 
-    def _schedule(self, text: str) -> None:
-        """Run what a crontab or a service would run."""
-        commands = _CRON.findall(text) or _SERVICE.findall(text)
-        assert commands, f"nothing is scheduled by:\n{text}"
-        for line in text.splitlines():
-            if variable := _VARIABLE.match(line.removeprefix("Environment=")):
-                self.environment[variable[1]] = variable[2]
-        for command in commands:
-            printed = self._run(command.replace(PROGRAM, "true"))
-            assert self.exit_code == 0, f"{command}\n{printed}"
+    def schedule(self, text: str) -> None:
+        """Run what a crontab or a service would run, with nothing but what those give it."""
+        text = self.at_our_places(text)
+        if saved := _SAVED_AS.match(text):
+            (self.folder / saved[1].rpartition("/")[2]).write_text(text)
+        if _CRON.search(text):
+            self._run_crontab(text)
+        elif service := _SERVICE.search(text):
+            [file] = _ENVIRONMENT_FILE.findall(text)
+            self.scheduled.append((service[1], SYSTEMD, file))
+        else:
+            assert saved, f"nothing is scheduled by, or saved of:\n{text}"
+        for command, environment, file in [*self.scheduled]:
+            if Path(file).exists():  # the page shows it below the service
+                self.scheduled.remove((command, environment, file))
+                variables = _variables_of(Path(file).read_text())
+                assert self._run_bare(command, {**environment, **variables}) == ""
+
+    def _run_crontab(self, text: str) -> None:
+        for file in _SECRET_FILE.findall(text):
+            self._make_secret_file(file)
+        for command in _CRON.findall(text):
+            assert "%" not in command.replace("\\%", ""), "cron takes % for a new line"
+            mailed = self._run_bare(command, {**CRON, **_variables_of(text)})
+            assert mailed == "", f"cron mails:\n{mailed}"
+
+    def _run_bare(self, command: str, environment: dict[str, str]) -> str:
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=self.folder,
+            env={"HOME": str(self.folder), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        return done.stdout
+
+    def _make_secret_file(self, file: str) -> None:
+        if not Path(file).exists():
+            Path(file).write_text(self.server or f"sqlite:///{self.folder}/runs.db")
+
+    def at_our_places(self, text: str) -> str:
+        """Let the pages' folders be ours."""
+        programs = os.path.dirname(sys.executable)  # noqa: PTH120
+        text = text.replace(PROGRAM, "/bin/true").replace("/opt/app/.venv/bin", programs)
+        return text.replace("/etc/runguard/", f"{self.folder}/")
 
     def _on_our_server(self, text: str) -> str:
         if SERVER not in text:
             return text
         assert self.server is not None
         return text.replace(SERVER, self.server)
+
+
+def _variables_of(text: str) -> dict[str, str]:
+    return dict(found.groups() for line in text.splitlines() if (found := _VARIABLE.match(line)))
 
 
 def _steps(text: str) -> Iterator[tuple[str, str]]:
