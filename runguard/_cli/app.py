@@ -25,6 +25,7 @@ COMMANDS: Final = (
         "jobs",
         "runs",
         "alerts",
+        "problems",
         "show",
         "explain",
         "resolve",

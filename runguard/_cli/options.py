@@ -218,10 +218,11 @@ RunName = Annotated[
     ),
 ]
 AlertIds = Annotated[
-    list[int],
+    list[int] | None,
     typer.Argument(
         metavar="ALERT...",
         help="Ids of alerts, as `runguard alerts` shows them.",
+        show_default=False,
         autocompletion=completion.open_alerts,
     ),
 ]

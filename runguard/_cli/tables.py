@@ -20,6 +20,8 @@ from .._monitor.records import (
     AlertRecord,
     GroupCount,
     JobOverview,
+    Problem,
+    ProblemState,
     RunCell,
     RunDetails,
     RunRecord,
@@ -102,6 +104,36 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
         note_title="message",
         notes=[_heading(alert) for alert in alerts],
         optional=("type", "review", "severity"),
+    )
+
+
+def problems_listing(problems: Sequence[Problem]) -> Listing:
+    """Show problems: how often each alerted, and whether its job recovered."""
+    now = datetime.now(UTC)
+    return Listing(
+        columns=(
+            *("source", "group", "reason", "severity", "alerts", "open", "first", "last"),
+            *("now", "since"),
+        ),
+        rows=[
+            (
+                one.source_id if one.job_name is None else one.job_name,
+                one.error_group or one.alert_type,
+                one.error_reason or "-",
+                _severity(one.severity),
+                str(one.alerts),
+                str(one.open_alerts),
+                moment(one.first_at, now=now),
+                moment(one.last_at, now=now),
+                _problem_state(one),
+                moment(one.since, now=now),
+            )
+            for one in problems
+        ],
+        note_title="message",
+        notes=[one.message or one.title for one in problems],
+        numbers=("alerts", "open"),
+        optional=("first", "severity", "since", "open"),
     )
 
 
@@ -356,6 +388,14 @@ def _outcome(outcome: str | None) -> Text:
 def _alert_state(alert: AlertRecord) -> Text:
     label = wording.alert_state(resolved=alert.resolved)
     by = f" by {alert.resolved_by}" if alert.resolved and alert.resolved_by else ""
+    return Text(f"{label.word}{by}", _STYLES[label.tone])
+
+
+def _problem_state(problem: Problem) -> Text:
+    if problem.state is ProblemState.UNKNOWN:
+        return Text("-")
+    label = wording.problem_state(problem.state)
+    by = f" at run {problem.recovered_by.id}" if problem.recovered_by is not None else ""
     return Text(f"{label.word}{by}", _STYLES[label.tone])
 
 

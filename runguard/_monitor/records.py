@@ -175,6 +175,7 @@ class RunCell:
     error_group: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    error_reason: str | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -255,22 +256,110 @@ class AlertOrder(StrEnum):
     OLDEST = "oldest"
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What alerts of one problem have in common: the key of their cooldown, and the reason.
+
+    `error_reason` is None for alerts that name none.
+    """
+
+    source_type: str
+    source_id: str
+    alert_type: str
+    error_reason: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
     """Which alerts are asked for; None leaves a question open.
 
-    `job_name`, `jobs` (as in `RunFilter`) and `error_group` find failure alerts of runs only.
+    `job_name`, `jobs` (as in `RunFilter`), `error_group` and `error_reason` find failure alerts of
+    runs only. `resolved_at` is the exact time of a resolution.
     """
 
     job_name: str | None = None
     jobs: tuple[str, ...] = ()
     error_group: str | None = None
+    error_reason: str | None = None
+    cause: Cause | None = None
     alert_type: str | None = None
     severity: str | None = None
     review_status: str | None = None
     resolved: bool | None = None
+    resolved_at: datetime | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedAlerts:
+    """How many alerts one action has changed, when, and whether that were all that it meant."""
+
+    count: int
+    at: datetime
+    is_all: bool
+
+
+class ProblemState(StrEnum):
+    """Whether the job of a problem still fails because of it."""
+
+    BROKEN = "still broken"
+    RECOVERED = "recovered"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Alerts of one cause: a job, a group and a reason, or the source and type of another program.
+
+    `alerts` of them match, `open_alerts` are not resolved; `first_at` and `last_at` are when they
+    were raised. `alert_id`, `severity`, `title` and `message` are those of the last one;
+    `review_status` is None where they have several. `since` is when the job began to fail for this
+    reason, `recovered_by` the first success after it; `strip` holds the job's last runs, the
+    newest first.
+    """
+
+    source_type: str
+    source_id: str
+    alert_type: str
+    error_reason: str | None
+    job_name: str | None
+    error_group: str | None
+    alerts: int
+    open_alerts: int
+    first_at: datetime
+    last_at: datetime
+    alert_id: int
+    review_status: str | None
+    severity: str | None = None
+    title: str = ""
+    message: str | None = None
+    state: ProblemState = ProblemState.UNKNOWN
+    since: datetime | None = None
+    recovered_by: RunCell | None = None
+    strip: tuple[RunCell, ...] = ()
+
+    @property
+    def cause(self) -> Cause:
+        """What its alerts have in common."""
+        return Cause(self.source_type, self.source_id, self.alert_type, self.error_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """Some problems, the last raised first, among the alerts that were looked at.
+
+    `following` is where the next page of these goes on. `looked_to` is the oldest alert that was
+    looked at, None where that were all: problems of older ones are found `older_than` it. A first
+    page counts: `problems` in all, with so many `alerts`, of which so many are open.
+    """
+
+    found: tuple[Problem, ...]
+    following: Cursor | None
+    looked_to: Cursor | None
+    problems: int
+    alerts: int
+    open_alerts: int
 
 
 @dataclass(frozen=True, slots=True)

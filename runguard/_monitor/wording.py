@@ -15,6 +15,7 @@ from typing import Final
 
 from .._models import ReviewStatus, RunStatus, Severity
 from .health import JobState
+from .records import ProblemState
 
 NOTHING: Final = "–"
 JUST_NOW_SECONDS: Final = 10
@@ -69,6 +70,11 @@ _REVIEW_STATUSES: Final[Mapping[str, Label]] = {
     ReviewStatus.IN_PROGRESS: Label("in progress", Tone.BUSY),
     ReviewStatus.FALSE_ALARM: Label("false alarm"),
     ReviewStatus.DONE: Label("done", Tone.OK),
+}
+_PROBLEM_STATES: Final[Mapping[str, Label]] = {
+    ProblemState.BROKEN: Label("still broken", Tone.BAD, "✕"),
+    ProblemState.RECOVERED: Label("recovered", Tone.OK, "✓"),
+    ProblemState.UNKNOWN: Label("unknown"),
 }
 _ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
 _ABBREVIATIONS: Final = ("dns", "tls")
@@ -257,6 +263,11 @@ def severity(word: str | None) -> Label:
     if not word:
         return Label(NOTHING)
     return _SEVERITIES.get(word) or Label(word, Tone.WARN)
+
+
+def problem_state(state: ProblemState) -> Label:
+    """Return the label of whether a problem is over."""
+    return _PROBLEM_STATES[state]
 
 
 def alert_state(*, resolved: bool | None) -> Label:

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from .postgresql.recorder import PostgreSqlRecorder
 from .queries.details import DetailQueries
-from .queries.jobs import JobQueries
-from .queries.pages import PageQueries
+from .queries.problems import ProblemQueries
 from .queries.triage import Triage
 from .sqlite.recorder import SqliteRecorder
 
 
-class PostgreSqlOperatorStore(PostgreSqlRecorder, JobQueries, PageQueries, DetailQueries, Triage):
+class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, DetailQueries, Triage):
     """A PostgreSQL server, for operators."""
 
 
-class SqliteOperatorStore(SqliteRecorder, JobQueries, PageQueries, DetailQueries, Triage):
+class SqliteOperatorStore(SqliteRecorder, ProblemQueries, DetailQueries, Triage):
     """A SQLite file, for operators."""
 
 

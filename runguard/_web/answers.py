@@ -13,6 +13,7 @@ from .._monitor.records import (
     FailureBucket,
     JobOverview,
     LockState,
+    Problem,
     RunRecord,
 )
 
@@ -25,6 +26,7 @@ class IndexAnswer:
     overview: str
     runs: str
     alerts: str
+    problems: str
     failures: str
     session: str
 
@@ -90,6 +92,31 @@ class AlertsAnswer:
     alerts: tuple[AlertRecord, ...]
     following: str | None
     preceding: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedProblem:
+    """A problem, and the text that finds its alerts: `cause`."""
+
+    cause: str
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemsAnswer:
+    """One page of problems, the last raised first, among the newest alerts that match.
+
+    `following` asks, as `page`, for the next ones. `beyond` asks, as `beyond`, for the problems of
+    alerts that are older than those that were looked at; null where that were all. `total` counts
+    the problems of these, `alerts` and `open_alerts` their alerts.
+    """
+
+    problems: tuple[NamedProblem, ...]
+    total: int
+    alerts: int
+    open_alerts: int
+    following: str | None
+    beyond: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,14 @@ from .._monitor.explanation import explain
 from .._monitor.filters import UnreadableFilter, read_word
 from .._monitor.health import state_of as job_state_of
 from .._monitor.health import worst_first
-from .._monitor.records import AlertDetails, AlertRecord, RunDetails
+from .._monitor.records import (
+    AlertDetails,
+    AlertFilter,
+    AlertRecord,
+    Cause,
+    ChangedAlerts,
+    RunDetails,
+)
 from .answers import (
     AlertsAnswer,
     ChangedAlertsAnswer,
@@ -30,7 +37,9 @@ from .answers import (
     FailuresAnswer,
     IndexAnswer,
     JobAnswer,
+    NamedProblem,
     OverviewAnswer,
+    ProblemsAnswer,
     Reason,
     RunsAnswer,
     SessionAnswer,
@@ -41,13 +50,16 @@ from .json_answer import JsonAnswer
 from .openapi import ALWAYS, document, problems
 from .problems import no_such_job, no_such_row
 from .query import (
+    CAUSE,
     LARGEST_ID,
     AlertQuery,
     FailureQuery,
     NoQuery,
+    ProblemQuery,
     Reader,
     RunQuery,
     StripQuery,
+    cause_text,
     cursor_text,
     is_storable,
     refuse_repeated,
@@ -130,28 +142,17 @@ def _review_status(value: Any) -> ReviewStatus:
     return ReviewStatus(read_word(value if isinstance(value, str) else "", ReviewStatus))
 
 
-class _Change(BaseModel):
-    """What is to be done about which alerts."""
+By = Annotated[
+    str,
+    Reader(_name, {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00]*$"}),
+    Field(description="Who does it, where the login does not say."),
+]
+
+
+class _Body(BaseModel):
+    """What is sent. Unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
-
-    alert_ids: Annotated[
-        list[int],
-        Reader(
-            _alert_ids,
-            {
-                "type": "array",
-                "items": {"type": "integer", "minimum": 1, "maximum": LARGEST_EXACT},
-                "minItems": 1,
-                "maxItems": MOST_IDS,
-            },
-        ),
-    ]
-    by: Annotated[
-        str,
-        Reader(_name, {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00]*$"}),
-        Field(description="Who does it, where the login does not say."),
-    ] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -166,10 +167,52 @@ class _Change(BaseModel):
         return given
 
 
+class _Change(_Body):
+    """What is to be done about which alerts."""
+
+    alert_ids: Annotated[
+        list[int],
+        Reader(
+            _alert_ids,
+            {
+                "type": "array",
+                "items": {"type": "integer", "minimum": 1, "maximum": LARGEST_EXACT},
+                "minItems": 1,
+                "maxItems": MOST_IDS,
+            },
+        ),
+    ]
+    by: By = ""
+
+
 class Resolution(_Change):
     """Alerts to be resolved, or opened again."""
 
     resolved: Annotated[bool, Reader(_boolean, {"type": "boolean"})] = True
+
+
+class _ProblemChange(_Body):
+    """What is to be done about all alerts of a problem."""
+
+    cause: Annotated[
+        Cause, CAUSE, Field(description="The `cause` of the problem in an earlier answer.")
+    ]
+    by: By = ""
+
+
+class ProblemResolution(_ProblemChange):
+    """A problem to be resolved, or opened again."""
+
+    resolved: Annotated[bool, Reader(_boolean, {"type": "boolean"})] = True
+
+
+class ProblemReview(_ProblemChange):
+    """A problem that somebody has looked at, and what they make of it."""
+
+    review_status: Annotated[
+        ReviewStatus,
+        Reader(_review_status, {"type": "string", "enum": [str(one) for one in ReviewStatus]}),
+    ]
 
 
 class Review(_Change):
@@ -268,6 +311,45 @@ def alert(store: OpenStore, alert_id: RowId) -> AlertDetails:
     if details is None:
         raise no_such_row("alert", alert_id)
     return details
+
+
+@router.get("/problems", summary="Alerts by their cause, the last raised first")
+def list_problems(store: OpenStore, asked: Annotated[ProblemQuery, Query()]) -> ProblemsAnswer:
+    page = asked.read(store, store.now(), limit=asked.limit)
+    return ProblemsAnswer(
+        tuple(NamedProblem(cause_text(one.cause), one) for one in page.found),
+        page.problems,
+        page.alerts,
+        page.open_alerts,
+        cursor_text("following", page.following),
+        cursor_text("older", page.looked_to),
+    )
+
+
+@router.post(
+    "/problems/resolve",
+    summary="Mark all alerts of a problem resolved, or open again",
+    responses=problems(400, 403, 413, 415),
+    dependencies=NO_QUERY,
+)
+def resolve_problem(
+    request: Request, state: CurrentState, store: OpenStore, change: ProblemResolution
+) -> ChangedAlerts:
+    wanted, by = AlertFilter(cause=change.cause), state.actor_of(request, change.by)
+    return store.resolve_matching(wanted, by=by, resolved=change.resolved)
+
+
+@router.post(
+    "/problems/review",
+    summary="Set the review status of all alerts of a problem",
+    responses=problems(400, 403, 413, 415),
+    dependencies=NO_QUERY,
+)
+def review_problem(
+    request: Request, state: CurrentState, store: OpenStore, change: ProblemReview
+) -> ChangedAlerts:
+    wanted, by = AlertFilter(cause=change.cause), state.actor_of(request, change.by)
+    return store.review_matching(wanted, by=by, review_status=change.review_status)
 
 
 @router.get("/failures", summary="Failures by group over time")

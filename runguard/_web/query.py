@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
+from urllib.parse import quote, unquote
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,9 +27,11 @@ from .._monitor.records import (
     AlertFilter,
     AlertOrder,
     AlertPage,
+    Cause,
     Cursor,
     FailureBucket,
     JobOverview,
+    ProblemPage,
     RunFilter,
     RunPage,
 )
@@ -40,6 +43,7 @@ MOST_CELLS: Final = 200
 MOST_BUCKETS: Final = 2000
 LARGEST_ID: Final = 2**63 - 1
 LONGEST_TEXT: Final = 1000
+LONGEST_CAUSE: Final = 4000
 
 _DURATION: Final = r"[1-9]\d{0,6}[smhdwSMHDW]"
 _PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\d{1,19})")
@@ -96,8 +100,38 @@ def cursor_text(direction: str, cursor: Cursor | None) -> str | None:
     """Return where a page goes on, as it stands in a URL; None where it does not."""
     if cursor is None:
         return None
-    since_epoch = (cursor.instant - _EPOCH) // timedelta(microseconds=1)
-    return f"{direction}.{since_epoch}.{cursor.id}"
+    return f"{direction}.{instant_text(cursor.instant)}.{cursor.id}"
+
+
+def instant_text(instant: datetime) -> str:
+    """Return a time exactly, as it stands in a URL."""
+    return str((instant - _EPOCH) // timedelta(microseconds=1))
+
+
+def read_instant(text: str) -> datetime | None:
+    """Read what `instant_text` wrote; None where it did not."""
+    if not re.fullmatch(r"-?\d{1,16}", text, re.ASCII):
+        return None
+    return min(max(_EPOCH + timedelta(microseconds=int(text)), EARLIEST), LATEST)
+
+
+def cause_text(cause: Cause) -> str:
+    """Return a cause as it stands in a URL: its source, type, reason and source's id."""
+    parts = (cause.source_type, cause.alert_type, cause.error_reason or "", cause.source_id)
+    return ":".join(quote(part, safe="", errors="replace") for part in parts)
+
+
+def read_cause(text: Any) -> Cause:
+    """Read what `cause_text` wrote.
+
+    Raises:
+        UnreadableFilter: it did not.
+    """
+    parts = [unquote(part) for part in text.split(":")] if isinstance(text, str) else []
+    if len(parts) != 4 or not is_storable(text) or len(text) > LONGEST_CAUSE:
+        raise UnreadableFilter("the `cause` of a problem in an earlier answer", str(text)[:100])
+    source_type, alert_type, reason, source_id = parts
+    return Cause(source_type, source_id, alert_type, reason or None)
 
 
 def _cursor(*directions: str) -> Reader:
@@ -151,6 +185,11 @@ _WHEN: Final = Reader(
 _BOOLEAN: Final = Reader(_yes_or_no, {"type": "boolean"})
 _BUCKET: Final = Reader(
     _bucket, {"type": "string", "pattern": f"^{_DURATION.replace('sm', 'm').replace('SM', 'M')}$"}
+)
+
+CAUSE: Final = Reader(
+    read_cause,
+    {"type": "string", "maxLength": LONGEST_CAUSE, "pattern": r"^[^:\x00]*(:[^:\x00]*){3}$"},
 )
 
 Job = Annotated[str | None, _TEXT, Field(description="Only this job.")]
@@ -318,11 +357,17 @@ _SORTED: Final[Mapping[JobOrder, tuple[Callable[[JobOverview], Any], bool]]] = {
 }
 
 
-class AlertQuery(Query):
-    """Which alerts, in which order, and which page of them."""
+class AlertFilters(Query):
+    """Which alerts."""
 
     job: Job = None
     group: Group = None
+    reason: Reason = None
+    cause: Annotated[
+        Cause | None,
+        CAUSE,
+        Field(description="Only alerts of this problem: its `cause` in an earlier answer."),
+    ] = None
     type: Annotated[
         str | None, _TEXT, Field(description="Only alerts of this type; failed runs have FAILED.")
     ] = None
@@ -337,6 +382,26 @@ class AlertQuery(Query):
     ] = None
     since: Since = None
     until: Until = None
+
+    def filter(self, now: datetime) -> AlertFilter:
+        """Return which alerts are asked for; `now` is the database's clock."""
+        return AlertFilter(
+            job_name=self.job,
+            error_group=self.group,
+            error_reason=self.reason,
+            cause=self.cause,
+            alert_type=self.type,
+            severity=self.severity,
+            review_status=self.review_status,
+            resolved=self.resolved,
+            since=instant_of(self.since, now=now),
+            until=instant_of(self.until, now=now),
+        )
+
+
+class AlertQuery(AlertFilters):
+    """Which alerts, in which order, and which page of them."""
+
     limit: Limit = 50
     order: Annotated[
         AlertOrder, word_of(AlertOrder), Field(description="Which ones come first.")
@@ -351,20 +416,55 @@ class AlertQuery(Query):
         """Read the page that is asked for; `now` is the database's clock."""
         place = self.page or {}
         return store.alert_page(
-            AlertFilter(
-                job_name=self.job,
-                error_group=self.group,
-                alert_type=self.type,
-                severity=self.severity,
-                review_status=self.review_status,
-                resolved=self.resolved,
-                since=instant_of(self.since, now=now),
-                until=instant_of(self.until, now=now),
-            ),
+            self.filter(now),
             limit=limit,
             order=self.order,
             following=place.get("following"),
             preceding=place.get("preceding"),
+        )
+
+
+class AlertPageQuery(AlertQuery):
+    """The same for a page, which shows problems above the alerts."""
+
+    more: Annotated[dict[str, Cursor] | None, _cursor("following")] = None
+    beyond: Annotated[dict[str, Cursor] | None, _cursor("older")] = None
+
+    def read_problems(self, store: OperatorStore, wanted: AlertFilter, limit: int) -> ProblemPage:
+        """Read the problems that are asked for."""
+        return store.problem_page(
+            wanted,
+            limit=limit,
+            older_than=(self.beyond or {}).get("older"),
+            following=(self.more or {}).get("following"),
+        )
+
+
+class ProblemQuery(AlertFilters):
+    """Problems of which alerts, and which page of them."""
+
+    limit: Limit = 50
+    page: Annotated[
+        dict[str, Cursor] | None,
+        _cursor("following"),
+        Field(description=f"The `following` {_EARLIER}"),
+    ] = None
+    beyond: Annotated[
+        dict[str, Cursor] | None,
+        _cursor("older"),
+        Field(
+            description="The `beyond` of an earlier answer: problems of the alerts that are older"
+            " than those it looked at."
+        ),
+    ] = None
+
+    def read(self, store: OperatorStore, now: datetime, *, limit: int) -> ProblemPage:
+        """Read the page that is asked for; `now` is the database's clock."""
+        return store.problem_page(
+            self.filter(now),
+            limit=limit,
+            older_than=(self.beyond or {}).get("older"),
+            following=(self.page or {}).get("following"),
         )
 
 
@@ -436,7 +536,8 @@ def asked_of(request: Request, kind: type[Q]) -> Asked[Q]:
             title="This filter cannot be read",
             remedy="Correct it in the address, or choose the filters again.",
         ) from None
-    texts.pop("page", None)
+    for place in ("page", "more", "beyond"):
+        texts.pop(place, None)
     return Asked(query, texts)
 
 

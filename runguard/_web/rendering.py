@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -170,6 +170,7 @@ def _environment() -> Environment:
         iso=wording.iso,
         number=_number,
         part=_part,
+        query_text=urlencode,
     )
     return environment
 

@@ -47,7 +47,7 @@ def test_many_alerts_are_resolved_at_once(reader: Reader) -> None:
     page = reader.open("/alerts?resolved=false")
     for alert_id in (18, 17, 16):
         page.locator(f"input[name=alert_id][value='{alert_id}']").check()
-    page.get_by_role("button", name="Resolve").click()
+    page.get_by_role("button", name="Apply").click()
 
     expect(page.get_by_role("main")).to_contain_text("3 alerts resolved")
     for alert_id in (18, 17, 16):
@@ -60,8 +60,8 @@ def test_many_alerts_are_resolved_at_once(reader: Reader) -> None:
 def test_the_review_status_is_set_and_shown(reader: Reader) -> None:
     page = reader.open("/alerts")
     page.locator("input[name=alert_id][value='12']").check()
-    page.get_by_label("Review as").select_option("in progress")
-    page.get_by_role("button", name="Set review").click()
+    page.get_by_label("With the chosen").select_option("Review: in progress")
+    page.get_by_role("button", name="Apply").click()
 
     expect(row_of(page, 12)).to_contain_text("in progress by")
     expect(reader.open("/alerts/12").get_by_role("main")).to_contain_text("in progress by")
@@ -88,7 +88,7 @@ def test_all_on_a_page_are_chosen_by_one_tick_and_counted(
     page = reader_of(desk).open("/alerts?type=FAILED")
     page.get_by_label("all on this page").check()
     expect(page.get_by_text("18 chosen")).to_be_visible()
-    page.get_by_role("button", name="Resolve").click()
+    page.get_by_role("button", name="Apply").click()
 
     expect(page.get_by_role("main")).to_contain_text("18 alerts resolved")
 
@@ -96,6 +96,25 @@ def test_all_on_a_page_are_chosen_by_one_tick_and_counted(
 def test_nothing_chosen_changes_nothing_and_says_so(reader: Reader) -> None:
     reader.expect_complaint("status of 422")
     page = reader.open("/alerts")
-    page.get_by_role("button", name="Resolve").click()
+    page.get_by_role("button", name="Apply").click()
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("Choose an alert first")
+
+
+def test_enter_in_the_name_does_what_is_chosen_and_a_problem_is_resolved_and_undone(
+    reader: Reader,
+) -> None:
+    page = reader.open("/alerts")
+    page.locator("input[name=alert_id][value='12']").check()
+    page.get_by_label("With the chosen").select_option("Review: done")
+    page.get_by_label("Your name").fill("min-ji")
+    page.get_by_label("Your name").press("Enter")
+    expect(row_of(page, 12)).to_contain_text("done by min-ji")
+    expect(row_of(page, 12)).not_to_contain_text("resolved")
+
+    page.locator(".problems").get_by_role("checkbox").first.check()
+    page.get_by_role("button", name="Apply").click()
+    done = page.locator(".done")
+    expect(done).to_contain_text("resolved.")
+    done.get_by_role("button", name="Undo").click()
+    expect(done).to_contain_text("open again.")

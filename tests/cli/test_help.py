@@ -22,7 +22,7 @@ SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check", "db backup"),
     *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
-    *("web", "show", "explain", "jobs", "resolve", "unknowns"),
+    *("web", "show", "explain", "jobs", "resolve", "unknowns", "problems"),
 }
 
 

@@ -44,24 +44,26 @@ def failure(
     alerts: bool = True,
     counters: Counters | None = None,
     message: str = "HTTP 503",
+    reason: str | None = None,
 ) -> RunEnding:
-    reason = Failure(
+    failed = Failure(
         error_group=group,
         severity=SEVERITY_OF[group],
         http_status_code=503 if group is ErrorGroup.HTTP_5XX else None,
         error_type="httpx.HTTPStatusError",
         error_message=message,
         matched_by="a test",
+        error_reason=reason,
     )
     alert = failure_alert(
         run_key=run.key,
         job_name=run.job_name,
-        failure=reason,
+        failure=failed,
         location="job.py:7 in pull",
         cooldown=cooldown,
     )
     return RunEnding(
-        run.key, counters or Counters(), reason, "job.py:7 in pull", alert if alerts else None
+        run.key, counters or Counters(), failed, "job.py:7 in pull", alert if alerts else None
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from runguard._monitor.records import AlertFilter, AlertOrder, Cursor, RunFilter
+from runguard._monitor.records import AlertFilter, AlertOrder, Cause, Cursor, RunFilter
 from tests.store.test_query_plans import (  # the fixtures too
     Sent,
     assert_no_table_is_read_whole,
@@ -51,6 +51,11 @@ def alerts(**wanted: object) -> Callable[[OperatorStore], object]:
     return lambda store: store.alert_page(AlertFilter(**wanted), limit=50)  # type: ignore[arg-type]
 
 
+def problems(**wanted: object) -> Callable[[OperatorStore], object]:
+    return lambda store: store.problem_page(AlertFilter(**wanted), limit=50)  # type: ignore[arg-type]
+
+
+CAUSE = Cause("run_log", "job_7:TIMEOUT", "FAILED", None)
 QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
     "overview with a look further back": lambda store: store.overview(strip=1),
@@ -99,6 +104,20 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "alerts of a rare severity": alerts(severity="critical"),
     "reviewed alerts": alerts(review_status="DONE"),
     "alerts that nobody reviewed": alerts(review_status="AUTO"),
+    "alerts of a reason": alerts(error_reason="refused"),
+    "alerts of a cause": alerts(cause=CAUSE),
+    "problems": problems(),
+    "open problems": problems(resolved=False),
+    "problems of a job": problems(job_name="job_7"),
+    "problems of a reason": problems(error_reason="refused"),
+    "problems of older alerts": lambda store: store.problem_page(
+        AlertFilter(), limit=50, older_than=halfway(store)
+    ),
+    "resolving a cause": lambda store: store.resolve_matching(AlertFilter(cause=CAUSE), by="ana"),
+    "reviewing some": lambda store: store.review_matching(
+        AlertFilter(job_name="job_7"), by="ana", review_status="DONE", most=5
+    ),
+    "undoing": lambda store: store.undo_resolution(store.now(), count=5),
     "a run": lambda store: store.run_details(a_failed_run(store)),
     "an alert": lambda store: store.alert_details(a_failure_alert(store)),
     "last runs": lambda store: store.last_runs("job_7", limit=200),

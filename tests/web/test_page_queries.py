@@ -24,7 +24,7 @@ MOST = {
     "/runs": 3,
     "/runs?job=payments&status=FAILED&since=24h": 3,
     "/runs/4": 10,
-    "/alerts": 2,
+    "/alerts": 6,
     "/alerts/1": 5,
 }
 

@@ -15,6 +15,7 @@ from ..options import (
     Group,
     Jobs,
     Limit,
+    Reason,
     Since,
     Until,
     Watch,
@@ -44,6 +45,7 @@ def alerts(
     limit: Limit = 20,
     job: Jobs = None,
     group: Group = None,
+    reason: Reason = None,
     alert_type: Annotated[
         str | None,
         typer.Option(
@@ -77,6 +79,7 @@ def alerts(
     wanted = AlertFilter(
         jobs=tuple(job or ()),
         error_group=group,
+        error_reason=reason,
         alert_type=alert_type,
         severity=severity,
         resolved=False if open_only else None,
@@ -97,5 +100,7 @@ def alerts(
         if found is not None and found.rows:
             tell_unknown(store, job)
         elif found is not None:
-            filtered = bool(alert_type or open_only or since or until or group or severity)
+            filtered = bool(
+                alert_type or open_only or since or until or group or reason or severity
+            )
             explain_nothing("alerts", store, job, filtered=filtered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    FromClause,
     Select,
     Text,
     and_,
@@ -148,10 +150,10 @@ class JobQueries(Reports):
             cells = self.last_runs(job_name, limit=strip)
             return {job_name: list(cells)} if cells or self._ever_ran(job_name) else {}
         strips: dict[str, list[RunCell]] = {}
-        for name, run_id, status, group, started_at, finished_at in self._last_of_each(strip, jobs):
+        for name, *cell in self._last_of_all(strip, jobs):
             cells_of_job = strips.setdefault(name, [])
-            if run_id is not None:
-                cells_of_job.append(RunCell(run_id, status, group, started_at, finished_at))
+            if cell[0] is not None:
+                cells_of_job.append(RunCell(*cell))
         return strips
 
     def _ever_ran(self, job_name: str) -> bool:
@@ -159,11 +161,36 @@ class JobQueries(Reports):
         row: Select[Any] = select(run_log.c.id).where(run_log.c.job_name == storable(job_name))
         return bool(self._rows(row.limit(1)))
 
-    def _last_of_each(self, strip: int, jobs: Sequence[str]) -> Iterable[Sequence[Any]]:
+    def last_runs_of(self, job_names: Iterable[str], *, limit: int) -> dict[str, list[RunCell]]:
+        """List the last runs of several jobs, the newest first, in one statement."""
+        asked = [storable(name) for name in dict.fromkeys(job_names)]
+        if not asked:
+            return {}
+        found: dict[str, list[RunCell]] = {}
+        for name, *cell in self._last_of_each(limit, self._given(asked), true()):
+            if cell[0] is not None:
+                found.setdefault(name, []).append(RunCell(*cell))
+        return found
+
+    def _given(self, job_names: Sequence[str]) -> FromClause:
+        """Make a table of some names."""
+        if speaks_sqlite(self.engine):
+            document = bindparam("names", json.dumps(job_names), type_=Text())
+            given = func.json_each(document).table_valued("value", name="given")
+            return select(given.c.value.label("job_name")).subquery("asked")
+        names = bindparam("names", job_names, type_=ARRAY(Text()))
+        return func.unnest(names).table_valued("job_name", name="asked").render_derived()
+
+    def _last_of_all(self, strip: int, jobs: Sequence[str]) -> Iterable[Sequence[Any]]:
         names = every_job()
         is_asked: ColumnElement[bool] = names.c.job_name.is_not(None)
         if jobs:
             is_asked = and_(is_asked, fits_any(names.c.job_name, jobs, self.engine))
+        return self._last_of_each(strip, names, is_asked)
+
+    def _last_of_each(
+        self, strip: int, names: FromClause, is_asked: ColumnElement[bool]
+    ) -> Iterable[Sequence[Any]]:
         last = in_order(
             select(*CELL_COLUMNS).where(
                 run_log.c.job_name == names.c.job_name, BEGAN, has_place(run_log.c.started_at)
@@ -184,13 +211,13 @@ class JobQueries(Reports):
         times = (cells.c.started_at, cells.c.finished_at)
         query = (
             select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
-            .add_columns(*(_microseconds(time) for time in times))
+            .add_columns(*(_microseconds(time) for time in times), cells.c.error_reason)
             .outerjoin_from(names, cells, true())
             .where(is_asked)
         )
         return [
-            (name, run_id, status, group, _instant(started_at), _instant(finished_at))
-            for name, run_id, status, group, started_at, finished_at in self._rows(query)
+            (name, run_id, status, group, _instant(started_at), _instant(finished_at), reason)
+            for name, run_id, status, group, started_at, finished_at, reason in self._rows(query)
         ]
 
     def _last_successes(self, job_names: Iterable[str]) -> dict[str, datetime | None]:
@@ -207,8 +234,7 @@ class JobQueries(Reports):
                 (name, *row) for name, query in queries.items() for row in self._rows(query)
             ]
         else:
-            given = bindparam("names", names, type_=ARRAY(Text()))
-            asked = func.unnest(given).table_valued("job_name", name="asked").render_derived()
+            asked = self._given(names)
             of_asked = and_(
                 run_log.c.job_name == asked.c.job_name, BEGAN, has_place(run_log.c.started_at)
             )

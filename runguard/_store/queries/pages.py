@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    false,
     func,
     literal_column,
     select,
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from ..._errors import ConfigurationError
+from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._models import ErrorGroup
 from ..._monitor.filters import is_pattern
 from ..._monitor.records import (
@@ -51,6 +53,7 @@ from .terms import (
     fits_any,
     has_place,
     in_order,
+    reason_in,
     speaks_sqlite,
     storable,
 )
@@ -195,6 +198,23 @@ class PageQueries(Reports):
     def _alert_conditions(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
         indexed = _between(alert.c.created_at, wanted.since, wanted.until)
         sifted: Sifted = {}
+        for more, looked_at in (
+            self._conditions_of_failures(wanted),
+            self._conditions_of_cause(wanted),
+            _conditions_of_triage(wanted),
+        ):
+            indexed += more
+            sifted |= looked_at
+        if wanted.alert_type is not None:
+            indexed.append(alert.c.alert_type == storable(wanted.alert_type))
+        if wanted.severity is not None:
+            sifted["severity"] = _is(storable(wanted.severity))
+        return indexed, sifted
+
+    def _conditions_of_failures(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
+        """Ask for what only alerts of failed runs have."""
+        indexed: Conditions = []
+        sifted: Sifted = {}
         job_name, jobs = _one_or_several(wanted)
         groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
         if jobs:
@@ -206,21 +226,28 @@ class PageQueries(Reports):
             indexed += [FAILURE_ALERT, alert.c.source_id.in_(keys)]
         elif wanted.error_group is not None:
             indexed += [FAILURE_ALERT, self._is_of_group(storable(wanted.error_group))]
-        if wanted.alert_type is not None:
-            indexed.append(alert.c.alert_type == storable(wanted.alert_type))
-        if wanted.review_status is not None:
-            if wanted.review_status == "AUTO":
-                sifted["review_status"] = _is("AUTO")
-            else:  # said twice, so that the planner sees that the partial index fits
-                indexed.append(alert.c.review_status == storable(wanted.review_status))
-                indexed.append(alert.c.review_status != literal_column("'AUTO'"))
-        if wanted.severity is not None:
-            sifted["severity"] = _is(storable(wanted.severity))
-        if wanted.resolved is True:
-            sifted["resolved"] = lambda column: column.is_(True)
-        elif wanted.resolved is False:
-            indexed.append(alert.c.resolved.is_not(True))
+        if wanted.error_reason is not None:
+            indexed.append(FAILURE_ALERT)
+            sifted["detail"] = self._has_reason(wanted.error_reason)
         return indexed, sifted
+
+    def _conditions_of_cause(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
+        cause = wanted.cause
+        if cause is None:
+            return [], {}
+        if wanted.error_reason not in (None, cause.error_reason):
+            return [false()], {}
+        key = {
+            alert.c.source_type: cause.source_type,
+            alert.c.source_id: cause.source_id,
+            alert.c.alert_type: cause.alert_type,
+        }
+        indexed = [column == storable(value) for column, value in key.items()]
+        is_failure = (cause.source_type, cause.alert_type) == (
+            FAILURE_SOURCE_TYPE,
+            FAILURE_ALERT_TYPE,
+        )
+        return indexed, {"detail": self._has_reason(cause.error_reason)} if is_failure else {}
 
     def _run_conditions(self, wanted: RunFilter) -> tuple[Conditions, Sifted]:
         indexed = _between(run_log.c.started_at, wanted.since, wanted.until)
@@ -250,6 +277,14 @@ class PageQueries(Reports):
     ) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
         return lambda column: fits_any(column, asked, self.engine)
 
+    def _has_reason(
+        self, reason: str | None
+    ) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+        if reason is None:
+            return lambda detail: reason_in(detail, self.engine).is_(None)
+        wanted = storable(reason)
+        return lambda detail: reason_in(detail, self.engine) == wanted
+
     def _is_of_group(self, group: str) -> ColumnElement[bool]:
         if speaks_sqlite(self.engine):
             return alert.c.source_id.endswith(f":{group}", autoescape=True)
@@ -258,6 +293,25 @@ class PageQueries(Reports):
             "(alert.detail OPERATOR(pg_catalog.->>) 'error_group')"
         )
         return in_detail == bindparam("group", group, unique=True)
+
+
+def _conditions_of_triage(wanted: AlertFilter) -> tuple[Conditions, Sifted]:
+    """Ask for what people have done about alerts."""
+    indexed: Conditions = []
+    sifted: Sifted = {}
+    if wanted.review_status is not None:
+        if wanted.review_status == "AUTO":
+            sifted["review_status"] = _is("AUTO")
+        else:  # said twice, so that the planner sees that the partial index fits
+            indexed.append(alert.c.review_status == storable(wanted.review_status))
+            indexed.append(alert.c.review_status != literal_column("'AUTO'"))
+    if wanted.resolved is True:
+        sifted["resolved"] = lambda column: column.is_(True)
+    elif wanted.resolved is False:
+        indexed.append(alert.c.resolved.is_not(True))
+    if (at := wanted.resolved_at) is not None:
+        sifted["resolved_at"] = lambda column: column == at
+    return indexed, sifted
 
 
 def _is(value: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:

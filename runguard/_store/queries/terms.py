@@ -14,6 +14,7 @@ from sqlalchemy import (
     Engine,
     FromClause,
     Select,
+    Text,
     and_,
     case,
     func,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     or_,
     select,
     tuple_,
+    type_coerce,
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
@@ -127,6 +129,14 @@ def alert_of(run: FromClause) -> ColumnElement[int]:
         .correlate(run)
     )
     return func.coalesce(run.c.covered_by, raised.scalar_subquery())
+
+
+def reason_in(detail: ColumnElement[Any], engine: Engine) -> ColumnElement[str | None]:
+    """The reason that a failure alert's detail names; NULL where it names none."""
+    if speaks_sqlite(engine):
+        found = func.json_extract(detail, "$.reason")
+        return type_coerce(case((func.json_valid(detail) == 1, found)), Text())
+    return type_coerce(detail.op("->>")(literal_column("'reason'")), Text())
 
 
 def has_place(time: ColumnElement[Any]) -> ColumnElement[bool]:

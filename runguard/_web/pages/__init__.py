@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from . import alerts, jobs, overview, runs
+from . import alerts, jobs, overview, runs, triage
 
 router = APIRouter(include_in_schema=False)
-for _page in (overview, jobs, runs, alerts):
+for _page in (overview, jobs, runs, alerts, triage):
     router.include_router(_page.router)

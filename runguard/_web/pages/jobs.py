@@ -18,9 +18,9 @@ from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
 from ..rendering import Tab, render
 from ..state import OpenStore
-from .alerts import done_by
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, run_links, run_list
+from .triage import done_before
 
 RUNS_BELOW_A_JOB: Final = 25
 RUNS_IN_A_CHART: Final = 200
@@ -47,7 +47,7 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         "row": row,
         "failure": failure,
         "alert": None if failure is None else _open_alert(store, failure),
-        "done": done_by(request),
+        "done": done_before(request),
         "job": found[0],
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds

@@ -98,6 +98,7 @@ def run_list(
         "asked": asked,
         "narrowed": wanted != RunFilter(job_name=job_name),
         "older": cursor_text("older", page.older),
+        "looked_to": page.older and page.older.instant,
         "newer": cursor_text("newer", page.newer),
         **CHOICES,
     }

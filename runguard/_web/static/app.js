@@ -133,7 +133,9 @@
     if (!acts) return;
     const boxes = find('input[name="alert_id"]');
     const chosen = boxes.filter((box) => box.checked).length;
-    document.getElementById("count").textContent = chosen ? `${chosen} chosen` : "";
+    const problems = find('input[name="cause"]:checked').length;
+    const said = [chosen && `${chosen} chosen`, problems && `all of ${problems} ${problems === 1 ? "problem" : "problems"}`];
+    document.getElementById("count").textContent = said.filter(Boolean).join(", ");
     const all = document.getElementById("all");
     all.closest("label").hidden = !boxes.length;
     all.checked = boxes.length > 0 && chosen === boxes.length;
@@ -144,8 +146,12 @@
     if (event.target.id === "all") {
       for (const box of find('input[name="alert_id"]')) box.checked = event.target.checked;
     }
-    if (event.target.id === "all" || event.target.name === "alert_id") countChosen();
-    if (event.target.dataset.kept) kept.set(event.target.dataset.kept, event.target.value);
+    if (event.target.id === "all" || ["alert_id", "cause"].includes(event.target.name)) countChosen();
+    const name = event.target.dataset.kept;
+    if (name) {
+      kept.set(name, event.target.value);
+      for (const input of find(`input[data-kept="${name}"]`)) input.value = event.target.value;
+    }
   });
   for (const input of find("input[data-kept]")) input.value ||= kept.get(input.dataset.kept) ?? "";
 
