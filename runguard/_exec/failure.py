@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import os
 import re
 import signal
 from collections.abc import Callable, Sequence
@@ -65,13 +66,20 @@ def decoded(tail: bytes, *, is_cut: bool) -> str:
     try:
         return tail[start:].decode()
     except UnicodeDecodeError:
-        encoding = locale.getencoding()
-    if encoding.upper() in _ASCII:
-        encoding = "utf-8"
-    try:
-        return tail.decode(encoding, errors="replace")
-    except LookupError:
-        return tail.decode(errors="replace")
+        try:
+            return tail.decode(_encoding_here(), errors="replace")
+        except LookupError:
+            return tail.decode(errors="replace")
+
+
+def _encoding_here() -> str:
+    """Return the encoding of the locale, also of one that this machine has only the name of."""
+    encoding = locale.getencoding()
+    if encoding.upper() not in _ASCII:
+        return encoding
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    named = next(filter(None, names), "")
+    return named.partition("@")[0].partition(".")[2] or "utf-8"
 
 
 def _read(output: Output, clean: Callable[..., str]) -> _Said:

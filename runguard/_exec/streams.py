@@ -10,7 +10,6 @@ import threading
 import time
 from contextlib import suppress
 from math import inf
-from tempfile import SpooledTemporaryFile
 from typing import Final
 
 STDOUT: Final = 1
@@ -27,6 +26,8 @@ class HeldOutput:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
+        from tempfile import SpooledTemporaryFile  # a command that is shown at once does without
+
         self._lock = threading.Lock()
         self._file = SpooledTemporaryFile(max_size=MOST_IN_MEMORY)  # noqa: SIM115 - see `end`
         self._pieces: list[tuple[int, int]] = []

@@ -178,7 +178,7 @@ def _statement(lines: Sequence[str], ends_traceback: bool, begins_chain: bool) -
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
     """Yield the last lines, each with whether it is source code that a caret points at."""
     plain = _pattern(words.ANSI).sub("", text)
-    lines = [line[:_LONGEST_LINE].rstrip() for line in plain.splitlines()[-_MOST_LINES:]]
+    lines = [_bounded(line).rstrip() for line in plain.splitlines()[-_MOST_LINES:]]
     lines = [
         _pattern(words.MARGIN).sub("", line, count=1) if _has_margin(line) else line
         for line in lines
@@ -187,6 +187,14 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
         if line.strip():
             pointer = following.strip()
             yield line, bool(pointer) and set(pointer) <= {"^", "~"}
+
+
+def _bounded(line: str) -> str:
+    """Leave the middle out of a line that is too long: its begin or its end says why."""
+    if len(line) <= _LONGEST_LINE:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]} ... {line[-half:]}"
 
 
 def _has_margin(line: str) -> bool:

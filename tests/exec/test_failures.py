@@ -104,6 +104,14 @@ def test_a_last_line_that_is_too_long_to_be_kept_keeps_its_end() -> None:
     assert 7_000 < len(shown) <= 8 * 1024
 
 
+@pytest.mark.parametrize("says_why_first", [True, False])
+def test_a_long_line_is_read_at_both_ends(says_why_first: bool) -> None:
+    why, rest = "HTTP 503 Service Unavailable", "x" * 50_000
+    line = f"{why} {rest}" if says_why_first else f"{rest} {why}"
+
+    assert failed(f"before\n{line}\n".encode()).error_group == "HTTP_5XX"
+
+
 OWN_LINES = [
     "runguard.alert_created alert_id=1 job_name=inner run_id=2",
     "ERROR:runguard:runguard.internal_error stage=start error='StoreUnavailable: timed out'",
@@ -142,6 +150,17 @@ def test_stderr_is_read_as_the_locale_says_where_it_is_not_utf_8(
     monkeypatch.setattr("locale.getencoding", lambda: encoding)
 
     assert failed(stderr).error_message == f"exit code 1: {text}"
+
+
+def test_a_locale_that_is_not_installed_still_names_the_encoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "ANSI_X3.4-1968")
+    monkeypatch.setenv("LC_ALL", "")
+    monkeypatch.setenv("LC_CTYPE", "ko_KR.EUC-KR@x")
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+    assert failed("파일".encode("euc-kr")).error_message == "exit code 1: 파일"
 
 
 def test_a_letter_that_was_cut_in_half_makes_utf_8_no_other_encoding(

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,3 +172,17 @@ def test_a_file_that_the_caller_left_open_reaches_the_command(start: Start) -> N
     with os.fdopen(reading, "rb") as pipe:
         assert pipe.read() == b"here"
     assert wrapper.end().exit_code == 0
+
+
+@pytest.mark.skipif(not Path("/usr/share/i18n/locales/de_DE").exists(), reason="needs localedef")
+def test_stderr_is_read_in_the_encoding_of_the_locale(
+    execute: Execute, run: Run, environ: dict[str, str], tmp_path: Path
+) -> None:
+    name = "de_DE.ISO-8859-1"
+    definition = ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", str(tmp_path / name)]
+    subprocess.run(definition, check=True)
+    environ |= {"LOCPATH": str(tmp_path), "LC_ALL": name}
+    ended = execute("nightly", "--", "sh", "-c", r"printf 'K\366ln fehlt\n' >&2; exit 1")
+
+    assert b"K\xf6ln fehlt\n" in ended.stderr
+    assert run()["error_message"] == "exit code 1: Köln fehlt"
