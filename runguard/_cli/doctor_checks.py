@@ -148,12 +148,13 @@ def check_store(
 
 def check_spool(database_url: str | None) -> Iterator[Finding]:
     """Tell whether records wait on this machine; the store may be away."""
-    from .._run.spool_places import other_folders
+    from .._run.spool_others import other_folders
+    from .._run.spool_quarantine import set_aside
 
     try:
         with quiet_log(), found_spool(database_url, **_usable_settings()) as spool:
             yield _spool(spool)
-            if aside := spool.set_aside():
+            if aside := set_aside(spool):
                 yield Finding(
                     "set aside",
                     State.WARNING,
@@ -174,12 +175,14 @@ def check_spool(database_url: str | None) -> Iterator[Finding]:
 
 
 def _spool(spool: Spool) -> Finding:
-    count, since = spool.count(), spool.waiting_since()
+    from .._run.spool_view import troubles_of, waiting_since
+
+    count, since = spool.count(), waiting_since(spool)
     found = "no record waits"
     if since is not None:
         verb = "waits" if count == 1 else "wait"
         found = f"{_records(count)} {verb} since {since:%Y-%m-%dT%H:%M:%SZ} in {spool.folder}"
-    if (trouble := next(spool.troubles(), None)) is not None:
+    if (trouble := next(troubles_of(spool), None)) is not None:
         return Finding(
             "spool",
             State.PROBLEM,

@@ -264,9 +264,11 @@ class Lifecycle:
             self._runtime.spool().forget(self.run.key)
             self.run.id = finished.run_id or self.run.id
         try:
-            outage.replay_waiting(
-                self._runtime.spool(), store, self._events, seconds=self._deadline - ticks()
-            )
+            spool = self._runtime.spool()
+            if spool.is_due():
+                from .spool_replay import replay_waiting
+
+                replay_waiting(spool, store, self._events, seconds=self._deadline - ticks())
         except Exception as trouble:  # this run is written, whatever becomes of the others
             self._events.internal_error("replay", trouble, **self._names())
         return finished

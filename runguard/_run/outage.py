@@ -1,4 +1,4 @@
-"""What becomes of a record when the store is away: it waits on this machine, and is replayed.
+"""What becomes of a record when the store is away: it waits on this machine.
 
 Nothing here raises: a disk that is full or cannot be written is one loud event, and the job runs.
 """
@@ -9,15 +9,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from .._events import RECORD_LOST, SET_ASIDE, SPOOL_REPLAYED, SPOOLED, Events, error_text
+from .._events import RECORD_LOST, SPOOLED, Events, error_text
 from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
 
 if TYPE_CHECKING:
-    from .repository import RunRepository
     from .spool import Spool
-
-MOST_SECONDS_OF_REPLAY = 2.0
-MOST_COUNTED = 10_000
 
 
 def keep(
@@ -37,26 +33,6 @@ def keep(
         return True
     events.emit(SPOOLED, file=str(path), **names)
     return False
-
-
-def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, seconds: float) -> None:
-    """Replay what waits, if it is time to look; the store has just been seen to work."""
-    if not spool.is_due():
-        return
-    done = 0
-    for replayed in spool.replay(store, seconds=min(seconds, MOST_SECONDS_OF_REPLAY)):
-        if replayed.changed is not None:
-            events.internal_error("replay", replayed.changed, file=str(replayed.path))
-        if replayed.trouble is None:
-            done += 1
-        elif replayed.is_set_aside:
-            error = error_text(replayed.trouble)
-            events.emit(SET_ASIDE, file=str(replayed.path), error=error)
-        else:
-            events.internal_error("replay", replayed.trouble, file=str(replayed.path))
-    if done:
-        left = spool.count(at_most=MOST_COUNTED)
-        events.emit(SPOOL_REPLAYED, records=done, waiting=left)
 
 
 def dated(draft: AlertDraft, occurred_at: datetime) -> AlertDraft:

@@ -126,7 +126,7 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
-                    from . import outcome, reaper, reduction, spool_places  # noqa: F401
+                    from . import outcome, reaper, spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,19 +18,6 @@ if TYPE_CHECKING:
     from .repository import StoreFactory
 
 EMBEDDED: Final = "embedded"  # the name by 0.1 of the file in the state directory
-UNKNOWN: Final = "a store that the records do not name"
-MOST_COUNTED: Final = 100_000
-_STORES_FOLDER: Final = re.compile(rf"[0-9a-f]{{16}}(?:\.\d+)?|{EMBEDDED}")
-
-
-@dataclass(frozen=True, slots=True)
-class OtherFolder:
-    """A folder with records that are meant for another store."""
-
-    path: Path
-    label: str
-    waiting: int
-    set_aside: int
 
 
 def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
@@ -73,18 +57,3 @@ def default_root() -> Path:
         return _settings.state_folder() / "spool"
     except ConfigurationError:
         return Path(tempfile.gettempdir()) / f"runguard-{os.geteuid()}" / "spool"
-
-
-def other_folders(spool: Spool) -> Iterator[OtherFolder]:
-    """Yield the folders beside a store's own where records wait for others."""
-    for root in dict.fromkeys(folder.parent for folder in spool.folders):
-        beside: list[Path] = []
-        with suppress(OSError):
-            beside = sorted(path for path in root.iterdir() if path not in spool.folders)
-        for folder in beside:
-            if not _STORES_FOLDER.fullmatch(folder.name):
-                continue
-            other = Spool(folder)
-            waiting, set_aside = other.count(at_most=MOST_COUNTED), len(other.set_aside())
-            if waiting or set_aside:
-                yield OtherFolder(folder, other.meant_for() or UNKNOWN, waiting, set_aside)

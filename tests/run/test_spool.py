@@ -22,6 +22,9 @@ import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
 from runguard._api import runtime
+from runguard._run.spool_quarantine import set_aside
+from runguard._run.spool_replay import replay
+from runguard._run.spool_view import waiting_files
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def fail(**options: Any) -> None:
 
 
 def flush() -> None:
-    for replayed in runtime.spool().replay(runtime.store(), seconds=60):
+    for replayed in replay(runtime.spool(), runtime.store(), seconds=60):
         assert replayed.trouble is None
 
 
@@ -89,7 +92,7 @@ def test_what_the_store_missed_is_replayed(
     status, outcome = ("FAILED", "raised") if fails else ("SUCCESS", "none")
     assert found == [(status, 512, run.key, True, outcome)]
     assert rows(migrated_pg_url, "select count(*) from alert") == [(int(fails),)]
-    assert runtime.spool().waiting() == []
+    assert waiting_files(runtime.spool()) == []
 
 
 def test_a_replayed_run_keeps_its_hosts_times_and_says_so(
@@ -97,7 +100,7 @@ def test_a_replayed_run_keeps_its_hosts_times_and_says_so(
 ) -> None:
     proxy.refuse()
     fail()
-    [file] = [path for path in runtime.spool().waiting() if path.name.endswith(".end.json")]
+    [file] = [path for path in waiting_files(runtime.spool()) if path.name.endswith(".end.json")]
     record = json.loads(file.read_text())
     proxy.resume()
     rows(migrated_pg_url, "select pg_sleep(0.01)")
@@ -154,7 +157,7 @@ def test_a_replay_whose_answer_was_lost_is_repeated_without_doubling(
 def test_replaying_twice_is_replaying_once(proxy: ProtocolProxy, migrated_pg_url: str) -> None:
     proxy.refuse()
     fail()
-    waiting = {path: path.read_bytes() for path in runtime.spool().waiting()}
+    waiting = {path: path.read_bytes() for path in waiting_files(runtime.spool())}
     proxy.resume()
     flush()
     for path, content in waiting.items():
@@ -173,7 +176,7 @@ def test_a_later_run_replays(proxy: ProtocolProxy, migrated_pg_url: str, events:
     with run_scope("another"):
         pass
 
-    assert runtime.spool().waiting() == []
+    assert waiting_files(runtime.spool()) == []
     assert rows(migrated_pg_url, "select status from run_log order by id") == [
         ("SUCCESS",),
         ("FAILED",),
@@ -241,7 +244,7 @@ def test_the_file_is_on_the_disk_before_the_exception_leaves(
     proxy.refuse()
     fail()
 
-    files = runtime.spool().waiting()
+    files = waiting_files(runtime.spool())
     assert {path.name.partition(".")[2] for path in files} == {"start.json", "end.json"}
     assert all(stat.S_IMODE(path.parent.stat().st_mode) == 0o700 for path in files)
     assert [event for event, _ in events()].count("runguard.spooled") == 2
@@ -276,13 +279,13 @@ def test_a_spoiled_file_is_set_aside_and_stops_nobody(
     proxy.resume()
     troubles = {
         replayed.path.name: replayed.trouble
-        for replayed in runtime.spool().replay(runtime.store(), seconds=60)
+        for replayed in replay(runtime.spool(), runtime.store(), seconds=60)
     }
 
     assert isinstance(troubles.pop("0000.end.json"), ValueError)
     assert list(troubles.values()) == [None, None]
-    assert runtime.spool().waiting() == []
-    assert [one.path.name for one in runtime.spool().set_aside()] == ["0000.end.json"]
+    assert waiting_files(runtime.spool()) == []
+    assert [one.path.name for one in set_aside(runtime.spool())] == ["0000.end.json"]
     assert rows(migrated_pg_url, "select status from run_log") == [("FAILED",)]
 
 
@@ -294,7 +297,7 @@ def test_what_is_meant_for_one_store_never_reaches_another(
     runguard.testing.reset()
     runguard.configure(database_url=f"sqlite:///{tmp_path}/other.db")
 
-    assert runtime.spool().waiting() == []
+    assert waiting_files(runtime.spool()) == []
 
 
 def test_the_folder_holds_no_password(proxy: ProtocolProxy) -> None:
@@ -304,7 +307,7 @@ def test_the_folder_holds_no_password(proxy: ProtocolProxy) -> None:
     with pytest.raises(ValueError, match="hunter2"), run_scope("enrolment_sync"):
         raise ValueError(f"cannot reach {url}")
 
-    files = runtime.spool().waiting()
+    files = waiting_files(runtime.spool())
     assert files
     assert all("hunter2" not in path.read_text() + str(path) for path in files)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from runguard._models import LockHolder, SpooledAlert, SpooledRun
-from runguard._run.spool_format import decode, encode, store_of
+from runguard._run.spool_format import encode
+from runguard._run.spool_reading import decode, store_of
 from tests.store.drafts import failure, new_run, own_alert, success
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)

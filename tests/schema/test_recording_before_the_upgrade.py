@@ -13,6 +13,7 @@ from runguard import JobLockActive, SchemaOutOfDate, configure, run_scope
 from runguard._api import runtime
 from runguard._errors import StoreUnavailable
 from runguard._run.reaper import reap
+from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store import base
 from runguard._store import migrate as migrations
@@ -134,7 +135,7 @@ def test_records_of_an_outage_are_replayed(older: str, monkeypatch: pytest.Monke
         away.setattr(store(), "start_run", refuse)
         away.setattr(store(), "replay_run", refuse)
         fail("while-away")
-    for replayed in runtime.spool().replay(store(), seconds=10):
+    for replayed in replay(runtime.spool(), store(), seconds=10):
         assert replayed.trouble is None
 
     assert rows(older, RUNS) == [("FAILED", "UNKNOWN", "raised")]

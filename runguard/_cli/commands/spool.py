@@ -14,14 +14,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..._failure.introspection import printable
-from ..._run.spool_places import OtherFolder, other_folders
+from ..._run import spool_quarantine
+from ..._run.spool_others import OtherFolder, other_folders
+from ..._run.spool_replay import replay
+from ..._run.spool_view import troubles_of, waiting_since
 from ..options import AsJson, DatabaseUrl, command_app, help_end
 from ..stores import found_spool, opened_with_settings, quiet_log
 from ..talk import say
 
 if TYPE_CHECKING:
     from ..._run.repository import RunRepository
-    from ..._run.spool import SetAside, Spool
+    from ..._run.spool import Spool
+    from ..._run.spool_quarantine import SetAside
 
 app = command_app(
     help="Records that wait on this machine for the store.",
@@ -41,9 +45,9 @@ Seconds = Annotated[
 def status(*, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
     """Show how many records wait on this machine, since when, and where."""
     with quiet_log(), found_spool(database_url) as spool:
-        aside = spool.set_aside()
+        aside = spool_quarantine.set_aside(spool)
         others = list(other_folders(spool))
-        troubles = [printable(str(trouble), 500) for trouble in spool.troubles()]
+        troubles = [printable(str(trouble), 500) for trouble in troubles_of(spool)]
         if as_json:
             rows = [_own_row(spool, aside, troubles), *map(_other_row, others)]
             sys.stdout.write(json.dumps(rows, indent=2) + "\n")
@@ -78,7 +82,7 @@ def flush(
 def retry(*, seconds: Seconds = FLUSH_SECONDS, database_url: DatabaseUrl = None) -> None:
     """Let the records that were set aside wait again, and flush. Exits as `flush` does."""
     with _opened(database_url) as (store, spool):
-        say(f"{_records(spool.retry())} of those set aside wait again.")
+        say(f"{_records(spool_quarantine.retry(spool))} of those set aside wait again.")
         _replay(store, spool, seconds)
 
 
@@ -97,7 +101,7 @@ def _spool_at(folder: Path) -> Spool:
     from ..._run.spool import Spool
 
     spool = Spool(folder)
-    trouble = next(spool.troubles(), None)
+    trouble = next(troubles_of(spool), None)
     if trouble is None and not folder.is_dir():
         trouble = FileNotFoundError(f"expected a folder with records, found none at {folder}")
     if trouble is not None:
@@ -113,7 +117,7 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
     done = put_aside = 0
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("replaying", total=total)
-        for replayed in spool.replay(store, seconds=seconds):
+        for replayed in replay(spool, store, seconds=seconds):
             progress.advance(task)
             name = printable(replayed.path.name, 300)
             if replayed.changed is not None:
@@ -133,7 +137,7 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
 
 
 def _waiting_in(spool: Spool) -> str:
-    count, oldest = spool.count(), spool.waiting_since()
+    count, oldest = spool.count(), waiting_since(spool)
     if not count or oldest is None:
         return f"No record waits in {spool.folder}"
     say("`runguard spool flush` replays them; so does any later run.")
@@ -159,7 +163,7 @@ def _other_line(other: OtherFolder) -> str:
 
 
 def _own_row(spool: Spool, aside: list[SetAside], troubles: list[str]) -> dict[str, object]:
-    oldest = spool.waiting_since()
+    oldest = waiting_since(spool)
     return {
         "waiting": spool.count(),
         "since": oldest and oldest.isoformat(),

@@ -12,6 +12,8 @@ import runguard
 from runguard import run_scope
 from runguard._api import runtime
 from runguard._models import SpooledRun
+from runguard._run.spool_quarantine import retry, set_aside
+from runguard._run.spool_replay import replay
 from tests.run.conftest import engine, events, sql, sqlite_url, url
 from tests.store.drafts import failure, new_run
 from tests.support.protocol import ProtocolProxy
@@ -122,11 +124,11 @@ def test_a_record_that_a_trigger_swallows_is_kept(pg_url: str, *, ends: bool) ->
     run, now = new_run(), datetime.now(UTC)
     record = SpooledRun(run, now, now, failure(run)) if ends else SpooledRun(run, now)
     runtime.spool().put(record)
-    [replayed] = runtime.spool().replay(runtime.store(), seconds=30)
+    [replayed] = replay(runtime.spool(), runtime.store(), seconds=30)
     with engine.begin() as connection:
         connection.exec_driver_sql("drop trigger swallow on run_log")
-    runtime.spool().retry()
-    [again] = runtime.spool().replay(runtime.store(), seconds=30)
+    retry(runtime.spool())
+    [again] = replay(runtime.spool(), runtime.store(), seconds=30)
     with engine.begin() as connection:
         jobs = connection.exec_driver_sql("select job_name from run_log").scalars().all()
     engine.dispose()
@@ -146,4 +148,4 @@ def test_an_end_that_a_trigger_swallows_is_kept_and_told(pg_url: str, events: Ev
     engine.dispose()
 
     assert any("left it RUNNING" in error for error in errors(events))
-    assert runtime.spool().count() + len(runtime.spool().set_aside()) == 1
+    assert runtime.spool().count() + len(set_aside(runtime.spool())) == 1

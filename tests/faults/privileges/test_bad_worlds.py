@@ -15,6 +15,7 @@ import runguard
 import runguard.testing
 from runguard import StoreUnavailable, run_scope
 from runguard._api import runtime
+from runguard._run.spool_view import waiting_files
 from tests.support.stores import open_store
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def test_the_job_runs_and_its_record_comes_in_later(
         fail()
         took = timedelta(seconds=time.monotonic() - began)
         told = events()
-        waiting = [path.name.partition(".")[2] for path in runtime.spool().waiting()]
+        waiting = [path.name.partition(".")[2] for path in waiting_files(runtime.spool())]
     flushed = flush(world, cli)
 
     assert took < STORE_TIMEOUT + SLOW_MACHINE

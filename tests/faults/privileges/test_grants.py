@@ -14,6 +14,7 @@ from runguard import JobLockActive, RunguardError, current_run, run_scope
 from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
 from runguard._run.reaper import reap
 from runguard._run.spool import Spool
+from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store.migrate import current, downgrade, upgrade
 from runguard._store.schema.diagnosis import NEEDED_PRIVILEGES
@@ -76,7 +77,7 @@ def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
         now = datetime.now(UTC)
         spool.put(SpooledRun(waiting, now, now, failure(waiting)))
         spool.put(SpooledAlert(own_alert()))
-        troubles = [replayed.trouble for replayed in spool.replay(store, seconds=60)]
+        troubles = [replayed.trouble for replayed in replay(spool, store, seconds=60)]
     finally:
         store.close()
 

@@ -14,6 +14,8 @@ from sqlalchemy import create_engine
 import runguard.testing
 from runguard import run_scope
 from runguard._api import runtime
+from runguard._run.spool_quarantine import retry
+from runguard._run.spool_replay import replay
 from runguard._store.migrate import upgrade
 from tests.run.conftest import events
 from tests.support.protocol import ProtocolProxy
@@ -159,7 +161,7 @@ def test_a_record_that_waited_is_stored_as_far_as_it_can_be(postgres: PostgresAd
         proxy.refuse()
         fail()
         proxy.resume()
-        replayed = list(runtime.spool().replay(runtime.store(), seconds=60))
+        replayed = list(replay(runtime.spool(), runtime.store(), seconds=60))
         found = rows(url, "select status from run_log")
         runguard.testing.reset()
 
@@ -208,8 +210,8 @@ def test_a_run_whose_alert_is_refused_is_ended_without_and_the_alert_is_kept(
     fail(text="bad")
     statuses = rows(migrated_pg_url, "select status, error_message from run_log")
     rows(migrated_pg_url, "drop trigger no on alert")
-    runtime.spool().retry()
-    list(runtime.spool().replay(runtime.store(), seconds=60))
+    retry(runtime.spool())
+    list(replay(runtime.spool(), runtime.store(), seconds=60))
 
     assert statuses == [("FAILED", "bad")]
     assert any("without its alert" in error for error in told(events))

@@ -17,6 +17,8 @@ import pytest
 import runguard
 from runguard import run_scope
 from runguard._api import runtime
+from runguard._run.spool_replay import replay
+from runguard._run.spool_view import troubles_of, waiting_files
 from tests.support.users import as_user, only_root, reachable_folder
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ def test_a_link_in_the_folders_place_is_not_followed(tmp_path: Path, events: Eve
     assert len(files) == 2
     assert not any(file.startswith(f"{folder}/") for file in files)
     assert runtime.spool().count() == 2
-    assert any("the link" in str(trouble) for trouble in runtime.spool().troubles())
+    assert any("the link" in str(trouble) for trouble in troubles_of(runtime.spool()))
 
 
 @only_root
@@ -133,7 +135,7 @@ def test_two_users_share_one_folder_for_spools() -> None:
         shared.chmod(0o1777)
         configure(spool_dir=shared)
         run("of root")
-        mine = set(runtime.spool().waiting())
+        mine = set(waiting_files(runtime.spool()))
 
         def keep_two() -> None:
             runguard.testing.reset()
@@ -166,7 +168,7 @@ def test_what_killed_writers_left_is_cleaned_up(put: Put, sqlite_url: str) -> No
         killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=False)
         assert killed.returncode == -signal.SIGKILL
     left_over = [path for path in folder.iterdir() if path.name.startswith(".")]
-    list(runtime.spool().replay(runtime.store(), seconds=60))
+    list(replay(runtime.spool(), runtime.store(), seconds=60))
 
     assert len(left_over) == 3
     assert list(folder.iterdir()) == []
@@ -181,14 +183,14 @@ def test_a_record_that_is_just_being_written_is_left_alone(
 
     def replay_first(file: int) -> None:
         monkeypatch.setattr(os, "fsync", fsync)
-        list(runtime.spool().replay(runtime.store(), seconds=60))
+        list(replay(runtime.spool(), runtime.store(), seconds=60))
         fsync(file)
 
     monkeypatch.setattr(os, "fsync", replay_first)
     path = put("second")
 
     assert path.exists()
-    assert runtime.spool().waiting() == [path]
+    assert waiting_files(runtime.spool()) == [path]
 
 
 def test_a_record_whose_half_was_taken_for_left_over_is_written_again(

@@ -11,8 +11,9 @@ import pytest
 
 import runguard
 from runguard._api import runtime
-from runguard._run import spool as spool_module
-from runguard._run.spool import BATCH
+from runguard._run import spool_replay
+from runguard._run.spool_replay import BATCH, replay
+from runguard._run.spool_view import waiting_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,15 +40,15 @@ def test_a_round_looks_at_a_bounded_part_of_the_folder(
 ) -> None:
     """Counted, not timed: names read and files asked for their time."""
     asked = 0
-    written_at = spool_module._written_at
+    written_at = spool_replay._written_at
 
     def counted(handle: int, name: str) -> int:
         nonlocal asked
         asked += 1
         return written_at(handle, name)
 
-    monkeypatch.setattr(spool_module, "_written_at", counted)
-    rounds = runtime.spool().replay(runtime.store(), seconds=60)
+    monkeypatch.setattr(spool_replay, "_written_at", counted)
+    rounds = replay(runtime.spool(), runtime.store(), seconds=60)
     for _ in range(10):
         next(rounds)
     rounds.close()
@@ -59,7 +60,7 @@ def test_every_round_gets_further(many: Path) -> None:
     runtime.store()
     left = []
     for _ in range(3):
-        list(runtime.spool().replay(runtime.store(), seconds=0.3))
+        list(replay(runtime.spool(), runtime.store(), seconds=0.3))
         left.append(runtime.spool().count())
 
     assert MANY + 1 > left[0] > left[1] > left[2]
@@ -83,15 +84,15 @@ def test_records_that_the_store_fails_on_do_not_stand_in_the_way_of_the_next_rou
     slow = {put("slow").name.partition(".")[0] for _ in range(3)}
     put("quick")
     store = runtime.store()
-    replay = store.replay_run
+    write = store.replay_run
 
     def replay_run(record: Any, *, timeout: float) -> Any:
         if str(record.run.key) in slow:
             raise runguard.StoreUnavailable("statement timeout")
-        return replay(record, timeout=timeout)
+        return write(record, timeout=timeout)
 
     monkeypatch.setattr(store, "replay_run", replay_run)
     for _ in range(2):
-        list(runtime.spool().replay(store, seconds=60))
+        list(replay(runtime.spool(), store, seconds=60))
 
-    assert {path.name.partition(".")[0] for path in runtime.spool().waiting()} == slow
+    assert {path.name.partition(".")[0] for path in waiting_files(runtime.spool())} == slow

@@ -17,7 +17,10 @@ import pytest
 import runguard
 from runguard._api import runtime
 from runguard._models import SpooledAlert
-from runguard._run.spool import MOST_BYTES
+from runguard._run.spool_quarantine import set_aside
+from runguard._run.spool_reading import MOST_BYTES
+from runguard._run.spool_replay import replay
+from runguard._run.spool_view import waiting_files
 from tests.store.drafts import own_alert
 
 if TYPE_CHECKING:
@@ -146,13 +149,13 @@ def test_the_records_behind_it_are_replayed_and_it_is_set_aside_with_the_reason(
     put("behind")
 
     began = time.monotonic()
-    replayed = list(runtime.spool().replay(runtime.store(), seconds=60))
+    replayed = list(replay(runtime.spool(), runtime.store(), seconds=60))
 
     assert time.monotonic() - began < 20  # a pipe would hold it for ever
     assert sql("select job_name from run_log") == [{"job_name": "behind"}]
     assert [one.is_set_aside for one in replayed] == [True] * HEAD + [False]
     assert runtime.spool().count() == 0
-    aside = runtime.spool().set_aside()
+    aside = set_aside(runtime.spool())
     assert [one.path.name for one in aside] == [path.name for path in paths]
     assert all(one.reason not in ("", "unknown") for one in aside)
     assert not any(os.path.lexists(path) for path in paths)
@@ -165,8 +168,9 @@ def test_a_huge_file_is_not_read(
     script = (
         "import resource, sys, pathlib\n"
         "from runguard._run.spool import Spool\n"
+        "from runguard._run.spool_replay import replay\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "aside = [one.is_set_aside for one in Spool(pathlib.Path(sys.argv[1])).replay(None,"
+        "aside = [one.is_set_aside for one in replay(Spool(pathlib.Path(sys.argv[1])), None,"
         " seconds=60)]\n"
         "print(sum(aside), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
     )
@@ -187,11 +191,11 @@ def test_a_later_release_replays_what_it_has_written(record: dict[str, Any], put
     newer = put("newer")
     newer.write_text(json.dumps({**record, "format": 2}))
 
-    [replayed] = runtime.spool().replay(runtime.store(), seconds=60)
+    [replayed] = replay(runtime.spool(), runtime.store(), seconds=60)
 
     assert "upgrade runguard" in str(replayed.trouble)
     assert not replayed.is_set_aside
-    assert runtime.spool().waiting() == [newer]
+    assert waiting_files(runtime.spool()) == [newer]
 
 
 def test_fields_of_a_later_release_are_ignored(record: dict[str, Any], put: Put, sql: Sql) -> None:
@@ -200,7 +204,7 @@ def test_fields_of_a_later_release_are_ignored(record: dict[str, Any], put: Put,
     record["ending"]["failure"].update(mood="good")
     path.write_text(json.dumps(record))
 
-    [replayed] = runtime.spool().replay(runtime.store(), seconds=60)
+    [replayed] = replay(runtime.spool(), runtime.store(), seconds=60)
 
     assert replayed.trouble is None
     assert sql("select job_name from run_log") == [{"job_name": "later"}]
@@ -283,9 +287,9 @@ def test_an_alert_that_comes_twice_with_no_cooldown_is_written_once(url: str, sq
     draft = own_alert(cooldown=timedelta(0))
     for _ in range(2):
         runtime.spool().put(SpooledAlert(draft))
-        replayed = list(runtime.spool().replay(runtime.store(), seconds=60))
+        replayed = list(replay(runtime.spool(), runtime.store(), seconds=60))
         assert [one.trouble for one in replayed] == [None]
 
     assert sql("select count(*) as alerts from alert") == [{"alerts": 1}]
     assert runtime.spool().count() == 0
-    assert runtime.spool().set_aside() == []
+    assert set_aside(runtime.spool()) == []
