@@ -31,11 +31,13 @@ class _Stores:
 
     def check(self, *, url: str | None, engine: Any, source: str) -> None:
         """Raise a `ConfigurationError` unless this engine, or the URL of `source`, can be used."""
-        from ._store.url import check_engine, parse_url
-
         if engine is not None:
+            from ._store.user_engine import check_engine
+
             check_engine(engine)
         elif url is not None:
+            from ._store.url import parse_url
+
             parse_url(url, source=source)
 
     def identity(self, *, url: str | None, engine: Any) -> StoreIdentity:
@@ -62,7 +64,7 @@ def new_runtime() -> Runtime:
 
 def operator_store(of: Runtime) -> OperatorStore:
     """Return the store of a runtime with all that operators ask of it, which a run never loads."""
-    from ._store.factory import open_operator_store
+    from ._store.operator import open_operator_store
 
     return of.store_as(open_operator_store)
 

@@ -261,7 +261,9 @@ class Lifecycle:
                 self._events.internal_error("finish", not_open(finished), **self._names())
         if finished is None or (not finished.recorded and finished.earlier is None):
             finished = self._ask(store.replay_run, self._whole(ending, finished_at))
-            self._runtime.spool().forget(self.run.key)
+            from .spool_replay import forget
+
+            forget(self._runtime.spool(), self.run.key)
             self.run.id = finished.run_id or self.run.id
         try:
             spool = self._runtime.spool()

@@ -17,7 +17,6 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from .._clock import ticks
 from .._models import SpooledAlert
@@ -67,20 +66,13 @@ class Spool:
                 troubles.append(trouble)
         raise troubles[0]
 
-    def forget(self, key: UUID) -> None:
-        """Remove what waits of a run that has reached the store by another way."""
-        for folder in self.folders:
-            for name in (f"{key}.start.json", f"{key}.end.json"):
-                with suppress(OSError):
-                    (folder / name).unlink(missing_ok=True)
-
     def is_due(self) -> bool:
         """Whether to look for waiting records now: at the first run, then every ten seconds."""
         now = ticks()
         if now < self._look_again_at:
             return False
         self._look_again_at = now + LOOK_EVERY_SECONDS
-        return self.count(at_most=1) > 0
+        return any(True for _ in self.names())
 
     def count(self, *, at_most: int | None = None) -> int:
         """Count the records that wait, and stop at `at_most`."""

@@ -21,28 +21,22 @@ EMBEDDED: Final = "embedded"  # the name by 0.1 of the file in the state directo
 
 
 def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
-    """Return the spool of the store that the settings name."""
+    """Return the spool of the store that the settings name.
+
+    Where another user has taken its folder, there is one with this user's number beside it.
+    """
     url, engine = settings.database_url, settings.engine
     is_embedded = url is None and engine is None
     if is_embedded:
         with suppress(ConfigurationError):  # no home: the spool finds another place
             url = f"sqlite:///{_settings.embedded_file()}"
-    identity = None
+    identity = StoreIdentity(EMBEDDED, "the embedded file")
     if url is not None or engine is not None:
         identity = stores.identity(url=url, engine=engine)
-    return spool_for(identity, settings.spool_dir, is_embedded=is_embedded)
-
-
-def spool_for(
-    identity: StoreIdentity | None, spool_dir: str | os.PathLike[str] | None, *, is_embedded: bool
-) -> Spool:
-    """Return the spool of a store: in `spool_dir`, else in the user's state directory.
-
-    Where another user has taken the folder, there is one with this user's number beside it.
-    """
-    root = default_root() if spool_dir is None else Path(spool_dir)
-    identity = identity or StoreIdentity(EMBEDDED, "the embedded file")
-    former = (*identity.former, EMBEDDED) if is_embedded and spool_dir is None else identity.former
+    former = identity.former
+    if is_embedded and settings.spool_dir is None:
+        former += (EMBEDDED,)
+    root = default_root() if settings.spool_dir is None else Path(settings.spool_dir)
     return Spool(
         root / identity.name,
         instead=[root / f"{identity.name}.{os.geteuid()}"],

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from .._clock import now, ticks
 from .._errors import RecordRefused, RunguardError
@@ -179,3 +180,11 @@ def _left(handle: int, path: Path, trouble: Exception) -> Replayed:
     with suppress(OSError):
         os.utime(path.name, ns=(moment, moment), dir_fd=handle, follow_symlinks=False)
     return Replayed(path, trouble)
+
+
+def forget(spool: Spool, key: UUID) -> None:
+    """Remove what waits of a run that has reached the store by another way."""
+    for folder in spool.folders:
+        for name in (f"{key}.start.json", f"{key}.end.json"):
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)

@@ -25,17 +25,19 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from .._errors import ConfigurationError, SchemaConflict, SchemaOutOfDate, StoreUnavailable
-from .base import schema_error_of, schema_version_of
 from .faults import reason_of, sqlstate_of
-from .postgresql.pinning import EQ, PinnedMigrationCompiler, pin_shared_engine
+from .postgresql.pinned_migrations import PinnedMigrationCompiler
+from .postgresql.pinning import EQ
 from .schema import adoption
 from .schema.catalog import find_tables
+from .schema.found import schema_error_of, schema_version_of
 from .schema.indexes import metadata
 from .schema.losses import losses_of
 from .schema.places import refuses_second_store, search_path_of
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
-from .sqlite.engine import make_sqlite_engine
-from .url import check_engine, parse_url
+from .sqlite.engine import make_folder_of, make_sqlite_engine
+from .url import parse_url
+from .user_engine import check_engine, pin_shared_engine
 
 CONNECT_TIMEOUT_SECONDS: Final = 10
 SQLITE_WAIT_SECONDS: Final = 30
@@ -228,7 +230,7 @@ def _holders(engine: Engine) -> str | None:
 
 
 def _change_sqlite(engine: Engine, direction: Direction, revision: str, say: Progress) -> None:
-    _make_folder(engine.url.database)
+    make_folder_of(engine.url.database)
     with _connected(engine) as connection:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {SQLITE_WAIT_SECONDS * 1000}")
         _write_ahead(connection)
@@ -241,13 +243,6 @@ def _change_sqlite(engine: Engine, direction: Direction, revision: str, say: Pro
             connection.exec_driver_sql("ROLLBACK")
             raise
         connection.exec_driver_sql("COMMIT")
-
-
-def _make_folder(file: str | None) -> None:
-    try:
-        Path(file or "").parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(f"cannot create the folder of {file}: {error.strerror}") from error
 
 
 def _write_ahead(connection: Connection) -> None:

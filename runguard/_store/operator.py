@@ -5,11 +5,20 @@ Apart from the recorders, so that a job loads none of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Executable
+
+from .._clock import ticks
+from .factory import upgrade_schema
 from .postgresql.recorder import PostgreSqlRecorder
 from .queries.details import DetailQueries
 from .queries.problems import ProblemQueries
+from .queries.reports import READ_TIMEOUT_SECONDS
 from .queries.triage import Triage
-from .sqlite.recorder import SqliteRecorder
+from .retry import Attempt
+from .sqlite.recorder import SqliteRecorder, wait_at_most
 
 
 class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, DetailQueries, Triage):
@@ -19,5 +28,27 @@ class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, DetailQueries,
 class SqliteOperatorStore(SqliteRecorder, ProblemQueries, DetailQueries, Triage):
     """A SQLite file, for operators."""
 
+    def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
+        self.make_schema()
+        return super()._rows(query, timeout=timeout)
+
+    def make_schema(self) -> None:
+        """Make the file and its tables, or bring them up to date."""
+
+        def work(attempt: Attempt) -> None:
+            wait_at_most(attempt.connection, ticks() + READ_TIMEOUT_SECONDS)
+            self.make_schema_once(attempt.connection)
+
+        self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
+
 
 OperatorStore = PostgreSqlOperatorStore | SqliteOperatorStore
+
+
+def open_operator_store(recorder: Any) -> OperatorStore:
+    """Return a store with all that operators ask of it, on the connections of one that records."""
+    if isinstance(recorder, PostgreSqlOperatorStore | SqliteOperatorStore):
+        return recorder
+    if recorder.engine.dialect.name == "sqlite":
+        return SqliteOperatorStore(recorder.engine, upgrade=upgrade_schema)
+    return PostgreSqlOperatorStore(recorder.engine)

@@ -12,16 +12,17 @@ from math import inf
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import Pool, QueuePool
 
 from .._clock import ticks
 from .._errors import RecordRefused, StoreUnavailable
 from .faults import Fault, fault_of, reason_of
-from .waiting import wait_for_free_connection
 
 # When the store call that is under way in this thread must end, in seconds of `ticks`.
 DEADLINE: Final[ContextVar[float]] = ContextVar("runguard_deadline", default=inf)
 IDLE_SINCE: Final = "runguard_idle_since"  # in a connection's info: when it went back to the pool
+LOOK_EVERY_SECONDS: Final = 0.01  # for a free connection
 HOPELESS_SECONDS: Final = 60.0  # that a process waits before it tries a refused login again
 MOST_ATTEMPTS: Final = {
     Fault.REPEAT: 20,
@@ -45,12 +46,17 @@ class Attempt(NamedTuple):
 class Attempts:
     """Runs work on an engine's connections, and again where a repeat heals the fault."""
 
-    def __init__(self, engine: Engine, schema_error: Callable[[], Exception]) -> None:
-        """Take the engine, and what to raise where a table or column is missing."""
+    def __init__(
+        self,
+        engine: Engine,
+        schema_error: Callable[[], Exception],
+        of_driver: Callable[[DBAPIError], Fault | None],
+    ) -> None:
+        """Take the engine, what to raise where a table is missing, and who reads errors."""
         self.engine = engine
+        self._of_driver = of_driver
         self._schema_error = schema_error
         self._may_prepare = True
-        self._encoding: str | None = None
         self._hopeless: tuple[StoreUnavailable, float] | None = None
 
     def run(
@@ -68,7 +74,7 @@ class Attempts:
             SchemaOutOfDate: a table or column is missing.
         """
         if self._hopeless is not None:
-            self._spare_the_server()
+            self._spare_the_server(*self._hopeless)
         deadline = ticks() + timeout
         to_be_found_until = deadline if patience is None else ticks() + patience
         token = DEADLINE.set(deadline)
@@ -81,7 +87,7 @@ class Attempts:
         answer_lost = False
         for attempt in count(1):
             DEADLINE.set(deadline)
-            wait_for_free_connection(self.engine.pool, deadline)
+            _wait_for_free_connection(self.engine.pool, deadline)
             is_connected = False
             try:
                 with self.engine.connect() as connection:
@@ -94,12 +100,11 @@ class Attempts:
                     try:
                         return work(Attempt(connection, answer_lost))
                     except BaseException as error:
-                        self._note_encoding(connection, error)
-                        if _is_spoilt_by(error):
+                        if self._is_spoilt_by(error):
                             _throw_away(connection)
                         raise
             except SQLAlchemyError as error:
-                fault = fault_of(error)
+                fault = fault_of(error, self._of_driver)
                 if fault is Fault.RECONNECT and not is_connected:
                     is_last = ticks() >= to_be_found_until
                 else:
@@ -114,10 +119,8 @@ class Attempts:
                 raise self._refusal(f"the store cannot hold the record: {error}") from error
         raise AssertionError("unreachable")
 
-    def _spare_the_server(self) -> None:
+    def _spare_the_server(self, error: StoreUnavailable, until: float) -> None:
         """Raise what will not heal by itself, without asking: an account is locked so."""
-        assert self._hopeless is not None  # noqa: S101 - the caller has looked
-        error, until = self._hopeless
         if ticks() < until:
             raise StoreUnavailable(str(error))
         self._hopeless = None
@@ -129,17 +132,10 @@ class Attempts:
         if info is not None and getattr(info, "backend_pid", backend_pid) != backend_pid:
             self._may_prepare = False
 
-    def _note_encoding(self, connection: Connection, error: BaseException) -> None:
-        """Note what the database can hold, where it has just refused some text."""
-        if isinstance(error, SQLAlchemyError | ValueError) and not connection.invalidated:
-            info: Any = getattr(connection.connection.driver_connection, "info", None)
-            if hasattr(info, "parameter_status"):  # of PostgreSQL's drivers
-                self._encoding = info.parameter_status("server_encoding")
-
     def _refusal(self, text: str) -> RecordRefused:
-        refusal = RecordRefused(text)
-        refusal.encoding = self._encoding
-        return refusal
+        from .unfit import refusal
+
+        return refusal(text, self.engine)
 
     def _give_up(self, error: SQLAlchemyError, fault: Fault) -> NoReturn:
         if fault is Fault.SCHEMA:
@@ -154,15 +150,35 @@ class Attempts:
             self._hopeless = (unavailable, ticks() + HOPELESS_SECONDS)
         raise unavailable from error
 
+    def _is_spoilt_by(self, error: BaseException) -> bool:
+        """Whether a connection must not be used again, after this came out of its use."""
+        if isinstance(error, SQLAlchemyError):
+            # A server that became a standby keeps its sessions: a new one leads to its successor.
+            return fault_of(error, self._of_driver) is Fault.MOVED
+        # It may have cut a command off in the middle: a time limit of the host's, Ctrl-C. Not our
+        # own refusal, which comes after the answer.
+        return not isinstance(error, RecordRefused)
 
-def _is_spoilt_by(error: BaseException) -> bool:
-    """Whether a connection must not be used again, after this came out of its use."""
-    if isinstance(error, SQLAlchemyError):
-        # A server that became a standby keeps its sessions: only a new one leads to its successor.
-        return fault_of(error) is Fault.MOVED
-    # It may have cut a command off in the middle: a time limit of the host's, Ctrl-C. Not our own
-    # refusal, which comes after the answer.
-    return not isinstance(error, RecordRefused)
+
+def _wait_for_free_connection(pool: Pool, deadline: float) -> None:
+    """Return when a connection is free.
+
+    A pool waits by itself, but by its own limit: 30 seconds in an engine of a user's, whose only
+    connection the job may hold.
+
+    Raises:
+        StoreUnavailable: none was free in time.
+    """
+    if not isinstance(pool, QueuePool) or pool._max_overflow < 0:  # no limit
+        return
+    most = pool.size() + pool._max_overflow
+    while pool.checkedout() >= most:
+        if ticks() >= deadline:
+            raise StoreUnavailable(
+                f"the store could not be used: no connection was free in time, all {most} are busy;"
+                " raise max_connections, or the pool_size of the engine that you gave"
+            )
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 def _throw_away(connection: Connection) -> None:

@@ -1,12 +1,11 @@
-"""Which URLs and engines can be used, and what they are taken as."""
+"""Which URLs can be used, and what they are taken as."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import URL, Engine, make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .._errors import ConfigurationError
 
@@ -42,25 +41,3 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
             " memory: its rows would be lost when the process ends"
         )
     return parsed.set(drivername="sqlite")
-
-
-def check_engine(engine: object) -> None:
-    """Raise a `ConfigurationError` unless a user's engine can be used."""
-    if not isinstance(engine, Engine):
-        hint = ": give its .sync_engine's URL as database_url" if _is_async(engine) else ""
-        raise ConfigurationError(
-            f"engine: expected a sqlalchemy.Engine, found {type(engine).__name__}{hint}"
-        )
-    if isinstance(engine.pool, StaticPool | SingletonThreadPool):
-        raise ConfigurationError(
-            f"engine: expected a pool that gives every thread a connection of its own, found"
-            f" {type(engine.pool).__name__}: create the engine with poolclass=QueuePool or NullPool"
-        )
-    if engine.dialect.name not in ("postgresql", "sqlite"):
-        raise ConfigurationError(
-            f"engine: expected PostgreSQL or SQLite, found the dialect {engine.dialect.name!r}"
-        )
-
-
-def _is_async(engine: object) -> bool:
-    return type(engine).__name__ == "AsyncEngine"

@@ -112,6 +112,32 @@ def test_importing_runguard_loads_at_most_four_thousand_lines_of_it() -> None:
     assert 1_000 < lines_of(loaded) <= 4_000
 
 
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_failed_run_adds_at_most_two_thousand_lines_of_store_and_spool(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'runguard.db'}"
+    if database == "postgresql":
+        url = request.getfixturevalue("migrated_pg_url")
+    loaded = modules_after(
+        "import contextlib, runguard\n"
+        "with contextlib.suppress(ValueError), runguard.run_scope('job'): raise ValueError('x')",
+        RUNGUARD_DATABASE_URL=url,
+        RUNGUARD_SPOOL_DIR=str(tmp_path),
+    )
+
+    added = {name for name in loaded if name.startswith(("runguard._store", "runguard._run.spool"))}
+    assert {"runguard._store.factory", "runguard._run.spool"} <= added
+    assert lines_of(added) <= 2_000
+
+
+def test_a_run_loads_of_the_spool_only_what_writes(migrated_pg_url: str, tmp_path: Path) -> None:
+    loaded = modules_of_a_run(migrated_pg_url, tmp_path)
+
+    spool = {name for name in loaded if name.startswith("runguard._run.spool")}
+    assert spool == {f"runguard._run.{name}" for name in ("spool", "spool_format", "spool_places")}
+
+
 def test_a_run_that_succeeds_loads_no_rule_of_the_redaction(tmp_path: Path) -> None:
     loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
 

@@ -10,7 +10,7 @@ import pytest
 
 from runguard._errors import SchemaConflict
 from runguard._store import migrate as migrations
-from runguard._store.schema.tables import ADDED_SINCE
+from runguard._store.schema.versions import ADDED_SINCE
 
 from .databases import insert
 from .test_script import psql

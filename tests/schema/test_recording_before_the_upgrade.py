@@ -15,9 +15,9 @@ from runguard._errors import StoreUnavailable
 from runguard._run.reaper import reap
 from runguard._run.spool_replay import replay
 from runguard._settings import Settings
-from runguard._store import base
 from runguard._store import migrate as migrations
-from runguard._store.schema.tables import ADDED_SINCE
+from runguard._store.schema import versions
+from runguard._store.schema.versions import ADDED_SINCE
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
     succeed()
     assert store().lacking == ADDED_SINCE
     migrations.upgrade(older)
-    monkeypatch.setattr(base, "ticks", lambda ticks=base.ticks: ticks() + 600)
+    monkeypatch.setattr(versions, "ticks", lambda ticks=versions.ticks: ticks() + 600)
 
     fail("another")  # a job's first start looks for its lost runs
 

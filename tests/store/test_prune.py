@@ -16,7 +16,7 @@ from runguard._monitor.records import Prunable
 from runguard._settings import Settings
 from runguard._store.queries import prune as pruning
 from runguard._store.retention import PrunePlan, count_prunable, plan_pruning, prune
-from runguard._store.schema.types import db_now_plus
+from runguard._store.schema.moments import db_now_plus
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
 from tests.support.stores import newest_alerts, newest_runs
 

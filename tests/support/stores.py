@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runguard._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
-from runguard._store.factory import open_operator_store, open_recorder
-from runguard._store.operator import OperatorStore
+from runguard._store.factory import open_recorder
+from runguard._store.operator import OperatorStore, open_operator_store
 from tests.support.names import watch_names
 
 

@@ -1,9 +1,10 @@
-"""Statements of the job lock, and of the starts that it refused."""
+"""The job lock, and the starts that it refused: their statements, and who runs them."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     Executable,
@@ -22,10 +23,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..rows import NOTHING, Lacking
+from ..._models import FinishedRun, Lease, LockHolder, NewRun, RunEnding
+from ..refusal import refusal_values
+from ..retry import Attempt
+from ..rows import NOTHING, Lacking, parameters, run_values
+from ..schema.expressions import RELEASED
 from ..schema.tables import job_lock, run_log
-from ..schema.types import RELEASED, UtcDateTime
+from ..schema.types import UtcDateTime
+from .answers import ending_parameters, finished
 from .cooldown import claim_alert
+from .replay import read_back
 from .statements import (
     ENDED_NOW,
     EXCLUDED,
@@ -120,11 +127,8 @@ def release_lock() -> Executable:
     )
 
 
-# What ends a run is built before the first one begins: a process may end short of memory.
-
-
 @cache
-def record_refused(lacking: Lacking = NOTHING) -> Executable:
+def _refused(lacking: Lacking = NOTHING) -> Executable:
     """Write a run that never began: FAILED from the first moment, with its alert."""
     known = select(ONE).select_from(run_log).where(run_log.c.run_key == RUN_KEY)
     new_run = select(ONE.label("one")).where(~exists(known)).cte("new_run")
@@ -149,7 +153,7 @@ def record_refused(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def record_refused_quietly(lacking: Lacking = NOTHING) -> Executable:
+def _refused_quietly(lacking: Lacking = NOTHING) -> Executable:
     """Write a run that never began, without an alert."""
     began = {**NEW_RUN, run_log.c.started_at: func.now()}
     values = {**began, **EXCLUDED, **REFUSAL, **ENDED_NOW}
@@ -159,3 +163,43 @@ def record_refused_quietly(lacking: Lacking = NOTHING) -> Executable:
         .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
         .returning(run_log.c.id)
     )
+
+
+def acquire(attempt: Attempt, job_name: str, owner: str, ttl: timedelta) -> Lease | LockHolder:
+    """Insert, take over when expired, or say who holds it."""
+    given_values = {"in_job_name": job_name, "in_locked_by": owner, "in_ttl": ttl}
+    row = attempt.connection.execute(acquire_lock(), given_values).one_or_none()
+    if row is None:  # inserted after our snapshot by one that we then waited for
+        return LockHolder(None, None)
+    if row.fence is not None:
+        return Lease(job_name, owner, row.fence)
+    return LockHolder(row.locked_by, row.lock_expires_at)
+
+
+def renew(attempt: Attempt, lease: Lease, ttl: timedelta) -> bool:
+    """Extend a lease from now; False where it is no longer ours."""
+    values = {**_lease_parameters(lease), "in_ttl": ttl}
+    return attempt.connection.execute(renew_lock(), values).one_or_none() is not None
+
+
+def release(attempt: Attempt, lease: Lease) -> bool:
+    """Let a lease have expired; False where it is no longer ours."""
+    values = _lease_parameters(lease)
+    return attempt.connection.execute(release_lock(), values).one_or_none() is not None
+
+
+def record_refused(
+    attempt: Attempt, lacking: Lacking, run: NewRun, ending: RunEnding
+) -> FinishedRun:
+    """Write a run that never began, or find that it is written."""
+    statement = _refused_quietly if ending.alert is None else _refused
+    values = parameters(run_values(run, lacking), refusal_values(ending, lacking))
+    values |= ending_parameters(ending, lacking)
+    row = attempt.connection.execute(statement(lacking), values).one_or_none()
+    if row is not None and row[0] is not None:
+        return finished(row, ending)
+    return read_back(attempt, ending)
+
+
+def _lease_parameters(lease: Lease) -> dict[str, Any]:
+    return {"in_job_name": lease.job_name, "in_locked_by": lease.owner, "in_fence": lease.fence}

@@ -1,15 +1,19 @@
-"""The statement that closes a lost run."""
+"""Closing a lost run."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from typing import Final
 
 from sqlalchemy import Executable, exists, func, literal_column, select, update
 
+from ..._models import FinishedRun, LostRun, RunEnding
+from ..retry import Attempt
 from ..rows import Lacking
+from ..schema.expressions import RELEASED
 from ..schema.tables import job_lock, run_log
-from ..schema.types import RELEASED
+from .answers import ending_parameters, finished, is_by_reason
 from .cooldown import claim_alert
 from .statements import (
     ENDED_NOW,
@@ -68,3 +72,18 @@ def close_lost(lacking: Lacking, *, by_reason: bool) -> Executable:
         .cte("freed")
     )
     return verdict(claim, raised, ended).add_cte(freed)
+
+
+def close(
+    attempt: Attempt, lacking: Lacking, lost: LostRun, ending: RunEnding, silent_for: timedelta
+) -> FinishedRun:
+    """End a silent run, free its lock, raise its alert: one statement."""
+    values = {
+        **ending_parameters(ending, lacking),
+        "in_silent_for": silent_for,
+        "in_job_name": lost.job_name,
+        "in_locked_by": lost.lock_owner,
+    }
+    statement = close_lost(lacking, by_reason=is_by_reason(ending))
+    row = attempt.connection.execute(statement, values).one()
+    return FinishedRun(recorded=False) if row.run_id is None else finished(row, ending)

@@ -9,10 +9,9 @@ what it saw before. Tables keep their bare names: which ones are meant is what t
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Engine, event
+from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
@@ -36,19 +35,6 @@ _NAMED_TYPES: Final = ("UUID", "JSONB", "JSON", "TEXT", "DATE")
 def pin_own_engine(engine: Engine) -> None:
     """Let all statements of an engine that nobody else has be pinned."""
     engine.dialect.statement_compiler = PinnedCompiler
-
-
-def pin_shared_engine(engine: Engine, compiler: type[PGCompiler] | None = None) -> None:
-    """Let the statements of an option engine be pinned, and none of the engine behind it."""
-    pinned: list[Dialect] = []
-
-    def pin(connection: Connection) -> None:
-        if not pinned:  # a dialect knows its server from its first connection on
-            pinned.append(copy.copy(connection.dialect))
-            pinned[0].statement_compiler = compiler or PinnedCompiler
-        connection.dialect = pinned[0]
-
-    event.listen(engine, "engine_connect", pin)
 
 
 def operator_named(sign: str) -> str:
@@ -140,12 +126,3 @@ class PinnedCompiler(PGCompiler):
             isinstance(element, UnaryExpression) and element.operator is operators.neg
         )
         return f"({text})" if encloses else text
-
-
-class PinnedMigrationCompiler(PinnedCompiler):
-    """The same for migrations, of which the oldest spells an index as text and is never edited."""
-
-    def visit_textclause(self, textclause: Any, add_to_result_map: Any = None, **kw: Any) -> str:
-        """Name the schema of the one operator in such texts that could be another's."""
-        text: str = super().visit_textclause(textclause, add_to_result_map, **kw)  # type: ignore[no-untyped-call]
-        return text.replace(" ->> ", f" {operator_named('->>')} ")

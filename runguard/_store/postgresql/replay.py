@@ -1,4 +1,4 @@
-"""Statements for what comes late: a record of the spool, and an answer that was lost."""
+"""What comes late: a record of the spool, and an answer that was lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ from typing import Final
 from sqlalchemy import Executable, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..rows import NOTHING, Lacking
+from ..._errors import RecordRefused
+from ..._models import FinishedRun, RunEnding, SpooledRun
+from ..read_back import NO_ROW, earlier_ending, verdict_from
+from ..refusal import refusal_values
+from ..retry import Attempt
+from ..rows import NOTHING, Lacking, parameters, run_values
+from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
-from ..schema.types import finite
+from .answers import ending_parameters, finished, is_by_reason
 from .statements import (
     COUNTERS,
     EXCLUDED,
@@ -88,7 +94,47 @@ def read_back_run() -> Executable:
     )
 
 
-@cache
-def read_back_alert() -> Executable:
-    """Find an alert whose answer was lost."""
-    return select(alert.c.id).where(alert.c.alert_key == given(alert.c.alert_key))
+def replay(attempt: Attempt, lacking: Lacking, record: SpooledRun) -> FinishedRun:
+    """Write what is missing of a run: its start, then its end."""
+    ending = record.ending
+    start = parameters(run_values(record.run, lacking), {"started_at": record.started_at})
+    new_id = attempt.connection.execute(replay_start(lacking), start).scalar()
+    if ending is None:
+        return FinishedRun(recorded=True, run_id=new_id or _known_id(attempt, record))
+    if ending.failure is None:
+        statement = replay_success(lacking)
+    elif ending.alert is None:
+        statement = replay_failed_quietly(lacking)
+    else:
+        statement = replay_failed(lacking, by_reason=is_by_reason(ending))
+    then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
+    end = {**ending_parameters(ending, lacking), **parameters(then)}
+    row = attempt.connection.execute(statement, end).one_or_none()
+    if row is not None and row[0] is not None:
+        return finished(row, ending)
+    found = read_back(attempt, ending)
+    if found.run_id is None:
+        raise RecordRefused(NO_ROW)
+    return found
+
+
+def _known_id(attempt: Attempt, record: SpooledRun) -> int:
+    """Return the id of a run whose row is there already."""
+    values = {"in_run_key": record.run.key}
+    row = attempt.connection.execute(read_back_run(), values).one_or_none()
+    if row is None:
+        raise RecordRefused(NO_ROW)
+    run_id: int = row.run_id
+    return run_id
+
+
+def read_back(attempt: Attempt, ending: RunEnding) -> FinishedRun:
+    """Tell our own finish, whose answer was lost, from a run that another has ended."""
+    row = attempt.connection.execute(read_back_run(), {"in_run_key": ending.key}).one_or_none()
+    if row is None:
+        return FinishedRun(recorded=False)
+    if attempt.answer_lost and row.status == ending.status:
+        verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
+        return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
+    earlier = earlier_ending(row.status, row.finished_at, row.alert_outcome)
+    return FinishedRun(recorded=False, run_id=row.run_id, earlier=earlier)

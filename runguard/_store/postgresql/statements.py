@@ -26,7 +26,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     case,
-    exists,
     func,
     insert,
     literal_column,
@@ -258,15 +257,6 @@ def finish_failed_as(
         .cte("ended")
     )
     return verdict(claim, write_alert(claim, ended_run), ended_run)
-
-
-@cache
-def raise_alert() -> Executable:
-    """Write an alert of a job's own if its cooldown allows."""
-    known = select(ONE).select_from(alert).where(alert.c.alert_key == given(alert.c.alert_key))
-    new_alert = select(ONE.label("one")).where(~exists(known)).cte("new_alert")
-    claim = claim_alert(new_alert)
-    return verdict(claim, write_alert(claim, None), None)
 
 
 @cache

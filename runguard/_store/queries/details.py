@@ -30,8 +30,9 @@ from ..._monitor.records import (
     RunRecord,
     named_owner,
 )
+from ..schema.expressions import finite, names_run
 from ..schema.tables import alert, alert_cooldown, run_log
-from ..schema.types import BIG_ID, db_now, finite, names_run
+from ..schema.types import BIG_ID, db_now
 from .reports import Reports
 from .terms import (
     ALERT_COLUMNS,

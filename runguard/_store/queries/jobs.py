@@ -29,8 +29,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from ..._errors import ConfigurationError
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
+from ..schema.expressions import finite
 from ..schema.tables import alert, job_lock, run_log
-from ..schema.types import UtcDateTime, db_now, finite
+from ..schema.types import UtcDateTime, db_now
 from .reports import Reports, every_job
 from .terms import (
     BEGAN,

@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 
 from ..._monitor.records import Prunable
+from ..schema.moments import db_now_plus
 from ..schema.tables import alert, alert_cooldown, run_log
-from ..schema.types import db_now_plus
 
 
 class _Kind(NamedTuple):

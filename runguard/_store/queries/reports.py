@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     CTE,
+    Executable,
     bindparam,
     distinct,
     func,
@@ -30,19 +31,33 @@ from ..._monitor.records import (
     StoreDiagnosis,
     StoreReport,
 )
-from ..base import BaseStore, schema_error_of, schema_version_of
+from ..base import BaseStore
 from ..retry import Attempt
 from ..schema.diagnosis import diagnose, location_of
-from ..schema.tables import SCHEMA_VERSION, VERSIONS_BEFORE, alert, run_log
-from ..schema.types import db_now, db_now_plus
+from ..schema.found import schema_error_of, schema_version_of
+from ..schema.moments import db_now_plus
+from ..schema.tables import SCHEMA_VERSION, alert, run_log
+from ..schema.types import db_now
+from ..schema.versions import VERSIONS_BEFORE
 from . import prune as pruning
 from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, readable
 
+READ_TIMEOUT_SECONDS: Final = 30.0
+READER_PATIENCE_SECONDS: Final = 3.0
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
+
+T = TypeVar("T")
 
 
 class Reports(BaseStore):
     """What an operator reads, newest first. Part of a whole store only: no run loads it."""
+
+    def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
+        return self._read(lambda attempt: attempt.connection.execute(query).all(), timeout=timeout)
+
+    def _read(self, work: Callable[[Attempt], T], *, timeout: float = READ_TIMEOUT_SECONDS) -> T:
+        """Do what somebody waits for, who wants to hear soon that the server is away."""
+        return self._attempts.run(work, timeout=timeout, patience=READER_PATIENCE_SECONDS)
 
     def now(self) -> datetime:
         """Return the database's clock."""

@@ -21,26 +21,15 @@ from sqlalchemy import (
     Text,
     Uuid,
     false,
+    text,
 )
 from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
 SCHEMA_VERSION = "0003"
-# A process goes on recording on the schema of a release before, without what is added since.
-VERSIONS_BEFORE: Final = frozenset({"0001", "0002"})
-ADDED_SINCE: Final = frozenset(
-    {
-        "error_reason",
-        "matched_depth",
-        "matched_rule",
-        "refused",
-        "lock_holder",
-        "lock_held_until",
-        "lost_after_seconds",
-    }
-)
 VERSION_TABLE = "runguard_version"
+SELECT_VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
 metadata = MetaData(

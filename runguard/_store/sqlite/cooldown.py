@@ -27,10 +27,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float, Text
 
-from ..._models import AlertDraft, AlertKey, AlertOutcome, AlertVerdict
+from ..._models import AlertDraft, AlertOutcome, AlertVerdict
 from ..rows import alert_values, guard_id, parameters, reason_values
+from ..schema.moments import db_now_plus
 from ..schema.tables import alert, alert_cooldown
-from ..schema.types import db_now, db_now_plus
+from ..schema.types import db_now
 from .statements import given, parameter
 
 _KEY: Final = ("source_type", "source_id", "alert_type")
@@ -60,7 +61,7 @@ def raise_if_allowed(
 def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
     """Suppress where the window holds an alert, or the guard of one that was deleted."""
     window = {"window": -draft.cooldown.total_seconds()}
-    values = parameters(_key_values(draft.key), window, reason_values(draft))
+    values = parameters(draft.key._asdict(), window, reason_values(draft))
     covering = _covering_alert(by_reason=draft.reason is not None)
     youngest = connection.execute(covering, values).one_or_none()
     values = parameters(_guard_values(draft), window)
@@ -76,17 +77,9 @@ def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
     )
 
 
-def _key_values(key: AlertKey) -> dict[str, Any]:
-    return {
-        "source_type": key.source_type,
-        "source_id": key.source_id,
-        "alert_type": key.alert_type,
-    }
-
-
 def _guard_values(draft: AlertDraft) -> dict[str, Any]:
     """The key of the guard: where a cooldown is kept by reason, each has one of its own."""
-    return {**_key_values(draft.key), "source_id": guard_id(draft)}
+    return {**draft.key._asdict(), "source_id": guard_id(draft)}
 
 
 @cache

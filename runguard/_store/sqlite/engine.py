@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+from pathlib import Path
 from typing import Any, Final, cast
-from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+from ..._errors import StoreUnavailable
 
 OPENED_FILE: Final = "runguard_opened_file"  # in a connection's info: which file it has open
 
@@ -24,21 +25,25 @@ def make_sqlite_engine(url: URL) -> Engine:
     return engine
 
 
+def make_folder_of(file: str | None) -> None:
+    """Make the folder of a SQLite file."""
+    try:
+        Path(file or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot create the folder of {file}: {error.strerror}; set RUNGUARD_DATABASE_URL"
+        ) from error
+
+
 def _open_for_looking(
     _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
 ) -> DBAPIConnection | None:
-    """Open a file that this user may not write so that nothing is left beside it.
-
-    Else SQLite makes its log and its index as this user's, and the owner of the file may not write
-    to them: a look would end the recording.
-    """
     [file] = cargs
     if cparams.get("uri") or not os.path.exists(file) or os.access(file, os.W_OK):  # noqa: PTH110
         return None
-    # Without a log nobody is writing; with one, what it holds belongs to the rows.
-    mode = "mode=ro" if os.path.exists(f"{file}-wal") else "mode=ro&immutable=1"  # noqa: PTH110
-    connection = sqlite3.connect(f"file:{quote(file)}?{mode}", **{**cparams, "uri": True})
-    return cast("DBAPIConnection", connection)
+    from .looking import open_read_only
+
+    return cast("DBAPIConnection", open_read_only(file, cparams))
 
 
 def _tune_sqlite(driver_connection: Any, _record: ConnectionPoolEntry) -> None:

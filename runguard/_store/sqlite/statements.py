@@ -6,6 +6,7 @@ runs, records that come late) is written where it is used.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
@@ -17,12 +18,15 @@ from sqlalchemy import (
     Table,
     bindparam,
     func,
+    null,
     select,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.types import Float
 
 from ..rows import FAILURE_COLUMNS, NOTHING, Lacking, present
+from ..schema.moments import db_now_plus
 from ..schema.tables import run_log
 from ..schema.types import db_now
 
@@ -55,6 +59,24 @@ def start(lacking: Lacking = NOTHING) -> Executable:
         .on_conflict_do_update(index_elements=["run_key"], set_={"run_key": new["run_key"]})
         .returning(run_log.c.id)
     )
+
+
+LAST_HEARD_AT: Final = func.coalesce(
+    run_log.c.heartbeat_at, run_log.c.started_at, type_=run_log.c.started_at.type
+)
+
+
+def own_limit(lacking: Lacking) -> ColumnElement[Any]:
+    """A run's own limit of silence, in seconds."""
+    own_limit = run_log.c.lost_after_seconds
+    return null() if own_limit.name in lacking else own_limit
+
+
+def silent(silent_for: timedelta, lacking: Lacking) -> ColumnElement[bool]:
+    """An open run that was silent for longer than its own limit, or than ours where it has none."""
+    ours = bindparam("ours", silent_for.total_seconds(), type_=Float(), unique=True)
+    limit = func.coalesce(own_limit(lacking), ours, type_=Float())
+    return (run_log.c.status == "RUNNING") & (db_now_plus(-limit) > LAST_HEARD_AT)
 
 
 @cache

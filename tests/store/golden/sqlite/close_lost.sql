@@ -1,4 +1,4 @@
-SELECT run_log.total_records, run_log.changed_records
+SELECT run_log.id
 FROM run_log
 WHERE run_log.run_key = ?
   AND run_log.status = ?

@@ -1,0 +1,50 @@
+"""Endings and alerts as parameters of statements, and the rows that come back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from ..._models import AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
+from ..rows import Lacking, alert_values, failure_values, parameters, reason_values
+
+
+def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
+    """Return a run's ending as the parameters of the statement that writes it."""
+    values = {"run_key": ending.key, **ending.counters._asdict(), **failure_values(ending, lacking)}
+    return (
+        parameters(values)
+        if ending.alert is None
+        else {**parameters(values), **alert_parameters(ending.alert)}
+    )
+
+
+def is_by_reason(ending: RunEnding) -> bool:
+    """Whether the alert's cooldown is kept by reason."""
+    return ending.alert is not None and ending.alert.reason is not None
+
+
+def alert_parameters(draft: AlertDraft) -> dict[str, Any]:
+    """Return an alert as parameters."""
+    return parameters(alert_values(draft), reason_values(draft), {"cooldown": draft.cooldown})
+
+
+def finished(row: Row[Any], ending: RunEnding) -> FinishedRun:
+    """Say what a statement has done that ends a run, from its row."""
+    if ending.failure is None:
+        return FinishedRun(recorded=True, run_id=row.id)
+    if ending.alert is None:
+        verdict = AlertVerdict(AlertOutcome.EXCLUDED)
+        return FinishedRun(recorded=True, run_id=row.id, verdict=verdict)
+    return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict_of(row, ending.alert))
+
+
+def verdict_of(row: Row[Any], draft: AlertDraft) -> AlertVerdict:
+    """Say what became of an alert, from its row."""
+    if row.raised_id is not None:
+        return AlertVerdict(AlertOutcome.RAISED, row.raised_id)
+    last_alert_at: datetime | None = row.last_alert_at
+    ends_at = None if last_alert_at is None else last_alert_at + draft.cooldown
+    return AlertVerdict(AlertOutcome.SUPPRESSED, row.covering_id, ends_at)

@@ -1,0 +1,53 @@
+"""Recording on the schema of a release before, and noticing that it was upgraded."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from sqlalchemy import Connection
+
+from ..._clock import ticks
+from ..rows import NOTHING, Lacking
+from .tables import SCHEMA_VERSION, SELECT_VERSION
+
+LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
+# A process goes on recording on the schema of a release before, without what is added since.
+VERSIONS_BEFORE: Final = frozenset({"0001", "0002"})
+ADDED_SINCE: Final = frozenset(
+    {
+        "error_reason",
+        "matched_depth",
+        "matched_rule",
+        "refused",
+        "lock_holder",
+        "lock_held_until",
+        "lost_after_seconds",
+    }
+)
+
+
+class Adapting(Protocol):
+    """A store that writes less where its schema is of an earlier release."""
+
+    lacking: Lacking
+    look_for_upgrade_at: float
+
+
+def adapt(store: Adapting, version: str | None) -> bool:
+    """Write no more than this version has; False where that changes nothing."""
+    lacked = store.lacking
+    if version == SCHEMA_VERSION:  # upgraded between the statement and the look
+        store.lacking = NOTHING
+        return True
+    if version in VERSIONS_BEFORE:
+        store.lacking = ADDED_SINCE
+        store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
+    return store.lacking != lacked
+
+
+def notice_upgrade(store: Adapting, connection: Connection) -> None:
+    """Look now and then whether the lacking columns have come. One look costs a round trip."""
+    if ticks() >= store.look_for_upgrade_at:
+        store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
+        if connection.execute(SELECT_VERSION).scalar_one_or_none() == SCHEMA_VERSION:
+            store.lacking = NOTHING

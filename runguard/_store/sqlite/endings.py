@@ -1,0 +1,58 @@
+"""The end of a run, inside a transaction."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from ..._models import AlertOutcome, AlertVerdict, FinishedRun, RunEnding
+from ..rows import (
+    FAILURE_COLUMNS,
+    Lacking,
+    failure_values,
+    parameters,
+    present,
+)
+from . import statements as sql
+from .cooldown import raise_if_allowed
+
+_QUIET_OUTCOMES: Final = {True: AlertOutcome.NONE, False: AlertOutcome.EXCLUDED}
+_NO_FAILURE: Final = dict.fromkeys(FAILURE_COLUMNS)
+
+
+def find_open(connection: Connection, key: UUID) -> int | None:
+    """Return the id of a run that may still be ended."""
+    found = connection.execute(sql.open_run(), parameters({"run_key": key}))
+    return found.scalar_one_or_none()
+
+
+def end_run(
+    connection: Connection, lacking: Lacking, run_id: int, ending: RunEnding
+) -> FinishedRun:
+    """Write how a run ended, and raise its alert if the cooldown allows."""
+    verdict = alerted(connection, run_id, ending)
+    values = ended_values(ending, verdict, lacking) | ending.counters._asdict()
+    values["created_alerts"] += verdict.outcome is AlertOutcome.RAISED
+    connection.execute(sql.end(lacking), parameters(values, {"id": run_id}))
+    return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)
+
+
+def alerted(connection: Connection, run_id: int, ending: RunEnding) -> AlertVerdict:
+    """Raise the alert of an ending, where it has one."""
+    if ending.alert is None:
+        return AlertVerdict(_QUIET_OUTCOMES[ending.failure is None])
+    return raise_if_allowed(connection, ending.alert, run_id=run_id)
+
+
+def ended_values(ending: RunEnding, verdict: AlertVerdict, lacking: Lacking) -> dict[str, Any]:
+    """Return the columns that say how a run ended, but for what it counted."""
+    raised = verdict.outcome is AlertOutcome.RAISED
+    return {
+        **present(_NO_FAILURE, lacking),
+        **failure_values(ending, lacking),
+        "status": ending.status,
+        "alert_outcome": verdict.outcome,
+        "covered_by": None if raised else verdict.alert_id,
+    }

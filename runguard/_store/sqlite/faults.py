@@ -1,0 +1,26 @@
+"""What SQLite's errors mean: it has no SQLSTATE, so by how their texts begin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from ..faults import Fault
+
+_BY_TEXT: Final = {
+    "database is locked": Fault.BUSY,
+    "database table is locked": Fault.BUSY,
+    "database schema is locked": Fault.BUSY,
+    "no such table": Fault.SCHEMA,
+    "no such column": Fault.SCHEMA,
+    "table run_log has no column": Fault.SCHEMA,
+    "table alert has no column": Fault.SCHEMA,
+    "table job_lock has no column": Fault.SCHEMA,
+}
+
+
+def fault_of(error: DBAPIError) -> Fault | None:
+    """Sort an error by its remedy; None where it does not say."""
+    text = str(error.orig)
+    return next((fault for opening, fault in _BY_TEXT.items() if text.startswith(opening)), None)

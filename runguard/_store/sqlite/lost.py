@@ -1,0 +1,48 @@
+"""Closing a lost run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import Connection, select, update
+
+from ..._models import AlertOutcome, FinishedRun, LostRun, RunEnding
+from ..rows import Lacking
+from ..schema.expressions import RELEASED
+from ..schema.tables import job_lock, run_log
+from ..schema.types import db_now
+from .endings import alerted, ended_values
+from .statements import silent
+
+
+def close(
+    connection: Connection,
+    lacking: Lacking,
+    lost: LostRun,
+    ending: RunEnding,
+    silent_for: timedelta,
+) -> FinishedRun:
+    """End a silent run, free its lock, raise its alert."""
+    still_silent = select(run_log.c.id).where(
+        run_log.c.run_key == lost.key, silent(silent_for, lacking)
+    )
+    if connection.execute(still_silent).one_or_none() is None:
+        return FinishedRun(recorded=False)
+    verdict = alerted(connection, lost.run_id, ending)
+    raised = verdict.outcome is AlertOutcome.RAISED
+    connection.execute(
+        update(run_log)
+        .where(run_log.c.id == lost.run_id)
+        .values(
+            **ended_values(ending, verdict, lacking),
+            created_alerts=run_log.c.created_alerts + raised,
+            **dict.fromkeys(("lost_at", "finished_at", "updated_at"), db_now()),
+        )
+    )
+    connection.execute(
+        update(job_lock)
+        .where(job_lock.c.job_name == lost.job_name)
+        .where(job_lock.c.locked_by == lost.lock_owner)
+        .values(lock_expires_at=RELEASED)
+    )
+    return FinishedRun(recorded=True, run_id=lost.run_id, verdict=verdict)
