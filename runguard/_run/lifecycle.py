@@ -266,8 +266,7 @@ class Lifecycle:
             forget(self._runtime.spool(), self.run.key)
             self.run.id = finished.run_id or self.run.id
         try:
-            spool = self._runtime.spool()
-            if spool.is_due():
+            if self._runtime.may_hold_records() and (spool := self._runtime.spool()).is_due():
                 from .spool_replay import replay_waiting
 
                 replay_waiting(spool, store, self._events, seconds=self._deadline - ticks())

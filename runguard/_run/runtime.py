@@ -148,6 +148,12 @@ class Runtime:
                     self._spool = spool_of(self.settings(), self._stores)
         return self._spool
 
+    def may_hold_records(self) -> bool:
+        """Whether any may wait there: where none can, a run need not ask for the store's name."""
+        from .spool_places import may_hold_records
+
+        return self._spool is not None or may_hold_records(self.settings())
+
     def hold_reserve(self) -> None:
         """Keep memory back for the end of a run that uses up all other. It is never touched."""
         if self._reserve is None:

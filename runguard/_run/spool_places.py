@@ -36,7 +36,7 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
     former = identity.former
     if is_embedded and settings.spool_dir is None:
         former += (EMBEDDED,)
-    root = default_root() if settings.spool_dir is None else Path(settings.spool_dir)
+    root = _root(settings)
     return Spool(
         root / identity.name,
         instead=[root / f"{identity.name}.{os.geteuid()}"],
@@ -45,8 +45,21 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
     )
 
 
-def default_root() -> Path:
+def may_hold_records(settings: Settings) -> bool:
+    """Whether any records wait at all: without a folder, nobody need ask which one is ours."""
+    try:
+        with os.scandir(_root(settings)) as entries:
+            return any(entry.is_dir() for entry in entries)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+
+
+def _root(settings: Settings) -> Path:
     """Return the user's spool; a folder for temporary files where the user has no home."""
+    if settings.spool_dir is not None:
+        return Path(settings.spool_dir)
     try:
         return _settings.state_folder() / "spool"
     except ConfigurationError:

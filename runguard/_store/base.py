@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from .._clock import ticks
@@ -58,13 +58,6 @@ class BaseStore:
             if not adapt(self, error.found):
                 raise
         return self._attempts.run(work, timeout=max(0.1, deadline - ticks()))
-
-    def _notice_upgrade(self, connection: Connection) -> None:
-        """Look now and then whether the lacking columns have come."""
-        if self.lacking:
-            from .schema.versions import notice_upgrade
-
-            notice_upgrade(self, connection)
 
     def _schema_error(self) -> SchemaOutOfDate:
         from .schema.found import schema_error_of

@@ -31,18 +31,12 @@ def open_recorder(
     # Each dialect on its own: a job that uses one does not wait for the other to be imported.
     if engine.dialect.name == "sqlite":
         from .sqlite.recorder import SqliteRecorder
+        from .sqlite.upgrading import upgrade_schema
 
         return SqliteRecorder(engine, upgrade=upgrade_schema)
     from .postgresql.recorder import PostgreSqlRecorder
 
     return PostgreSqlRecorder(engine)
-
-
-def upgrade_schema(engine: Engine) -> None:
-    """Bring a SQLite file's schema up to date."""
-    from .migrate import upgrade  # Alembic is slow to import, and seldom needed here
-
-    upgrade(engine)
 
 
 def _engine(url: str | None, engine: Any, max_connections: int, patience: float) -> Engine:

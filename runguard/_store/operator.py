@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Executable
 
 from .._clock import ticks
-from .factory import upgrade_schema
 from .postgresql.recorder import PostgreSqlRecorder
 from .queries.details import DetailQueries
 from .queries.problems import ProblemQueries
@@ -19,6 +18,7 @@ from .queries.reports import READ_TIMEOUT_SECONDS
 from .queries.triage import Triage
 from .retry import Attempt
 from .sqlite.recorder import SqliteRecorder, wait_at_most
+from .sqlite.upgrading import upgrade_schema
 
 
 class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, DetailQueries, Triage):

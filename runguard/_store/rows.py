@@ -55,18 +55,12 @@ def failure_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, A
     failure = ending.failure
     if failure is None:
         return {}
-    values = {
-        "error_message": failure.error_message,
-        "error_group": failure.error_group,
-        "http_status_code": failure.http_status_code,
-        "error_type": failure.error_type,
+    beside = {
         "error_location": ending.error_location,
-        "error_reason": failure.error_reason,
-        "matched_by": failure.matched_by,
-        "matched_depth": failure.matched_depth,
-        "matched_rule": failure.matched_rule,
         "cooldown_seconds": ending.alert and _whole_seconds(ending.alert.cooldown),
     }
+    values = {name: getattr(failure, name) for name in FAILURE_COLUMNS if name not in beside}
+    values.update(beside)
     return present(values, lacking)
 
 
@@ -75,19 +69,6 @@ def present(values: dict[str, Any], lacking: Lacking) -> dict[str, Any]:
     if not lacking:
         return values
     return {name: value for name, value in values.items() if name not in lacking}
-
-
-def reason_values(draft: AlertDraft) -> dict[str, Any]:
-    """What a cooldown is kept by beside the key: the reason, and a guard row of its own for it."""
-    if draft.reason is None:
-        return {}
-    return {"reason": draft.reason, "guard_id": guard_id(draft)}
-
-
-def guard_id(draft: AlertDraft) -> str:
-    """The `source_id` of an alert's guard row."""
-    source_id = draft.key.source_id
-    return source_id if draft.reason is None else f"{source_id}/{draft.reason}"
 
 
 def alert_values(draft: AlertDraft) -> dict[str, Any]:

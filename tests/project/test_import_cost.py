@@ -123,7 +123,7 @@ def test_a_failed_run_adds_at_most_two_thousand_lines_of_store_and_spool(
         "import contextlib, runguard\n"
         "with contextlib.suppress(ValueError), runguard.run_scope('job'): raise ValueError('x')",
         RUNGUARD_DATABASE_URL=url,
-        RUNGUARD_SPOOL_DIR=str(tmp_path),
+        RUNGUARD_SPOOL_DIR=str(tmp_path / "spool"),
     )
 
     added = {name for name in loaded if name.startswith(("runguard._store", "runguard._run.spool"))}

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
-from ..rows import Lacking, alert_values, failure_values, parameters, reason_values
+from ..rows import Lacking, alert_values, failure_values, parameters
 
 
 def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
@@ -28,7 +28,12 @@ def is_by_reason(ending: RunEnding) -> bool:
 
 def alert_parameters(draft: AlertDraft) -> dict[str, Any]:
     """Return an alert as parameters."""
-    return parameters(alert_values(draft), reason_values(draft), {"cooldown": draft.cooldown})
+    values = alert_values(draft) | {"cooldown": draft.cooldown}
+    if draft.reason is not None:
+        from ..by_reason import reason_values
+
+        values |= reason_values(draft)
+    return parameters(values)
 
 
 def finished(row: Row[Any], ending: RunEnding) -> FinishedRun:

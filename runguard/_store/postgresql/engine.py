@@ -29,11 +29,8 @@ SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had
 LEAST_CONNECT_SECONDS: Final = 2  # libpq's smallest
 MOST_CONNECT_SECONDS: Final = 3600
 # SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
-_WITHOUT_ROLLBACK: Final = {
-    name: True
-    for name in signature(DefaultDialect).parameters
-    if name == "skip_autocommit_rollback"
-}
+_SKIP: Final = "skip_autocommit_rollback"
+_WITHOUT_ROLLBACK: Final = {_SKIP: True} if _SKIP in signature(DefaultDialect).parameters else {}
 
 
 _forsaken: Final[list[Any]] = []  # connections that nobody may close: see `_refuse_lost_socket`

@@ -8,7 +8,7 @@ from .pinning import PinnedCompiler, operator_named
 
 
 class PinnedMigrationCompiler(PinnedCompiler):
-    """A `PinnedCompiler` for migrations, of which the oldest spells an index as text and is never edited."""
+    """For migrations, of which the oldest spells an index as text and is never edited."""
 
     def visit_textclause(self, textclause: Any, add_to_result_map: Any = None, **kw: Any) -> str:
         """Name the schema of the one operator in such texts that could be another's."""

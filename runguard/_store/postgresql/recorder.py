@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -103,15 +102,15 @@ class PostgreSqlRecorder(BaseStore):
         self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
     ) -> Sequence[LostRun]:
         """List open runs that were silent for longer; other programs' rows are none of ours."""
-        parameters: dict[str, Any] = {"in_silent_for": silent_for, "in_limit": limit}
-        statement = sql.find_lost
-        if job_name is not None:
-            statement = sql.find_lost_of_job
-            parameters["in_job_name"] = job_name
+        statement = sql.find_lost if job_name is None else sql.find_lost_of_job
+        asked = {"in_silent_for": silent_for, "in_limit": limit, "in_job_name": job_name}
 
         def work(attempt: Attempt) -> Sequence[LostRun]:
-            self._notice_upgrade(attempt.connection)
-            found = attempt.connection.execute(statement(self.lacking), parameters).all()
+            if self.lacking:
+                from ..schema.versions import notice_upgrade
+
+                notice_upgrade(self, attempt.connection)
+            found = attempt.connection.execute(statement(self.lacking), asked).all()
             if not found:
                 return ()
             from ..read_back import lost_run_from

@@ -7,8 +7,9 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from ..._errors import SchemaOutOfDate
-from .tables import SCHEMA_VERSION, SELECT_VERSION, VERSION_TABLE
+from .tables import SCHEMA_VERSION, VERSION_TABLE
 
+SELECT_VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608
 _IS_THERE: Final = text(f"select pg_catalog.to_regclass('{VERSION_TABLE}') is not null")
 
 

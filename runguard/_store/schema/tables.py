@@ -8,8 +8,6 @@ constraint here is on a column of ours. What only making or comparing a schema n
 
 from __future__ import annotations
 
-from typing import Final
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -21,7 +19,6 @@ from sqlalchemy import (
     Text,
     Uuid,
     false,
-    text,
 )
 from sqlalchemy.sql.schema import Identity
 
@@ -29,7 +26,6 @@ from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
 SCHEMA_VERSION = "0003"
 VERSION_TABLE = "runguard_version"
-SELECT_VERSION: Final = text(f"select version_num from {VERSION_TABLE}")  # noqa: S608
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
 metadata = MetaData(

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from ..._clock import ticks
 from ..rows import NOTHING, Lacking
-from .tables import SCHEMA_VERSION, SELECT_VERSION
+from .found import SELECT_VERSION
+from .tables import SCHEMA_VERSION
 
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 # A process goes on recording on the schema of a release before, without what is added since.

@@ -28,7 +28,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float, Text
 
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict
-from ..rows import alert_values, guard_id, parameters, reason_values
+from ..by_reason import guard_id, reason_values
+from ..rows import alert_values, parameters
 from ..schema.moments import db_now_plus
 from ..schema.tables import alert, alert_cooldown
 from ..schema.types import db_now

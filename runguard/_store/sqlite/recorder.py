@@ -119,7 +119,10 @@ class SqliteRecorder(BaseStore):
         """List open runs that were silent for longer; other programs' rows are none of ours."""
 
         def work(connection: Connection) -> Sequence[LostRun]:
-            self._notice_upgrade(connection)
+            if self.lacking:
+                from ..schema.versions import notice_upgrade
+
+                notice_upgrade(self, connection)
             query = (
                 select(
                     run_log.c.id,
