@@ -42,6 +42,10 @@ _SET_VERB = re.compile(
     r"|define)"
     r"[ \t]{1,4}(?:-[\w-]{1,24}[ \t]{1,4}){0,3}[\"']?[\w./:@\-]{0,64}\Z"
 )
+# The same as words of a list: `['aws', 'configure', 'set', 'aws_secret_access_key', 'x']`.
+_SET_MEMBER = re.compile(
+    r"[\"'](?:set|setx|setenv|env|export|config:set|secrets?)[\"'],[ ]{0,2}[\"'][\w./:@\-]{0,64}\Z"
+)
 _NETRC = re.compile(r"(?:machine|default)\b[^\n]{0,200}\s\Z|\b(?:login|user)\s+\S{1,64}\s+\Z")
 _OPENED = re.compile(r"(?:[(\[{]|\w\(|[(\[{]\s{0,4})[bru]{0,2}[\"']\Z")
 _VALUE_OF = (
@@ -183,6 +187,8 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
     following = low[end : end + 1]
     if following in ("'", '"', "\\", ",") and (match := after.member.match(low, end)):
         if is_option:
+            yield from spans_of(match)
+        elif _SET_MEMBER.search(low[max(0, begin - 96) : name.start]):
             yield from spans_of(match)
         elif not _KEY_ERROR.search(low[max(0, begin - 16) : begin]) and _OPENED.search(
             low[max(0, begin - 8) : begin]

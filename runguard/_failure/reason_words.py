@@ -418,7 +418,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.DEADLOCK,
-        r"deadlock|ora-00060|교착|デッドロック|死锁|死結|verklemmung|interbloqueo",
+        r"deadlock|ora-00060|교착|デッドロック|死锁|死結|verklemmung|interbloqueo|взаимоблокировк"
+        r"|interblocage",
     ),
     (
         R.SERIALIZATION,
@@ -445,7 +446,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.READ_ONLY,
         r"read-only (?:file ?system|transaction|database|replica|mode|option)"
         r"|readonly (?:database|replica)|\berofs\b|attempt to write a readonly"
-        r"|not (?:primary|master)|read only replica",
+        r"|not (?:primary|master)|read only replica|\bmisconf\b",
     ),
     (
         R.SCHEMA,
@@ -460,7 +461,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|\btls\b.{0,20}(?:error|fail|handshake|alert)|handshake failure|sslerror|x509"
         r"|unable to get local issuer|self[- ]signed|wrong version number|err_ssl|err_cert"
         r"|host key verification failed|remote host identification has changed|인증서|証明書|证书"
-        r"|zertifikat|certificado|certificat\b",
+        r"|zertifikat|certificado|certificat\b|curl: \((?:35|51|53|58|59|60|77|80|83|90)\)",
     ),
     (
         R.DNS,
@@ -475,7 +476,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.REFUSED,
-        r"connection [^\n]{0,60}refused|econnrefused|actively refused|wsaeconnrefused|\b10061\b"
+        r"connection [^\n]{0,60}refused|refused (?:the |our )?connection|econnrefused|actively refused|wsaeconnrefused|\b10061\b"
         r"|ora-12541|no listener|couldn't connect to server|could not connect to server"
         r"|failed to connect to \S+ port|is the server running|connection attempt failed"
         r"|no connection could be made|can't connect to (?:\w+ )?(?:server|mysql)"
@@ -513,7 +514,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|server (?:is )?(?:too )?busy|serverbusy|circuit_?breaking|circuit ?breaker|es_rejected"
         r"|max \d+ users|temporarily unavailable|service unavailable|try again later|no capacity"
         r"|capacity (?:exceeded|unavailable)|resource temporarily|pool (?:is )?(?:exhausted|full)"
-        r"|queuepool limit|cannot achieve consistency",
+        r"|queuepool limit|cannot achieve consistency|loading the dataset in memory|과부하|過負荷"
+        r"|过载|überlast|surcharg|sobrecarg|перегруж",
     ),
     (
         R.AUTH,
@@ -527,7 +529,11 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|invalid_grant|invalid_client|access_refused|could not read (?:username|password)"
         r"|must be logged in|인증.{0,8}실패|認証.{0,8}失敗|认证失败|authentifizierung .{0,10}fehl"
         r"|incorrect (?:username|password|user|login)|(?:username|password)[^\n]{0,20}not accepted"
-        r"|authentifizierung[^\n]{0,40}fehl|проверку подлинности",
+        r"|authentifizierung[^\n]{0,40}fehl|проверку подлинности|invalid_auth|not_authed"
+        r"|account (?:is )?(?:locked|disabled)|ora-2800[01]|비밀번호가.{0,10}(?:일치|틀|올바르)"
+        r"|パスワードが(?:正しく|違)|密码(?:错误|不正确)|(?:passwort|kennwort)[^\n]{0,12}falsch"
+        r"|contraseña[^\n]{0,8}incorrecta|mot de passe[^\n]{0,8}incorrect|senha[^\n]{0,8}incorreta"
+        r"|неверный пароль",
     ),
     (
         R.FORBIDDEN,
@@ -536,7 +542,9 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|does not have (?:\S+ ){1,4}(?:access|permission)|permission_denied|not allowed to"
         r"|no permission|access to .{1,60} denied|accessdenied|ora-01031|must be owner of"
         r"|권한이 (?:없|거부)|アクセス(?:が|は)?拒否|許可がありません|拒绝访问|权限不(?:够|足)"
-        r"|keine berechtigung|permiso denegado|permission non accordée",
+        r"|keine berechtigung|permiso denegado|permission non accordée|permiss[ãa]o negada"
+        r"|zugriff verweigert|acceso denegado|accès refusé|acesso negado|отказано в доступе"
+        r"|доступ запрещ",
     ),
     (
         R.UNREACHABLE,
@@ -544,7 +552,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|eaddrnotavail|cannot assign requested address|host is down|destination unreachable"
         r"|no (?:brokers|nodes|servers?) (?:are )?available|failed to connect to all addresses"
         r"|unreachable!|no connection established|(?:could ?n[o'\u2019]t|cannot|can['\u2019]t"
-        r"|unable to|failed to) connect to|nobrokersavailable",
+        r"|unable to|failed to) connect to|nobrokersavailable|brokers (?:are )?down"
+        r"|_all_brokers_down",
     ),
     (
         R.KILLED,
@@ -604,11 +613,14 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|unexpected end of (?:json|input|file)|out of range|value too long|checksum|corrupt"
         r"|truncated|missing (?:required )?(?:field|column|value|header)|not a valid"
         r"|data too (?:long|large)|does not match|mismatch|badzipfile|unmarshal|deserializ"
-        r"|no valid openpgp|structure invalid|no scheme supplied|invalid url",
+        r"|no valid openpgp|structure invalid|no scheme supplied|invalid url"
+        r"|expected \d+ (?:columns|fields|rows|values|lines|bytes)|rows, expected \d"
+        r"|(?:column|field) \S+ is (?:empty|missing|null)|required (?:field|column|value)"
+        r"|필수 (?:항목|값|필드)|必須(?:項目|フィールド)|必填",
     ),
     (
         R.EXIT_CODE,
-        r"exit(?:ed)?(?: with)?(?: an?)?(?: non-?zero)? (?:code|status) [1-9]"
+        r"exit(?:ed)?(?: with)?(?: an?)?(?: non-?zero)? (?:code|status) [1-9]|exited with [1-9]"
         r"|returned non-zero exit|non-zero exit (?:code|status)|command failed",
     ),
 )
@@ -630,19 +642,23 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.STATEMENT_TIMEOUT,
         r"statement|query|max_execution|maximum statement|\b57014\b|execution timeout"
         r"|operation exceeded time limit|maxtimems|명령실행시간|ステートメント|sentencias|語句|语句"
-        r"|anfrage|l['\u2019]instruction",
+        r"|anfrage|l['\u2019]instruction|оператора",
     ),
     (
         R.TIME_LIMIT,
         r"time[ _-]?limit|timelimit|maximum execution time|walltime|task timed out"
         r"|job (?:timed|was active|exceeded)|exceeded (?:the |its )?(?:maximum|max)"
         r"|exit(?:ed)?.{0,12}124|error 124|command .{0,300} timed out after|worker timeout"
-        r"|execution expired|progress deadline|ran too long",
+        r"|execution expired|progress deadline|ran too long|zeitlimit|tempo limite|límite de tiempo"
+        r"|waiting for (?:the )?(?:state|condition|completion|job|task|deployment|rollout|resource)"
+        r"|while waiting for state|(?:gave|giving) up waiting|took too long|airflowtasktimeout"
+        r"|制限時間|제한 시간",
     ),
     (
         R.READ_TIMEOUT,
         r"read ?timed? ?out|readtimeout|read operation|timeout reading|reading from"
-        r"|awaiting headers|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive",
+        r"|awaiting headers|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive"
+        r"|message timed out|update metadata|in metadata after",
     ),
     (
         R.CONNECT_TIMEOUT,
@@ -652,6 +668,8 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.READ_TIMEOUT,
-        r"read|response|reply|answer|receiv|awaiting|headers|respond|응답|応答|响应|antwort",
+        r"read|response|reply|answer|receiv|awaiting|headers|respond|request timed out|요청|リクエスト"
+        r"|请求|請求|solicitud|requisição|запрос|requête|응답|応答|响应|antwort|timeout of \d+ms"
+        r"|\bi/?o timeout",
     ),
 )

@@ -45,6 +45,10 @@ _SENSITIVE_QUERY = (
 )
 
 
+_GAP = r"(?:[ ]|[\"'],[ ]?[\"'])"
+"""Between the words of a command line, be it typed or a list."""
+
+
 def _userinfo(match: re.Match[str]) -> Iterable[Span]:
     """Find what is secret between `//` and the last `@` of a URL's authority.
 
@@ -109,7 +113,8 @@ def _value_of_secret_name(match: re.Match[str]) -> Iterable[Span]:
 def _auth_arguments(match: re.Match[str]) -> Iterable[Span]:
     """Hide what `auth=(…)` holds, but not `oauth=(…)` or `author=(…)`."""
     before = match.string[max(0, match.start() - 8) : match.start()]
-    return [match.span(1)] if re.search(r"(?:\A|[^a-z]|basic|http|proxy|digest)\Z", before) else []
+    is_whole = re.search(r"(?:\A|[^a-z]|basic|http|proxy|digest)\Z", before)
+    return spans_of(match) if is_whole else []
 
 
 def _random_group(match: re.Match[str]) -> Iterable[Span]:
@@ -247,7 +252,8 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "arguments of an authentication",
             "auth",
-            r"auth[ \t]?=[ \t]?(?:\w{1,64}auth)?[(\[]([^()\[\]\n]++)[)\]]",
+            r"auth(?:[ \t]?=[ \t]?(?:\w{1,64}auth)?[(\[]([^()\[\]\n]++)[)\]]"
+            r"|[\"']:[ ]?\(([^()\n]++)\))",
             _auth_arguments,
         ),
         rule(
@@ -321,6 +327,13 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"|ldap\w{1,8})\b",
         ),
         rule(
+            "given to a command as a line",
+            "<<<",
+            r"(?<![\w-])(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su"
+            r"|openssl|ssh-add|vault|bw|op|ldap\w{1,8})(?:[ ][^\s<|]{1,64}){0,12}[ ]?<<<[ ]?"
+            rf"(?:{QUOTED}|([^\s|\"']++))",
+        ),
+        rule(
             "value before its name",
             "value",
             r"[\"']value[\"'][ ]?:[ ]?[\"']([^\"'\n]{1,1024})[\"'],\s{0,40}"
@@ -359,6 +372,19 @@ def built_in_rules() -> tuple[Rule, ...]:
             "network share",
             r"\\",
             r"net use [^\n]{0,128}?\\\\[^\s]{1,200}[\"']?(?: /user:\S{1,64})? (?!/|\*)(\S++)",
+        ),
+        rule(
+            "account of Windows",
+            "user",
+            rf"(?<![\w-])net1?(?:\.exe)?{_GAP}user{_GAP}[\w.\-]{{1,64}}{_GAP}"
+            rf"(?!/|\*)([^\s\"']{{4,128}}+){_GAP}/(?:add|domain|active|expires|y)\b",
+        ),
+        rule(
+            "user and password of any tool",
+            "-u --user -l --login",
+            rf"(?<![\w-])(?:-[ul]|--(?:user(?:name)?|login))(?:=|{_GAP})[\w.@\\\-]{{1,64}}"
+            rf"{_GAP}-pw?(?:=|{_GAP})([^\s\"',]{{6,128}}+)",
+            _password_like,
         ),
         rule(
             "login of a mail protocol",

@@ -149,6 +149,7 @@ TOOLS: tuple[Tool, ...] = (
     Tool("composer", after="github-oauth.:1 gitlab-token.:1 http-basic.:2 bearer.:1"),
     Tool("cargo wandb huggingface-cli hf", after="login:1"),
     Tool("snyk", after="auth:1"),
+    Tool("tabcmd tsm", "-p", needs="login"),
     Tool("gh glab", "-b --body", needs="set"),
     Tool("p4", "-P"),
     Tool("codecov", "-t"),
@@ -156,4 +157,5 @@ TOOLS: tuple[Tool, ...] = (
     Tool("bw", after="unlock:1"),
     Tool("transmission-remote", split="-n: --auth:"),
     Tool("etcdctl", split="--user:"),
+    Tool("swift", "-K --key"),
 )

@@ -131,6 +131,7 @@ STATUS_WORDS: Final = (
     rf"(?<![a-z])https?(?:/\d(?:\.\d)?)?(?:[ _-]?(?:{_ERROR}))?"
     r"(?:[ _-]?(?:response|return|result|reply|answer))?(?:[ _-]?status)?(?:[ _-]?code)?",
     r"status(?:[ _-]?(?:code|line|kode|kod|koden))?",
+    r"(?<![a-z])http\b[^\n0-9]{1,60}\b(?<!exit )(?<!exit_)code",  # `Bad HTTP response … Code 502`
     r"api[ _-]?error|requesterror:|error[ _-]?code",
     r"(?<![a-z])response[ _-]?(?:code|status)",
     # German, Dutch, the north
@@ -152,7 +153,7 @@ STATUS_WORDS: Final = (
 )
 # What may stand between the announcing word and the number.
 FILLING: Final = (
-    r"(?:[\s:=\"'`\\(\[<>\uff1a\uff08\u300c\u3010\u201c\u2018|]|=>|->|\u2192|[-\u2013\u2014]\s"
+    r"(?:[\s:=\"'`\\(\[\]<>\uff1a\uff08\u300c\u3010\u201c\u2018|]|=>|->|\u2192|[-\u2013\u2014]\s"
     r"|\breturned\b|\bresponse\b|\breceived\b|\bgot\b|\bwas\b|\bis\b|\bof\b|\bby\b|\bcode\b|为|為"
     r"|是|は|が|은|는|이|가)*"
 )
@@ -169,6 +170,11 @@ _ARTICLES: Final = (
     r"(?:\s+(?:with|an?|the|us|back|unexpected|unsuccessful|invalid|bad|http|error|response|status"
     r"|code|of|non-200|non-2xx|non-ok|result|answer|reply|received))*"
 )
+# `respondió con el código 503`, `antwortete mit dem Code 503`
+_WITH_CODE: Final = (
+    r"(?:\s(?:el|un|le|o|um|il|den|dem|einem|einen|het))?\s?(?:c[óo]digo|code|codice|kod(?:em)?"
+    r"|код(?:ом)?)?"
+)
 WEAK_WORDS: Final = (
     rf"(?<![a-z]){_VERBS}{_ARTICLES}",
     r"(?<![a-z])(?:response|reply|answer|réponse|reponse|respuesta|resposta|risposta|antwort)",
@@ -179,11 +185,12 @@ WEAK_WORDS: Final = (
     r"|transfer|connection|lookup|token|refresh|poll|check|healthcheck"
     r"|probe)\s+(?:(?:has|was|is|have|had)\s+)?(?:failed|failure|rejected|refused|denied"
     r"|unsuccessful)",
-    r"(?:antwortete|antwortet)(?: mit)?|lieferte|meldete|gab|antwoordde met|svarade med",
-    r"(?:respondi[óo]|respondeu)(?: con| com)?|devolvi[óo]|devolveu|retorn[óo]u?",
-    r"a (?:répondu|repondu)(?: par| avec)?|a (?:retourné|renvoyé)|ha risposto(?: con)?"
-    r"|ha restituito",
-    r"(?:вернул|ответил)(?:а|о|и)?(?: с)?|ответ|zwrócił|odpowiedział",
+    rf"(?:(?:antwortete|antwortet)(?: mit)?|lieferte|meldete|gab|antwoordde met|svarade med)"
+    rf"{_WITH_CODE}",
+    rf"(?:(?:respondi[óo]|respondeu)(?: con| com)?|devolvi[óo]|devolveu|retorn[óo]u?){_WITH_CODE}",
+    rf"(?:a (?:répondu|repondu)(?: par| avec)?|a (?:retourné|renvoyé)|ha risposto(?: con)?"
+    rf"|ha restituito){_WITH_CODE}",
+    rf"(?:(?:вернул|ответил)(?:а|о|и)?(?: с)?|ответ|zwrócił|odpowiedział){_WITH_CODE}",
     r"(?:返回|返回了|响应|回應|收到|报错|回传|回傳)|応答|返答|レスポンス|반환|응답",
     r"(?<![a-z])(?:an?|the)",  # `a 503 from upstream`: what follows must say so, see AFTER_ARTICLE
 )
@@ -210,7 +217,8 @@ AFTER_GLUED: Final = (
 ERROR_AFTER: Final = (
     rf"(?:\s?-?|[\"'`\])]\s)(?:{_ERROR}|오류|에러|응답)(?![a-z])"
     r"(?!\s(?:rows?|records?|lines?|messages?|entries|codes?))|\s+(?:status(?:\s+code)?|response"
-    r"|http\s+status)\b(?!\s?[:=])|을\s?(?:반환|응답)|를\s?(?:반환|응답)|を(?:返|受)|が返"
+    r"|http\s+status)\b(?!\s?[:=])|을\s?(?:반환|응답)|를\s?(?:반환|응답)"
+    r"|(?:으)?로\s?(?:응답|실패|거절|거부)|を(?:返|受)|が返"
     r"|\s?,\s?reason\s?phrase\s?:"
 )
 # `(503)` after a word of failure in the same statement.
@@ -220,6 +228,13 @@ FAILURE_BEFORE: Final = (
     r"|unauthori[sz]ed|unavailable|conflict|server|serveur|servidor|сервер|服务器|伺服器|サーバー"
     r"|서버|unable to|could not|cannot|can't|http|status|request|anfrage|api|upstream|gateway"
     r"|unexpected|서버|응답|반환|応答|拒"
+)
+# The same where these end the statement: `Too many requests (429)` in other languages.
+SAID_BEFORE: Final = (
+    r"(?:not found|nicht gefunden|no encontrad[oa]|não encontrad[oa]|introuvable|non trouvée?"
+    r"|non trovat[oa]|не найден[ао]?|찾을 수 없(?:습니다|음)|없(?:습니다|음)|많(?:습니다|음)"
+    r"|못했습니다|만료되었습니다|見つかりません(?:でした)?|多すぎます|できません(?:でした)?"
+    r"|期限切れ(?:です)?|未找到|不存在|过多|過多|过于频繁|太频繁|不可用)\W{0,3}\Z"
 )
 # A number in parentheses after these is a thing's, not an answer's.
 THING_BEFORE: Final = (
@@ -369,12 +384,48 @@ STATUS_OF_WORD: Final[Mapping[str, int]] = {
     "GatewayTimeout": 504,
     "ServerTimeout": 504,
 }
+# AWS has hundreds of codes and spells them by convention: whole names, first match in this order.
+# Each service documents the status of its codes.
+STATUS_OF_AWS_CODE: Final = (
+    (503, r"RequestLimitExceeded|\w*Unavailable\w*"),
+    (500, r"Internal\w*|Insufficient\w*Capacity"),
+    (409, r"(?:Resource)?Conflict(?:Exception)?|EntityAlreadyExists|DeleteConflict"),
+    (404, r"[\w.]*(?:NotFound|NoSuch|NonExistent|DoesNotExist)\w*"),
+    (429, r"\w*(?:Throttl|TooManyRequests|LimitExceeded|RateExceeded)\w*"),
+    (403, r"\w*(?:Unauthori[sz]ed|NotAuthori[sz]ed|AccessDenied|AuthFailure|OptInRequired)\w*"),
+    (403, r"InvalidClientTokenId|Missing\w*Token\w*"),
+    (
+        400,
+        r"[\w.]*(?:Validation|Invalid|Malformed|Missing|Expired|NotSupported|AlreadyExists|Duplicate"
+        r"|InUse|ConditionalCheckFailed|NotPermitted|Incorrect|DependencyViolation|BadRequest)[\w.]*",
+    ),
+)
+# Sentences that stand for one status: kubectl's without its parentheses, a registry's codes, the
+# Docker daemon's answers.
+STATUS_OF_SENTENCE: Final = (
+    (401, r"the server has asked for the client to provide credentials"),
+    (404, r"the server could not find the requested resource"),
+    (409, r"the object has been modified; please apply your changes"),
+    (429, r"the server has received too many requests"),
+    (503, r"the server is currently unable to handle the request"),
+    (504, r"the server was unable to return a response in the time allotted"),
+    (401, r"(?<![\w-] )(?<![\w-])unauthorized: (?:authentication|incorrect|access|not authorized)"),
+    (403, r"(?<![\w-] )(?<![\w-])denied: (?=\S+ )"),
+    (404, r"manifest unknown"),
+    (429, r"(?<![\w-])toomanyrequests: "),
+    (404, r"response from daemon: no such (?:container|image|network|volume|service)"),
+    (409, r"response from daemon: conflict[.:]"),
+)
+SENTENCE_HINTS: Final = (
+    *("the server ", "the object has been", "unauthorized: ", "denied: ", "manifest unknown"),
+    *("toomanyrequests: ", "from daemon: "),
+)
 # As kubectl writes them only: elsewhere the words are too common.
 STATUS_OF_SERVERS_WORD: Final[Mapping[str, int]] = {"Expired": 410, "Invalid": 422, "Timeout": 504}
 # Where such a word stands for the status: kubectl's parentheses, an error's code, a status.
 WORD_PLACES: Final = (
     r"(?:error from server|error occurred|to the server|from the server|\Aerror:|error:|exception:"
-    r"|httpresponseerror:|\A)\s{0,2}\(([A-Z][A-Za-z]{3,45})\)",
+    r"|httpresponseerror:|\A)\s{0,2}\(([A-Z][A-Za-z.]{3,60})\)",
     r"(?<![\w\"'{])(?:error[ _]?)?code\\?[\"']?\s{0,3}[:=]\s{0,3}\\?[\"']?([A-Z][A-Za-z]{3,45})\b",
     r"[{,]\s{0,3}\\?[\"'](?:error_?)?code\\?[\"']\s{0,3}:\s{0,3}\\?[\"']([A-Z][A-Za-z]{3,45})\\?[\"']",
     r"<code>([A-Z][A-Za-z]{3,45})</code>",

@@ -72,10 +72,8 @@ def status_in(text: str) -> tuple[int, str] | None:
     (403, 'Forbidden')
     """
     by_number = next(_numbers_that_read_as_statuses(text), None)
-    by_word = _word_in(text)
-    if by_number is None or (by_word is not None and by_word[0] < by_number[0]):
-        return None if by_word is None else by_word[1:]
-    return by_number[1:]
+    found = [said for said in (by_number, _word_in(text), _sentence_in(text)) if said is not None]
+    return min(found)[1:] if found else None
 
 
 def status_line(text: str) -> int | None:
@@ -237,7 +235,9 @@ def _in_parentheses(number: _Number) -> str | None:
         return None
     if _pattern(words.THING_BEFORE).search(statement) or _is_foreign(number):
         return None
-    found = _pattern(words.FAILURE_BEFORE).search(statement)
+    found = _pattern(words.FAILURE_BEFORE).search(statement) or _pattern(
+        words.SAID_BEFORE
+    ).search(statement)
     return f"{found[0]} … ({number.status})" if found else None
 
 
@@ -296,9 +296,30 @@ def _word_in(text: str) -> tuple[int, int, str] | None:
         status = words.STATUS_OF_WORD.get(word) or _status_of_member(word)
         if "from server" in found[0].lower():
             status = status or words.STATUS_OF_SERVERS_WORD.get(word)
+        elif "error occurred" in found[0].lower():
+            status = status or _status_of_aws_code(word)
         if status is not None:
             return found.start(1), status, word
     return None
+
+
+def _sentence_in(text: str) -> tuple[int, int, str] | None:
+    """(d) A sentence that stands for one status: `toomanyrequests: …` of a registry."""
+    lower = text.lower()
+    if not any(hint in lower for hint in words.SENTENCE_HINTS):
+        return None
+    said = (
+        (found.start(), status, found[0].strip(" :.")[:_LONGEST_WORDS])
+        for status, sentence in words.STATUS_OF_SENTENCE
+        if (found := _pattern(sentence).search(lower)) is not None
+    )
+    return min(said, default=None)
+
+
+def _status_of_aws_code(code: str) -> int | None:
+    """Return the status of an error code that AWS spells by its convention."""
+    codes = words.STATUS_OF_AWS_CODE
+    return next((status for status, name in codes if re.fullmatch(name, code)), None)
 
 
 def _status_of_member(name: str) -> int | None:
