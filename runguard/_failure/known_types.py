@@ -62,6 +62,14 @@ STATUS_ITEM_OF_TYPE: Final[Mapping[str, tuple[str, str]]] = {
     "databricks.sql.exc.Error": ("context", "http-code"),
     "databricks.sql.exc.RequestError": ("context", "http-code"),
 }
+_STRIPE: Final[Mapping[str, int]] = {
+    "AuthenticationError": 401,
+    "CardError": 402,
+    "IdempotencyError": 400,
+    "InvalidRequestError": 400,
+    "PermissionError": 403,
+    "RateLimitError": 429,
+}
 # Types that mean one status and carry it nowhere, by the module that the names share.
 _STATUSES: Final[Mapping[str, Mapping[str, int]]] = {
     "aiogram.exceptions": {
@@ -220,6 +228,9 @@ _STATUSES: Final[Mapping[str, Mapping[str, int]]] = {
         "RetryAfter": 429,
         "Unauthorized": 401,
     },
+    "stripe": _STRIPE,
+    "stripe._error": _STRIPE,
+    "stripe.error": _STRIPE,
     "trello.exceptions": {"Unauthorized": 401},
     "trino.exceptions": {
         "Http502Error": 502,

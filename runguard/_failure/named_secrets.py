@@ -112,6 +112,7 @@ _NEAR = 512
 """Characters after a name that are read to judge its value."""
 
 _LONGEST_GAP = 64
+_LONG_KEY = 20  # characters of a key that no word of a sentence has
 # Words of configuration files that no sentence holds.
 _DIRECTIVES = frozenset(
     ("requirepass", "masterauth", "bindpw", "rootpw", "olcrootpw", "rootbindpw")
@@ -186,9 +187,7 @@ def _values_without_sign(name: Found, raw: str, low: str, begin: int) -> Iterato
     is_option = low.startswith("-", begin) or low.startswith(("'-", '"-'), begin - 1)
     following = low[end : end + 1]
     if following in ("'", '"', "\\", ",") and (match := after.member.match(low, end)):
-        if is_option:
-            yield from spans_of(match)
-        elif _SET_MEMBER.search(low[max(0, begin - 96) : name.start]):
+        if is_option or _SET_MEMBER.search(low[max(0, begin - 96) : name.start]):
             yield from spans_of(match)
         elif not _KEY_ERROR.search(low[max(0, begin - 16) : begin]) and _OPENED.search(
             low[max(0, begin - 8) : begin]
@@ -232,6 +231,9 @@ def _values_after_blank(
     for span in spans_of(word) if word else ():
         random = looks_random(raw[span[0] : span[1]], 4)
         in_code = random or "_" in low[begin:end]
+        if in_code and looks_random(raw[span[0] : span[1]], _LONG_KEY):
+            yield span  # `auth_token 0123… rejected`
+            continue
         in_netrc = random or "machine" in before or "default" in before
         is_set = in_code and _SET_VERB.search(line + low[begin : name.start])
         if is_set or (in_netrc and _NETRC.search(before)):

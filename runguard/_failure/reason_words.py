@@ -347,7 +347,11 @@ REASON_OF_TYPE: Final[Mapping[str, R]] = {
     "xml.etree.ElementTree.ParseError": R.DATA,
     "xml.parsers.expat.ExpatError": R.DATA,
     "xml.sax._exceptions.SAXException": R.DATA,
+    "yaml.composer.ComposerError": R.DATA,
+    "yaml.constructor.ConstructorError": R.DATA,
     "yaml.error.YAMLError": R.DATA,
+    "yaml.parser.ParserError": R.DATA,
+    "yaml.scanner.ScannerError": R.DATA,
     "zipfile.BadZipFile": R.DATA,
     "zlib.error": R.DATA,
     "lzma.LZMAError": R.DATA,
@@ -392,7 +396,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"job_lock active|already running|another (?:instance|process|run) (?:is|holds|has)"
         r"|could not (?:get|acquire) (?:dpkg )?(?:frontend )?lock|unable to acquire (?:the )?dpkg"
         r"|lock file|error acquiring the state lock|state lock|repository is already locked"
-        r"|could not acquire lock|another operation [^\n]{0,40}in progress",
+        r"|could not acquire (?:change log )?lock|another operation [^\n]{0,40}in progress",
     ),
     (
         R.OUT_OF_MEMORY,
@@ -407,7 +411,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"no space left|disk(?: is)? full|enospc|disk quota exceeded|quota exceeded.{0,20}disk"
         r"|insufficient disk|not enough (?:disk )?space|out of disk|filesystem full"
         r"|file system is full|database or disk is full|unable to extend (?:table|index|temp)"
-        r"|edquot|디스크.{0,12}부족|空き(?:領域|容量)|磁盘.{0,6}(?:已满|不足)|设备上没有空间"
+        r"|espace disque insuffisant|espa(?:cio|ço) (?:en|em) disco insuficiente|edquot"
+        r"|디스크.{0,12}부족|空き(?:領域|容量)|磁盘.{0,6}(?:已满|不足)|设备上没有空间"
         r"|kein platz mehr|auf dem gerät ist kein speicherplatz|aucun espace disponible"
         r"|no queda espacio|장치에 남은 공간이 없|デバイスに空き|wrote only \d+ of"
         r"|не осталось свободного места",
@@ -440,7 +445,10 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"violates (?:\S+ ){1,2}constraint|duplicate (?:key|entry)|unique constraint"
         r"|constraint failed|foreign key constraint|not-null constraint|check constraint|ora-00001"
         r"|ora-0229|ora-01400|e11000|cannot be null\b|integrityerror|중복된 키|一意性制約|重复键"
-        r"|verletzt .{0,24}constraint|cannot insert the value null|conflicted with the",
+        r"|verletzt .{0,24}constraint|restricción de unicidad|viola (?:la |a )?restri"
+        r"|llave duplicada"
+        r"|rompt la contrainte|viole la contrainte|нарушает ограничение|违反.{0,6}约束"
+        r"|cannot insert the value null|conflicted with the",
     ),
     (
         R.READ_ONLY,
@@ -476,7 +484,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.REFUSED,
-        r"connection [^\n]{0,60}refused|refused (?:the |our )?connection|econnrefused|actively refused|wsaeconnrefused|\b10061\b"
+        r"connection [^\n]{0,60}refused|refused (?:the |our )?connection|econnrefused"
+        r"|actively refused|wsaeconnrefused|\b10061\b"
         r"|ora-12541|no listener|couldn't connect to server|could not connect to server"
         r"|failed to connect to \S+ port|is the server running|connection attempt failed"
         r"|no connection could be made|can't connect to (?:\w+ )?(?:server|mysql)"
@@ -493,6 +502,7 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|lost connection|remote end closed|unexpected eof|eof (?:detected|occurred)|early eof"
         r"|socket hang ?up|forcibly closed|reset by peer|connection unexpectedly closed"
         r"|remotedisconnected|incompleteread|premature(?:ly)? (?:end|close|eof)"
+        r"|err_connection_(?:reset|closed|aborted)|err_empty_response|connection_forced"
         r"|closed (?:by|prematurely)|not closed cleanly|ssl syscall|terminating connection"
         r"|ora-03113|ora-03114|ora-03135|\b10054\b|transport is closing"
         r"|stream (?:was )?(?:reset|closed)|unexpectedly (?:closed|terminated|disconnected)"
@@ -505,7 +515,9 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.RATE_LIMITED,
         r"rate[ _-]?limit|too ?many ?requests|throttl|toomanyrequests|quota (?:has been )?exceeded"
         r"|exceeded (?:your |the )?(?:\w+ )?quota|resource_?exhausted|slow ?down"
-        r"|request limit exceeded|secondary rate|요청.{0,10}초과|リクエストが多すぎ|请求过于频繁",
+        r"|request limit exceeded|number_of_service_requests_exceeds|too many certificates"
+        r"|too many failed authorizations|secondary rate|요청.{0,10}초과|リクエストが多すぎ"
+        r"|请求过于频繁",
     ),
     (
         R.OVERLOADED,
@@ -519,7 +531,10 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.AUTH,
-        r"authentication (?:fail|required|error)|auth(?:entication)? failures?|unauthori[sz]ed"
+        r"authentication (?:fail|required|error)|auth(?:entication)? failures?"
+        r"|unauthori[sz]ed(?!access)|key_is_not_registered|등록되지 않은 (?:인증키|서비스\s?키)"
+        r"|인증키가 유효하지|(?:run|using) [\"'`]?(?:az|gcloud auth|aws sso|gh auth|oc"
+        r"|docker) login"
         r"|unauthenticated|invalid (?:\w+ )?(?:credentials|password|token|api[ _-]?key|username"
         r"|login)|password authentication failed|login (?:failed|incorrect)|bad credentials"
         r"|(?:access|permission) denied \(publickey|permission denied \((?:publickey|password)"
@@ -616,7 +631,10 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|no valid openpgp|structure invalid|no scheme supplied|invalid url"
         r"|expected \d+ (?:columns|fields|rows|values|lines|bytes)|rows, expected \d"
         r"|(?:column|field) \S+ is (?:empty|missing|null)|required (?:field|column|value)"
-        r"|필수 (?:항목|값|필드)|必須(?:項目|フィールド)|必填",
+        r"|格式(?:错误|不正确|无效)|形式が(?:正しく|不正)|형식이? ?(?:오류|잘못|올바르)"
+        r"|ungültiges format|formato (?:inválido|no válido|incorrecto)|format invalide"
+        r"|неверный формат|mapping values are not allowed|필수 (?:항목|값|필드)|必須(?:項目"
+        r"|フィールド)|必填",
     ),
     (
         R.EXIT_CODE,
@@ -658,7 +676,8 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         R.READ_TIMEOUT,
         r"read ?timed? ?out|readtimeout|read operation|timeout reading|reading from"
         r"|awaiting headers|\bno (?:response|reply|answer|data)\b|bytes received|data send/receive"
-        r"|message timed out|update metadata|in metadata after",
+        r"|message timed out|update metadata|in metadata after|acknowledg|heartbeat|sending request"
+        r"|page\.goto|navigat",
     ),
     (
         R.CONNECT_TIMEOUT,
@@ -668,7 +687,8 @@ TIMEOUT_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.READ_TIMEOUT,
-        r"read|response|reply|answer|receiv|awaiting|headers|respond|request timed out|요청|リクエスト"
+        r"read|response|reply|answer|receiv|awaiting|headers|respond|request timed out|요청"
+        r"|リクエスト"
         r"|请求|請求|solicitud|requisição|запрос|requête|응답|応答|响应|antwort|timeout of \d+ms"
         r"|\bi/?o timeout",
     ),

@@ -154,13 +154,15 @@ def built_in_rules() -> tuple[Rule, ...]:
             "//",
             r"(?P<web>(?:https?|wss?):)?//(?P<user>[^\s:/@?#\[\]]{0,4096}+)"
             r"(?:@|:(?!\d{1,5}(?:[/?#,;)\]}>\"'\s]|\Z))"
-            r"(?P<zone>(?:[^\s,;|\"']|[,;|](?![a-z][\w+.\-]{0,32}+://)|[\"'](?![\s,;:)\]}>]|\Z))*+))",
+            r"(?P<zone>(?:[^\s,;|\"']|[,;|](?![a-z][\w+.\-]{0,32}+://)|[\"'](?![\s,;:)\]}>]"
+            r"|\Z))*+))",
             _userinfo,
         ),
         rule(
             "query parameter",
             "= %3d",
-            rf"(?:[?&;#]|%3f|%26|%23|\\u0026)(?:{_QUERY_NAME}|[\w.-]{{0,32}}?{_SENSITIVE_QUERY})(?:=|%3d)"
+            rf"(?:[?&;#]|%3f|%26|%23|\\u0026)(?:{_QUERY_NAME}"
+            rf"|[\w.-]{{0,32}}?{_SENSITIVE_QUERY})(?:=|%3d)"
             r"(?!\d{1,3}(?!\w))"
             r"((?:(?!%26|\\u0026)[^\s&#;'\"<>)\]}])++)",
         ),
@@ -216,7 +218,8 @@ def built_in_rules() -> tuple[Rule, ...]:
             "bearer",
             "bearer",
             r"(?<![\w-])(?i:bearer)[ \t]++(?!(?i:tokens?|auth\w*+|realm|error\w*+|scopes?"
-            r"|schemes?|creden\w*+|header\w*+|format|prefix|challenge|required|missing|invalid|expected|method)(?![\w.~+/-]))"
+            r"|schemes?|creden\w*+|header\w*+|format|prefix|challenge|required|missing|invalid"
+            r"|expected|method)(?![\w.~+/-]))"
             r"(?![a-z_]{1,24}=\w)([\w.~+/=:%-]{6,}+)",
             lowered=False,
         ),
@@ -248,12 +251,17 @@ def built_in_rules() -> tuple[Rule, ...]:
         address_rule(),
         name_rule(),
         rule("element", "</", r"awsaccesskeyid>([^<]++)</|signatureprovided>([^<]++)</"),
+        rule(
+            "field of a form that signs in",
+            "samlre assertion=",
+            r"(?<![\w-])(?:samlresponse|samlrequest|(?:client_)?assertion)=([\w%+/=.-]{16,}+)",
+        ),
         rule("signature", "signature", r"signature=([\w%+/=-]{16,}+)"),
         rule(
             "arguments of an authentication",
             "auth",
             r"auth(?:[ \t]?=[ \t]?(?:\w{1,64}auth)?[(\[]([^()\[\]\n]++)[)\]]"
-            r"|[\"']:[ ]?\(([^()\n]++)\))",
+            r"|[\"']:[ ]?[(\[]([\"'][^()\[\]\n\"']{0,128}[\"'],[ ]?[\"'][^()\[\]\n]{1,256})[)\]])",
             _auth_arguments,
         ),
         rule(
@@ -297,7 +305,8 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "address with a password and no scheme",
             "@",
-            r"(?<![\w/:@.%+\-])(?!(?:mailto|sips?|xmpp|user|acct|from|to|cc|bcc|e?mail|git|ssh|urn)[:])"
+            r"(?<![\w/:@.%+\-])(?!(?:mailto|sips?|xmpp|user|acct|from|to|cc|bcc|e?mail|git|ssh"
+            r"|urn)[:])"
             r"[\w.%+\-]{1,64}:([^\s:@/\"'<>]{3,128})@[\w.\-]{1,128}:\d{2,5}(?!\w)",
         ),
         rule(
@@ -308,7 +317,8 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "line of a password file",
             ":",
-            r":(?:\d{4,5}|\*):[\w.*\-]{1,64}:[\w.*\-]{1,64}:((?:\\.|[^\s:\"'\\])++)(?=[\s\"'\\]|\Z)",
+            r":(?:\d{4,5}|\*):[\w.*\-]{1,64}:[\w.*\-]{1,64}:((?:\\.|[^\s:\"'\\])++)(?=[\s\"'\\]"
+            r"|\Z)",
             _pgpass,
         ),
         rule(
@@ -321,16 +331,20 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "piped into a command",
             "| <<<",
-            r"(?<![\w-])(?:echo|printf)(?:[ ]-[a-z]{1,3})?(?:[ ][\"']%s(?:\\n)?[\"'])?[ ]"
+            r"(?<![\w-])(?:echo"
+            r"|printf)(?:[ ]-[a-z]{1,3})?(?:[ ][\"']%s(?:\\n)?[\"'])?[ ](?![\"']?\$)"
             rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}"
-            r"(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl|ssh-add|vault|bw|op"
+            r"(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl"
+            r"|ssh-add|vault|bw|op"
             r"|ldap\w{1,8})\b",
         ),
         rule(
             "given to a command as a line",
             "<<<",
-            r"(?<![\w-])(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su"
-            r"|openssl|ssh-add|vault|bw|op|ldap\w{1,8})(?:[ ][^\s<|]{1,64}){0,12}[ ]?<<<[ ]?"
+            r"(?<![\w-])(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm"
+            r"|su"
+            r"|openssl|ssh-add|vault|bw|op|ldap\w{1,8})(?:[ ][^\s<"
+            r"|]{1,64}){0,12}[ ]?<<<[ ]?(?![\"']?\$)"
             rf"(?:{QUOTED}|([^\s|\"']++))",
         ),
         rule(
@@ -437,7 +451,8 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "identified by",
             "identified",
-            r"(?:create|alter)\s{1,4}(?:user|role)\s{1,4}\S{1,128}\s{1,4}identified\s{1,4}by\s{1,4}(?:values\s)?([^\s'\";]++)",
+            r"(?:create|alter)\s{1,4}(?:user"
+            r"|role)\s{1,4}\S{1,128}\s{1,4}identified\s{1,4}by\s{1,4}(?:values\s)?([^\s'\";]++)",
         ),
         command_rule(),
         rule("earlier redaction", "[redacted]", r"\[redacted\]", lowered=False),

@@ -149,7 +149,7 @@ STATUS_WORDS: Final = (
     # Korean, Japanese, Chinese
     r"(?:상태|응답|오류|에러)\s?(?:코드|상태)?",
     r"ステータス[・ ]?(?:コード)?|(?:応答|レスポンス|エラー)[・ ]?コード",
-    r"(?:状态|狀態|响应|回應|错误|錯誤)(?:码|碼|代码|代碼)",
+    r"(?:状态|狀態|响应|回應|错误|錯誤|返回)(?:码|碼|代码|代碼)",
 )
 # What may stand between the announcing word and the number.
 FILLING: Final = (
@@ -202,7 +202,8 @@ AFTER_WEAK: Final = (
     r"|after|via|during|because|due|instead|trying|calling|errors?\s+(?:from|on|for|when|in|while"
     r"|after|by)|error\b(?!\s(?:rows?|records?|lines?|messages?))|response|status|code|http"
     r"|to\s+(?:get|post|put|request|our|the)|but|again|retrying|giving|aborting|reading|executing"
-    r"|requesting|fetching|upstream)\b|https?://|in\s+\d|to\s+(?:http|/)|\{))"
+    r"|requesting|fetching|upstream|geantwortet|beantwortet|zurückgegeben|aufgetreten|erhalten"
+    r"|empfangen|beantwoord|aufgerufen)\b|https?://|in\s+\d|to\s+(?:http|/)|\{))"
 )
 AFTER_ARTICLE: Final = (
     r"\s+(?:from|error\b(?!\s(?:rows?|records?|lines?))|response|status|http|on\s+(?:GET|POST|PUT))"
@@ -243,6 +244,8 @@ THING_BEFORE: Final = (
     r"|product|account|member|ticket|case|batch|chunk|job|task|version|build|department|course)"
     r"|[=#&])\s*\Z"
 )
+# Scrapy's `Crawled (403) <GET https://…>`.
+AFTER_CRAWLED: Final = r"\)\s<(?:GET|POST|PUT|PATCH|DELETE|HEAD)\shttps?:"
 # `409 error`-free shapes around brackets: Feign's, and a log's.
 BRACKETED: Final = r"(?<![\w.)\]])\[\Z"
 AFTER_BRACKETED: Final = r"\]\s+during\s+\["
@@ -400,8 +403,8 @@ STATUS_OF_AWS_CODE: Final = (
         r"|InUse|ConditionalCheckFailed|NotPermitted|Incorrect|DependencyViolation|BadRequest)[\w.]*",
     ),
 )
-# Sentences that stand for one status: kubectl's without its parentheses, a registry's codes, the
-# Docker daemon's answers.
+# Sentences that stand for one status: kubectl's without its parentheses, and reason phrases as a
+# registry and the Docker daemon spell them.
 STATUS_OF_SENTENCE: Final = (
     (401, r"the server has asked for the client to provide credentials"),
     (404, r"the server could not find the requested resource"),
@@ -410,15 +413,12 @@ STATUS_OF_SENTENCE: Final = (
     (503, r"the server is currently unable to handle the request"),
     (504, r"the server was unable to return a response in the time allotted"),
     (401, r"(?<![\w-] )(?<![\w-])unauthorized: (?:authentication|incorrect|access|not authorized)"),
-    (403, r"(?<![\w-] )(?<![\w-])denied: (?=\S+ )"),
-    (404, r"manifest unknown"),
     (429, r"(?<![\w-])toomanyrequests: "),
-    (404, r"response from daemon: no such (?:container|image|network|volume|service)"),
     (409, r"response from daemon: conflict[.:]"),
 )
 SENTENCE_HINTS: Final = (
-    *("the server ", "the object has been", "unauthorized: ", "denied: ", "manifest unknown"),
-    *("toomanyrequests: ", "from daemon: "),
+    *("the server ", "the object has been", "unauthorized: ", "toomanyrequests: "),
+    "from daemon: conflict",
 )
 # As kubectl writes them only: elsewhere the words are too common.
 STATUS_OF_SERVERS_WORD: Final[Mapping[str, int]] = {"Expired": 410, "Invalid": 422, "Timeout": 504}

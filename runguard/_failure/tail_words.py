@@ -63,7 +63,8 @@ NOISE: Final = (
 # Follows from what stands before it: the other end of a pipe, a channel that closed.
 CONSEQUENCE: Final = (
     r"rsync error: .*\(code \d+\).*|rsync: (?:\[\w+\] )?connection unexpectedly closed .*"
-    r"|lost connection|connection closed\.?\r?|scp: connection closed.*",
+    r"|lost connection|connection closed\.?\r?|scp: connection closed.*"
+    r"|connection closed by remote host\. is borg .*",
     r"fatal: could not read from remote repository\.?|fatal: early eof"
     r"|fatal: the remote end hung up unexpectedly|fatal: (?:fetch-pack|index-pack).*"
     r"|fatal: expected 'packfile'|error: failed to push some refs to .*|fatal: protocol error.*",
@@ -115,7 +116,7 @@ RETRY: Final = (
 ATTEMPT: Final = r"\b(?:attempt|try|retry) #?(\d{1,6})\s?(?:/|of)\s?(\d{1,6})"
 # It went well after all.
 SUCCESS: Final = (
-    r"http/\d(?:\.\d)?\"?,?\s+[23]\d\d\b|\b(?:status|code)\W{1,3}2\d\d\b"
+    r"http/\d(?:\.\d)?\"?,?\s+[23]\d\d\b|\b(?:status|code)\W{1,3}2(?:0[0-8]|26)\b"
     r"|\b(?:recovered|reconnected)\b|\bsucceeded (?:on|at|in|after)\b|\bretry succeeded\b"
     r"|\bconnection (?:re-?established|restored)\b"
 )

@@ -230,14 +230,15 @@ def _in_parentheses(number: _Number) -> str | None:
         return None
     if not number.precedes(r"\s?(?:[)\uff09]|,\s?[bu]?[\"']|:\s)"):
         return None
+    if number.precedes(words.AFTER_CRAWLED):
+        return f"({number.status}) of a request"
     statement = re.split(r"[\r\n]|[.;]\s", number.before[:-1])[-1]
     if statement[-1:].isalnum() and statement.isascii():  # a call's arguments
         return None
     if _pattern(words.THING_BEFORE).search(statement) or _is_foreign(number):
         return None
-    found = _pattern(words.FAILURE_BEFORE).search(statement) or _pattern(
-        words.SAID_BEFORE
-    ).search(statement)
+    found = _pattern(words.FAILURE_BEFORE).search(statement)
+    found = found or _pattern(words.SAID_BEFORE).search(statement)
     return f"{found[0]} … ({number.status})" if found else None
 
 

@@ -30,10 +30,12 @@ def timeout_in(text: str) -> str | None:
     >>> timeout_in("KeyError: 'timeout'") is None
     True
     """
+    lower = text.lower()
+    if "sqlstate" in lower and _pattern(words.OTHER_SQLSTATE).search(text):
+        return None
     for count, found in enumerate(_pattern(words.PLAIN).finditer(text)):
         if count == _MOST_NAMES or not _is_name(text, *found.span()):
             return found[0].lower()
-    lower = text.lower()
     if lower.isascii() and not any(hint in lower for hint in words.HINTS):
         return None
     first = None

@@ -119,6 +119,11 @@ HINTS: Final = (
     *("zeit", "tiempo", "tempo", "scadut", "czas", "tijd", "tidsgr", "waktu", "expiration"),
 )
 
+# A SQLSTATE decides before the words: DB2 says `deadlock or timeout` of a deadlock, too.
+OTHER_SQLSTATE: Final = (
+    r"\bsqlstate(?:[ :=]{1,3}|\[)[\"']?(?:0A|2[1238B]|3[DF]|4[024]|5[34])[0-9A-Z]{3}(?![0-9A-Z])"
+)
+
 # An occurrence of the plain word is a name where its own token, or what stands around, says so.
 # Accessors of timers and options: `setTimeout(`, `with_timeout(`.
 ACCESSOR: Final = (

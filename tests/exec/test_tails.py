@@ -371,7 +371,7 @@ Unable to find image 'sync:latest' locally
 docker: Error response from daemon: toomanyrequests: You have reached your rate limit.
 See 'docker run --help'.
 """,
-        ("UNKNOWN", None),
+        ("HTTP_4XX", 429),
         "rate_limited",
         "docker: Error response from daemon: toomanyrequests: You have reached your rate limit.",
     ),

@@ -208,6 +208,43 @@ STATUSES = {
     "codice di stato 503": 503,
     "код ответа 503": 503,
     "сервер вернул 500": 500,
+    # a code that is said after the verb, or before it
+    "El servidor respondió con el código 503": 503,
+    "o servidor respondeu com o código 502": 502,
+    "Le serveur a répondu avec le code 502": 502,
+    "der Server antwortete mit dem Code 500": 500,
+    "Der Server hat mit Fehler 503 geantwortet": 503,
+    "сервер ответил с кодом 504": 504,
+    "학사 API가 503으로 응답했습니다": 503,
+    "服务器拒绝了请求，返回码 403": 403,
+    # parentheses after what is said in other languages
+    "リクエストが多すぎます (429)": 429,
+    "認証できませんでした（401）": 401,
+    "페이지를 찾을 수 없습니다 (404)": 404,
+    "Seite nicht gefunden (404)": 404,
+    "请求过于频繁 (429)": 429,
+    # Docker, its registries, kubectl's and the Docker daemon's sentences
+    "toomanyrequests: You have reached your pull rate limit": 429,
+    "Error response from daemon: Get x: unauthorized: authentication required": 401,
+    "Error response from daemon: Conflict. The container name is already in use": 409,
+    "error: the server has asked for the client to provide credentials": 401,
+    "the server is currently unable to handle the request": 503,
+    "the server could not find the requested resource": 404,
+    "the object has been modified; please apply your changes to the latest version": 409,
+    # AWS spells its codes by a convention
+    "An error occurred (ValidationError) when calling the UpdateStack operation: no": 400,
+    "An error occurred (ResourceNotFoundException) when calling the GetItem operation: no": 404,
+    "An error occurred (InvalidInstanceID.NotFound) when calling the StopInstances operation": 404,
+    "An error occurred (EntityAlreadyExists) when calling the CreateRole operation: no": 409,
+    "An error occurred (ConflictException) when calling the CreateStage operation: no": 409,
+    "An error occurred (RequestLimitExceeded) when calling the RunInstances operation": 503,
+    "An error occurred (InternalServerException) when calling the Query operation": 500,
+    "An error occurred (UnauthorizedOperation) when calling the RunInstances operation": 403,
+    "An error occurred (LimitExceededException) when calling the Decrypt operation": 429,
+    # Ansible, Guzzle, Scrapy
+    "basic: Bad HTTP response returned from server. Code 502": 502,
+    "Server error response [url] https://x.test/a [status code] 500 [reason phrase] x": 500,
+    "Crawled (403) <GET https://x.test/sets> (referer: None)": 403,
 }
 
 NO_STATUSES = [
@@ -282,6 +319,18 @@ NO_STATUSES = [
     "code: Invalid, message: no such term",
     "MySQL error 500: x",
     "ORA-00500: x",
+    "Permission denied: '/exports/a.csv'",
+    "access was denied: no such term",
+    "merge conflict. 409 rows differ",
+    "pull access denied for acme/sync: denied: requested access to the resource is denied",
+    "An error occurred (SyncBroken) when calling the nightly job",
+    "the report has no code for term 503 yet",
+    "le code 503 du cours est inconnu",
+    "el código 503 de la asignatura no existe",
+    "HTTP worker finished, exit code 500",
+    "503 Studenten nicht gefunden",
+    "12 Zeilen nicht gefunden in Datei (503 gelesen)",
+    "학생 503명을 찾을 수 없습니다",
 ]
 
 
@@ -501,6 +550,8 @@ NO_TIMEOUTS = [
     "cannot read /exports/timeout.csv",
     "TypeError: x is null\n    at Timeout._onTimeout (/app/sync.js:3:5)\n    at listOnTimeout (x)",
     "ReferenceError: x is not defined in setTimeout callback",
+    # a SQLSTATE of another kind stands beside it
+    "SQL0911N  Rolled back because of a deadlock or timeout.  SQLSTATE=40001",
     # other traps
     "took 502 ms",
     "waited 450 seconds",
