@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from runguard._store.postgresql.pinned_migrations import PinnedMigrationCompiler
+from runguard._store.postgresql.pinned_texts import PinnedMigrationCompiler
 from runguard._store.schema.tables import VERSION_TABLE
 
 _GIVEN = context.config.attributes

@@ -1,16 +1,13 @@
 """Records that the store could not take, kept on this machine until it can.
 
-One file for each record, on the disk before the exception leaves the scope: written beside its
-place, synced, renamed, and the folder synced. So a process that dies in the middle spoils nothing,
-and readers see whole records only.
+One file for each record, on the disk before the exception leaves the scope, and the folder synced:
+a process that dies in the middle spoils nothing, and readers see whole records only.
 
-Here stands what a run needs of it: writing, and whether anything waits. `spool_replay` gives the
-store what waits; a run loads that when there is something.
+Here is what every run needs: writing, and whether anything waits; then it loads `spool_replay`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,13 +17,12 @@ from typing import Final
 
 from .._clock import ticks
 from .._models import SpooledAlert
+from .atomic_file import write_whole
 from .private_folder import FILE_MODE, private_folder
 from .spool_format import Record, encode
 
 LOOK_EVERY_SECONDS: Final = 10.0
 MOST_WRITES: Final = 3
-
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
 class Spool:
@@ -68,10 +64,9 @@ class Spool:
 
     def is_due(self) -> bool:
         """Whether to look for waiting records now: at the first run, then every ten seconds."""
-        now = ticks()
-        if now < self._look_again_at:
+        if ticks() < self._look_again_at:
             return False
-        self._look_again_at = now + LOOK_EVERY_SECONDS
+        self._look_again_at = ticks() + LOOK_EVERY_SECONDS
         return any(True for _ in self.names())
 
     def count(self, *, at_most: int | None = None) -> int:
@@ -107,30 +102,10 @@ def _write_durably(folder: Path, name: str, content: bytes) -> Path:
     with private_folder(folder, make=True) as handle:
         for writes in range(1, MOST_WRITES + 1):
             try:
-                write_record(handle, name, content)
+                write_whole(handle, name, content, mode=FILE_MODE)
                 break
             except FileNotFoundError:  # taken for one that was left over; see `spool_replay`
                 if writes == MOST_WRITES:
                     raise
         os.fsync(handle)  # else a power cut may take the name of a file whose content is safe
     return folder / name
-
-
-def write_record(handle: int, name: str, content: bytes) -> None:
-    """Write a file in an open folder so that nobody ever sees a part of it."""
-    beside = f".{name}.{os.getpid()}"
-    with suppress(FileNotFoundError):
-        os.unlink(beside, dir_fd=handle)  # of a process of this number that was killed
-    file = os.open(beside, _WRITE, FILE_MODE, dir_fd=handle)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with open(file, "wb", closefd=False) as stream:
-            stream.write(content)
-        os.fsync(file)
-        os.rename(beside, name, src_dir_fd=handle, dst_dir_fd=handle)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside, dir_fd=handle)
-        raise
-    finally:
-        os.close(file)

@@ -22,9 +22,10 @@ from .._clock import now, ticks
 from .._errors import RecordRefused, RunguardError
 from .._events import SET_ASIDE, SPOOL_REPLAYED, Events, error_text
 from .._models import SpooledAlert
-from .private_folder import private_folder
+from .atomic_file import write_whole
+from .private_folder import FILE_MODE, private_folder
 from .reduction import record_less
-from .spool import Spool, name_of, records_in, write_record
+from .spool import Spool, name_of, records_in
 from .spool_format import Record, encode
 from .spool_quarantine import put_aside
 from .spool_reading import NewerRecord, UnreadableRecord, content_of, decode, opened
@@ -158,7 +159,7 @@ def _store_record(
         )
         if left_out is not None:  # it waits by itself: the run is in the store
             alert = SpooledAlert(left_out)
-            write_record(handle, name_of(alert), encode(alert))
+            write_whole(handle, name_of(alert), encode(alert), mode=FILE_MODE)
         return changed
     return None
 

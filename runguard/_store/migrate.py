@@ -26,8 +26,7 @@ from sqlalchemy.pool import NullPool
 
 from .._errors import ConfigurationError, SchemaConflict, SchemaOutOfDate, StoreUnavailable
 from .faults import reason_of, sqlstate_of
-from .postgresql.pinned_migrations import PinnedMigrationCompiler
-from .postgresql.pinning import EQ
+from .postgresql.pinned_texts import EQ, PinnedMigrationCompiler
 from .schema import adoption
 from .schema.catalog import find_tables
 from .schema.found import schema_error_of, schema_version_of

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +15,7 @@ import typer
 from ..._errors import ConfigurationError
 from ..._monitor.filters import When, read_word
 from ..._monitor.records import GroupCount
+from ..._run.atomic_file import write_whole
 from ..._store.operator import OperatorStore
 from ...web import NEEDED
 from ..lists import explain_nothing, tell_unknown
@@ -172,22 +172,9 @@ def _replace(file: Path, content: bytes) -> None:
             there.write(content)
         return
     file = file.resolve()  # a link stays, and what it points to is replaced
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    beside = Path(name)
+    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with os.fdopen(handle, "wb") as there:
-            there.write(content)
-            there.flush()
-            os.fsync(there.fileno())
-        beside.chmod(file.stat().st_mode & 0o777 if file.exists() else 0o666 & ~_umask())
-        beside.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+        write_whole(folder, file.name, content, mode=mode)
+    finally:
+        os.close(folder)

@@ -42,12 +42,6 @@ def operator_named(sign: str) -> str:
     return f"OPERATOR(pg_catalog.{'<>' if sign == '!=' else sign})"
 
 
-# For statements that are written by hand.
-EQ: Final = operator_named("=")
-NE: Final = operator_named("<>")
-GT: Final = operator_named(">")
-
-
 class PinnedCompiler(PGCompiler):
     """Compiles as PostgreSQL's dialect does, with the schema before functions and operators.
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CheckConstraint, CreateColumn, CreateIndex
 
 from ..._models import RunStatus, Severity, TriggerType
-from ..postgresql.pinned_migrations import PinnedMigrationCompiler
+from ..postgresql.pinned_texts import PinnedMigrationCompiler
 from .catalog import FoundColumn, FoundTable
 
 ADDED_BY_US: Final = "added by runguard"  # the comment on a column that a downgrade may drop

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from ..postgresql.pinning import EQ, GT, NE
+from ..postgresql.pinned_texts import EQ, GT, NE
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import URL, Connection, inspect, text
 
 from ..._monitor.records import Purpose, StoreDiagnosis
-from ..postgresql.pinning import EQ, GT
+from ..postgresql.pinned_texts import EQ, GT
 from .catalog import find_tables
 from .places import remedy_for_place
 from .tables import VERSION_TABLE, metadata

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from ..postgresql.pinning import EQ, NE, operator_named
+from ..postgresql.pinned_texts import EQ, NE
+from ..postgresql.pinning import operator_named
 from .tables import VERSION_TABLE, metadata
 
 _SESSION: Final = text(f"""

@@ -1,10 +1,15 @@
-"""Statements of migrations, pinned as those of runs are."""
+"""Statements that are written by hand, and those of migrations: pinned as those of runs are."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from .pinning import PinnedCompiler, operator_named
+
+# For statements that are written by hand.
+EQ: Final = operator_named("=")
+NE: Final = operator_named("<>")
+GT: Final = operator_named(">")
 
 
 class PinnedMigrationCompiler(PinnedCompiler):
