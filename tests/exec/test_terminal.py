@@ -159,8 +159,8 @@ def test_ctrl_z_changes_nothing_where_no_shell_could_let_us_go_on(
 def test_a_new_size_of_the_window_reaches_the_command(screen: Callable[..., Screen]) -> None:
     script = (
         "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print(*os.get_terminal_size(1), flush=True))\n"
-        "print('ready', flush=True); signal.pause()"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH]); print('ready', flush=True)\n"
+        "signal.sigwait([signal.SIGWINCH]); print(*os.get_terminal_size(1))"
     )
     terminal = screen(sys.executable, "-c", script)
     terminal.await_text("ready")

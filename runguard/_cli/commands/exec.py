@@ -31,7 +31,7 @@ EPILOG: Final = (
     "  $ runguard exec hello -- echo hello\n"
     "  $ runguard exec disk_report --trigger SCHEDULER -- df -h\n"
     "  $ runguard exec invoices --lock --timeout 15m -- sh -c 'true | cat'\n"
-    "  $ runguard exec mirror --wait-lock 10m --ok-exit 24 -- sh -c 'exit 0'\n"
+    "  $ runguard exec mirror --wait-lock 10m --ok-exit 24 -- true\n"
     "\n"
     "\b\nExit codes:\n"
     "  the command's own; 128+n where signal n ended it\n"
@@ -195,7 +195,7 @@ def execute(
 
     The run is recorded, and a failure raises one alert. The command has this process's stdin and
     stdout. Its stderr is passed on as it comes; its last lines decide the group of a failure. HUP,
-    INT, QUIT and TERM are passed on to its process group.
+    INT, QUIT, TERM, USR1, USR2 and WINCH are passed on to its process group.
     """
     if not hasattr(os, "fork"):
         raise ConfigurationError(
