@@ -29,6 +29,17 @@ PLOT_WIDTH: Final = 1000
 PLOT_HEIGHT: Final = 200
 CAP: Final = 5  # the height of the mark on the bar of a failure
 
+# What tells the groups apart without colours: paths from the left bottom of six by four.
+MARKS: Final[Mapping[str, str]] = {
+    ErrorGroup.HTTP_5XX: "h6l-3 -4z",  # a triangle
+    ErrorGroup.TIMEOUT: "h2v-4h-2zm4 0h2v-4h-2z",  # two bars: a pause
+    ErrorGroup.UNKNOWN: "m0 -2l3 -2 3 2 -3 2z",  # a rhombus
+    ErrorGroup.HTTP_4XX: "m0 -4h6l-3 4z",  # a triangle upside down
+    ErrorGroup.HTTP_409: "h1.8l4.2 -4h-1.8zm0 -4h1.8l4.2 4h-1.8z",  # a cross
+    ErrorGroup.LOCK_CONFLICT: "v-4h6v4z",  # a square
+}
+MARK_OF_OTHERS: Final = "v-1.5h6v1.5z"
+
 NO_GROUP: Final = "no group"  # a failure that another program wrote
 # From the ground up in a bar; and the order of every legend.
 GROUPS: Final = (
@@ -94,7 +105,8 @@ def strip(
     """Draw a job's last runs, given the newest first, as cells with the newest at the right.
 
     The height is the duration, by its square root: a run of a minute beside runs of a second
-    leaves these visible. A failure stands on a foot; a run that is not over is hollow.
+    leaves these visible. A failure stands on the mark of its group; a run that is not over is
+    hollow.
     """
     cells = cells[:places]
     longest = max((cell.seconds or 0.0 for cell in cells), default=0.0) or 1.0
@@ -120,7 +132,7 @@ def strip(
         if cell.status == RunStatus.FAILED:
             drawn += (
                 f'<path class="foot {group_class(cell.error_group)}"'
-                f' d="M{x + 1} {bottom}h{CELL_WIDTH - 2}l-3 -3z"/>'
+                f' d="M{x + 1} {bottom}{_mark_of(cell.error_group)}"/>'
             )
         parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
     parts.append("</svg>")
@@ -315,6 +327,18 @@ def round_seconds(longest: float) -> float:
         if longest <= top:
             return top
     return _DAY * (longest // _DAY + 1)
+
+
+def mark(group: str | None) -> str:
+    """Draw the mark of a group, which stands below its runs in a strip."""
+    return (
+        f'<svg class="swatch {group_class(group)}" viewBox="0 -4 6 4" aria-hidden="true"'
+        f' focusable="false"><path d="M0 0{_mark_of(group)}"/></svg>'
+    )
+
+
+def _mark_of(group: str | None) -> str:
+    return MARKS.get(group or "", MARK_OF_OTHERS)
 
 
 def group_class(group: str | None) -> str:

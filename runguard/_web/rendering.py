@@ -160,6 +160,7 @@ def _environment() -> Environment:
         review_statuses=tuple(ReviewStatus),
         groups=charts.GROUPS,
         markup=Markup,
+        mark_of=charts.mark,
     )
     environment.filters.update(
         moment=moment,

@@ -125,6 +125,7 @@ def _environment() -> Environment:
         charts_css=Markup(drawing),  # noqa: S704 - a file of ours
         strip=lambda cells: Markup(charts.strip(cells)),  # noqa: S704 - escaped where it is drawn
         drawn=lambda chart: Markup(chart.svg),  # noqa: S704 - the same
+        mark_of=lambda group: Markup(charts.mark(group)),  # noqa: S704 - of our own texts only
         strip_summary=charts.strip_summary,
         counted=wording.counted,
         percent=wording.percent,

@@ -272,7 +272,7 @@ def test_a_run_that_takes_too_long_is_named_in_the_first_lines(
 def test_a_strip_has_a_cell_for_each_run_that_leads_to_it(client: Client) -> None:
     page = read(client, "/")
     [payments] = [one for one in page.by_id("jobs").all("tr") if "payments" in one.text]
-    [strip] = payments.all("svg")
+    [strip] = payments.all("svg", within="strip")
     cells = strip.all("a")
 
     assert [one.attributes["href"] for one in cells] == ["/runs/4", "/runs/3", "/runs/2", "/runs/1"]
@@ -284,7 +284,8 @@ def test_a_failure_is_told_from_a_success_without_its_colour(client: Client) -> 
     [payments] = [
         one for one in read(client, "/").by_id("jobs").all("tr") if "payments" in one.text
     ]
-    feet = [len(cell.all("path", within="foot")) for cell in payments.all("svg")[0].all("a")]
+    [strip] = payments.all("svg", within="strip")
+    feet = [len(cell.all("path", within="foot")) for cell in strip.all("a")]
 
     assert feet == [1, 1, 1, 0]
 
