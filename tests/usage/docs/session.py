@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 SERVER: Final = "postgresql://app@db.internal/prod"
 PROGRAM: Final = "/opt/jobs/invoices --all"
+READERS_FOLDER: Final = "/home/app/jobs"
 ANYTHING: Final = "..."  # a line that stands for any number of lines
 EMBEDDED_STORE: Final = "runguard.embedded_store "
 SECONDS: Final = 60
@@ -110,7 +111,8 @@ class Session:
             timeout=SECONDS,
         )
         self.exit_code = done.returncode
-        return done.stdout.replace(self.environment["XDG_STATE_HOME"], "~/.local/state")
+        printed = done.stdout.replace(self.environment["XDG_STATE_HOME"], "~/.local/state")
+        return printed.replace(str(self.folder), READERS_FOLDER)
 
     def _until_ctrl_c(self, command: str) -> str:
         if command.startswith("runguard web") and "--port" not in command:
