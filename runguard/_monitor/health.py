@@ -122,6 +122,12 @@ def is_failing(job: JobOverview) -> bool:
     return last is not None and last.status == RunStatus.FAILED
 
 
+def reason_now(job: JobOverview) -> str | None:
+    """Return the reason of what ended last, of a job that is failing; None where none is known."""
+    last = last_outcome(job)
+    return last.error_reason if last is not None and is_failing(job) else None
+
+
 def is_flapping(job: JobOverview) -> bool:
     """Whether a job that succeeds now went to and fro lately."""
     finished = [cell.status for cell in _outcomes(job.strip)]

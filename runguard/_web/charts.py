@@ -18,7 +18,7 @@ from typing import Final
 
 from .._models import ErrorGroup, RunStatus
 from .._monitor.records import FailureBucket, RunCell
-from .._monitor.wording import counted, duration, utc
+from .._monitor.wording import counted, duration, reason, utc
 from .foreign_texts import spelled
 
 STRIP_CELLS: Final = 30
@@ -156,7 +156,9 @@ def cell_title(cell: RunCell) -> str:
     """Say of one run what a pointer's user wants to know."""
     said = [f"run {cell.id}", cell.status.lower()]
     if cell.error_group:
-        said.append(cell.error_group)
+        said.append(
+            f"{cell.error_group}{f' ({reason(cell.error_reason)})' if cell.error_reason else ''}"
+        )
     if cell.seconds is not None:
         said.append(duration(cell.seconds))
     if cell.started_at is not None:

@@ -22,7 +22,7 @@ from .._errors import did_you_mean
 from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
-from .._monitor.health import ended_at, last_outcome
+from .._monitor.health import ended_at, last_outcome, reason_now
 from .._monitor.records import (
     AlertFilter,
     AlertOrder,
@@ -319,6 +319,11 @@ class JobQuery(Query):
         JobOrder.URGENT
     )
     reverse: Annotated[bool, _BOOLEAN, Field(description="The other way round.")] = False
+    reason: Annotated[
+        ErrorReason | None,
+        word_of(ErrorReason),
+        Field(description="Only jobs that fail for this reason now."),
+    ] = None
     page: Annotated[int, whole_number(1, 100_000), Field(description="Which page.")] = 1
 
     def arrange(self, jobs: Iterable[JobOverview]) -> list[JobOverview]:
@@ -328,6 +333,8 @@ class JobQuery(Query):
         """
         wanted = (self.find or "").casefold()
         found = [job for job in jobs if wanted in job.job_name.casefold()]
+        if self.reason is not None:
+            found = [job for job in found if reason_now(job) == self.reason]
         if self.sort is JobOrder.URGENT:
             return found[::-1] if self.reverse else found
         key, descends = _SORTED[self.sort]

@@ -863,3 +863,22 @@ def test_a_search_that_ends_early_says_how_far_it_looked_and_goes_on(
             [link] = page.by_id("searched").all("a")
             page = read(file_client, link.attributes["href"])
         assert page.by_id(found)
+
+
+def test_the_overview_and_the_alerts_show_and_filter_by_reason(file_client: Client) -> None:
+    page = read(file_client, "/")
+    hero = page.all("ul", within="broken")[0]
+    [href] = {a.attributes["href"] for a in page.all("a") if a.text == "overloaded"}
+    found = read(file_client, href.removesuffix("#jobs"))
+    alerts = read(file_client, "/alerts?reason=overloaded")
+
+    assert "HTTP_5XX overloaded" in hero.text
+    assert [row.all("a")[0].text for row in found.by_id("jobs").all("tbody")[0].all("tr")] == [
+        "payments"
+    ]
+    [chosen] = [one for one in found.all("select") if one.attributes["name"] == "reason"]
+    assert [one.attributes["value"] for one in chosen.all("option")] == ["", "overloaded"]
+    listed = [row.attributes["id"] for row in alerts.all("tr") if "id" in row.attributes]
+    assert listed == ["alert-1"]
+    assert "FAILED · payments:HTTP_5XX · overloaded" in alerts.text
+    assert read(file_client, "/?reason=dns").by_id("jobs").all("tbody")[0].all("tr") == []

@@ -44,6 +44,7 @@ def alerts(request: Request, store: OpenStore) -> Response:
         "problems": None,
         "done": done_before(request),
         "actions": ACTIONS,
+        "text_in": text_in,
         **CHOICES,
     }
     if is_first and page.alerts:

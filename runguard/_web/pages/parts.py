@@ -13,7 +13,7 @@ from starlette.requests import Request
 from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
 from ..._monitor.filters import fits, is_pattern
-from ..._monitor.health import JobState, is_failing, last_outcome, state_of
+from ..._monitor.health import JobState, is_failing, last_outcome, reason_now, state_of
 from ..._monitor.records import AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
 from .. import charts
@@ -55,6 +55,11 @@ class JobRow:
     def group(self) -> str | None:
         """The group of its last failure, while that is the last word."""
         return self.last.error_group if self.last and is_failing(self.job) else None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason of its last failure, while that is the last word."""
+        return reason_now(self.job)
 
     @property
     def alert(self) -> AlertRecord | None:
