@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
@@ -37,9 +37,7 @@ WEB_TOKEN: Final = "RUNGUARD_WEB_TOKEN"  # noqa: S105 - the name of a variable
 WEB_USER: Final = "RUNGUARD_WEB_USER"
 WEB_PASSWORD: Final = "RUNGUARD_WEB_PASSWORD"  # noqa: S105 - the name of a variable
 
-_OWN_PREFIX: Final = "RUNGUARD_"
-_TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
-_OWN_NAMES: Final = (
+OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
     *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
@@ -136,7 +134,7 @@ def settings_from(
     """
     chosen = {name: value for name, value in explicit.items() if value is not None}
     for setting, (variable, read) in FROM_ENVIRONMENT.items():
-        text = environ.get(variable, "").strip()
+        text = environ.get(variable, "").strip().strip("\"'")  # as some env files leave them
         is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
         if text and not is_given:
             chosen[setting] = read(variable, text)
@@ -149,6 +147,7 @@ def settings_from(
             _absolute(path, here), source=DATABASE_URL_FILE, instead_of=instead_of
         )
     if isinstance(url := chosen.get("database_url"), str):
+        url = url.strip().strip("\"'")
         if "store_timeout" not in chosen and (seconds := _connect_timeout(url)) is not None:
             # A half for the beginning, and a half for the end: each may have to connect.
             chosen["store_timeout"] = max(STORE_TIMEOUT, timedelta(seconds=2 * seconds))
@@ -193,17 +192,6 @@ def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
     """Return what the environment says of who may see the pages; None for what it does not."""
     names = {"token": WEB_TOKEN, "user": WEB_USER, "password": WEB_PASSWORD}
     return {what: environ.get(name) or None for what, name in names.items()}
-
-
-def unknown_names(environ: Iterable[str]) -> list[tuple[str, str]]:
-    """List each `RUNGUARD_*` variable that means nothing, with a ` (did you mean …?)` or ''."""
-    return [
-        (name, did_you_mean(name, _OWN_NAMES))
-        for name in sorted(environ)
-        if name.startswith(_OWN_PREFIX)
-        and not name.startswith(_TEST_PREFIX)
-        and name not in _OWN_NAMES
-    ]
 
 
 def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:
@@ -261,6 +249,11 @@ def embedded_file() -> str:
     return str(state_folder() / "runguard.db")
 
 
+def embedded_url() -> str:
+    """Return the URL of the embedded store."""
+    return f"sqlite:///{_in_url(embedded_file())}"
+
+
 def state_folder() -> Path:
     """Return runguard's folder in the user's state directory.
 
@@ -283,10 +276,18 @@ def _absolute(path: str | os.PathLike[str], here: str) -> str:
     return os.path.abspath(os.path.join(here, path))  # noqa: PTH100, PTH118
 
 
+def _in_url(path: str) -> str:
+    return path.replace("%", "%25").replace("?", "%3F")
+
+
 def _anchored(url: str, here: str) -> str:
     """Make the path of a SQLite file absolute: the program may change its folder later."""
     found = _RELATIVE_SQLITE.match(url)
-    return url if found is None else f"{found[1]}{_absolute(found[2], here)}{found[3]}"
+    return (
+        url
+        if found is None
+        else f"{found[1]}{_absolute(found[2], _in_url(here or _absolute('.', '')))}{found[3]}"
+    )
 
 
 FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {

@@ -17,7 +17,8 @@ from .._errors import ConfigurationError, RunguardError
 from .._failure.introspection import printable
 from .._monitor.records import OpenRuns, Purpose, StoreDiagnosis, StoreReport
 from .._monitor.wording import duration
-from .._settings import Settings, embedded_file
+from .._run.unknown_names import unknown_names
+from .._settings import Settings, embedded_file, embedded_url
 from .stores import found_spool, opened_with_settings, quiet_log
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Tell the variables that look like ours and are none."""
-    for name, hint in _settings.unknown_names(environ):
+    for name, hint in unknown_names(environ):
         yield Finding("environment", State.WARNING, f"{name} is not a setting{hint}", "rename it")
 
 
@@ -143,7 +144,7 @@ def check_store(
     if file is not None and not file.exists():
         yield _missing_file(file, source)
         return
-    yield from _questioned(given or f"sqlite:///{file}", purpose)
+    yield from _questioned(given or embedded_url(), purpose)
 
 
 def check_spool(database_url: str | None) -> Iterator[Finding]:
@@ -213,7 +214,7 @@ def check_extras() -> Iterator[Finding]:
 def _url_of(environ: Mapping[str, str]) -> str:
     """Return the URL that the environment names, itself or in a file; empty where it does not."""
     if not environ.get(_settings.DATABASE_URL_FILE, "").strip():
-        return environ.get(_settings.DATABASE_URL, "").strip()
+        return environ.get(_settings.DATABASE_URL, "").strip().strip("\"'")
     names = (_settings.DATABASE_URL, _settings.DATABASE_URL_FILE)
     given = {name: environ[name] for name in names if name in environ}
     return _settings.settings_from({}, given).database_url or ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _api
 from .._errors import ConfigurationError
-from .._settings import embedded_file
+from .._settings import embedded_url
 
 if TYPE_CHECKING:
     from .._run.runtime import Runtime
@@ -73,7 +73,7 @@ def opened_database(database_url: str | None) -> Iterator[str]:
     """Give the URL of the store for one command that changes the schema; else as above."""
     with opened_runtime(database_url) as runtime:
         runtime.store()  # makes the folder of a file, and tells of the embedded one
-        yield runtime.settings().database_url or f"sqlite:///{embedded_file()}"
+        yield runtime.settings().database_url or embedded_url()
 
 
 def check_url(database_url: str | None) -> None:

@@ -106,8 +106,7 @@ class Runtime:
                     # A file or a module that cannot be read is the store's to tell, later.
                     with suppress(ImportError, OSError, AttributeError):
                         self._prove_usable(settings, self._explicit)
-                    for name, hint in _settings.unknown_names(os.environ):
-                        self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
+                        self._tell_unknown_names()
                     self._settings = settings
         return self._settings
 
@@ -218,6 +217,12 @@ class Runtime:
             self.heartbeat.close()
             self.heartbeat = Heartbeat(self.store, self.events)
 
+    def _tell_unknown_names(self) -> None:
+        from .unknown_names import unknown_names  # once in a process
+
+        for name, hint in unknown_names(os.environ):
+            self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
+
     def _prove_usable(self, settings: Settings, explicit: dict[str, Any]) -> None:
         if settings.engine is not None or settings.database_url is not None:
             source = _settings.source_of("database_url", explicit, os.environ)
@@ -243,7 +248,7 @@ class Runtime:
             from .private_folder import try_to_make_private
 
             try_to_make_private(file)
-        return f"sqlite:///{file}"
+        return _settings.embedded_url()
 
 
 _runtimes: WeakSet[Runtime] = WeakSet()

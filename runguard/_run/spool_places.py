@@ -29,7 +29,7 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
     is_embedded = url is None and engine is None
     if is_embedded:
         with suppress(ConfigurationError):  # no home: the spool finds another place
-            url = f"sqlite:///{_settings.embedded_file()}"
+            url = _settings.embedded_url()
     identity = StoreIdentity(EMBEDDED, "the embedded file")
     if url is not None or engine is not None:
         identity = stores.identity(url=url, engine=engine)

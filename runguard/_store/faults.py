@@ -64,5 +64,7 @@ def reason_of(error: BaseException) -> str:
     diag = getattr(driver_error, "diag", None)
     primary = getattr(diag, "message_primary", None)
     line = primary or str(driver_error).strip().partition("\n")[0]
+    if "local user with ID" in line:
+        line += ": name the user in the URL (postgresql://USER@host/database), or set PGUSER"
     state = sqlstate_of(error)
     return f"{line} (SQLSTATE {state})" if state else str(line or type(driver_error).__name__)

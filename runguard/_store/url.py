@@ -15,8 +15,15 @@ _FORMS: Final = "postgresql://user@host/database or sqlite:///path/to/file.db"
 def parse_url(url: str, *, source: str = "database_url") -> URL:
     """Read a URL; every PostgreSQL one is taken as psycopg 3.
 
+    It may be in quotes, as env files have it, or written for other clients: see `foreign_url`.
     The text of a bad one is never repeated: it may hold a password.
     """
+    url = url.strip().strip("\"'")
+    is_plain = not any(sign in url for sign in "?,%")
+    if not is_plain:
+        from . import foreign_url
+
+        url = foreign_url.with_hosts_in_query(url)
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
@@ -30,14 +37,16 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
             " the password"
         )
     if backend in ("postgres", "postgresql"):
-        return parsed.set(drivername="postgresql+psycopg")
+        parsed = parsed.set(drivername="postgresql+psycopg")
+        return parsed if is_plain else foreign_url.for_libpq(parsed, source)
     if backend != "sqlite":
         raise ConfigurationError(
             f"{source}: expected a URL such as {_FORMS}, found the backend {backend!r}"
         )
-    if parsed.database in (None, "", ":memory:"):
+    if parsed.host or parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(
-            f"{source}: expected a SQLite file (sqlite:///path/to/file.db), found a database in"
-            " memory: its rows would be lost when the process ends"
+            f"{source}: expected a path after three slashes (sqlite:///path/to/file.db), found"
+            " none: the rows of a database in memory would be lost when the process ends"
         )
-    return parsed.set(drivername="sqlite")
+    path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
+    return parsed.set(drivername="sqlite", database=path)

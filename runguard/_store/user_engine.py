@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Dialect, Engine, event
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from .._errors import ConfigurationError
+from .postgresql.dates import read_any_dates
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects.postgresql.base import PGCompiler
@@ -24,6 +25,7 @@ def autocommitting(engine: Engine) -> Engine:
     ours = engine.execution_options(isolation_level="AUTOCOMMIT")
     if engine.dialect.name == "postgresql":
         pin_shared_engine(ours)
+        read_any_dates(ours)
     return ours
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 import runguard
 import runguard.testing
 from runguard import ConfigurationError, Rule, StoreUnavailable, classify, run_scope
+from runguard._run.unknown_names import unknown_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +83,7 @@ def test_every_postgresql_url_is_taken_as_psycopg_3(
         ("RUNGUARD_DATABASE_URL", "db.example.com/prod", "expected a URL such as"),
         ("RUNGUARD_DATABASE_URL", "mysql://u:p@h/d", "found the backend 'mysql'"),
         ("RUNGUARD_DATABASE_URL", "nosuch://u:p@h/d", "expected a URL such as"),
-        ("RUNGUARD_DATABASE_URL", "sqlite://", "in memory"),
+        ("RUNGUARD_DATABASE_URL", "sqlite://", "expected a path after three slashes"),
         ("RUNGUARD_DATABASE_URL", "sqlite:///:memory:", "in memory"),
         ("RUNGUARD_DATABASE_URL", "postgresql://u:p@host:port/d", "expected a URL such as"),
     ],
@@ -212,6 +213,20 @@ def test_classifying_is_no_run_so_configure_may_follow(tmp_path: Path) -> None:
 
     assert (before.error_message, after.error_message) == ("order 4711", "order [redacted]")
     assert not (tmp_path / "x.db").exists()
+
+
+def test_the_variables_of_a_kubernetes_service_are_no_mistyped_settings() -> None:
+    service = {
+        "RUNGUARD_SERVICE_HOST": "10.0.0.7",
+        "RUNGUARD_SERVICE_PORT_HTTP": "80",
+        "RUNGUARD_PORT": "tcp://10.0.0.7:80",
+        "RUNGUARD_PORT_80_TCP_ADDR": "10.0.0.7",
+        "RUNGUARD_WEB_SERVICE_HOST": "10.0.0.8",
+        "RUNGUARD_WEB_PORT": "tcp://10.0.0.8:80",
+    }
+
+    assert unknown_names(service) == []
+    assert unknown_names({"RUNGUARD_PORT": "80"}) != []
 
 
 def test_an_unknown_variable_is_one_warning_with_a_hint(

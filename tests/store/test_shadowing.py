@@ -12,7 +12,8 @@ from sqlalchemy.pool import NullPool
 from runguard._models import TriggerType
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
 from runguard._store import migrate as migrations
-from runguard._store.factory import open_operator_store, open_recorder
+from runguard._store.factory import open_recorder
+from runguard._store.operator import open_operator_store
 from tests.faults.privileges.test_grants import everything
 from tests.store.drafts import TIMEOUT, failure, new_run
 from tests.support.names import unpinned_names, watch_names

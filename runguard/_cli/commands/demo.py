@@ -14,7 +14,7 @@ import typer
 from ... import _api, _settings
 from ..._errors import StoreUnavailable
 from ..._models import TriggerType
-from ..._settings import embedded_file
+from ..._settings import embedded_file, embedded_url
 from ..._store.operator import OperatorStore
 from ..options import DatabaseUrl, command_app, help_end
 from ..stores import check_url
@@ -94,7 +94,7 @@ def _fresh_file() -> str:
             file.with_name(file.name + ending).unlink(missing_ok=True)
     except OSError as error:
         raise StoreUnavailable(f"{file} cannot be removed: {error.strerror}") from error
-    return f"sqlite:///{file}"
+    return f"{embedded_url().removesuffix('runguard.db')}demo.db"
 
 
 def _make_ready(store: OperatorStore, url: str, *, upgrade: bool) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from ..._clock import ticks
 from ..retry import DEADLINE, IDLE_SINCE
 from .connection import BoundedConnection
-from .pinning import pin_own_engine
+from .pinning import PinnedCompiler
 
 IDLE_LIMIT_SECONDS: Final = 60.0
 SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had at first
@@ -56,9 +56,10 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
         if "application_name" not in url.query
         else {},
     )
-    pin_own_engine(engine)
+    engine.dialect.statement_compiler = PinnedCompiler
     event.listen(engine, "do_connect", _bounded_connecting())
     event.listen(engine, "connect", _prepare_if_direct)
+    event.listen(engine, "connect", _read_any_dates)
     event.listen(engine, "connect", _note_socket)
     event.listen(engine, "checkout", _refuse_lost_socket)
     _distrust_idle(engine)
@@ -69,7 +70,8 @@ def _bounded_connecting() -> Callable[..., DBAPIConnection]:
     def connect(
         _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
     ) -> DBAPIConnection:
-        cparams.setdefault("connect_timeout", _seconds_to_connect())
+        hosts = str(cparams.get("host") or "").count(",") + 1
+        cparams.setdefault("connect_timeout", _seconds_to_connect(hosts))
         # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
         cparams.setdefault("client_encoding", "UTF8")
         cparams.update(autocommit=True, prepare_threshold=None)
@@ -79,10 +81,10 @@ def _bounded_connecting() -> Callable[..., DBAPIConnection]:
     return connect
 
 
-def _seconds_to_connect() -> int:
+def _seconds_to_connect(hosts: int) -> int:
     # Nearly all that is left: a database that sleeps may need it to wake. A host of several
     # addresses, the first of which swallows everything, still gets to its second one.
-    left = DEADLINE.get() - ticks() - 1
+    left = (DEADLINE.get() - ticks() - 1) / hosts
     return int(max(LEAST_CONNECT_SECONDS, min(left, MOST_CONNECT_SECONDS)))
 
 
@@ -91,6 +93,14 @@ def _prepare_if_direct(driver_connection: Any, _record: ConnectionPoolEntry) -> 
     # clients process ids of its own, which is how it shows.
     if driver_connection.is_direct():
         driver_connection.prepare_threshold = 0
+
+
+def _read_any_dates(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
+    style = driver_connection.info.parameter_status("DateStyle") or "ISO"
+    if not style.startswith("ISO"):  # the one style that psycopg reads
+        from .dates import use_binary_cursors
+
+        use_binary_cursors(driver_connection)
 
 
 def _note_socket(driver_connection: Any, record: ConnectionPoolEntry) -> None:

@@ -47,6 +47,7 @@ _HOPELESS: Final = re.compile(
     r"|role \"[^\"]*\" is not permitted to log in"
     r"|permission denied for database"
     r"|no such (?:database|user)"
+    r"|local user with ID"  # of a container: libpq finds no name for it
     r"|certificate"
     r"|server does not support SSL"
     r"|tls(?:v\d+)? alert"

@@ -1,17 +1,15 @@
 """Statements whose functions and operators are PostgreSQL's own, whatever the search path holds.
 
 A bare name is looked up in every schema of the search path, and what fits its arguments best is
-taken: whoever may create objects in one of them could run code of theirs as the job's role, or as
-an administrator's. A fixed search path would cost a round trip and be lost behind a transaction
-pooler. So each statement says `pg_catalog.now()` and `OPERATOR(pg_catalog.=)`; the planner sees
-what it saw before. Tables keep their bare names: which ones are meant is what the path is for.
+taken: whoever may create objects there could run code as the job's role, or an administrator's. A
+fixed path would cost a round trip, and be lost behind a transaction pooler. So statements say
+`pg_catalog.now()` and `OPERATOR(pg_catalog.=)`. Tables keep their bare names: the path is for them.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Engine
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.exc import CompileError
 from sqlalchemy.sql import operators
@@ -25,16 +23,12 @@ from sqlalchemy.sql.elements import (
 )
 
 # Syntax, not operators that are looked up by name.
-_SYNTAX: Final = frozenset({"IS", "IS NOT", "AND", "OR", "FROM", "COLLATE"})
-_SYNTAX_UNARY: Final = frozenset({"NOT", "EXISTS", "DISTINCT", "ANY", "ALL"})
+_SYNTAX: Final = frozenset(
+    ("IS", "IS NOT", "AND", "OR", "FROM", "COLLATE", "NOT", "EXISTS", "DISTINCT", "ANY", "ALL")
+)
 _SPELLED_AS_FUNCTIONS: Final = frozenset({"coalesce", "greatest", "least"})
 # The others, such as `bigint` and `timestamp with time zone`, are words of the grammar.
 _NAMED_TYPES: Final = ("UUID", "JSONB", "JSON", "TEXT", "DATE")
-
-
-def pin_own_engine(engine: Engine) -> None:
-    """Let all statements of an engine that nobody else has be pinned."""
-    engine.dialect.statement_compiler = PinnedCompiler
 
 
 def operator_named(sign: str) -> str:
@@ -45,7 +39,7 @@ def operator_named(sign: str) -> str:
 class PinnedCompiler(PGCompiler):
     """Compiles as PostgreSQL's dialect does, with the schema before functions and operators.
 
-    What has no spelling with a schema (BETWEEN, NOT IN, IS DISTINCT FROM, …) is refused.
+    What has no spelling with a schema (BETWEEN, LIKE, IS DISTINCT FROM, …) is refused.
     """
 
     def visit_function(self, func: Any, add_to_result_map: Any = None, **kw: Any) -> str:
@@ -58,26 +52,11 @@ class PinnedCompiler(PGCompiler):
     def visit_expression_clauselist(self, clauselist: Any, **kw: Any) -> str:
         """Name the operators of a chain such as `a || b || c`."""
         if clauselist.operator in (operators.and_, operators.or_, operators.comma_op):
-            text: str = super().visit_expression_clauselist(clauselist, **kw)  # type: ignore[no-untyped-call]
-            return text
+            return str(super().visit_expression_clauselist(clauselist, **kw))  # type: ignore[no-untyped-call]
         sign = {operators.add: "+", operators.mul: "*", operators.concat_op: "||"}
         kw["_in_operator_expression"] = True
         operator = operator_named(sign[clauselist.operator])
         return f" {operator} ".join(self._operand(one, **kw) for one in clauselist.clauses)
-
-    def visit_floordiv_binary(self, binary: Any, operator: Any, **kw: Any) -> str:  # noqa: ARG002
-        """Divide whole numbers."""
-        return self._generate_generic_binary(binary, " / ", **kw)
-
-    def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        r"""Spell LIKE as its operator, which escapes by `\`."""
-        if binary.modifiers.get("escape", "\\") not in (None, "\\"):
-            raise CompileError(f"{operator.__name__} has no pinned spelling with this escape")
-        return self._generate_generic_binary(binary, " ~~ ", **kw)
-
-    def visit_empty_set_op_expr(self, type_: Any, expand_op: Any, **kw: Any) -> str:  # noqa: ARG002
-        """Compare with nothing: no row is equal to NULL."""
-        return f"CAST(NULL AS {type_[0].compile(dialect=self.dialect)})"
 
     def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
         """Name the schema of a parameter's type."""
@@ -101,14 +80,13 @@ class PinnedCompiler(PGCompiler):
                 right = f"(ARRAY[{right.removeprefix('(').removesuffix(')')}])"
             return f"{left} {operator_named('=')} ANY {right}"
         if sign.replace(" ", "").isalpha():
-            raise CompileError(f"{sign} has no spelling that names the schema of its operator")
+            raise CompileError(f"{sign} cannot name the schema of its operator")
         return f"{left} {operator_named(sign)} {right}"
 
     def _generate_generic_unary_operator(self, unary: Any, opstring: str, **kw: Any) -> str:
         sign = opstring.strip()
-        if sign in _SYNTAX_UNARY:
-            text: str = super()._generate_generic_unary_operator(unary, opstring, **kw)  # type: ignore[no-untyped-call]
-            return text
+        if sign in _SYNTAX:
+            return str(super()._generate_generic_unary_operator(unary, opstring, **kw))  # type: ignore[no-untyped-call]
         return f"{operator_named(sign)} {self._operand(unary.element, **kw)}"
 
     def _operand(self, element: Any, **kw: Any) -> str:

@@ -106,7 +106,8 @@ class JobQueries(Reports):
         seconds = round(bucket.total_seconds())
         if seconds < 1 or timedelta(seconds=seconds) != bucket:
             raise ConfigurationError(f"bucket: expected whole seconds, found {bucket}")
-        number = self._epoch_of(run_log.c.started_at) // literal_column(str(seconds), BigInteger())
+        whole = literal_column(str(seconds), BigInteger())
+        number = self._epoch_of(run_log.c.started_at).op("/", return_type=BigInteger())(whole)
         query = (
             select(number.label("number"), run_log.c.error_group, func.count())
             .where(FAILED_RUN, run_log.c.started_at >= since, has_place(run_log.c.started_at))

@@ -105,7 +105,8 @@ def _fits(column: ColumnElement[str], pattern: str, engine: Engine) -> ColumnEle
         return column.bool_op("GLOB")(pattern.replace("[", "[[]"))
     for sign in "\\%_":
         pattern = pattern.replace(sign, f"\\{sign}")
-    return column.like(pattern.replace(ANY_TEXT, "%").replace(ANY_LETTER, "_"), escape="\\")
+    # The operator that LIKE stands for, which a statement can name with its schema.
+    return column.bool_op("~~")(pattern.replace(ANY_TEXT, "%").replace(ANY_LETTER, "_"))
 
 
 def alert_of(run: FromClause) -> ColumnElement[int]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,11 +93,18 @@ def location_of(url: URL) -> str:
     """Say where a store is, without what only a client needs to know: no password, no options."""
     if url.get_backend_name() == "sqlite":
         return url.database or ""
-    given = url.host or url.query.get("host") or "local socket"
-    host = given if isinstance(given, str) else ",".join(given)
-    port = f":{url.port}" if url.port else ""
+    host, port = _servers_of(url), f":{url.port}" if url.port else ""
     user = f"{url.username}@" if url.username else ""
     return f"{user}{host}{port}/{url.database or ''}"
+
+
+def _servers_of(url: URL) -> str:
+    given = url.query.get("host") or url.host or "local socket"
+    hosts = given.split(",") if isinstance(given, str) else given
+    port = url.query.get("port", "")
+    ports = port.split(",") if isinstance(port, str) else port
+    pairs = zip_longest(hosts, ports[: len(hosts)], fillvalue="")
+    return ",".join(f"{host}:{its}" if its else host for host, its in pairs)
 
 
 def _diagnose_server(connection: Connection, purpose: Purpose) -> StoreDiagnosis:

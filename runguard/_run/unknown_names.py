@@ -1,0 +1,34 @@
+"""Variables that look like settings of runguard and are none. Looked for once in a process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from .._errors import did_you_mean
+from .._settings import OWN_NAMES
+
+_PREFIX: Final = "RUNGUARD_"
+_TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
+# What Kubernetes sets in every pod beside a Service called `runguard`, or `runguard-…`.
+_OF_A_SERVICE: Final = re.compile(
+    r"(RUNGUARD(?:_\w+?)?)_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)"
+)
+
+
+def unknown_names(environ: Collection[str]) -> list[tuple[str, str]]:
+    """List each `RUNGUARD_*` variable that means nothing, with a ` (did you mean …?)` or ''."""
+    return [
+        (name, did_you_mean(name, OWN_NAMES))
+        for name in sorted(environ)
+        if name.startswith(_PREFIX)
+        and not name.startswith(_TEST_PREFIX)
+        and name not in OWN_NAMES
+        and not _is_of_a_service(name, environ)
+    ]
+
+
+def _is_of_a_service(name: str, environ: Collection[str]) -> bool:
+    found = _OF_A_SERVICE.fullmatch(name)
+    return found is not None and f"{found[1]}_SERVICE_HOST" in environ
