@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RENEWALS_PER_TTL: Final = 3
 STORE_TIMEOUT_SECONDS: Final = 10.0
+RETRY_SECONDS: Final = 5.0  # after a beat that failed: whoever reaps may be back first
 
 
 class BeatingRun(Protocol):
@@ -142,13 +143,22 @@ class Heartbeat:
         # Also those without an id: another process may have replayed their start meanwhile.
         return [run.key for run, first_beat in self._runs.values() if first_beat <= now]
 
-    def _beat(self, keys: list[UUID]) -> None:
+    def catch_up(self, *, timeout: float) -> None:
+        """Beat before others are taken for lost, if the store was away at the last beat."""
+        if self._beat_has_failed:
+            with self._changed:
+                keys = list(self._runs)
+            self._beat(keys, timeout=timeout)
+
+    def _beat(self, keys: list[UUID], *, timeout: float = STORE_TIMEOUT_SECONDS) -> None:
         try:
-            self._store().beat(keys, timeout=min(self._interval, STORE_TIMEOUT_SECONDS))
+            self._store().beat(keys, timeout=min(self._interval, timeout))
         except Exception as trouble:  # a heartbeat that fails never hurts the job
             if not self._beat_has_failed:  # told once, not at every beat of an outage
                 self._events.internal_error("heartbeat", trouble)
             self._beat_has_failed = True
+            with self._changed:
+                self._next_beat = min(self._next_beat, ticks() + RETRY_SECONDS)
         else:
             self._beat_has_failed = False
 

@@ -318,6 +318,7 @@ class Lifecycle:
         from .reaper import reap
 
         patience = max(LEAST_PATIENCE_SECONDS, self._deadline - ticks())
+        self._runtime.heartbeat.catch_up(timeout=patience)
         with suppress(RunguardError):  # what stops this look stops the start, which tells it
             for _ in reap(store, self._settings, job_name=self.run.job_name, timeout=patience):
                 pass

@@ -17,6 +17,9 @@ import runguard
 import runguard.testing
 from runguard import run_scope
 from runguard._api import runtime
+from runguard._clock import ticks
+from runguard._run.heartbeat import RETRY_SECONDS
+from runguard._run.lost_runs import LostRunWatch
 from runguard._run.reaper import reap
 from tests.support.processes import race
 
@@ -152,6 +155,9 @@ def test_16_reapers_at_once_close_each_run_once_and_raise_one_alert(
     code = f"""
 from datetime import timedelta
 from runguard import configure
+from runguard._clock import ticks
+from runguard._run.heartbeat import RETRY_SECONDS
+from runguard._run.lost_runs import LostRunWatch
 from runguard._run.reaper import reap
 from runguard._api import operator_store, runtime
 configure(database_url={migrated_pg_url!r})
@@ -218,6 +224,34 @@ def test_a_heartbeat_that_fails_is_told_once_and_hurts_nobody(
     assert run.status == "SUCCESS"
     stages = [fields["stage"] for event, fields in events() if "internal" in event]
     assert stages == ["heartbeat"]
+
+
+def test_a_run_that_outlived_an_outage_is_not_lost_to_the_next_run_of_its_process(
+    url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_scope("enrolment_sync") as outlived:
+        with monkeypatch.context() as away:
+            away.setattr(runtime.store(), "beat", refuse)
+            runtime.heartbeat._beat([outlived.key])
+        fall_silent(sql, url)
+        monkeypatch.setattr(runtime, "lost_runs", LostRunWatch())  # as after the limit
+        with run_scope("enrolment_sync"):
+            pass
+
+        assert sql("select lost_at from run_log where lost_at is not null") == []
+
+
+def test_after_an_outage_a_run_beats_soon(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runguard.configure(database_url=sqlite_url)
+    with run_scope("enrolment_sync") as run:
+        monkeypatch.setattr(runtime.store(), "beat", refuse)
+        runtime.heartbeat._beat([run.key])
+
+        assert runtime.heartbeat._next_beat - ticks() <= RETRY_SECONDS < 30
+
+
+def refuse(*_args: object, **_kwargs: object) -> None:
+    raise runguard.StoreUnavailable("away")
 
 
 def test_the_limit_is_at_least_three_heartbeats() -> None:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from runguard._models import AlertOutcome, Counters, ErrorGroup, Lease, LockHolder, NewRun
+import pytest
+
+from runguard._models import (
+    AlertOutcome,
+    Counters,
+    ErrorGroup,
+    Lease,
+    LockHolder,
+    NewRun,
+    SpooledRun,
+)
 from runguard._run.reaper import reap
 from runguard._settings import Settings
 from tests.store.drafts import TIMEOUT, failure, new_run, success
@@ -67,6 +77,30 @@ def test_silence_after_a_heartbeat_counts(store: OperatorStore, back_door: BackD
     back_door.age("run_log.heartbeat_at", FIVE_MINUTES)
 
     assert [lost.key for lost in reap_all(store)] == [run.key]
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "known"])
+def test_a_start_that_comes_after_a_long_outage_is_a_sign_of_life(
+    store: OperatorStore, back_door: BackDoor, *, is_known: bool
+) -> None:
+    run = new_run()
+    if is_known:  # the store took it, and its answer was lost
+        store.start_run(run, timeout=TIMEOUT)
+        back_door.age("run_log.started_at", FIVE_MINUTES)
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+
+    store.replay_run(SpooledRun(run, long_ago), timeout=TIMEOUT)
+
+    assert reap_all(store) == []
+
+
+def test_a_start_that_comes_late_and_is_silent_from_then_on_is_lost(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    store.replay_run(SpooledRun(new_run(), datetime.now(UTC)), timeout=TIMEOUT)
+    back_door.age("run_log.heartbeat_at", FIVE_MINUTES)
+
+    assert len(reap_all(store)) == 1
 
 
 def test_a_run_within_the_limit_is_left_alone(store: OperatorStore, back_door: BackDoor) -> None:

@@ -38,23 +38,41 @@ _ENDED_THEN: Final[Values] = {
     run_log.c.clock: literal_column("'host'"),
     **REFUSAL,
 }
+_STARTED_THEN: Final[Values] = {
+    **NEW_RUN,
+    run_log.c.status: RUNNING,
+    run_log.c.started_at: given(run_log.c.started_at),
+    run_log.c.updated_at: func.now(),
+    run_log.c.clock: literal_column("'host'"),
+    **dict.fromkeys(COUNTERS, literal_column("0")),
+}
 
 
 @cache
 def replay_start(lacking: Lacking = NOTHING) -> Executable:
-    """Write the RUNNING row of a record that comes late, with its host's times."""
-    values = {
-        **NEW_RUN,
-        run_log.c.status: RUNNING,
-        run_log.c.started_at: given(run_log.c.started_at),
-        run_log.c.updated_at: func.now(),
-        run_log.c.clock: literal_column("'host'"),
-        **dict.fromkeys(COUNTERS, literal_column("0")),
-    }
+    """Write the row of a run that has ended, with its host's times, to be ended next."""
+    return (
+        upsert(run_log)
+        .values(present(_STARTED_THEN, lacking))
+        .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+        .returning(run_log.c.id)
+    )
+
+
+@cache
+def replay_open(lacking: Lacking = NOTHING) -> Executable:
+    """Write the RUNNING row of a run that may be alive, or find it; it is heard of now.
+
+    The store may have been away for longer than the run's limit of silence.
+    """
+    heard = {run_log.c.heartbeat_at: func.now()}
+    values = {**_STARTED_THEN, **heard}
     return (
         upsert(run_log)
         .values(present(values, lacking))
-        .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
+        .on_conflict_do_update(
+            index_elements=[run_log.c.run_key], set_=heard, where=run_log.c.status == RUNNING
+        )
         .returning(run_log.c.id)
     )
 
@@ -98,9 +116,10 @@ def replay(attempt: Attempt, lacking: Lacking, record: SpooledRun) -> FinishedRu
     """Write what is missing of a run: its start, then its end."""
     ending = record.ending
     start = parameters(run_values(record.run, lacking), {"started_at": record.started_at})
-    new_id = attempt.connection.execute(replay_start(lacking), start).scalar()
     if ending is None:
-        return FinishedRun(recorded=True, run_id=new_id or _known_id(attempt, record))
+        found_id = attempt.connection.execute(replay_open(lacking), start).scalar()
+        return FinishedRun(recorded=True, run_id=found_id or _known_id(attempt, record))
+    attempt.connection.execute(replay_start(lacking), start)
     if ending.failure is None:
         statement = replay_success(lacking)
     elif ending.alert is None:

@@ -13,6 +13,7 @@ from ..read_back import NO_ROW, earlier_ending
 from ..refusal import refusal_values
 from ..rows import Lacking, run_values
 from ..schema.tables import run_log
+from ..schema.types import db_now
 from .endings import end_run, find_open
 
 
@@ -31,7 +32,9 @@ def replay(connection: Connection, lacking: Lacking, record: SpooledRun) -> Fini
         if earlier.run_id is None:
             raise RecordRefused(NO_ROW)
         return earlier
-    if record.ending is None:
+    if record.ending is None:  # it may be alive: the store may have been away for long
+        heard = update(run_log).where(run_log.c.id == run_id, run_log.c.status == "RUNNING")
+        connection.execute(heard.values(heartbeat_at=db_now()))
         return FinishedRun(recorded=True, run_id=run_id)
     finished = end_run(connection, lacking, run_id, record.ending)
     then = {
