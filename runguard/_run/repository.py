@@ -118,5 +118,5 @@ class StoreFactory(Protocol):
     def open(
         self, *, url: str | None, engine: Any, max_connections: int, patience: float
     ) -> RunRepository:
-        """Return a store; `patience` is in seconds, for a busy pool."""
+        """Return a store; `patience` is in seconds, for a busy pool or a server that is away."""
         ...

@@ -36,7 +36,7 @@ def open_recorder(
         return SqliteRecorder(engine, upgrade=upgrade_schema)
     from .postgresql.recorder import PostgreSqlRecorder
 
-    return PostgreSqlRecorder(engine)
+    return PostgreSqlRecorder(engine, patience)
 
 
 def _engine(url: str | None, engine: Any, max_connections: int, patience: float) -> Engine:

@@ -51,4 +51,4 @@ def open_operator_store(recorder: Any) -> OperatorStore:
         return recorder
     if recorder.engine.dialect.name == "sqlite":
         return SqliteOperatorStore(recorder.engine, upgrade=upgrade_schema)
-    return PostgreSqlOperatorStore(recorder.engine)
+    return PostgreSqlOperatorStore(recorder.engine, recorder.patience)

@@ -27,7 +27,7 @@ HOPELESS_SECONDS: Final = 60.0  # that a process waits before it tries a refused
 MOST_ATTEMPTS: Final = {
     Fault.REPEAT: 20,
     Fault.BUSY: 1_000,  # SQLite: the deadline ends it
-    Fault.RECONNECT: 6,  # of work that was cut off; a server that is away has until the deadline
+    Fault.RECONNECT: 6,  # of work that was cut off; see `Attempts.patience`
     Fault.UNPREPARE: 2,
     Fault.TOO_SLOW: 2,
     Fault.MOVED: 2,
@@ -46,6 +46,9 @@ class Attempt(NamedTuple):
 class Attempts:
     """Runs work on an engine's connections, and again where a repeat heals the fault."""
 
+    patience = inf
+    """The seconds that a call waits for a server that is away: who reads wants to hear of it."""
+
     def __init__(
         self,
         engine: Engine,
@@ -59,15 +62,8 @@ class Attempts:
         self._may_prepare = True
         self._hopeless: tuple[StoreUnavailable, float] | None = None
 
-    def run(
-        self, work: Callable[[Attempt], T], *, timeout: float, patience: float | None = None
-    ) -> T:
-        """Return what `work` returns.
-
-        Args:
-            work: what to do with a connection.
-            timeout: how many seconds all of it may take.
-            patience: how many of them to wait for a server that is away; all where None.
+    def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
+        """Return what `work` returns. `timeout` is in seconds.
 
         Raises:
             StoreUnavailable: the time is up, or repeating does not help.
@@ -76,14 +72,14 @@ class Attempts:
         if self._hopeless is not None:
             self._spare_the_server(*self._hopeless)
         deadline = ticks() + timeout
-        to_be_found_until = deadline if patience is None else ticks() + patience
         token = DEADLINE.set(deadline)
         try:
-            return self._until(deadline, to_be_found_until, work)
+            return self._until(deadline, work)
         finally:
             DEADLINE.reset(token)
 
-    def _until(self, deadline: float, to_be_found_until: float, work: Callable[[Attempt], T]) -> T:
+    def _until(self, deadline: float, work: Callable[[Attempt], T]) -> T:
+        found_until = min(deadline, ticks() + self.patience)
         answer_lost = False
         for attempt in count(1):
             DEADLINE.set(deadline)
@@ -105,11 +101,9 @@ class Attempts:
                         raise
             except SQLAlchemyError as error:
                 fault = fault_of(error, self._of_driver)
-                if fault is Fault.RECONNECT and not is_connected:
-                    is_last = ticks() >= to_be_found_until
-                else:
-                    is_last = attempt >= MOST_ATTEMPTS.get(fault, 1) or ticks() >= deadline
-                if is_last:
+                is_away = fault is Fault.RECONNECT and not is_connected
+                most = inf if is_away else MOST_ATTEMPTS.get(fault, 1)
+                if attempt >= most or ticks() >= (found_until if is_away else deadline):
                     self._give_up(error, fault)
                 answer_lost = answer_lost or (fault is Fault.RECONNECT and is_connected)
                 if fault is Fault.UNPREPARE:

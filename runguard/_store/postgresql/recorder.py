@@ -35,9 +35,13 @@ from .faults import fault_of
 class PostgreSqlRecorder(BaseStore):
     """Runs, alerts and locks on PostgreSQL 13 or newer. See `RunRepository` for the methods."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Take an engine in autocommit; build what must not wait until a run has failed."""
+    def __init__(self, engine: Engine, patience: float) -> None:
+        """Take an engine in autocommit; build what must not wait until a run has failed.
+
+        Each call waits `patience` seconds for a server that is away.
+        """
         super().__init__(engine, fault_of)
+        self.patience = self._attempts.patience = patience
         sql.build_endings()
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:

@@ -43,7 +43,6 @@ from . import prune as pruning
 from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, readable
 
 READ_TIMEOUT_SECONDS: Final = 30.0
-READER_PATIENCE_SECONDS: Final = 3.0
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
 T = TypeVar("T")
@@ -53,11 +52,12 @@ class Reports(BaseStore):
     """What an operator reads, newest first. Part of a whole store only: no run loads it."""
 
     def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
-        return self._read(lambda attempt: attempt.connection.execute(query).all(), timeout=timeout)
+        return self._attempts.run(
+            lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
+        )
 
-    def _read(self, work: Callable[[Attempt], T], *, timeout: float = READ_TIMEOUT_SECONDS) -> T:
-        """Do what somebody waits for, who wants to hear soon that the server is away."""
-        return self._attempts.run(work, timeout=timeout, patience=READER_PATIENCE_SECONDS)
+    def _read(self, work: Callable[[Attempt], T]) -> T:
+        return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
 
     def now(self) -> datetime:
         """Return the database's clock."""

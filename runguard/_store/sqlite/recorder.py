@@ -237,15 +237,13 @@ class _OneAtATime(Attempts):
         super().__init__(engine, schema_error, fault_of)
         self.turn = threading.RLock()
 
-    def run(
-        self, work: Callable[[Attempt], T], *, timeout: float, patience: float | None = None
-    ) -> T:
+    def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Do as `Attempts.run`, when it is this thread's turn."""
         deadline = ticks() + timeout
         if not self.turn.acquire(timeout=timeout):
             raise StoreUnavailable("the store could not be used: another thread is using it")
         try:
-            return super().run(work, timeout=deadline - ticks(), patience=patience)
+            return super().run(work, timeout=deadline - ticks())
         finally:
             self.turn.release()
 
