@@ -12,6 +12,7 @@ from rich.text import Text
 
 from .._errors import did_you_mean
 from .._monitor.filters import When, fits, instant_of, is_pattern
+from .._monitor.paging import followed
 from .._monitor.records import AlertFilter, AlertRecord, Cursor, Remaining, RunFilter, RunRecord
 from .options import MOST_ROWS, Form
 from .output import Listing, shown_on, write_records
@@ -44,16 +45,27 @@ class Found(Generic[Row]):
 
 def newest_runs(store: OperatorStore, wanted: RunFilter, *, limit: int) -> Found[RunRecord]:
     """Find the newest runs, however far back the rare ones are."""
-
-    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[RunRecord], Cursor | None]:
-        page = store.run_page(wanted, limit=rows, older_than=cursor)
-        return page.runs, page.older
-
-    runs, is_cut = _followed(read, limit)
+    runs, is_cut = _read_runs(store, wanted, limit)
     if not is_cut or runs[-1].started_at is None:
         return Found(runs)
     last = Cursor(runs[-1].started_at, runs[-1].id)
     return Found(runs, store.count_runs(wanted, older_than=last))
+
+
+def newest_run(store: OperatorStore, wanted: RunFilter) -> RunRecord | None:
+    """Find the newest run, however far back it is."""
+    runs, _ = _read_runs(store, wanted, 1)
+    return runs[0] if runs else None
+
+
+def _read_runs(
+    store: OperatorStore, wanted: RunFilter, limit: int
+) -> tuple[Sequence[RunRecord], bool]:
+    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[RunRecord], Cursor | None]:
+        page = store.run_page(wanted, limit=rows, older_than=cursor)
+        return page.runs, page.older
+
+    return followed(read, limit)
 
 
 def newest_alerts(store: OperatorStore, wanted: AlertFilter, *, limit: int) -> Found[AlertRecord]:
@@ -63,27 +75,11 @@ def newest_alerts(store: OperatorStore, wanted: AlertFilter, *, limit: int) -> F
         page = store.alert_page(wanted, limit=rows, following=cursor)
         return page.alerts, page.following
 
-    alerts, is_cut = _followed(read, limit)
+    alerts, is_cut = followed(read, limit)
     if not is_cut:
         return Found(alerts)
     last = Cursor(alerts[-1].created_at, alerts[-1].id)
     return Found(alerts, store.count_alerts(wanted, following=last))
-
-
-def _followed(
-    read: Callable[[Cursor | None, int], tuple[Sequence[Row], Cursor | None]], limit: int
-) -> tuple[Sequence[Row], bool]:
-    """Read page after page; return up to `limit` rows, and whether there are more.
-
-    A page may be short, even empty, and say where it goes on.
-    """
-    rows: list[Row] = []
-    cursor: Cursor | None = None
-    while True:
-        found, cursor = read(cursor, limit + 1 - len(rows))
-        rows += found
-        if cursor is None or len(rows) > limit:
-            return rows[:limit], len(rows) > limit
 
 
 def bounded(wanted: Filter, store: OperatorStore, since: When | None, until: When | None) -> Filter:

@@ -10,7 +10,7 @@ import typer
 
 from .._models import RunStatus
 from .._monitor.records import RunDetails, RunFilter
-from .lists import tell_unknown_jobs
+from .lists import newest_run, tell_unknown_jobs
 from .talk import say
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def _id_of(store: OperatorStore, name: str) -> int | None:
         return int(name)
     word, colon, job = name.partition(":")
     if word in _WORDS and (job or not colon):
-        page = store.run_page(RunFilter(job_name=job or None, status=_WORDS[word]), limit=1)
-        if page.runs:
-            return page.runs[0].id
+        run = newest_run(store, RunFilter(job_name=job or None, status=_WORDS[word]))
+        if run is not None:
+            return run.id
         known = store.job_names()
         if job and job not in known:
             tell_unknown_jobs("No run: no", [job], known)

@@ -17,7 +17,16 @@ from markupsafe import Markup
 
 from .._monitor import wording
 from .._monitor.health import JobState, state_of, worst_first
-from .._monitor.records import AlertFilter, GroupCount, JobOverview, RunFilter
+from .._monitor.paging import followed
+from .._monitor.records import (
+    AlertFilter,
+    AlertRecord,
+    Cursor,
+    GroupCount,
+    JobOverview,
+    RunFilter,
+    RunRecord,
+)
 from .._store.operator import OperatorStore
 from . import charts
 from .foreign_texts import ForeignTexts
@@ -69,13 +78,29 @@ def report_page(
             counts=counts,
             series=series,
             chart=charts.failures(series),
-            runs=store.run_page(failed, limit=MOST_ROWS).runs,
-            alerts=store.alert_page(still_open, limit=MOST_ROWS).alerts,
+            runs=_runs(store, failed),
+            alerts=_alerts(store, still_open),
             most_rows=MOST_ROWS,
         )
     )
     # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
     return text.encode(errors="replace").decode()
+
+
+def _runs(store: OperatorStore, wanted: RunFilter) -> Sequence[RunRecord]:
+    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[RunRecord], Cursor | None]:
+        page = store.run_page(wanted, limit=rows, older_than=cursor)
+        return page.runs, page.older
+
+    return followed(read, MOST_ROWS)[0]
+
+
+def _alerts(store: OperatorStore, wanted: AlertFilter) -> Sequence[AlertRecord]:
+    def read(cursor: Cursor | None, rows: int) -> tuple[Sequence[AlertRecord], Cursor | None]:
+        page = store.alert_page(wanted, limit=rows, following=cursor)
+        return page.alerts, page.following
+
+    return followed(read, MOST_ROWS)[0]
 
 
 def headline_of(jobs: Sequence[JobOverview], *, now: datetime) -> str:

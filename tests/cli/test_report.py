@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runguard._store.queries import pages
 from tests.cli.conftest import HOSTILE
 from tests.cli.test_process import WITHOUT
 
@@ -186,3 +187,14 @@ def test_without_the_web_extra_the_line_that_installs_it_is_printed(filled_file:
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'runguard-runlog[web]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_page_shows_what_is_rare_however_far_back_it_is(
+    cli: Cli, filled_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LOOKS_THROUGH", 1)
+    options = ["--format", "html", "--job", "pay*"]
+
+    text = cli("report", *options, "--database-url", filled_file).stdout
+
+    assert text.count("HTTP 503 Service Unavailable") >= 2

@@ -12,6 +12,7 @@ import pytest
 
 import runguard
 import runguard.testing
+from runguard._store.queries import pages
 from tests.cli.conftest import HOSTILE
 
 if TYPE_CHECKING:
@@ -163,3 +164,19 @@ def test_hostile_text_is_shown_and_never_obeyed(
     assert r"\x1b[31mred\x1b[0m" in " ".join(answer.stdout.split())
     assert "\x1b[31mred" not in answer.stdout
     assert "\u202e" not in answer.stdout
+
+
+@pytest.mark.parametrize(("name", "run_id"), [("failed:payments", 3), ("failed", 5)])
+def test_the_newest_failure_is_found_however_many_successes_are_newer(
+    cli: Cli, filled_file: str, monkeypatch: pytest.MonkeyPatch, name: str, run_id: int
+) -> None:
+    runguard.configure(database_url=filled_file)
+    for _ in range(3):
+        with runguard.run_scope("payments"):
+            pass
+    runguard.testing.reset()
+    monkeypatch.setattr(pages, "LOOKS_THROUGH", 1)
+
+    answer = cli("show", name, "--json", "--database-url", filled_file)
+
+    assert answer.json[0]["run"]["id"] == run_id
