@@ -139,3 +139,37 @@ def test_a_lock_that_was_freed_is_free_for_a_clock_that_steps_back(
     back_door.age("job_lock.lock_expires_at", -3600)  # what an hour back makes of every time
 
     assert isinstance(store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT), Lease)
+
+
+def test_a_dead_holders_lock_is_not_held_longer_for_a_clock_that_steps_back(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    take(store, "dead")
+    step_back_an_hour(back_door)
+
+    refused = store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT)
+    assert isinstance(refused, LockHolder)
+    assert refused.locked_by == "dead"
+    expire(back_door)
+
+    assert take(store, "two")
+
+
+def test_a_living_holder_keeps_its_lock_when_the_clock_steps_back(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    lease = take(store, "alive")
+    back_door.age("job_lock.locked_at", 600)  # it has held the lock for ten minutes
+    step_back_an_hour(back_door)
+    for _ in range(2):  # the first dates the lease anew, the next must not do so again
+        assert isinstance(
+            store.acquire_lock("enrolment_sync", "two", TTL, timeout=TIMEOUT), LockHolder
+        )
+    back_door.age("job_lock.lock_expires_at", 300)  # the time until it renews
+
+    assert store.renew_lock(lease, TTL, timeout=TIMEOUT)
+
+
+def step_back_an_hour(back_door: BackDoor) -> None:
+    for column in ("locked_at", "lock_expires_at"):
+        back_door.age(f"job_lock.{column}", -3600)

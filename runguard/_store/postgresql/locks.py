@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import (
+    Boolean,
     Executable,
     Interval,
     Text,
@@ -49,6 +50,8 @@ from .statements import (
 
 _CLOCK: Final = func.clock_timestamp()
 _OWNER: Final = given(job_lock.c.locked_by)
+# Clocks differ a little; a time further ahead is one of before the clock stepped back.
+_IS_AHEAD: Final = job_lock.c.locked_at > _CLOCK + literal_column("interval '1 minute'", Interval())
 _LOCK_EXPIRES: Final = _CLOCK + bindparam("in_ttl", type_=Interval(native=True))
 
 
@@ -89,11 +92,31 @@ def acquire_lock() -> Executable:
             taken.c.fence,
             type_coerce(null(), Text()).label("locked_by"),
             type_coerce(null(), UtcDateTime()).label("lock_expires_at"),
+            literal_column("false", Boolean()).label("is_ahead"),
         ),
-        select(null(), job_lock.c.locked_by, job_lock.c.lock_expires_at).where(
+        select(null(), job_lock.c.locked_by, job_lock.c.lock_expires_at, _IS_AHEAD).where(
             job_lock.c.job_name == job_name,
             ~exists(select(ONE).select_from(taken)),
         ),
+    )
+
+
+@cache
+def rein_in() -> Executable:
+    """Date anew a lease of before the clock stepped back, as long as it was from its beginning.
+
+    Its holder, if alive, renews it; of one that has died it would last as long as the step.
+    """
+    length = job_lock.c.lock_expires_at - job_lock.c.locked_at
+    return (
+        update(job_lock)
+        .where(
+            job_lock.c.job_name == given(job_lock.c.job_name),
+            job_lock.c.locked_by == _OWNER,
+            _IS_AHEAD,
+        )
+        .values({job_lock.c.locked_at: _CLOCK, job_lock.c.lock_expires_at: _CLOCK + length})
+        .returning(job_lock.c.lock_expires_at)
     )
 
 
@@ -173,7 +196,11 @@ def acquire(attempt: Attempt, job_name: str, owner: str, ttl: timedelta) -> Leas
         return LockHolder(None, None)
     if row.fence is not None:
         return Lease(job_name, owner, row.fence)
-    return LockHolder(row.locked_by, row.lock_expires_at)
+    expires_at = row.lock_expires_at
+    if row.is_ahead:
+        holder = {"in_job_name": job_name, "in_locked_by": row.locked_by}
+        expires_at = attempt.connection.execute(rein_in(), holder).scalar() or expires_at
+    return LockHolder(row.locked_by, expires_at)
 
 
 def renew(attempt: Attempt, lease: Lease, ttl: timedelta) -> bool:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import Connection, Insert, Update, bindparam, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Update,
+    bindparam,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
@@ -20,6 +30,9 @@ from ..schema.types import db_now
 from .endings import end_run
 from .replay import found
 
+# Clocks differ a little; a time further ahead is one of before the clock stepped back.
+_A_MINUTE: Final = literal_column("60", Float())
+
 
 def acquire(
     connection: Connection, job_name: str, owner: str, ttl: timedelta
@@ -31,6 +44,7 @@ def acquire(
             job_lock.c.locked_by,
             job_lock.c.lock_expires_at,
             (job_lock.c.lock_expires_at <= db_now()).label("expired"),
+            (job_lock.c.locked_at > db_now_plus(_A_MINUTE)).label("is_ahead"),
         ).where(job_lock.c.job_name == job_name)
     ).one_or_none()
     statement: Insert | Update
@@ -46,9 +60,26 @@ def acquire(
             .values(fence=job_lock.c.fence + 1, **lease)
         )
     else:
-        return LockHolder(row.locked_by, row.lock_expires_at)
+        expires_at = _rein_in(connection, job_name) if row.is_ahead else row.lock_expires_at
+        return LockHolder(row.locked_by, expires_at)
     fence = connection.execute(statement.returning(job_lock.c.fence)).scalar_one()
     return Lease(job_name, owner, fence)
+
+
+def _rein_in(connection: Connection, job_name: str) -> datetime:
+    """Date anew a lease of before the clock stepped back, as long as it was from its beginning.
+
+    Its holder, if alive, renews it; of one that has died it would last as long as the step.
+    """
+    days = func.julianday(job_lock.c.lock_expires_at) - func.julianday(job_lock.c.locked_at)
+    dated_anew = (
+        update(job_lock)
+        .where(job_lock.c.job_name == job_name)
+        .values(locked_at=db_now(), lock_expires_at=db_now_plus(days * 86_400))
+    )
+    expiry = connection.execute(dated_anew.returning(job_lock.c.lock_expires_at))
+    expires_at: datetime = expiry.scalar_one()
+    return expires_at
 
 
 def renew(connection: Connection, lease: Lease, ttl: timedelta) -> bool:
