@@ -92,9 +92,9 @@ def _sources() -> dict[str, str]:
         "block": r"[\"']?:[ \t]*+(?:!!?\w{1,16}[ \t]++)?[|>][+\-]?\d?[+\-]?[ \t]*+\n",
         "line": r"[\"']?[ \t]++(?:\d[ \t]++)?([^\s]++)[ \t]*+(?:;[ \t]*+)?(?=\n|\Z)",
         "word": rf"[\"']?[ \t]++{prose}(?:{QUOTED}|([^\s\"']++))",
-        "said": r"(?:는|은|이|가|를|을)?[ (]"
-        r"(?:(?:is|was|of|to|ist|es|est|é|für|for [\w.@-]{1,64}+ is)[ ])?"
-        rf"{prose}[\"'`(]?([^\s\"'`)]++)",
+        "said": r"(?:(?:는|은|이|가|를|을)?[ (]|[は是为為が](?=[「『“\"' ]))"
+        r"(?:(?:is|was|of|to|ist|lautet|es|est|é|für|for [\w.@-]{1,64}+ is)[ ])?"
+        rf"{prose}[ ]?[\"'`(「『“]?([^\s\"'`)」』”]++)",
         "value_of": r"[\"']?\]?(?:\s{0,4}[,;]|\s|</(?:key|name)>(?:\s{0,8}<value>)?)\s{0,40}+"
         # `"Type": "SecureString",` and the like may stand between.
         r"(?:[\"']?(?!value)[\w\-]{1,24}[\"']?[ ]?[:=][ ]?[\"'][^\"'\n]{0,128}[\"'],?\s{1,40}+"
@@ -243,7 +243,7 @@ def _values_after_blank(
     if (
         name.word in _PROSE_KINDS
         or not name.word.isascii()
-        or low.startswith((" is ", " was "), end)
+        or low.startswith((" is ", " was ", " ist ", " lautet ", " es ", " est ", " é "), end)
     ):
         match = after.said.match(low, end)
         yield from (
@@ -274,7 +274,7 @@ def _said(value: str, between: str) -> bool:
     value = value.rstrip(".,;:!?")
     if not looks_random(value, 6) or _UNLIKE_PASSWORDS.fullmatch(value.lower()):
         return False
-    certain = bool(re.search(r" (?:is|was|ist|es|est|é) ", between)) or not between.isascii()
+    certain = bool(re.search(r" (?:is|was|ist|lautet|es|est|é) ", between)) or not between.isascii()
     return certain or sum(character.isdigit() for character in value) > 1 or value != value.lower()
 
 

@@ -526,7 +526,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
         r"|server (?:is )?(?:too )?busy|serverbusy|circuit_?breaking|circuit ?breaker|es_rejected"
         r"|max \d+ users|temporarily unavailable|service unavailable|try again later|no capacity"
         r"|capacity (?:exceeded|unavailable)|resource temporarily|pool (?:is )?(?:exhausted|full)"
-        r"|queuepool limit|cannot achieve consistency|loading the dataset in memory|과부하|過負荷"
+        r"|queuepool limit|cannot achieve consistency|loading the dataset in memory"
+        r"|statusruntimeexception: unavailable|과부하|過負荷"
         r"|过载|überlast|surcharg|sobrecarg|перегруж",
     ),
     (
@@ -573,7 +574,8 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     (
         R.KILLED,
         r"\bkilled\b|signal: killed|sigkill|workerlosterror|terminated by signal|received signal"
-        r"|sigterm|process was terminated|oom score|exit(?:ed)?(?: with)? (?:code|status) 137",
+        r"|sigterm|process was terminated|oom score"
+        r"|exit(?:ed)?(?: with)? (?:code|status) 1(?:37|43)\b",
     ),
     (
         R.CRASHED,
@@ -594,12 +596,14 @@ REASON_OF_WORDS: Final[tuple[tuple[R, str], ...]] = (
     ),
     (
         R.NOT_FOUND,
-        r"no such file or directory|enoent\b|filenotfound|command not found|cannot find|can't find"
+        r"no such file or directory|enoent\b|filenotfound|command not found"
+        r"|cannot find(?! module)|can't find"
         r"|not found|no such (?:key|bucket|object|container|image|entity|index)|does not exist"
         r"|doesn't exist|nosuchkey|nosuchbucket|could not be found|unable to find"
         r"|(?:파일|찾을 수|존재하지).{0,20}없|見つかりません|そのようなファイル|找不到|没有那个文件"
         r"|nicht gefunden|datei oder verzeichnis nicht|no existe|aucun fichier|introuvable"
-        r"|no matching distribution|could not find|unable to locate|cannot locate|[a-z]_not_found"
+        r"|no matching distribution|could not find|unable to locate|cannot locate"
+        r"|(?<=[a-z])(?<!module)_not_found|nosuchfile"
         r"|notfound(?:error|exception)?\b|\bnot_found\b|нет такого файла",
     ),
     (

@@ -110,6 +110,37 @@ def _value_of_secret_name(match: re.Match[str]) -> Iterable[Span]:
     return [match.span(1)] if is_secret_key(match[2]) else []
 
 
+_SQL_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*+)'|\"([^\"\n]*+)\"|[(),;]")
+_LONGEST_INSERT = 4 * 1024
+
+
+def _inserted(match: re.Match[str]) -> Iterator[Span]:
+    """Find the values that an INSERT writes into columns with a secret's name."""
+    columns = [column.strip(' "`[]\n\t') for column in match[1].split(",")]
+    secret = [is_secret_key(column) for column in columns]
+    if not any(secret):
+        return
+    depth = column = 0
+    end = match.end() + _LONGEST_INSERT
+    for token in _SQL_VALUE.finditer(match.string, match.end(), end):
+        sign = token[0]
+        if sign == ";" and depth == 0:
+            return
+        if sign == "(":
+            depth, column = depth + 1, column if depth else 0
+        elif sign == ")":
+            depth -= 1
+        elif sign == "," and depth == 1:
+            column += 1
+        elif depth == 1 and column < len(secret) and secret[column]:
+            yield from spans_of(token)
+
+
+def _duplicate(match: re.Match[str]) -> Iterable[Span]:
+    """Hide MySQL's duplicate entry where the index has a secret's name."""
+    return [match.span(1)] if names_secret_column(match[2]) else []
+
+
 def _auth_arguments(match: re.Match[str]) -> Iterable[Span]:
     """Hide what `auth=(…)` holds, but not `oauth=(…)` or `author=(…)`."""
     before = match.string[max(0, match.start() - 8) : match.start()]
@@ -315,6 +346,11 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"jdbc:oracle:\w{1,8}:[^\s/@]{1,64}/([^\s@\"]{1,128}|\\?\"[^\"\n]{1,128}\")@",
         ),
         rule(
+            "CONNECT of SQL*Plus",
+            "conn",
+            r"(?<![\w-])conn(?:ect)? [\w$#.]{1,64}/([^\s/@\"]{1,128}|\\?\"[^\"\n]{1,128}\")@[\w/]",
+        ),
+        rule(
             "line of a password file",
             ":",
             r":(?:\d{4,5}|\*):[\w.*\-]{1,64}:[\w.*\-]{1,64}:((?:\\.|[^\s:\"'\\])++)(?=[\s\"'\\]"
@@ -446,6 +482,19 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"key \(((?:[^()\n]|\([^()\n]{0,128}+\)){1,256}+)\)=\("
             r"((?:(?!\) (?:already exists|is not present|is still|conflicts))[^\n])*+)",
             _detail_key,
+        ),
+        rule(
+            "values of an INSERT",
+            "insert",
+            r"insert (?:ignore )?into [\w.\"`\[\]]{1,128}\s?\(([^()]{1,1024}+)\)\s{0,8}"
+            r"values\s?(?=\()",
+            _inserted,
+        ),
+        rule(
+            "duplicate entry",
+            "duplicate",
+            r"duplicate entry '([^'\n]{1,1024}+)' for key '([^'\n]{1,256}+)'",
+            _duplicate,
         ),
         rule("failing row", "failing", r"failing row contains \(((?:(?!\)\.?(?:\n|\Z))[^\n])*+)"),
         rule(

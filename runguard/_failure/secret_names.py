@@ -43,7 +43,7 @@ ENGLISH = Names(
     weak=(r"key|pass|pw|auth|signature|sign|session_?id|sessid|sid|appid",),
     prose=(
         "a|an|and|any|are|at|attempts?|auth|authentication|be|been|but|by|can|cannot|changed|check"
-        "|contains?|could|denied|did|do|does|empty|entry|error|exceeded|exists|expected|expired"
+        "|contains?|could|denied|did|do|does|empty|entry|eof|error|exceeded|exists|expected|expired"
         "|expires|expiry|failed|failure|field|file|for|format|found|from|got|has|have|hash|hint|if"
         "|in|incorrect|input|invalid|is|it|length|line|login|logon|malformed|manager|may|mismatch"
         "|missing|must|name|needed|needs|no|not|of|on|only|option|or|permission|please|policy|prompt"

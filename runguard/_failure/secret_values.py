@@ -67,10 +67,11 @@ def named_or_whole(match: re.Match[str]) -> Iterable[Span]:
 # --- Values: where they end, and what is none. ---------------------------------------------------
 
 # A quoted value ends at its quote, also some lines on; unclosed, at the end of its line. `\"` is
-# the quote of JSON inside JSON.
+# the quote of JSON inside JSON. In a text that was escaped once more, `\\\"` before a letter ends
+# nothing.
 QUOTED = (
-    r"(?:[bru]{0,2}'(?:((?:[^'\\]|\\(?s:.)|''){0,2048}+)'|([^\n]*+))"
-    r'|[bru]{0,2}"(?:((?:[^"\\]|\\(?s:.)){0,2048}+)"|([^\n]*+))'
+    r"(?:[bru]{0,2}'(?:((?:[^'\\]|\\{2,8}+'(?=\w)|\\(?s:.)|''){0,2048}+)'|([^\n]*+))"
+    r'|[bru]{0,2}"(?:((?:[^"\\]|\\{2,8}+"(?=\w)|\\(?s:.)){0,2048}+)"|([^\n]*+))'
     r"|\\{1,4}[\"']((?:[^\"'\\\n]|\\{3,}+[\"']|\\++[^\"'\\\n])*+))"
 )
 # A separator or closer ends a bare value only where what follows shows it: passwords hold them too.

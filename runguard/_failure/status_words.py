@@ -160,7 +160,7 @@ FILLING: Final = (
 # (d) Weaker hints: they count where no noun follows the number (see AFTER_WEAK).
 _VERBS: Final = (
     r"(?:return(?:ed|s|ing)?|respond(?:ed|s|ing)?|repl(?:ied|ies)|answer(?:ed|s)?|got(?:ten)?|gets?"
-    r"|getting|receiv(?:ed|es|ing)|threw|throws|gave|gives|yield(?:ed|s)?|saw|hit(?:s|ting)?"
+    r"|getting|receiv(?:ed|es|ing)|threw|throws|gave|gives|giving|yield(?:ed|s)?|saw|hit(?:s|ting)?"
     r"|encounter(?:ed|s)|fail(?:ed|s|ing|ure)? with|reject(?:ed|s) with|refused with"
     r"|end(?:ed|s) with|result(?:ed|s) in|came back with|error(?:ed)? (?:out )?with"
     r"|complet(?:ed|es) with|terminated with|died with|denied with|status is|unexpected|non-2xx"

@@ -73,6 +73,8 @@ CONSEQUENCE: Final = (
     r"|gzip: stdin: (?:unexpected end of file|not in gzip format)|.*: broken pipe|curl: \(23\) .*"
     r"|pg_restore: error: could not read from input file.*|mysqldump: got errno 32 on write"
     r"|xz: .*: unexpected end of input",
+    r"error: could not find a version that satisfies .*\(from versions: none\)"
+    r"|error: no matching distribution found for .*",
     r"error: subprocess-exited-with-error|error: .*returned a non-zero code: \d+"
     r"|(?:error|fatal): .*exit(?:ed)?(?: with)? (?:code|status)[ :]\d+\.?",
 )

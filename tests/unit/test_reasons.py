@@ -207,6 +207,10 @@ WORDS = {
     "expected 12 columns, got 13": "data",
     "第12行数据格式错误": "data",
     "mapping values are not allowed here": "data",
+    "java.nio.file.NoSuchFileException: /exports/a.csv": "not_found",
+    "io.grpc.StatusRuntimeException: UNAVAILABLE: io exception": "overloaded",
+    "Error: Cannot find module './grades' { code: 'MODULE_NOT_FOUND' }": "bug",
+    "sync exited with status 143": "killed",
     "PID 409 exited with 1": "exit_code",
     "student 12 has no faculty": None,
 }
