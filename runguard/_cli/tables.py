@@ -117,7 +117,7 @@ def problems_listing(problems: Sequence[Problem]) -> Listing:
         ),
         rows=[
             (
-                one.source_id if one.job_name is None else one.job_name,
+                one.job_name or one.source_id or one.source_type,
                 one.error_group or one.alert_type,
                 one.error_reason or "-",
                 _severity(one.severity),

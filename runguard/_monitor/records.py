@@ -258,13 +258,14 @@ class AlertOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What alerts of one problem have in common: the key of their cooldown, and the reason.
+    """What alerts of one problem have in common.
 
-    `error_reason` is None for alerts that name none.
+    Of failure alerts the key of their cooldown and the reason, None where they name none; of
+    others the types alone, with `source_id` None.
     """
 
     source_type: str
-    source_id: str
+    source_id: str | None
     alert_type: str
     error_reason: str | None
 
@@ -310,7 +311,7 @@ class ProblemState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Alerts of one cause: a job, a group and a reason, or the source and type of another program.
+    """Alerts of one cause: a job, a group and a reason, or a type of alert and of its source.
 
     `alerts` of them match, `open_alerts` are not resolved; `first_at` and `last_at` are when they
     were raised. `alert_id`, `severity`, `title` and `message` are those of the last one;
@@ -320,7 +321,7 @@ class Problem:
     """
 
     source_type: str
-    source_id: str
+    source_id: str | None
     alert_type: str
     error_reason: str | None
     job_name: str | None

@@ -117,7 +117,7 @@ def read_instant(text: str) -> datetime | None:
 
 def cause_text(cause: Cause) -> str:
     """Return a cause as it stands in a URL: its source, type, reason and source's id."""
-    parts = (cause.source_type, cause.alert_type, cause.error_reason or "", cause.source_id)
+    parts = (cause.source_type, cause.alert_type, cause.error_reason or "", cause.source_id or "")
     return ":".join(quote(part, safe="", errors="replace") for part in parts)
 
 
@@ -131,7 +131,7 @@ def read_cause(text: Any) -> Cause:
     if len(parts) != 4 or not is_storable(text) or len(text) > LONGEST_CAUSE:
         raise UnreadableFilter("the `cause` of a problem in an earlier answer", str(text)[:100])
     source_type, alert_type, reason, source_id = parts
-    return Cause(source_type, source_id, alert_type, reason or None)
+    return Cause(source_type, source_id or None, alert_type, reason or None)
 
 
 def _cursor(*directions: str) -> Reader:

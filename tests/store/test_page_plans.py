@@ -106,6 +106,7 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "alerts that nobody reviewed": alerts(review_status="AUTO"),
     "alerts of a reason": alerts(error_reason="refused"),
     "alerts of a cause": alerts(cause=CAUSE),
+    "alerts of another cause": alerts(cause=Cause("student", None, "NEW", None)),
     "problems": problems(),
     "open problems": problems(resolved=False),
     "problems of a job": problems(job_name="job_7"),

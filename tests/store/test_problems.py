@@ -43,7 +43,9 @@ def succeed(store: OperatorStore, job_name: str) -> int:
     return run_id
 
 
-def test_alerts_of_one_job_group_and_reason_are_one_problem(store: OperatorStore) -> None:
+def test_alerts_of_one_job_group_and_reason_are_one_problem_and_those_of_another_type_are(
+    store: OperatorStore,
+) -> None:
     for job, group, reason in (
         ("sync", BUSY, "overloaded"),
         ("sync", BUSY, "overloaded"),
@@ -52,20 +54,21 @@ def test_alerts_of_one_job_group_and_reason_are_one_problem(store: OperatorStore
         ("b:c", BUSY, None),
     ):
         fail(store, job, group, reason)
-    store.raise_alert(own_alert(), timeout=TIMEOUT)
+    store.raise_alert(own_alert("student-1"), timeout=TIMEOUT)
+    store.raise_alert(own_alert("student-2"), timeout=TIMEOUT)
 
     page = store.problem_page(AlertFilter(), limit=9)
 
     assert [
         (one.job_name, one.error_group, one.error_reason, one.alerts) for one in page.found
     ] == [
-        (None, None, None, 1),
+        (None, None, None, 2),
         ("b:c", "HTTP_5XX", None, 1),
         ("sync", "TIMEOUT", None, 1),
         ("sync", "HTTP_5XX", "bad_gateway", 1),
         ("sync", "HTTP_5XX", "overloaded", 2),
     ]
-    assert (page.problems, page.alerts, page.open_alerts) == (5, 6, 6)
+    assert (page.problems, page.alerts, page.open_alerts) == (5, 7, 7)
     assert (page.following, page.looked_to) == (None, None)
     last = page.found[-1]
     assert (last.severity, last.message, last.alert_id) == ("high", "HTTP 503", 2)
@@ -129,7 +132,8 @@ def test_a_look_at_many_alerts_ends_and_says_where(
         ({"error_reason": "refused", "job_name": "pull"}, [3]),
         ({"cause": Cause("run_log", "sync:HTTP_5XX", "FAILED", "refused")}, [1]),
         ({"cause": Cause("run_log", "sync:HTTP_5XX", "FAILED", None)}, [2]),
-        ({"cause": Cause("student", "student-1", "NEW", None)}, [4]),
+        ({"cause": Cause("student", None, "NEW", None)}, [4]),
+        ({"cause": Cause("teacher", None, "NEW", None)}, []),
         ({"cause": Cause("run_log", "x", "FAILED", "dns"), "error_reason": "refused"}, []),
     ],
 )

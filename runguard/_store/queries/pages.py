@@ -25,7 +25,6 @@ from sqlalchemy import (
 )
 
 from ..._errors import ConfigurationError
-from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._models import ErrorGroup
 from ..._monitor.filters import is_pattern
 from ..._monitor.records import (
@@ -237,17 +236,11 @@ class PageQueries(Reports):
             return [], {}
         if wanted.error_reason not in (None, cause.error_reason):
             return [false()], {}
-        key = {
-            alert.c.source_type: cause.source_type,
-            alert.c.source_id: cause.source_id,
-            alert.c.alert_type: cause.alert_type,
-        }
-        indexed = [column == storable(value) for column, value in key.items()]
-        is_failure = (cause.source_type, cause.alert_type) == (
-            FAILURE_SOURCE_TYPE,
-            FAILURE_ALERT_TYPE,
-        )
-        return indexed, {"detail": self._has_reason(cause.error_reason)} if is_failure else {}
+        indexed = [alert.c.alert_type == storable(cause.alert_type)]
+        if cause.source_id is None:  # no index knows what is rare among the alerts of a type
+            return indexed, {"source_type": _is(storable(cause.source_type))}
+        indexed += [FAILURE_ALERT, alert.c.source_id == storable(cause.source_id)]
+        return indexed, {"detail": self._has_reason(cause.error_reason)}
 
     def _run_conditions(self, wanted: RunFilter) -> tuple[Conditions, Sifted]:
         indexed = _between(run_log.c.started_at, wanted.since, wanted.until)

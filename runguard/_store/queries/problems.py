@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, tuple_
 
-from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._monitor.problems import judged
 from ..._monitor.records import AlertFilter, Cursor, Problem, ProblemPage
 from ..schema.tables import alert
@@ -27,8 +26,8 @@ from .terms import (
 
 LOOKS_BACK: Final = 100  # runs of a job that show whether it has recovered
 
-_READ: Final = ("source_type", "source_id", "alert_type", "resolved", "review_status")
-_CAUSE: Final = ("source_type", "source_id", "alert_type", "reason")
+_READ: Final = ("source_type", "alert_type", "resolved", "review_status")
+_CAUSE: Final = ("source_type", "source", "alert_type", "reason")
 
 
 class ProblemQueries(JobQueries, PageQueries):
@@ -52,11 +51,12 @@ class ProblemQueries(JobQueries, PageQueries):
             there = older_than.instant, older_than.id
             query = query.where(beyond(ALERT_PLACE, *there, ascending=False))
         query = in_order(query, ALERT_PLACE, ascending=False)
-        reason = case((FAILURE_ALERT, reason_in(alert.c.detail, self.engine)))
+        # Other programs alert about each thing of theirs: the kind is the problem.
+        source = case((FAILURE_ALERT, alert.c.source_id)).label("source")
+        reason = case((FAILURE_ALERT, reason_in(alert.c.detail, self.engine))).label("reason")
         looked_at = [alert.c[name] for name in sifted if name not in _READ]
         seen = (
-            query.add_columns(*(alert.c[name] for name in _READ), reason.label("reason"))
-            .add_columns(*looked_at)
+            query.add_columns(*(alert.c[name] for name in _READ), source, reason, *looked_at)
             .limit(LOOKS_THROUGH)
             .subquery("seen")
         )
@@ -130,11 +130,10 @@ def _place_of(row: Any) -> Cursor:
 
 
 def _problem(row: Any) -> Problem:
-    is_failure = (row.source_type, row.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
-    job_name, group = (is_failure and job_and_group(row.source_id)) or (None, None)
+    job_name, group = job_and_group(row.source) or (None, None)
     return Problem(
         source_type=row.source_type,
-        source_id=row.source_id,
+        source_id=row.source,
         alert_type=row.alert_type,
         error_reason=row.reason,
         job_name=job_name,
