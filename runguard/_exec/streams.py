@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from math import inf
-from typing import Final
+from typing import IO, Final
 
 STDOUT: Final = 1
 STDERR: Final = 2
@@ -26,51 +26,66 @@ class HeldOutput:
 
     def __init__(self) -> None:
         """Hold nothing yet."""
-        from tempfile import SpooledTemporaryFile  # a command that is shown at once does without
-
         self._lock = threading.Lock()
-        self._file = SpooledTemporaryFile(max_size=MOST_IN_MEMORY)  # noqa: SIM115 - see `end`
-        self._pieces: list[tuple[int, int]] = []
         self._is_open = True
+        self._in_memory: list[tuple[int, bytearray]] = []
+        self._file: IO[bytes] | None = None  # what comes when that is enough
+        self._in_file: list[tuple[int, int]] = []
+        self._left_in_memory = MOST_IN_MEMORY
 
     def add(self, target: int, chunk: bytes) -> None:
         """Hold a chunk back. Where the disk takes no more, all is shown."""
         with self._lock:
-            if self._is_open:
-                try:
-                    self._file.write(chunk)
-                except OSError:
-                    self._show()
-                else:
-                    self._note(target, len(chunk))
-                    return
-        write_all(target, chunk)
+            kept = self._keep(target, chunk) if self._is_open else 0
+            if kept < len(chunk):
+                self._show()
+        write_all(target, chunk[kept:])
 
     def end(self, *, show: bool) -> None:
         """Hold back no more: show all so far, or drop it."""
         with self._lock:
             if not show:
-                self._pieces.clear()
+                self._in_memory.clear()
+                self._in_file.clear()
             self._show()
 
-    def _note(self, target: int, length: int) -> None:
-        if self._pieces and self._pieces[-1][0] == target:
-            length += self._pieces.pop()[1]
-        self._pieces.append((target, length))
+    def _keep(self, target: int, chunk: bytes) -> int:
+        """Return how many bytes of it are kept."""
+        if self._file is None and len(chunk) <= self._left_in_memory:
+            self._left_in_memory -= len(chunk)
+            if not (self._in_memory and self._in_memory[-1][0] == target):
+                self._in_memory.append((target, bytearray()))
+            self._in_memory[-1][1].extend(chunk)
+            return len(chunk)
+        try:
+            if self._file is None:
+                from tempfile import TemporaryFile  # most commands say less
+
+                self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - see `_show`
+            kept: int = self._file.write(chunk)
+        except OSError:
+            return 0
+        length = 0
+        if self._in_file and self._in_file[-1][0] == target:
+            _, length = self._in_file.pop()
+        self._in_file.append((target, length + kept))
+        return kept
 
     def _show(self) -> None:
-        if not self._is_open:
-            return
         self._is_open = False
-        with suppress(OSError):
-            self._file.seek(0)
-            for target, length in self._pieces:
+        for target, said in self._in_memory:
+            write_all(target, said)
+        self._in_memory.clear()
+        if self._file is None:
+            return
+        with suppress(OSError), self._file as file:
+            file.seek(0)
+            for target, length in self._in_file:
                 left = length
-                while left and (chunk := self._file.read(min(left, LONGEST_TAIL))):
+                while left and (chunk := file.read(min(left, LONGEST_TAIL))):
                     write_all(target, chunk)
                     left -= len(chunk)
-        with suppress(OSError):
-            self._file.close()
+        self._file = None
 
 
 class Stream:
@@ -141,7 +156,7 @@ class Stream:
         return None if self._until == inf else max(0.0, self._until - time.monotonic())
 
 
-def write_all(target: int, chunk: bytes) -> None:
+def write_all(target: int, chunk: bytes | bytearray) -> None:
     """Write to an output of ours; where nobody takes it, the command goes on all the same."""
     while chunk:
         try:

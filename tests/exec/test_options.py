@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -128,8 +129,18 @@ def test_what_is_held_back_comes_in_its_order(start: Start) -> None:
 def test_a_flood_that_is_held_back_comes_whole(execute: Execute) -> None:
     ended = execute("nightly", "--quiet-when-suppressed", "--", "seq", "400000")
 
-    assert ended.stdout.count(b"\n") == 400_000
-    assert ended.stdout.endswith(b"400000\n")
+    assert ended.stdout == b"".join(b"%d\n" % number for number in range(1, 400_001))
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_a_disk_that_takes_no_more_holds_nothing_back(execute: Execute) -> None:
+    limit = 1024 * 1024 + 12_345  # of a file; as much again stays in memory
+    ended = execute(
+        *("nightly", "--quiet-when-suppressed", "--", "seq", "400000"),
+        before=("prlimit", f"--fsize={limit}:{limit}"),
+    )
+
+    assert ended.stdout == b"".join(b"%d\n" % number for number in range(1, 400_001))
 
 
 def test_the_end_of_stdout_is_kept_where_it_is_asked_for(execute: Execute, run: Run) -> None:
