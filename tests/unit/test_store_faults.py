@@ -6,7 +6,9 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from runguard._store.faults import Fault, fault_of
+from runguard._store import faults
+from runguard._store.faults import Fault
+from runguard._store.postgresql.faults import fault_of as of_driver
 
 WRONG_PASSWORDS = [
     'password authentication failed for user "app"',
@@ -27,17 +29,18 @@ WHAT_PASSES = [
 ]
 
 
-def while_connecting(text: str) -> OperationalError:
+def fault_while_connecting(text: str) -> Fault:
     """The text is all that libpq gives then."""
     opening = 'connection failed: connection to server at "127.0.0.1", port 5432 failed: '
-    return OperationalError("", None, psycopg.OperationalError(opening + text))
+    error = OperationalError("", None, psycopg.OperationalError(opening + text))
+    return faults.fault_of(error, of_driver)
 
 
 @pytest.mark.parametrize("text", WRONG_PASSWORDS)
 def test_a_wrong_password_is_hopeless_in_any_language_of_the_server(text: str) -> None:
-    assert fault_of(while_connecting(f"FATAL:  {text}")) is Fault.HOPELESS
+    assert fault_while_connecting(f"FATAL:  {text}") is Fault.HOPELESS
 
 
 @pytest.mark.parametrize("text", WHAT_PASSES)
 def test_what_passes_is_tried_again(text: str) -> None:
-    assert fault_of(while_connecting(text)) is Fault.RECONNECT
+    assert fault_while_connecting(text) is Fault.RECONNECT
