@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
-from runguard._models import TriggerType
+from runguard._models import SpooledRun, TriggerType
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
 from runguard._store import migrate as migrations
 from runguard._store.factory import open_recorder
-from runguard._store.operator import open_operator_store
+from runguard._store.operator import PostgreSqlOperatorStore, open_operator_store
+from runguard._store.schema.tables import SCHEMA_VERSION
 from tests.faults.privileges.test_grants import everything
-from tests.store.drafts import TIMEOUT, failure, new_run
+from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.names import unpinned_names, watch_names
 from tests.support.stores import newest_alerts, open_store
 
@@ -77,6 +78,18 @@ def trap(connection: Any) -> None:
         )
 
 
+class Noted:
+    """A store that notes which of its methods are called, so that none is forgotten here."""
+
+    def __init__(self, store: OperatorStore) -> None:
+        self._store = store
+        self.called: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.called.add(name)
+        return getattr(self._store, name)
+
+
 @pytest.fixture
 def trapped_url(postgres: PostgresAddress, migrated_pg_url: str) -> str:
     with postgres.connect(make_url(migrated_pg_url).database) as connection:
@@ -105,7 +118,11 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     for filter_ in alerts:
         store.alert_page(filter_, limit=2)
         store.count_alerts(filter_, following=here)
+        store.problem_page(filter_, limit=2)
+        store.problem_page(filter_, limit=2, older_than=here, following=here)
     store.overview(strip=1)
+    store.last_runs("job", limit=3)
+    store.last_runs_of(["job", "b"], limit=3)
     store.overview(strip=3, job_name="job", jobs=["j*"])
     store.failure_buckets(since=now - DAY, bucket=timedelta(hours=1), jobs=["j?b", "job"])
     store.failures_by_group(since=DAY, jobs=["j*"])
@@ -122,6 +139,10 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     store.resolve_alerts([alert.id], by="ana")
     store.resolve_alerts([alert.id], by="ana", resolved=False)
     store.review_alerts([alert.id], by="ana", review_status="DONE")
+    matching = AlertFilter(jobs=("j*",), since=now - DAY)
+    resolved = store.resolve_matching(matching, by="ana", at=now)
+    store.undo_resolution(now, count=resolved.count)
+    store.review_matching(matching, by="ana", review_status="IN_PROGRESS")
     for what in Prunable:
         store.count_prunable(what, older_than=DAY, include_foreign=False)
         place = {Prunable.RUNS: (now, 1), Prunable.ALERTS: (now, 1)}.get(what)
@@ -129,6 +150,19 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     for purpose in Purpose:
         assert store.diagnose(purpose).lacking == ()
     assert store.inspect().is_current
+    assert store.schema_error().needed == SCHEMA_VERSION
+
+
+def all_that_is_rare(store: OperatorStore) -> None:
+    """What a job's process sends now and then: refusals, replays, lost runs."""
+    refused, late, quiet = new_run("refused"), new_run("late"), new_run("late")
+    store.record_refused_run(refused, failure(refused), timeout=TIMEOUT)
+    then = datetime.now(UTC) - DAY
+    for ending in (failure(late), failure(late)):
+        store.replay_run(SpooledRun(late, then, then, ending), timeout=TIMEOUT)
+    store.replay_run(SpooledRun(quiet, then, then, success(quiet)), timeout=TIMEOUT)
+    assert store.run_id_of(late.key) is not None
+    lose_a_run(store)
 
 
 def lose_a_run(store: OperatorStore) -> None:
@@ -140,13 +174,17 @@ def lose_a_run(store: OperatorStore) -> None:
 
 
 def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
-    store = open_store(trapped_url)
+    store: Any = Noted(open_store(trapped_url))
     try:
         everything(store)
-        lose_a_run(store)
+        all_that_is_rare(store)
         all_that_operators_ask(store)
     finally:
         store.close()
+
+    of_forks = {"before_fork", "after_fork", "after_fork_in_parent"}
+    methods = {name for name in dir(PostgreSqlOperatorStore) if not name.startswith("_")}
+    assert methods - store.called - of_forks == set()
 
 
 def test_nor_by_the_statements_on_a_users_engine(trapped_url: str) -> None:
