@@ -49,6 +49,7 @@ TYPES_WITH_HTTP_CODE: Final = frozenset(
         "novaclient.exceptions.ClientException",
         "postgrest.exceptions.APIError",
         "pyactiveresource.connection.ConnectionError",
+        "telethon.errors.rpcbaseerrors.RPCError",
         "webdav3.exceptions.ResponseErrorCode",
     }
 )
@@ -141,6 +142,13 @@ _STATUSES: Final[Mapping[str, Mapping[str, int]]] = {
         "SuspiciousOperation": 400,
     },
     "django.http.response": {"Http404": 404},
+    "dropbox.exceptions": {
+        "ApiError": 409,  # what an endpoint refuses; Dropbox answers 409 to all of it
+        "AuthError": 401,
+        "BadInputError": 400,
+        "PathRootError": 422,
+        "RateLimitError": 429,
+    },
     "exchangelib.errors": {
         "ErrorServerBusy": 503,
         "UnauthorizedError": 401,

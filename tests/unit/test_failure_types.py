@@ -111,6 +111,10 @@ def test_a_wrapper_that_keeps_itself_ends() -> None:
         (shape("couchdb.http.ResourceConflict"), 409),
         (shape("trello.exceptions.ResourceUnavailable", _status=404), 404),
         (shape("app.Enrolled", base="typesense.exceptions.ObjectAlreadyExists"), 409),
+        (shape("dropbox.exceptions.ApiError", "req", "path/conflict"), 409),
+        (shape("dropbox.exceptions.RateLimitError", "req", None, 5), 429),
+        (shape("stripe._error.AuthenticationError", "No API key provided"), 401),
+        (shape("app.Flood", base="telethon.errors.rpcbaseerrors.RPCError", code=420), 420),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
