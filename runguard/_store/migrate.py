@@ -32,7 +32,7 @@ from .schema.catalog import find_tables
 from .schema.found import schema_error_of, schema_version_of
 from .schema.indexes import metadata
 from .schema.losses import losses_of
-from .schema.places import refuses_second_store, search_path_of
+from .schema.places import is_chosen_place, remedy_for_place, search_path_of
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
 from .sqlite.engine import make_folder_of, make_sqlite_engine
 from .url import parse_url
@@ -114,6 +114,12 @@ def current(target: Target) -> str | None:
     """Return the schema's version, or None where there is no schema of ours."""
     with _translated(), _engine(target) as engine, _connected(engine) as connection:
         return schema_version_of(connection)
+
+
+def hidden(target: Target) -> str | None:
+    """Say where a store is that the search path hides, and what leads there; None without one."""
+    with _translated(), _engine(target) as engine, _connected(engine) as connection:
+        return remedy_for_place(connection)
 
 
 def check(target: Target) -> list[str]:
@@ -260,19 +266,20 @@ def _write_ahead(connection: Connection) -> None:
 def _run(connection: Connection, direction: Direction, revision: str, say: Progress) -> None:
     found = schema_version_of(connection)
     if direction == "upgrade" and found != SCHEMA_VERSION:
-        _refuse_second_store(connection, found)
+        _refuse_second_store(connection, found, say)
         _refuse_conflicts(connection)
     if connection.dialect.name != "sqlite":
         connection.rollback()  # a transaction of ours would keep Alembic from making its own
     _alembic(_config(connection=connection, progress=say), direction, revision, found)
 
 
-def _refuse_second_store(connection: Connection, found: str | None) -> None:
+def _refuse_second_store(connection: Connection, found: str | None, say: Progress) -> None:
     """Refuse to make a store beside one that only the search path hides."""
-    if found is None and connection.dialect.name != "sqlite":
-        remedy = refuses_second_store(connection)
-        if remedy is not None:
-            raise SchemaOutOfDate(found=None, needed=SCHEMA_VERSION, remedy=remedy)
+    if found is not None or (remedy := remedy_for_place(connection)) is None:
+        return
+    if not is_chosen_place(connection):
+        raise SchemaOutOfDate(found=None, needed=SCHEMA_VERSION, remedy=remedy)
+    say(f"a second store is made here; the first stays as it is: {remedy.rpartition(': ')[0]}")
 
 
 def _refuse_conflicts(connection: Connection) -> None:
@@ -295,7 +302,7 @@ def _script(
 ) -> str:
     found = None if connection is None else schema_version_of(connection)
     if connection is not None and direction == "upgrade" and found != SCHEMA_VERSION:
-        _refuse_second_store(connection, found)
+        _refuse_second_store(connection, found, lambda _line: None)
         _refuse_conflicts(connection)
     script = io.StringIO()
     config = _config(

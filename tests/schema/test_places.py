@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import make_url
+from typer.testing import CliRunner
 
 from runguard import SchemaOutOfDate
 from runguard._store import migrate as migrations
@@ -69,6 +70,15 @@ def test_a_run_is_told_where_the_store_is_and_not_to_make_one(role: str, role_ur
     assert "db upgrade" not in told
 
 
+def test_the_version_is_none_and_the_store_is_named(role: str, role_url: str) -> None:
+    from runguard._cli.app import app
+
+    answer = CliRunner().invoke(app, ["db", "current", "--database-url", role_url])
+
+    assert answer.stdout == "none\n"
+    assert f"run `alter role {role} set search_path = ops`" in answer.stderr
+
+
 def test_what_it_says_is_enough(database: Database, role: str, role_url: str) -> None:
     database.rows(error_of_a_run(role_url).split("`")[1])
 
@@ -92,9 +102,12 @@ def test_a_role_whose_path_was_chosen_may_have_a_store_of_its_own(
 ) -> None:
     database.rows(f"alter role {role} set search_path = public")
 
-    migrations.upgrade(role_url)
+    said: list[str] = []
+    migrations.upgrade(role_url, progress=said.append)
 
     assert sorted(database.values(STORES)) == ["ops", "public"]
+    assert said[0].startswith("a second store is made here; the first stays as it is: the store is")
+    assert "in schema ops" in said[0]
 
 
 def test_another_programs_table_before_ours_is_named(

@@ -107,7 +107,10 @@ def current(*, database_url: DatabaseUrl = None) -> None:
     from ..._store import migrate as migrations
 
     with opened_database(database_url) as url:
-        sys.stdout.write(f"{migrations.current(url) or 'none'}\n")
+        version = migrations.current(url)
+        sys.stdout.write(f"{version or 'none'}\n")
+        if version is None and (remedy := migrations.hidden(url)) is not None:
+            say(f"{remedy[0].upper()}{remedy[1:]}.")
 
 
 @app.command(epilog=help_end("runguard db check && echo ready"))

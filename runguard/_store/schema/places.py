@@ -53,19 +53,14 @@ def remedy_for_place(connection: Connection) -> str | None:
     return _remedy_for_strangers(session, tables)
 
 
-def refuses_second_store(connection: Connection) -> str | None:
-    """Say why no store may be made here: there is one, and nobody chose this schema for another.
+def is_chosen_place(connection: Connection) -> bool:
+    """Whether somebody set this role's search path, to begin with a schema that is there.
 
-    A role whose search path somebody has set, and which begins with a schema that is there, may
-    make a store of its own.
+    Such a role may make a store of its own beside others.
     """
-    remedy = remedy_for_place(connection)
-    if remedy is None:
-        return None
     session = connection.execute(_SESSION).one()
     first = session.path.split(",")[0].strip().strip('"')
-    is_meant = session.is_chosen and session.schema in (first, session.role)
-    return None if is_meant and session.schema is not None else remedy
+    return session.is_chosen and session.schema in (first, session.role)
 
 
 def search_path_of(connection: Connection) -> str:
