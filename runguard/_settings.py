@@ -138,7 +138,7 @@ def settings_from(
         is_given = setting in chosen or (setting == "database_url" and "engine" in chosen)
         if text and not is_given:
             chosen[setting] = read(variable, text)
-    path = environ.get(DATABASE_URL_FILE, "").strip()
+    path = environ.get(DATABASE_URL_FILE, "").strip().strip("\"'")
     if path and explicit.get("database_url") is explicit.get("engine") is None:
         from ._secret_file import read_url
 

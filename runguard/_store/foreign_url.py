@@ -59,6 +59,12 @@ def for_libpq(url: URL, source: str) -> URL:
         query["host"] = unquote(url.host)
         url = url._replace(host=None)
     if isinstance(schema := query.pop("schema", None), str):
+        if url.query.get("pgbouncer") == "true":
+            raise ConfigurationError(
+                f"{source}: expected no schema= beside pgbouncer=true, since a pooler passes no"
+                f" search path on: run `alter role … set search_path = {_as_identifier(schema)}`,"
+                " and take schema= out of the URL"
+            )
         path = f"-csearch_path={_as_identifier(schema)}"
         query["options"] = f"{query['options']} {path}" if query.get("options") else path
     if isinstance(ssl := query.pop("ssl", None), str):

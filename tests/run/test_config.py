@@ -175,6 +175,18 @@ def test_option_beats_configure_beats_environment_beats_default(
     assert cooldowns() == [1800, 30, 120, 180]
 
 
+def test_the_quotes_of_an_env_file_are_no_part_of_a_value(
+    monkeypatch: pytest.MonkeyPatch, sqlite_url: str, sql: Sql
+) -> None:
+    runguard.testing.reset()
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", f'"{sqlite_url}"')
+    monkeypatch.setenv("RUNGUARD_TRIGGER_TYPE", "'SCHEDULER'")
+    with run_scope("job"):
+        pass
+
+    assert [row["trigger_type"] for row in sql("select trigger_type from run_log")] == ["SCHEDULER"]
+
+
 def test_cooldown_0_in_the_environment_switches_it_off(
     monkeypatch: pytest.MonkeyPatch, sqlite_url: str, sql: Sql
 ) -> None:

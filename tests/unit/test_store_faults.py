@@ -21,6 +21,10 @@ WRONG_PASSWORDS = [
     '사용자 "app"의 password 인증을 실패했습니다',
     '用户 "app" Password 认证失败',
 ]
+NO_SECOND_TRY_HEALS = [
+    "FATAL:  unsupported startup parameter: options",  # a pooler's
+    "local user with ID 54321 does not exist",
+]
 WHAT_PASSES = [
     "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",
     "FATAL:  the database system is starting up",
@@ -36,8 +40,10 @@ def fault_while_connecting(text: str) -> Fault:
     return faults.fault_of(error, of_driver)
 
 
-@pytest.mark.parametrize("text", WRONG_PASSWORDS)
-def test_a_wrong_password_is_hopeless_in_any_language_of_the_server(text: str) -> None:
+@pytest.mark.parametrize("text", [*WRONG_PASSWORDS, *NO_SECOND_TRY_HEALS])
+def test_a_wrong_password_is_hopeless_in_any_language_of_the_server_and_so_are_others(
+    text: str,
+) -> None:
     assert fault_while_connecting(f"FATAL:  {text}") is Fault.HOPELESS
 
 

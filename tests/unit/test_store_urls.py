@@ -88,6 +88,7 @@ def test_parameters_of_other_clients_are_taken_as_they_are_meant(
     ("url", "said"),
     [
         ("postgresql://u@h/db?sslmod=require", "'sslmod' (did you mean 'sslmode'?): take it out"),
+        ("postgresql://u@h/db?schema=x&pgbouncer=true", "`alter role … set search_path = x`"),
         ("postgresql://u@h/db?sslmode=no-verify", "verify-full, found 'no-verify'"),
         ("postgresql://u:geheim@h:a5432/db", "found one that cannot be read"),
         ("postgresql://u:geheim@h1:x,h2:y/db", "found one that cannot be read"),
