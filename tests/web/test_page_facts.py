@@ -106,3 +106,18 @@ def test_a_covered_failure_of_another_kind_says_so_on_its_page_and_its_alert_s(
     assert other in Page(client.get("/runs/3").text).text
     assert other not in Page(client.get("/runs/2").text).text
     assert Page(client.get("/alerts/1").text).text.count(other) == 1
+
+
+def test_a_silent_run_looks_so_on_its_own_page(
+    store_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    leave_open(store_url)
+
+    page = Page(client_of(application_at(store_url)).get("/runs/1").text)
+
+    assert page.heading == "Run 1 ◌ silent"
+    assert page.all("title")[0].text.startswith("◌ run 1 of sync")
+    headline = page.by_id("headline").text
+    assert headline.startswith("sync is running, for 7 min")
+    assert ", silent for 7 min" in headline
+    assert headline.endswith("; `runguard reap` would close it.")
