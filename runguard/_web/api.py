@@ -292,7 +292,7 @@ def explanation(store: OpenStore, run_id: RowId) -> ExplanationAnswer:
 
 @router.get("/alerts", summary="Alerts, in the order of time")
 def alerts(store: OpenStore, asked: Annotated[AlertQuery, Query()]) -> AlertsAnswer:
-    page = asked.read(store, store.now(), limit=asked.limit)
+    page = asked.read(store, asked.filter(store.now()), limit=asked.limit)
     return AlertsAnswer(
         page.alerts,
         cursor_text("following", page.following),

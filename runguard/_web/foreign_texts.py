@@ -22,6 +22,7 @@ _RIGHT_TO_LEFT: Final = (
     r"\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
 )
 _TURNED: Final = re.compile(f"[{_RIGHT_TO_LEFT}](?:.*[{_RIGHT_TO_LEFT}])?", re.DOTALL)
+_BEHIND_SIGNS: Final = re.compile(r"(?<=[._/:-])(?=\w)")
 _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"
 
@@ -53,13 +54,21 @@ def spelled(value: object) -> Markup:
     return escape(_TURNED.sub(lambda found: f"{_ISOLATE}{found[0]}{_END}", text))
 
 
+def breakable(value: object) -> Markup:
+    """Return a name that may be broken behind the signs between its parts."""
+    text = visible(value, lines=True)
+    if _TURNED.search(text):
+        return isolated(value)
+    return Markup("<wbr>").join(_BEHIND_SIGNS.split(text))
+
+
 class ForeignTexts(Extension):
     """Puts the filter that its place needs behind each expression of a template."""
 
     def __init__(self, environment: Environment) -> None:
-        """Give the environment the two filters."""
+        """Give the environment the filters."""
         super().__init__(environment)
-        environment.filters.update(isolated=isolated, spelled=spelled)
+        environment.filters.update(isolated=isolated, spelled=spelled, breakable=breakable)
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         """Yield the tokens of a template, and the filters."""

@@ -419,11 +419,11 @@ class AlertQuery(AlertFilters):
         Field(description=f"The `following` or the `preceding` {_EARLIER}"),
     ] = None
 
-    def read(self, store: OperatorStore, now: datetime, *, limit: int) -> AlertPage:
-        """Read the page that is asked for; `now` is the database's clock."""
+    def read(self, store: OperatorStore, wanted: AlertFilter, *, limit: int) -> AlertPage:
+        """Read the page that is asked for."""
         place = self.page or {}
         return store.alert_page(
-            self.filter(now),
+            wanted,
             limit=limit,
             order=self.order,
             following=place.get("following"),

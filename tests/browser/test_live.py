@@ -89,7 +89,7 @@ def test_what_was_ticked_and_focused_survives_an_update(
 ) -> None:
     url = copy_of("nightly")
     page = reader_of(serve("--database-url", url).url).open("/alerts")
-    ticks = page.get_by_role("table").get_by_role("checkbox")
+    ticks = page.locator("table.alerts").get_by_role("checkbox")
     ticked = page.locator("input[name=alert_id][value='18']")
     ticked.check()
     ticked.focus()

@@ -548,7 +548,7 @@ def test_the_review_status_is_set_with_who(client: Client) -> None:
     assert "false alarm by jiwon" in page.text
 
 
-@pytest.mark.parametrize("chosen", [[], ["x"], ["-1"], ["1", "9" * 25], ["٣"]])
+@pytest.mark.parametrize("chosen", [["x"], ["-1"], ["1", "9" * 25], ["٣"]])
 def test_without_a_proper_choice_nothing_is_changed(file_client: Client, chosen: list[str]) -> None:
     answer = file_client.send_form("/alerts/resolve", {"alert_id": chosen})
 
@@ -812,7 +812,6 @@ def test_a_filter_acts_on_all_that_match_and_were_seen(file_client: Client) -> N
 @pytest.mark.parametrize(
     "fields",
     [
-        {"action": "resolve"},
         {"action": "resolve", "cause": "x"},
         {"action": "resolve", "matching": "group=x"},
         {"action": "resolve", "matching": "colour=red"},
@@ -882,3 +881,26 @@ def test_the_overview_and_the_alerts_show_and_filter_by_reason(file_client: Clie
     assert listed == ["alert-1"]
     assert "FAILED · payments:HTTP_5XX · overloaded" in alerts.text
     assert read(file_client, "/?reason=dns").by_id("jobs").all("tbody")[0].all("tr") == []
+
+
+@pytest.mark.parametrize("action", ["resolve", "reopen", "ACKNOWLEDGED"])
+def test_where_nothing_is_ticked_the_page_says_so(file_client: Client, action: str) -> None:
+    sent = {"action": action, "next": "/alerts?type=FAILED"}
+    answer = file_client.send_form("/alerts/act", sent)
+    page = read(file_client, answer.headers["location"])
+
+    assert answer.headers["location"] == "/alerts?type=FAILED&done=nothing.0"
+    assert "Nothing was ticked, so nothing was changed." in page.text
+    assert file_client.get("/api/v1/alerts?resolved=true").json()["alerts"] == []
+
+
+def test_alerts_are_found_and_resolved_by_a_part_of_their_jobs_name(file_client: Client) -> None:
+    page = read(file_client, "/alerts?job=PAY")
+    form = page.by_id("matching")
+    sent = {one.attributes["name"]: one.attributes.get("value", "") for one in form.all("input")}
+    file_client.send_form("/alerts/act", {**sent, "action": "resolve"})
+    resolved = file_client.get("/api/v1/alerts?resolved=true").json()["alerts"]
+
+    assert "payments" in page.by_id("live").text
+    assert "invoices" not in page.by_id("live").text
+    assert [one["detail"]["job_name"] for one in resolved] == ["payments"]

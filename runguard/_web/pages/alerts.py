@@ -17,7 +17,7 @@ from ..problems import no_such_row
 from ..query import LARGEST_ID, AlertPageQuery, asked_of, cause_text, cursor_text
 from ..rendering import Tab, render
 from ..state import OpenStore
-from .parts import CHOICES, drawn, run_links, text_in
+from .parts import CHOICES, alerts_meant, drawn, run_links, text_in
 from .triage import ACTIONS, done_before
 
 ALERTS_ON_A_PAGE: Final = 50
@@ -30,7 +30,8 @@ router = APIRouter()
 def alerts(request: Request, store: OpenStore) -> Response:
     """List the problems, and the alerts below, to be resolved or reviewed."""
     asked, now = asked_of(request, AlertPageQuery), store.now()
-    page = asked.query.read(store, now, limit=ALERTS_ON_A_PAGE)
+    wanted = alerts_meant(store, asked.query, now)
+    page = asked.query.read(store, wanted, limit=ALERTS_ON_A_PAGE)
     is_first = not asked.query.page
     context = {
         "now": now,
@@ -48,7 +49,6 @@ def alerts(request: Request, store: OpenStore) -> Response:
         **CHOICES,
     }
     if is_first and page.alerts:
-        wanted = asked.query.filter(now)
         context |= _problems(request, asked.query.read_problems(store, wanted, PROBLEMS_ON_A_PAGE))
     return render(request, "alerts.html", context)
 

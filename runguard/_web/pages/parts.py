@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,10 +14,10 @@ from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
 from ..._monitor.filters import fits, is_pattern
 from ..._monitor.health import JobState, is_failing, last_outcome, reason_now, state_of
-from ..._monitor.records import AlertRecord, JobOverview, RunCell, RunFilter
+from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
 from .. import charts
-from ..query import Asked, RunQuery, cursor_text
+from ..query import AlertFilters, Asked, RunQuery, cursor_text
 from ..rendering import url_of
 
 # What the filters of lists offer.
@@ -123,6 +123,13 @@ def jobs_meant(wanted: str | None, known: Sequence[str]) -> tuple[str, ...]:
     part = wanted.casefold()
     found = tuple(one for one in known if part in one.casefold())
     return found if len(found) <= MOST_NAMES else (f"*{wanted}*",)
+
+
+def alerts_meant(store: OperatorStore, asked: AlertFilters, now: datetime) -> AlertFilter:
+    """Return the alerts that filters mean, where a part of a job's name is enough."""
+    wanted = asked.filter(now)
+    jobs = jobs_meant(asked.job, store.job_names()) if asked.job is not None else ()
+    return replace(wanted, job_name=None, jobs=jobs) if jobs not in ((), (asked.job,)) else wanted
 
 
 def run_links(request: Request) -> Callable[[RunCell], str]:

@@ -24,6 +24,7 @@ from ..forms import text_in as field_of
 from ..problems import Problem
 from ..query import LARGEST_ID, AlertFilters, instant_text, read_cause, read_instant
 from ..state import CurrentState, OpenStore, prefix_of
+from .parts import alerts_meant
 
 MOST_IDS: Final = 1000
 LONGEST_COUNT: Final = 6  # digits
@@ -37,6 +38,7 @@ ACTIONS: Final = (
     *((str(one), f"Review: {wording.review_status(one).word}") for one in ReviewStatus),
 )
 
+_NOTHING: Final = "nothing"
 _DONE: Final = {"resolved": "resolved", "reopened": "open again", "reviewed": "reviewed"}
 
 router = APIRouter()
@@ -57,6 +59,11 @@ class _Chosen:
 
     ids: list[int]
     matching: list[AlertFilter]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing was ticked."""
+        return not self.ids and not self.matching
 
 
 @router.post("/alerts/act")
@@ -104,6 +111,8 @@ def _resolve(
     request: Request, store: OperatorStore, form: FormData, *, by: str, resolved: bool
 ) -> Response:
     chosen, at = _chosen(store, form), store.now()
+    if chosen.nothing:
+        return _back(request, form, _NOTHING, 0)
     changed = store.resolve_alerts(chosen.ids, by=by, resolved=resolved, at=at)
     count = len(changed)
     undone_by = sum(one.resolved_at == at for one in changed)
@@ -119,6 +128,8 @@ def _review(
     request: Request, store: OperatorStore, form: FormData, *, by: str, review_status: str
 ) -> Response:
     chosen = _chosen(store, form)
+    if chosen.nothing:
+        return _back(request, form, _NOTHING, 0)
     count = len(store.review_alerts(chosen.ids, by=by, review_status=review_status))
     for wanted in chosen.matching:
         count += store.review_matching(wanted, by=by, review_status=review_status).count
@@ -129,7 +140,7 @@ def _chosen(store: OperatorStore, form: FormData) -> _Chosen:
     """Return what a form names.
 
     Raises:
-        Problem: it names nothing, or what is no id, cause or filter.
+        Problem: it names what is no id, cause or filter.
     """
     ids = _ids(form.getlist("alert_id"))
     # What was raised after the reader saw the page is left alone.
@@ -140,7 +151,7 @@ def _chosen(store: OperatorStore, form: FormData) -> _Chosen:
         matching = [AlertFilter(cause=one, until=until) for one in causes]
         if "matching" in form:
             asked = AlertFilters.model_validate(dict(parse_qsl(str(form["matching"]))))
-            wanted = asked.filter(store.now())
+            wanted = alerts_meant(store, asked, store.now())
             ends = [one for one in (wanted.until, until) if one is not None]
             matching.append(replace(wanted, until=min(ends, default=None)))
     except (UnreadableFilter, ValidationError, ValueError):
@@ -149,13 +160,6 @@ def _chosen(store: OperatorStore, form: FormData) -> _Chosen:
             "expected alerts, problems and filters of one of these pages, found another value",
             remedy="Nothing was changed. Go back and choose again.",
         ) from None
-    if not ids and not matching:
-        raise Problem(
-            422,
-            "No alert was chosen, so nothing was changed.",
-            title="Choose an alert first",
-            remedy="Go back and tick at least one alert.",
-        )
     return _Chosen(ids, matching)
 
 
@@ -197,6 +201,8 @@ def _is_alert(prefix: str, path: str) -> bool:
 def done_before(request: Request) -> Done:
     """Return what the form before this page did."""
     what, count, at = (*request.query_params.get("done", "").split("."), "", "", "")[:3]
+    if what == _NOTHING:
+        return Done("Nothing was ticked, so nothing was changed. Tick an alert first.")
     if what not in _DONE or not _is_count(count):
         return Done()
     undo = at if int(count) and read_instant(at) is not None else ""

@@ -178,7 +178,7 @@
 
   // On a phone the filters stand in the way of what they filter, until they are asked for.
   const isNarrow = matchMedia("(max-width: 760px)");
-  for (const form of find("form.filters")) {
+  for (const form of find("form.filters:not([role=search])")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet unfold";
