@@ -44,7 +44,7 @@ def test_a_tablet_shows_tables_and_a_wide_screen_is_used(reader: Reader) -> None
     name, said = page.locator(".broken .strong").first, page.locator(".broken .said-last").first
     page.set_viewport_size({"width": 820, "height": 900})
     assert row.evaluate("(row) => getComputedStyle(row).display") == "table-row"
-    assert row.evaluate("(row) => row.offsetHeight") < 70
+    assert row.evaluate("(row) => row.offsetHeight") < 90
     expect(page.get_by_role("columnheader", name="p95")).to_be_visible()
 
     page.set_viewport_size({"width": 1280, "height": 900})
