@@ -16,7 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from .._models import ReviewStatus
+from .._models import ErrorReason, ReviewStatus
 from .._monitor import wording
 from .._monitor.wording import Label, Tone
 from . import charts
@@ -158,6 +158,7 @@ def _environment() -> Environment:
         counted=wording.counted,
         wording=wording,
         review_statuses=tuple(ReviewStatus),
+        reasons=frozenset(ErrorReason),
         groups=charts.GROUPS,
         markup=Markup,
         mark_of=charts.mark,

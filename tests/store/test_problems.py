@@ -14,6 +14,7 @@ from tests.support.stores import newest_alerts
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
+    from tests.store.conftest import BackDoor
 
 EACH = timedelta(0)  # a cooldown with which every failure alerts
 BUSY, SLOW = ErrorGroup.HTTP_5XX, ErrorGroup.TIMEOUT
@@ -198,3 +199,21 @@ def test_all_that_match_are_reopened_and_reviewed(store: OperatorStore) -> None:
         (False, "DONE"),
     ]
     assert store.problem_page(wanted, limit=1).found[0].review_status == "DONE"
+
+
+@pytest.mark.parametrize("detail", ["5", '"x"', "[1]", '{"reason": 5}', '{"reason": {"a": 1}}'])
+def test_a_detail_of_another_program_breaks_nothing(
+    store: OperatorStore, back_door: BackDoor, detail: str
+) -> None:
+    document = ":detail" if back_door.engine.dialect.name == "sqlite" else "cast(:detail as jsonb)"
+    back_door.rows(
+        "insert into alert (source_type, source_id, alert_type, title, detail) values"
+        f" ('run_log', 'theirs', 'FAILED', 't', {document}) returning id",
+        detail=detail,
+    )
+
+    [found] = store.problem_page(AlertFilter(), limit=9).found
+
+    assert (found.source_id, found.job_name, found.state) == ("theirs", None, ProblemState.UNKNOWN)
+    assert isinstance(found.error_reason, str) == ("reason" in detail)
+    assert [one.id for one in newest_alerts(store, cause=found.cause)] == [found.alert_id]

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    cast,
     func,
     literal_column,
     or_,
@@ -137,7 +138,7 @@ def reason_in(detail: ColumnElement[Any], engine: Engine) -> ColumnElement[str |
     """The reason that a failure alert's detail names; NULL where it names none."""
     if speaks_sqlite(engine):
         found = func.json_extract(detail, "$.reason")
-        return type_coerce(case((func.json_valid(detail) == 1, found)), Text())
+        return cast(case((func.json_valid(detail) == 1, found)), Text())
     return type_coerce(detail.op("->>")(literal_column("'reason'")), Text())
 
 
