@@ -42,6 +42,10 @@ _SET_VERB = re.compile(
     r"|define)"
     r"[ \t]{1,4}(?:-[\w-]{1,24}[ \t]{1,4}){0,3}[\"']?[\w./:@\-]{0,64}\Z"
 )
+_PATH = re.compile(
+    r"(?:(?:\A|\s)/|://[^\s\"'=?#&/:@]{1,255}(?::\d{1,5})?/)(?:[^\s\"'=?#&:]{0,200}/)?\Z"
+)
+_AFTER_PATH = re.compile(r": | ->")
 # The same as words of a list: `['aws', 'configure', 'set', 'aws_secret_access_key', 'x']`.
 _SET_MEMBER = re.compile(
     r"[\"'](?:set|setx|setenv|env|export|config:set|secrets?)[\"'],[ ]{0,2}[\"'][\w./:@\-]{0,64}\Z"
@@ -153,6 +157,8 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
         return
     if not behind_slashes and (match := after.pair.match(low, end, end + _NEAR)):
         spans = [span for span in spans_of(match) if _gives_away(name, raw, span, match)]
+        if _ends_path(low, begin, end):
+            spans = [span for span in spans if looks_random(raw[span[0] : span[1]])]
         if spans and match.end() >= end + _NEAR - _LONGEST_GAP:
             spans = list(spans_of(after.pair.match(low, end) or match))
         if name.word in _PHRASES:  # many words: to the end of the line
@@ -305,6 +311,12 @@ def _gives_away(name: Found, raw: str, span: Span, match: re.Match[str]) -> bool
     if name.word == "pass" and re.match(r"[\"']", match[0]) and value != value.lower():
         return True
     return is_weak_value(name.word, value)
+
+
+def _ends_path(low: str, begin: int, end: int) -> bool:
+    """Say whether the name ends an address or a path: `POST https://…/token: 400 Bad Request`."""
+    follows = low.startswith("/", begin - 1) and _AFTER_PATH.match(low, end)
+    return bool(follows and _PATH.search(low[max(0, begin - _NEAR) : begin]))
 
 
 def _word_start(low: str, at: int) -> int:

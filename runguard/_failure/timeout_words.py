@@ -177,6 +177,7 @@ NAMED_BEFORE: Final = (
     # a noun that leaves no doubt, then the bare name: `no such column: timeout`
     r"(?:columns?|parameters?|attributes?|variables?|keywords?|arguments?|options?|fields?"
     r"|identifiers?|flags?|propert(?:y|ies)|directives?)\s?(?:name)?\s?:?\s?[(\[]?[\w.:$-]{0,40}\Z",
+    rf"(?:named|called)\s?[\"'`\u2018\u201c\u00ab]{{1,2}}{_REST_OF_NAME}",
     r"\bkey \([\w, ]{0,60}\Z|\bfields?: \([\"'`\w, ]{0,60}\Z",
     # what is done to a setting: `could not set the socket timeout`
     r"(?<!\w)(?:invalid|bad|illegal|negative|missing|unsupported|unrecogni[sz]ed|set|setting|unset"

@@ -518,6 +518,7 @@ NO_TIMEOUTS = [
     "(1054, \"Unknown column 'timeout' in 'field list'\")",
     'relation "timeouts" does not exist',
     "Table 'x.timeouts' doesn't exist",
+    'no table named "timeouts"',
     'ORA-00904: "TIMEOUT": invalid identifier',
     'null value in column "timeout" of relation "jobs" violates not-null constraint',
     'duplicate key value violates unique constraint "jobs_timeout_key"',
