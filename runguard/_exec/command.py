@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .._errors import JobLockActive
 from .process import Process
-from .result import EX_TEMPFAIL, SIGNALLED, CommandOptions, CommandResult, name_of
+from .result import EX_TEMPFAIL, SIGNALLED, CommandOptions, CommandResult, bare_failure, name_of
 from .run import CommandScope
 from .signals import ENDING, Signals
 
@@ -48,13 +48,13 @@ def execute(
     clean = runtime.settings().redactor.clean
     process = Process(command, options, clean)
     try:
-        with Signals(process.passed_on) as signals:
+        with process.signals as signals:
             entry = _enter(run, runtime, signals, options)
             if entry.conflict is not None:
                 return _refuse(entry, entry.conflict, options, say)
             with ExitStack() as entered:
                 entered.push(entry.scope)
-                result = entry.ended or process.run(signals)
+                result = entry.ended or process.run()
                 if not result.is_success(options):
                     failure = _failure_of(result, process, clean, runtime.events)
                     entry.scope.fail_with(failure, interrupted=result.interrupted)
@@ -120,8 +120,11 @@ def _refuse(
 def _failure_of(
     result: CommandResult, process: Process, clean: Callable[..., str], events: Events
 ) -> Failure:
-    from .failure import failure_of, unread_failure  # a command that succeeds does without
-
+    try:
+        from .failure import failure_of, unread_failure  # a command that succeeds does without
+    except (ImportError, OSError) as fault:  # such as no file that is left
+        events.internal_error("classify", fault)
+        return bare_failure(result)
     try:
         return failure_of(result, process.outputs(), clean=clean)
     except Exception as bug:  # a fault of ours may change neither exit code nor record

@@ -41,22 +41,21 @@ class Process:
         self._streams: dict[int, Stream] = {}
         self._child: Child | None = None
         self._hindrance: bytes | None = None
+        self._terminal = Terminal()
+        stop = (signal.SIGTSTP,) if self._terminal.exists else ()
+        self.signals = Signals((*PASSED_ON, *stop))
         try:
+            self.signals.prepare()
             self._fork(command)
         except OSError as fault:  # no process, no memory or no file is left
             self._note_hindrance(fault.strerror or str(fault))
-        self._terminal = Terminal()
+            self._let_go()
 
-    @property
-    def passed_on(self) -> Sequence[signal.Signals]:
-        """The signals that the command is to get."""
-        return (*PASSED_ON, signal.SIGTSTP) if self._terminal.exists else PASSED_ON
-
-    def run(self, signals: Signals) -> CommandResult:
-        """Let the command begin, and wait until it ends."""
-        if self._child is None or not self._listens():
+    def run(self) -> CommandResult:
+        """Let the command begin, and wait until it ends; while `signals` are taken."""
+        if not self._listens() or self._child is None:
             return self._not_started()
-        result = self._supervise(self._child, signals)
+        result = self._supervise(self._child)
         for stream in self._streams.values():
             stream.settle()
         return replace(result, by_timeout_command=self._program in TIMEOUT_COMMANDS)
@@ -96,8 +95,23 @@ class Process:
         for output, pipe in self._child.pipes.items():
             self._streams[output] = Stream(pipe, output, self._held)
 
+    def _let_go(self) -> None:
+        """Let a command end that will not begin, and free files: its record needs some."""
+        if self._child is not None:
+            self._child.dismiss()
+            for output, pipe in self._child.pipes.items():
+                if output not in self._streams:
+                    os.close(pipe)
+        for stream in self._streams.values():
+            stream.settle()
+            stream.finish()
+        self._child = None
+        self._streams = {}
+
     def _listens(self) -> bool:
         """Begin to copy what it says; return whether that can be done."""
+        if self._hindrance is not None:
+            return False
         try:
             for stream in self._streams.values():
                 stream.start()
@@ -118,14 +132,14 @@ class Process:
         words = f"exit code {NOT_EXECUTABLE}"
         return CommandResult(NOT_EXECUTABLE, words, words, is_unstarted=True)
 
-    def _supervise(self, child: Child, signals: Signals) -> CommandResult:
+    def _supervise(self, child: Child) -> CommandResult:
         child.begin()
         timeout = self._options.timeout
         until = inf if timeout is None else time.monotonic() + timeout.total_seconds()
-        code = child.wait(signals, self._terminal, until=until)
+        code = child.wait(self.signals, self._terminal, until=until)
         if code is None:
             grace = self._options.kill_after.total_seconds()
-            child.end(signals, self._terminal, grace=grace)
+            child.end(self.signals, self._terminal, grace=grace)
             words = f"timed out after {timeout}"
             return CommandResult(TIMED_OUT, words, "timeout", timed_out=True)
         if code >= 0:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+from .._models import ErrorGroup, Failure, Severity
+
 TIMED_OUT: Final = 124  # as timeout(1) says it
 SIGNALLED: Final = 128  # and the signal's number on top, as a shell says it
 
@@ -78,6 +80,19 @@ class Output(NamedTuple):
     name: str
     tail: bytes
     length: int
+
+
+def bare_failure(result: CommandResult) -> Failure:
+    """Return what is sure of a failed command where nothing can be loaded to read its outputs."""
+    timed_out = result.timed_out
+    return Failure(
+        error_group=ErrorGroup.TIMEOUT if timed_out else ErrorGroup.UNKNOWN,
+        severity=Severity.HIGH if timed_out else Severity.MEDIUM,
+        http_status_code=None,
+        error_type=result.error_type,
+        error_message=result.words,
+        matched_by="nothing: its outputs could not be read",
+    )
 
 
 def name_of(signum: int) -> str:

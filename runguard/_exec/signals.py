@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final
@@ -26,13 +27,23 @@ class Signals:
             signum for signum in passed_on if signal.getsignal(signum) is not signal.SIG_IGN
         )
         self._before: dict[signal.Signals, Any] = {}
+        self._pipe: tuple[int, int] | None = None
+
+    def prepare(self) -> None:
+        """Make the pipe; without it they do what they did before.
+
+        Raises:
+            OSError: no file is left.
+        """
+        self._pipe = os.pipe()
+        for end in self._pipe:
+            os.set_blocking(end, False)
 
     def __enter__(self) -> Signals:
-        """Have their numbers written to a pipe instead of what they would do."""
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-        self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        """Have their numbers written to the pipe instead of what they would do."""
+        if self._pipe is None:
+            return self
+        self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         for signum in (*self.passed_on, signal.SIGCHLD):
             self._before[signum] = signal.signal(signum, _leave_it_to_the_pipe)
         # A group in the background may take the terminal back only so.
@@ -46,19 +57,26 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         """Let the signals do what they did before."""
+        if self._pipe is None:
+            return
         for signum, handler in self._before.items():
             signal.signal(signum, handler or signal.SIG_DFL)
         signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._reader)
-        os.close(self._writer)
+        for end in self._pipe:
+            os.close(end)
 
     def wait(self, seconds: float) -> bytes:
         """Return the numbers of what came, after at most so long; empty where nothing came."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._reader, selectors.EVENT_READ)
-            selector.select(min(seconds, _LONGEST_WAIT))
+        seconds = min(seconds, _LONGEST_WAIT)
+        if self._pipe is None:
+            time.sleep(seconds)
+            return b""
+        reader = self._pipe[0]
+        with selectors.PollSelector() as selector:  # which needs no file of its own
+            selector.register(reader, selectors.EVENT_READ)
+            selector.select(seconds)
         try:
-            return os.read(self._reader, 4096)
+            return os.read(reader, 4096)
         except BlockingIOError:
             return b""
 

@@ -118,7 +118,8 @@ class Stream:
         """Copy what the child has left, and wait a bounded time for it."""
         self._until = time.monotonic() + DRAIN_SECONDS
         os.close(self._stopper)
-        self._thread.join(DRAIN_SECONDS + JOIN_SECONDS)
+        if self._thread.ident is not None:
+            self._thread.join(DRAIN_SECONDS + JOIN_SECONDS)
 
     def finish(self) -> None:
         """Wait until whoever reads our output has taken what is left."""
@@ -129,7 +130,7 @@ class Stream:
 
     def _copy(self) -> None:
         late = MOST_AFTER_DRAIN
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:
             selector.register(self._source, selectors.EVENT_READ)
             selector.register(self._stop, selectors.EVENT_READ)
             while late > 0:

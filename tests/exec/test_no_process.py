@@ -70,6 +70,16 @@ def test_where_no_process_can_be_started_it_is_126_and_a_failed_run(
     assert (run()["error_reason"], run()["alert_outcome"]) == ("overloaded", "raised")
 
 
+@pytest.mark.parametrize("files", [7, 9])
+def test_where_hardly_a_file_is_left_it_runs_or_says_why_not(execute: Execute, files: int) -> None:
+    shell = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh")
+    ended = execute("nightly", "--", "echo", "begun", before=shell)
+
+    told = b"runguard: echo: no process can be started: Too many open files\n" in ended.stderr
+    assert (ended.exit_code, ended.stdout) == ((126, b"") if told else (0, b"begun\n"))
+    assert b"Traceback" not in ended.stderr
+
+
 @pytest.mark.parametrize("before", [SUBREAPER, PROCESS_1], ids=["subreaper", "process 1"])
 def test_what_the_command_leaves_behind_is_no_zombie(
     execute: Execute, before: tuple[str, ...]
