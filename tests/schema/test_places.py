@@ -102,6 +102,9 @@ def test_a_role_whose_path_was_chosen_may_have_a_store_of_its_own(
 ) -> None:
     database.rows(f"alter role {role} set search_path = public")
 
+    assert "or run `runguard db upgrade` for a second store, in schema public" in error_of_a_run(
+        role_url
+    )
     said: list[str] = []
     migrations.upgrade(role_url, progress=said.append)
 

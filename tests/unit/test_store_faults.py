@@ -40,11 +40,14 @@ def fault_while_connecting(text: str) -> Fault:
     return faults.fault_of(error, of_driver)
 
 
-@pytest.mark.parametrize("text", [*WRONG_PASSWORDS, *NO_SECOND_TRY_HEALS])
-def test_a_wrong_password_is_hopeless_in_any_language_of_the_server_and_so_are_others(
-    text: str,
-) -> None:
+@pytest.mark.parametrize("text", WRONG_PASSWORDS)
+def test_a_wrong_password_is_hopeless_in_any_language_of_the_server(text: str) -> None:
     assert fault_while_connecting(f"FATAL:  {text}") is Fault.HOPELESS
+
+
+@pytest.mark.parametrize("text", NO_SECOND_TRY_HEALS)
+def test_what_no_second_try_heals_is_hopeless(text: str) -> None:
+    assert fault_while_connecting(text) is Fault.HOPELESS
 
 
 @pytest.mark.parametrize("text", WHAT_PASSES)

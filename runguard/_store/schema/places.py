@@ -58,7 +58,10 @@ def is_chosen_place(connection: Connection) -> bool:
 
     Such a role may make a store of its own beside others.
     """
-    session = connection.execute(_SESSION).one()
+    return _is_chosen(connection.execute(_SESSION).one())
+
+
+def _is_chosen(session: Any) -> bool:
     first = session.path.split(",")[0].strip().strip('"')
     return session.is_chosen and session.schema in (first, session.role)
 
@@ -78,12 +81,15 @@ def _remedy_for_unseen(session: Any, versions: Sequence[Any]) -> str | None:
     if not versions:
         return None
     names = [version.schema for version in versions]
+    own = ""
+    if _is_chosen(session):
+        own = f"; or run `runguard db upgrade` for a second store, in schema {session.schema}"
     if len(names) > 1:
         listed = ", ".join(names)
         return (
             f"there are stores in the schemas {listed}, none of them on the search path of role"
             f" {session.role} ({session.path}): {_alter(session.role, [names[0]])} (or one of the"
-            " others), and connect anew"
+            f" others), and connect anew{own}"
         )
     [version] = versions
     closed = f"`grant usage on schema {_quoted(version.schema)} to {_quoted(session.role)}`"
@@ -92,7 +98,8 @@ def _remedy_for_unseen(session: Any, versions: Sequence[Any]) -> str | None:
     also = "" if version.is_open else f" and {closed}"
     return (
         f"the store is in schema {version.schema}, which is not on the search path of role"
-        f" {session.role} ({session.path}): {_alter(session.role, names)}{also}, and connect anew"
+        f" {session.role} ({session.path}): {_alter(session.role, names)}{also}, and"
+        f" connect anew{own}"
     )
 
 
