@@ -24,6 +24,7 @@ WRONG_PASSWORDS = [
 NO_SECOND_TRY_HEALS = [
     "FATAL:  unsupported startup parameter: options",  # a pooler's
     "local user with ID 54321 does not exist",
+    'definition of service "prod" not found',
 ]
 WHAT_PASSES = [
     "Connection refused\n\tIs the server running on that host and accepting TCP/IP connections?",

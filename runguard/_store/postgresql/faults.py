@@ -46,7 +46,7 @@ _HOPELESS: Final = re.compile(
     r"|(?:role|user|database) \"[^\"]*\" (?:does not exist|is not permitted)"
     r"|role \"[^\"]*\" is not permitted to log in"
     r"|permission denied for database"
-    r"|no such (?:database|user)|unsupported startup parameter"
+    r"|no such (?:database|user)|unsupported startup parameter|definition of service"
     r"|local user with ID"  # of a container: libpq finds no name for it
     r"|certificate"
     r"|server does not support SSL"
