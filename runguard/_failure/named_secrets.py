@@ -61,6 +61,7 @@ _NAME_OF = re.compile(
     r"|<(?:key|name)>[\w.\-]{0,64}\Z"
 )
 _KEY_ERROR = re.compile(r"(?:key|index|lookup)error: ?\([\"']\Z")
+_SQL_OF_ACCOUNTS = re.compile(r"(?<![a-z])(?:user|role|grant|alter|create|identified)(?![a-z])")
 _ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]*:\d*:\Z")
 _CALL = re.compile(
     r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
@@ -149,6 +150,10 @@ def _values_of(name: Found, raw: str, low: str) -> Iterator[Span]:
     if following and following.isalnum() and following.isascii():
         return  # a part of a longer word
     begin = _word_start(low, name.start)
+    if "identified" in name.word and not _SQL_OF_ACCOUNTS.search(
+        low[max(0, begin - _NEAR) : begin]
+    ):
+        return  # `the row identified by "id"`
     if _ARN.search(low[max(0, begin - 64) : begin]):
         return  # the name of a secret, not the secret
     behind_slashes = low.startswith("//", begin - 2) and begin >= 2

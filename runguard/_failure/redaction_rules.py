@@ -467,7 +467,7 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"missing \"=\" after \"((?:(?!\" in connection)[^\n])*+)"
             r"|percent-encoded (?:token|value): \"((?:(?!\"(?:\n|\Z))[^\n])*+)"
             r"|invalid integer value \"([^\"\n]*+)\" for connection option \"port\""
-            r"|port(?: could not be cast to integer value as| number)?:? "
+            r"|(?<![a-z])port(?: could not be cast to integer value as| number)?:? "
             r"[\"'](?!\d*+[\"'])([^\"'\n]++)"
             r"|host(?: ?name)? [\"']([^\"'\n@]{0,512}+)@",
         ),

@@ -422,7 +422,7 @@ VENDOR_TOKENS: tuple[VendorToken, ...] = (
     # --- Machine learning ------------------------------------------------------------------------
     VendorToken(
         "key that begins with sk-",
-        r"sk-(?=[\w-]{0,64}\d)[\w-]{16,}+",
+        r"sk-(?!ecdsa-|ssh-)(?=[\w-]{0,64}\d)[\w-]{16,}+",
         "OpenAI, Anthropic, DeepSeek, OpenRouter and others: secret keys begin with sk-",
         f"sk-ant-api03-{_M[:80]}",
     ),
