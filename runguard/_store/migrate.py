@@ -32,7 +32,12 @@ from .schema.catalog import find_tables
 from .schema.found import schema_error_of, schema_version_of
 from .schema.indexes import metadata
 from .schema.losses import losses_of
-from .schema.places import is_chosen_place, remedy_for_place, search_path_of
+from .schema.places import (
+    REFUSE_SECOND_STORE,
+    is_chosen_place,
+    remedy_for_place,
+    search_path_of,
+)
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
 from .sqlite.engine import make_folder_of, make_sqlite_engine
 from .url import parse_url
@@ -312,8 +317,10 @@ def _script(
     if direction == "downgrade" and revision == "base":
         script.write(f"DROP TABLE IF EXISTS {VERSION_TABLE};\n")
     statements = script.getvalue()
-    if dialect_name == "sqlite" or connection is None or not statements.strip():
+    if dialect_name == "sqlite" or not statements.strip():
         return statements
+    if connection is None:
+        return statements.replace("BEGIN;\n", f"BEGIN;\n{REFUSE_SECOND_STORE}", 1)
     # Whoever runs it may have another search path; a store in another schema would be a second one.
     return f"SET search_path TO {search_path_of(connection)};\n\n{statements}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -143,12 +144,22 @@ def test_the_script_goes_to_its_schema_whoever_runs_it(database: Database) -> No
     assert database.values(STORES) == ["My ops"]
 
 
+def test_a_script_that_was_written_unseen_makes_no_second_store(
+    database: Database, role: str, role_url: str
+) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        psql(role_url, migrations.sql("postgresql"))
+
+    assert "runguard has a store in another schema of this database" in raised.value.stderr
+    assert database.values(STORES) == ["ops"]
+
+
 def test_the_script_does_not_fall_back_to_public(database: Database) -> None:
     database.rows("create schema ops")
     script = migrations.sql(f"{database.url}?options=-csearch_path%3Dops")
     database.rows("drop schema ops")
 
-    with pytest.raises(Exception, match="psql"):
+    with pytest.raises(subprocess.CalledProcessError):
         psql(database.url, script)
 
     assert database.values(STORES) == []

@@ -40,6 +40,19 @@ _TABLES: Final = text(f"""
     order by 1, 2
 """)  # noqa: S608
 
+# For a script that is written without a look at its database.
+REFUSE_SECOND_STORE: Final = f"""
+DO $$ BEGIN
+  IF pg_catalog.to_regclass('{VERSION_TABLE}') IS NULL AND EXISTS (
+    SELECT FROM pg_catalog.pg_class WHERE relname {EQ} '{VERSION_TABLE}'::pg_catalog.name
+  ) THEN
+    RAISE EXCEPTION 'runguard has a store in another schema of this database'
+      USING HINT = 'Begin the search path with that schema, or with the schema of a second store:'
+        ' SET search_path TO ..., and run what `runguard db upgrade --sql` prints there.';
+  END IF;
+END $$;
+"""
+
 
 def remedy_for_place(connection: Connection) -> str | None:
     """Say what leads this role to the store that is there; None where it finds it, or is none."""
