@@ -30,8 +30,7 @@ def open_recorder(
     engine = _engine(url, engine, max_connections, patience)
     # Each dialect on its own: a job that uses one does not wait for the other to be imported.
     if engine.dialect.name == "sqlite":
-        from .sqlite.recorder import SqliteRecorder
-        from .sqlite.upgrading import upgrade_schema
+        from .sqlite.recorder import SqliteRecorder, upgrade_schema
 
         return SqliteRecorder(engine, upgrade=upgrade_schema)
     from .postgresql.recorder import PostgreSqlRecorder
@@ -46,9 +45,9 @@ def _engine(url: str | None, engine: Any, max_connections: int, patience: float)
         return autocommitting(engine)
     parsed = parse_url(url or "")
     if parsed.get_backend_name() == "sqlite":
-        from .sqlite.engine import make_folder_of, make_sqlite_engine
+        from .sqlite.engine import have_folder_of, make_sqlite_engine
 
-        make_folder_of(parsed.database)
+        have_folder_of(parsed.database or "")
         return make_sqlite_engine(parsed)
     try:
         from .postgresql.engine import make_postgresql_engine

@@ -39,7 +39,8 @@ from .schema.places import (
     search_path_of,
 )
 from .schema.tables import SCHEMA_VERSION, VERSION_TABLE
-from .sqlite.engine import make_folder_of, make_sqlite_engine
+from .sqlite.engine import make_sqlite_engine
+from .sqlite.folder import make_folder_of
 from .url import parse_url
 from .user_engine import check_engine, pin_shared_engine
 

@@ -17,8 +17,7 @@ from .queries.problems import ProblemQueries
 from .queries.reports import READ_TIMEOUT_SECONDS
 from .queries.triage import Triage
 from .retry import Attempt
-from .sqlite.recorder import SqliteRecorder, wait_at_most
-from .sqlite.upgrading import upgrade_schema
+from .sqlite.recorder import SqliteRecorder, upgrade_schema, wait_at_most
 
 
 class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, DetailQueries, Triage):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from sqlalchemy import create_engine, text
 
 import runguard
 import runguard.testing
@@ -107,6 +108,58 @@ def test_a_job_that_closes_all_descriptors_gets_a_new_connection(migrated_pg_url
     )
 
     assert (done.stdout, done.stderr) == ("True SUCCESS\n", "")
+
+
+CLOSES_ALL = (
+    "import os, sys, runguard\n"
+    "runguard.configure(database_url=sys.argv[1])\n"
+    "with runguard.run_scope('before'):\n    pass\n"
+    "if sys.argv[2] == 'forks' and os.fork():\n    os._exit(os.wait()[1])\n"
+    "os.closerange(3, 256)\n"
+    "taken = [open('/dev/null') for _ in range(8)] if sys.argv[2] == 'opens' else []\n"
+    "with runguard.run_scope('after') as run:\n    pass\n"
+    "for file in taken:\n    os.fstat(file.fileno())\n"
+    "print(run.id is not None, run.status, flush=True)\n"
+)
+
+
+def closes_all(url: str, then: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", CLOSES_ALL, url, then],
+        capture_output=True,
+        check=False,
+        timeout=120,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("then", ["goes on", "forks"])
+def test_a_job_that_closes_all_descriptors_opens_its_sqlite_file_anew(
+    sqlite_url: str, then: str
+) -> None:
+    with run_scope("beside"):  # keeps the file and its log open in this process
+        done = closes_all(sqlite_url, then)
+    with run_scope("later"):
+        pass
+
+    assert (done.stdout, done.stderr) == ("True SUCCESS\n", "")
+    engine = create_engine(sqlite_url)
+    with engine.connect() as connection:
+        names = connection.execute(text("select job_name from run_log order by id")).scalars()
+        assert list(names) == ["beside", "before", "after", "later"]
+        assert connection.execute(text("pragma integrity_check")).scalar() == "ok"
+    engine.dispose()
+
+
+def test_a_job_whose_other_files_have_the_numbers_of_sqlites_keeps_them_and_its_record(
+    sqlite_url: str,
+) -> None:
+    done = closes_all(sqlite_url, "opens")
+
+    assert done.stdout == "False SUCCESS\n"
+    assert "this process has closed the descriptors of the SQLite file" in done.stderr
+    assert "runguard.spooled" in done.stderr
+    assert "in time" not in done.stderr
 
 
 def test_a_host_that_freezes_the_clocks_does_not_wait_for_ever(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Final, cast
 
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
-
-from ..._errors import StoreUnavailable
 
 OPENED_FILE: Final = "runguard_opened_file"  # in a connection's info: which file it has open
 
@@ -25,14 +22,12 @@ def make_sqlite_engine(url: URL) -> Engine:
     return engine
 
 
-def make_folder_of(file: str | None) -> None:
-    """Make the folder of a SQLite file."""
-    try:
-        Path(file or "").parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"cannot create the folder of {file}: {error.strerror}; set RUNGUARD_DATABASE_URL"
-        ) from error
+def have_folder_of(file: str) -> None:
+    """Make the folder of a SQLite file, unless it is there."""
+    if not os.path.isdir(os.path.dirname(file)):  # noqa: PTH112, PTH120
+        from .folder import make_folder_of
+
+        make_folder_of(file)
 
 
 def _open_for_looking(
@@ -57,13 +52,13 @@ def _notice_another_file(engine: Engine) -> None:
     replaced = 0  # counted, since a new file may get the number of the one that was closed
 
     def note(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[OPENED_FILE] = (replaced, _file_at(path))
+        record.info[OPENED_FILE] = (replaced, file_at(path))
 
     def compare(
         _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
     ) -> None:
         nonlocal replaced
-        if record.info[OPENED_FILE][1] != _file_at(path):
+        if record.info[OPENED_FILE][1] != file_at(path):
             replaced += 1
             raise DisconnectionError(f"{path} was deleted or replaced")
 
@@ -71,7 +66,8 @@ def _notice_another_file(engine: Engine) -> None:
     event.listen(engine, "checkout", compare)
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
+def file_at(path: str | int) -> tuple[int, int] | None:
+    """Say which file is at a path, or open by a descriptor."""
     try:
         found = os.stat(path)  # noqa: PTH116 - in every run, in a third of pathlib's time
     except OSError:

@@ -38,6 +38,7 @@ from ..schema.types import db_now
 from . import cooldown as sqlite_cooldown
 from . import statements as sql
 from .cooldown import raise_if_allowed
+from .descriptors import Descriptors
 from .endings import end_run, find_open
 from .engine import OPENED_FILE
 from .faults import fault_of
@@ -62,7 +63,6 @@ class SqliteRecorder(BaseStore):
         self._attempts: _OneAtATime = _OneAtATime(engine, self._schema_error)
         self._schema_is_checked = False
         self._checked_file: object = None
-        self._parents_pools: list[Pool] = []
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; a repeat finds its own."""
@@ -198,7 +198,7 @@ class SqliteRecorder(BaseStore):
     def after_fork(self) -> None:
         """Leave the parent's connections alone: SQLite forbids a child even to close them."""
         self._attempts.turn = threading.RLock()
-        self._parents_pools.append(self.engine.pool)
+        self._attempts.parents_pools.append(self.engine.pool)
         super().after_fork()
 
     def _write(self, work: Callable[[Connection], T], *, timeout: float) -> T:
@@ -235,6 +235,8 @@ class _OneAtATime(Attempts):
 
     def __init__(self, engine: Engine, schema_error: Callable[[], Exception]) -> None:
         super().__init__(engine, schema_error, fault_of)
+        self.descriptors = Descriptors(engine)
+        self.parents_pools: list[Pool] = []
         self.turn = threading.RLock()
 
     def run(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
@@ -243,6 +245,10 @@ class _OneAtATime(Attempts):
         if not self.turn.acquire(timeout=timeout):
             raise StoreUnavailable("the store could not be used: another thread is using it")
         try:
+            if self.descriptors.lost():
+                from .reopening import connect_anew
+
+                connect_anew(self.engine, self.descriptors, self.parents_pools)
             return super().run(work, timeout=deadline - ticks())
         finally:
             self.turn.release()
@@ -254,3 +260,10 @@ def wait_at_most(connection: Connection, deadline: float) -> None:
     # Past SQLAlchemy, in a tenth of the time: it touches no file and cannot fail.
     driver_connection: Any = connection.connection.driver_connection
     driver_connection.execute(f"PRAGMA busy_timeout = {milliseconds}").close()
+
+
+def upgrade_schema(engine: Engine) -> None:
+    """Bring a SQLite file's schema up to date."""
+    from ..migrate import upgrade  # Alembic is slow to import, and seldom needed here
+
+    upgrade(engine)
