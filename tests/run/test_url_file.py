@@ -11,9 +11,12 @@ import pytest
 import runguard
 from runguard import ConfigurationError, run_scope
 from runguard._settings import settings_from
+from tests.cli.conftest import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["cli"]
 
 SECRET = "hunter2geheim"
 FILE = "RUNGUARD_DATABASE_URL_FILE"
@@ -108,15 +111,21 @@ def test_two_urls_are_one_too_many(file: Path) -> None:
 
 
 def test_doctor_looks_at_that_store_and_names_the_file(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, tmp_path: Path, cli: Callable[..., Any]
 ) -> None:
-    from runguard._cli.doctor_checks import check_store
+    def store() -> dict[str, Any]:
+        [check] = [
+            one
+            for one in cli("doctor", "--json", **{FILE: str(file)}).json
+            if one["check"] == "store"
+        ]
+        return dict(check)
 
     file.write_text(f"sqlite:///{tmp_path}/here.db")
-    found = next(check_store(None, {FILE: str(file)}))
+    found = store()
     file.unlink()
-    missing = next(check_store(None, {FILE: str(file)}))
+    missing = store()
 
-    assert found.found == f"sqlite {tmp_path}/here.db ({FILE})"
-    assert missing.found.startswith(f"{FILE}: expected a file that can be read")
-    assert missing.remedy == f"correct {FILE}"
+    assert found["found"] == f"sqlite {tmp_path}/here.db ({FILE})"
+    assert missing["found"].startswith(f"{FILE}: expected a file that can be read")
+    assert missing["remedy"] == f"correct {FILE}"

@@ -178,6 +178,7 @@ def test_no_command_shows_the_password_of_a_store_that_cannot_be_used(
 
     given = address.format(port=real.closed_port())
     monkeypatch.setenv("RUNGUARD_DATABASE_URL", given)
+    monkeypatch.setenv("RUNGUARD_STORE_TIMEOUT_SECONDS", "0.1")
     for arguments in (command, [*command, "--database-url", given]):
         done = CliRunner().invoke(app, arguments, prog_name="runguard")
 
