@@ -21,6 +21,7 @@ from runguard._web.auth.throttle import (
     MOST_ADDRESSES,
     MOST_FAILURES_A_MINUTE,
     MOST_WAITING,
+    MOST_WAITING_IN_ALL,
     TRIES_AT_ONCE,
     Throttle,
 )
@@ -397,6 +398,27 @@ def test_a_crowd_of_guesses_from_one_address_is_looked_at_a_few_at_a_time() -> N
         return at_once, refused, sum(one.result() for one in tries)
 
     assert asyncio.run(crowd()) == (TRIES_AT_ONCE, [False], MOST_WAITING)
+
+
+def test_guesses_from_many_addresses_leave_places_for_others() -> None:
+    async def sleep(_seconds: float) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def crowd() -> tuple[int, bool]:
+        throttle = Throttle(clock=Clock(), sleep=sleep)
+        addresses = [f"10.0.0.{one}" for one in range(MOST_WAITING_IN_ALL + 5)]
+        for address in addresses:
+            for _ in range(FREE_TRIES):
+                throttle.failed(address)
+        tries = [asyncio.create_task(throttle.wait(address)) for address in addresses]
+        await asyncio.sleep(0)
+        refused = sum(one.done() for one in tries)
+        newcomer = await throttle.wait("192.0.2.1")
+        for one in tries:
+            one.cancel()
+        return refused, newcomer
+
+    assert asyncio.run(crowd()) == (5, True)
 
 
 def test_what_the_throttle_remembers_is_bounded() -> None:

@@ -136,14 +136,22 @@ def test_an_allowed_name_without_a_login_is_a_warning(filled_file: str) -> None:
     assert answer.status_code == 200
 
 
-def test_nothing_of_a_request_is_written_anywhere(filled_file: str) -> None:
+def test_nothing_of_a_request_is_written_anywhere_and_the_same_mistake_once(
+    filled_file: str,
+) -> None:
     secret = "a-secret-in-an-address"
     with served("--port", "0", RUNGUARD_DATABASE_URL=filled_file) as (process, greeting):
-        httpx.get(f"{address_in(greeting)}?token={secret}")
+        address = httpx.URL(address_in(greeting))
+        httpx.get(f"{address}?token={secret}")
+        for _ in range(50):
+            with socket.create_connection((address.host, address.port), timeout=20) as client:
+                client.sendall(f"no request {secret}\r\n\r\n".encode())
+                assert client.recv(100).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
 
     assert secret not in stdout + stderr
+    assert stderr.splitlines() == ["Invalid HTTP request received."]
 
 
 def test_a_proxy_may_take_a_prefix_away(filled_file: str) -> None:

@@ -14,7 +14,8 @@ SHORTEST_WAIT_SECONDS: Final = 0.5
 LONGEST_WAIT_SECONDS: Final = 4.0
 CROWD_WAIT_SECONDS: Final = 1.0
 TRIES_AT_ONCE: Final = 8
-MOST_WAITING: Final = 64
+MOST_WAITING: Final = 64  # of an address
+MOST_WAITING_IN_ALL: Final = 128  # half of the connections: the others are for who does not guess
 FORGOTTEN_AFTER_SECONDS: Final = 3600.0
 MOST_ADDRESSES: Final = 4096
 MOST_FAILURES_A_MINUTE: Final = 100
@@ -27,7 +28,7 @@ class Throttle:
     one up to `LONGEST_WAIT_SECONDS`. While many addresses together fail often, an attempt from one
     that was never right waits a moment. Then the secret is looked at: a right one always opens.
     `TRIES_AT_ONCE` of an address wait at the same time, and the others for them, or waiting would
-    slow nobody; `MOST_WAITING` bounds how many.
+    slow nobody; `MOST_WAITING` and `MOST_WAITING_IN_ALL` bound how many.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class Throttle:
             return True
         if self._waiting[key] >= MOST_WAITING:
             return False
+        if self._waiting.total() >= MOST_WAITING_IN_ALL:
+            return not self._guesses(key)
         self._waiting[key] += 1
         try:
             async with self._places.setdefault(key, asyncio.Semaphore(TRIES_AT_ONCE)):
@@ -65,12 +68,15 @@ class Throttle:
     def seconds_to_wait(self, address: str | None) -> float:
         """Say how long an attempt from this address waits; 0 where it does not."""
         now, key = self._clock(), _network_of(address)
-        count, last = self._failures.get(key, (0, now))
-        if count >= FREE_TRIES and now - last <= FORGOTTEN_AFTER_SECONDS:
-            doubled = SHORTEST_WAIT_SECONDS * 2.0 ** (count - FREE_TRIES)
-            return min(doubled, LONGEST_WAIT_SECONDS)
+        if self._guesses(key):
+            further = self._failures[key][0] - FREE_TRIES
+            return min(SHORTEST_WAIT_SECONDS * 2.0**further, LONGEST_WAIT_SECONDS)
         many = len(self._lately) == self._lately.maxlen and now - self._lately[0] < 60.0
         return CROWD_WAIT_SECONDS if many and key not in self._trusted else 0.0
+
+    def _guesses(self, key: str) -> bool:
+        count, last = self._failures.get(key, (0, 0.0))
+        return count >= FREE_TRIES and self._clock() - last <= FORGOTTEN_AFTER_SECONDS
 
     def failed(self, address: str | None) -> None:
         """Note a wrong secret."""
