@@ -510,6 +510,11 @@ NO_TIMEOUTS = [
     "Attempted to set connect timeout to <= 0",
     "timeout must be a positive number",
     "invalid timeout: -5",
+    "ssl_handshake_timeout is only meaningful with ssl",
+    "httpx.Timeout must either include a default, or set all four parameters explicitly.",
+    "read_timeout and timeout parameters conflict",
+    "Timeout context manager should be used inside a task",
+    "timeout too big",
     # columns, tables, constraints, settings of a database
     'column "timeout" does not exist',
     "ERROR:  column jobs.timeout does not exist",
