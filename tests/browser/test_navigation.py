@@ -137,3 +137,18 @@ def test_a_page_that_leads_back_to_itself_leaves_its_reader_in_place(
     page.get_by_role("columnheader").get_by_role("link", name="p95").click()
     page.wait_for_url("**sort=p95**")
     expect(page.get_by_role("columnheader").get_by_role("link", name="p95")).to_be_focused()
+
+
+def test_from_a_run_the_list_is_where_it_was_left(
+    reader_of: Callable[..., Reader], site: str
+) -> None:
+    page = reader_of(site, height=500).open("/runs?status=FAILED&group=HTTP_5XX")
+    page.evaluate("scrollTo(0, 150)")
+    page.locator("#live tbody a[href*='/runs/']").locator("visible=true").nth(5).click()
+    page.wait_for_url("**/runs/*")
+    page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+
+    page.wait_for_url("**/runs?status=FAILED&group=HTTP_5XX")
+    page.wait_for_function("scrollY === 150")
+    page.get_by_role("navigation").get_by_role("link", name="Runs").click()
+    page.wait_for_url("**/runs")

@@ -278,8 +278,31 @@
     if (link) remember(link.matches(".choice a") ? ".choice a[aria-current]" : "th[aria-sort] a");
   });
 
+  // From a run or an alert, the list is where the reader left it: its filters, its page, its place.
+  function keepLists() {
+    for (const link of find(".bar nav a")) {
+      const list = new URL(link.href).pathname;
+      const name = `runguard.list.${list}`;
+      if (location.pathname === list) {
+        addEventListener("pagehide", () => {
+          const search = location.search.replace(/([?&])done=[^&]*&?/, "$1").replace(/[?&]$/, "");
+          try { sessionStorage.setItem(name, JSON.stringify({ search, top: scrollY })); } catch { /* see above */ }
+        });
+      } else if (location.pathname.startsWith(`${list}/`) && !list.endsWith("/")) {
+        let kept = null;
+        try { kept = JSON.parse(sessionStorage.getItem(name)); } catch { /* see above */ }
+        if (!kept) continue;
+        link.href = list + kept.search;
+        link.addEventListener("click", () => {
+          sessionStorage.setItem(place, JSON.stringify({ path: list, top: kept.top, focus: "" }));
+        });
+      }
+    }
+  }
+
   showTheme();
   useZone();
+  keepLists();
   refreshed();
   goBack();
   root.dataset.ready = "true";
