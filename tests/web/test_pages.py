@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, insert
 import runguard
 from runguard import testing
 from runguard._store.schema.tables import run_log
+from runguard._web.pages import overview
 from runguard._web.rendering import HERE
 from tests.web.conftest import HOSTILE, fail
 from tests.web.reading import Page
@@ -217,8 +218,12 @@ def jobs_on(page: Page) -> list[str]:
 
 
 def test_many_jobs_are_shown_page_by_page_the_worst_first(
-    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+    sqlite_url: str,
+    told: Callable[..., None],
+    client_at: Callable[..., Client],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(overview, "MANY_JOBS", 60)
     told(*[(f"fine {one}", "SUCCESS", None, one, 1) for one in range(60)])
     told(("the last in the alphabet: z", "FAILED", "UNKNOWN", 5, 1))
     client = client_at(sqlite_url)
@@ -230,6 +235,7 @@ def test_many_jobs_are_shown_page_by_page_the_worst_first(
     assert "51–61 of 61" in second.by_id("jobs").text
     assert len({*jobs_on(page), *jobs_on(second)}) == 61
     assert second.links()["‹ previous"] == "/?page=1&span=7d#jobs"
+    assert page.by_id("watch").attributes["hx-trigger"].startswith("every 20s")
 
 
 def test_jobs_are_found_by_a_part_of_their_name_and_sorted_by_a_column(

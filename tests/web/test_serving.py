@@ -189,6 +189,7 @@ def test_other_machines_are_let_in_only_with_a_login(filled_file: str) -> None:
         (["--host", "192.0.2.1"], {}, "--host: expected an address of this machine"),
         (["--token-file", "/nothing/there"], {}, "--token-file: expected a file with a token"),
         (["--root-path", "x"], {}, "--root-path: expected a path such as /x"),
+        (["--proxy", "nobody"], {}, "--proxy: expected an address or a network such as 10.0.0.0/8"),
         ([], {"RUNGUARD_WEB_TOKEN": "short"}, "the token: expected at least 16 characters"),
         ([], {"RUNGUARD_WEB_USER": "jiwon"}, "expected a user and a password"),
         (["--database-url", "mysql://x/y"], {}, "--database-url: expected a URL"),

@@ -23,6 +23,7 @@ from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, text_in
 
 JOBS_ON_A_PAGE: Final = 50
+MANY_JOBS: Final = 500  # which take a store so long that a page looks at them less often
 FAILING_SHOWN: Final = 6
 STUCK_SHOWN: Final = 4
 OPEN_ALERTS: Final = 100  # looked through for those that the first lines name
@@ -82,6 +83,7 @@ def overview(request: Request, store: OpenStore) -> Response:
         "live": True,
         "rows": [row(job) for job in found[first : first + JOBS_ON_A_PAGE]],
         "jobs": len(jobs),
+        "poll_seconds": 5 if len(jobs) <= MANY_JOBS else 20,
         "found": len(found),
         "first": first + 1,
         "asked": asked,
