@@ -88,11 +88,11 @@ def test_older_runs_are_reached_page_by_page_without_doubles(reader: Reader) -> 
 
 def test_alerts_are_narrowed_to_those_that_are_open(reader: Reader) -> None:
     page = reader.open("/alerts")
-    expect(page.get_by_role("table").locator("tbody tr")).to_have_count(18)
+    expect(page.locator("table.alerts tbody tr")).to_have_count(18)
     page.get_by_label("Group").select_option("HTTP_409")
     page.get_by_role("main").get_by_role("button", name="Filter").click()
 
-    expect(page.get_by_role("table").locator("tbody tr")).to_have_count(3)
+    expect(page.locator("table.alerts tbody tr")).to_have_count(3)
 
 
 def test_the_choice_of_colours_is_kept(reader: Reader) -> None:
