@@ -55,7 +55,7 @@ class _Task(Generic[T]):
 
     __slots__ = (
         *("_gate", "asked_at", "context", "done", "may_begin", "may_end", "on_done", "result"),
-        *("seconds", "until", "work"),
+        *("seconds", "trouble", "until", "work"),
     )
 
     def __init__(self, work: Work[T], seconds: float, turn: float) -> None:
@@ -68,6 +68,7 @@ class _Task(Generic[T]):
         self.may_end = deque((True,))
         self.done = False
         self.result: T | None = None
+        self.trouble: StoreUnavailable | None = None  # of one who has given up
         self.on_done: Callable[[], object] | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -203,16 +204,18 @@ class Writers:
         return True
 
     def _give_up(self, task: _Task[Any]) -> None:
-        """Do without the store: the time is up."""
+        """Do without the store: the time is up. Whoever is struck in the middle comes again."""
         if _taken(task.may_begin):
             self._unfinished.discard(task)
-            trouble = self._busy()
-        else:
+            task.trouble = self._busy()
+        elif task.trouble is None:
             task.wait(GRACE_SECONDS)
-            if task.done or not _taken(task.may_end):
+            if not task.done and not _taken(task.may_end):  # it is just being said
+                task.wait(2 * GRACE_SECONDS)
+            if task.done:
                 return
-            trouble = StoreUnavailable("the store could not be used in time")
-        task.result = task.work(trouble)
+            task.trouble = StoreUnavailable("the store could not be used in time")
+        task.result = task.work(task.trouble)
         task.done = True
 
     def _busy(self) -> StoreUnavailable:
