@@ -189,8 +189,7 @@ class Lifecycle:
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
         try:
-            if exc is not None and issubclass(type(exc), MemoryError):
-                self._runtime.release_reserve()
+            self._runtime.reserve().release(exc)
             ending = (self._judge or _judge())(
                 exc,
                 run=self.run,
@@ -219,7 +218,7 @@ class Lifecycle:
         if self._options.lock and (holder := self._take_lock(store)) is not None:
             return self._refuse(store, JobLockActive(self.run.job_name, holder))
         self.run.id = self._ask(store.start_run, self._new)
-        self._runtime.hold_reserve()
+        self._runtime.reserve().hold()
         return None
 
     def _begin_to_live(self) -> None:

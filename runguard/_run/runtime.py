@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .repository import RunRepository, StoreFactory
+    from .reserve import Reserve
     from .spool import Spool
 
 FORK_PATIENCE_SECONDS: Final = 5.0
 FIRST_USE_SECONDS: Final = 60.0  # for what is imported: a slow disk is no reason to do without
-RESERVE_BYTES: Final = 4 * 1024 * 1024
 
 S = TypeVar("S", bound="RunRepository")
 
@@ -45,7 +45,7 @@ class Runtime:
         self._writers: Writers | None = None
         self._spool: Spool | None = None
         self._told_embedded = False
-        self._reserve: bytes | None = None
+        self._reserve: Reserve | None = None
         self.events = Events(lambda: self.settings_so_far().redactor)
         self.heartbeat = Heartbeat(self.store, self.events)
         self.lost_runs = LostRunWatch()
@@ -153,15 +153,12 @@ class Runtime:
 
         return self._spool is not None or may_hold_records(self.settings())
 
-    def hold_reserve(self) -> None:
-        """Keep memory back for the end of a run that uses up all other. It is never touched."""
-        if self._reserve is None:
-            with suppress(MemoryError):
-                self._reserve = bytes(RESERVE_BYTES)
+    def reserve(self) -> Reserve:
+        """Return what is kept back for the end of a run that uses up all other."""
+        from .reserve import Reserve
 
-    def release_reserve(self) -> None:
-        """Give it back: now it is needed."""
-        self._reserve = None
+        self._reserve = self._reserve or Reserve()
+        return self._reserve
 
     def writers(self) -> Writers:
         """Return the threads that write for runs."""

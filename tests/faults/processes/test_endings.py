@@ -145,6 +145,20 @@ with run_scope("enrolment_sync"):
         ),
         pytest.param(
             """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+opened = []
+
+with run_scope("enrolment_sync"):
+    while True:
+        opened.append(open("/dev/null"))
+""",
+            "OSError",
+            "[Errno 24] Too many open files: '/dev/null'",
+            id="all files are used up",
+        ),
+        pytest.param(
+            """
 def dig(depth):
     return dig(depth + 1)
 
