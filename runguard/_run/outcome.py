@@ -52,18 +52,26 @@ class Outcome(Enum):
 
 SIGNALLED: Final = 128  # and the number of the signal: the exit code of what a signal ended
 _BY_NAME: Final = {
-    # The task runs again: the last attempt alerts.
+    # The task runs again, or goes on later: the last attempt alerts.
+    "airflow.exceptions.AirflowRescheduleException": Outcome.FAILED_QUIETLY,
+    "airflow.exceptions.TaskDeferred": Outcome.FAILED_QUIETLY,
+    "airflow.sdk.exceptions.AirflowRescheduleException": Outcome.FAILED_QUIETLY,
+    "airflow.sdk.exceptions.TaskDeferred": Outcome.FAILED_QUIETLY,
     "arq.worker.Retry": Outcome.FAILED_QUIETLY,
     "arq.worker.RetryJob": Outcome.FAILED_QUIETLY,
     "celery.exceptions.Retry": Outcome.FAILED_QUIETLY,
+    "dagster._core.definitions.events.RetryRequested": Outcome.FAILED_QUIETLY,
     "dramatiq.errors.Retry": Outcome.FAILED_QUIETLY,
     "huey.exceptions.RetryTask": Outcome.FAILED_QUIETLY,
     "procrastinate.exceptions.JobRetry": Outcome.FAILED_QUIETLY,
     "spinach.task.RetryException": Outcome.FAILED_QUIETLY,
+    "tasktiger.exceptions.RetryException": Outcome.FAILED_QUIETLY,
     # It did not do its work, as somebody wanted or another one does it.
     "huey.exceptions.TaskLockedException": Outcome.FAILED_QUIETLY,
     "procrastinate.exceptions.JobAborted": Outcome.FAILED_QUIETLY,
     # The task says that there is no more to do, or no result to keep.
+    "airflow.exceptions.AirflowSkipException": Outcome.SUCCESS,
+    "airflow.sdk.exceptions.AirflowSkipException": Outcome.SUCCESS,
     "celery.exceptions.Ignore": Outcome.SUCCESS,
     "celery.exceptions.Reject": Outcome.SUCCESS,
     "greenlet.GreenletExit": Outcome.SUCCESS,
@@ -71,6 +79,7 @@ _BY_NAME: Final = {
     "spinach.task.AbortException": Outcome.SUCCESS,
     "taskiq.exceptions.NoResultError": Outcome.SUCCESS,
     "taskiq.exceptions.TaskRejectedError": Outcome.SUCCESS,
+    "temporalio.workflow.ContinueAsNewError": Outcome.SUCCESS,
 }
 # Exceptions that end a program with an exit code, and where each keeps it.
 _EXITS: Final = {

@@ -59,6 +59,8 @@ class StillExpected(Expected):
         (of_library("celery.exceptions", "Retry")("in 30s"), "FAILED", "excluded"),
         (of_library("celery.exceptions", "Ignore")(), "SUCCESS", "none"),
         (of_library("celery.exceptions", "Reject")(), "SUCCESS", "none"),
+        (of_library("airflow.exceptions", "AirflowSkipException")(), "SUCCESS", "none"),
+        (of_library("airflow.exceptions", "TaskDeferred")(), "FAILED", "excluded"),
         (of_library("arq.worker", "Retry")(), "FAILED", "excluded"),
         (of_library("dramatiq.errors", "Retry")(), "FAILED", "excluded"),
         (of_library("huey.exceptions", "RetryTask")(), "FAILED", "excluded"),
