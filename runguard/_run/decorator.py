@@ -121,11 +121,11 @@ def _with_the_rest(result: R, scope: RunScope) -> R:
             f"tracked_run: the function returned a {kind.__name__}, whose body has not begun: use"
             " run_scope where it is iterated or entered"
         )
-    if not hasattr(kind, "__await__"):
-        return result
-    if hasattr(kind, "add_done_callback") and hasattr(kind, "cancelled"):  # a future or a task
-        scope.end_later()
+    if hasattr(kind, "add_done_callback") and hasattr(kind, "cancelled"):
+        scope.end_later()  # a future or a task, be it a thread's
         cast("Any", result).add_done_callback(scope.end_with)
+        return result
+    if not hasattr(kind, "__await__"):
         return result
     if hasattr(kind, "send") or _in_a_loop():
         scope.end_later()

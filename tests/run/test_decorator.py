@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import inspect
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from unittest.mock import MagicMock
@@ -238,6 +238,33 @@ async def test_the_run_stays_open_until_what_the_function_returned_is_awaited(
         {"status": "FAILED", "total_records": 512},
     ]
     assert current_run() is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "error_type"),
+    [
+        ("", "SUCCESS", None),
+        ("bad input", "FAILED", "ValueError"),
+        ("cancelled", "FAILED", "asyncio.exceptions.CancelledError"),
+    ],
+)
+def test_the_run_stays_open_until_the_future_of_a_pool_is_done(
+    sqlite_url: str, sql: Sql, *, ending: str, status: str, error_type: str | None
+) -> None:
+    future = Future[None]()
+    assert tracked_run("sync")(lambda: future)() is future
+    assert sql("select status from run_log") == [{"status": "RUNNING"}]
+
+    if ending == "cancelled":
+        future.cancel()
+    elif ending:
+        future.set_exception(ValueError(ending))
+    else:
+        future.set_result(None)
+
+    assert sql("select status, error_type from run_log") == [
+        {"status": status, "error_type": error_type}
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
