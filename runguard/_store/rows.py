@@ -45,7 +45,7 @@ def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
         "trigger_type": run.trigger_type,
         "host": run.host,
         "pid": run.pid,
-        "lost_after_seconds": run.lost_after and _whole_seconds(run.lost_after),
+        "lost_after_seconds": _whole_seconds(run.lost_after) if run.lost_after else None,
     }
     return present(values, lacking)
 

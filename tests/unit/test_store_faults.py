@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from runguard._store import faults
 from runguard._store.faults import Fault
 from runguard._store.postgresql.faults import fault_of as of_driver
+from runguard._store.sqlite.faults import fault_of as of_sqlite
 
 WRONG_PASSWORDS = [
     'password authentication failed for user "app"',
@@ -54,3 +58,13 @@ def test_what_no_second_try_heals_is_hopeless(text: str) -> None:
 @pytest.mark.parametrize("text", WHAT_PASSES)
 def test_what_passes_is_tried_again(text: str) -> None:
     assert fault_while_connecting(text) is Fault.RECONNECT
+
+
+def test_what_sqlite_cannot_bind_is_the_records_fault() -> None:
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.Error) as refused,
+    ):
+        connection.execute("select ?", (object(),))
+
+    assert of_sqlite(DBAPIError("select ?", None, refused.value)) is Fault.DATA

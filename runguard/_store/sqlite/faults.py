@@ -12,6 +12,7 @@ _BY_TEXT: Final = {
     "database is locked": Fault.BUSY,
     "database table is locked": Fault.BUSY,
     "database schema is locked": Fault.BUSY,
+    "Error binding parameter": Fault.DATA,
     "no such table": Fault.SCHEMA,
     "no such column": Fault.SCHEMA,
     "table run_log has no column": Fault.SCHEMA,

@@ -161,6 +161,15 @@ def test_the_records_behind_it_are_replayed_and_it_is_set_aside_with_the_reason(
     assert not any(os.path.lexists(path) for path in paths)
 
 
+def test_a_limit_of_nothing_is_no_poison(record: dict[str, Any], put: Put, sql: Sql) -> None:
+    put("behind").write_text(json.dumps({**record, "run": {**record["run"], "lost_after": 0}}))
+
+    [replayed] = replay(runtime.spool(), runtime.store(), seconds=60)
+
+    assert replayed.trouble is None
+    assert sql("select lost_after_seconds from run_log") == [{"lost_after_seconds": None}]
+
+
 def test_a_huge_file_is_not_read(
     at_the_head: Callable[[Poison], list[Path]], tmp_path: Path
 ) -> None:
