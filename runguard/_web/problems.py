@@ -27,6 +27,7 @@ _READ_ONLY_SQLSTATE: Final = "25006"
 _NOT_ALLOWED_SQLSTATE: Final = "42501"
 _READ_ONLY_SQLITE: Final = "attempt to write a readonly database"
 _OVERVIEW: Final = "Begin at the overview, or go back."
+_INDEX: Final = "The index at /api/v1/ lists every address."
 
 
 class Problem(Exception):
@@ -138,18 +139,20 @@ def wants_json(request: Request) -> bool:
 
 
 def _of_the_framework(error: HTTPException, request: Request) -> Problem:
+    path = path_of(request)
+    remedy = _INDEX if path.startswith("/api/") else _OVERVIEW
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return Problem(404, f"There is no page at {path_of(request)!r}.", remedy=_OVERVIEW)
+        return Problem(404, f"There is no page at {path!r}.", remedy=remedy)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = set((error.headers or {}).get("Allow", "GET").split(", "))
         allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
         return Problem(
             405,
             f"expected {allowed}, found {request.method}",
-            remedy=_OVERVIEW,
+            remedy=remedy,
             headers={"Allow": allowed},
         )
-    return Problem(error.status_code, error.detail, remedy=_OVERVIEW, headers=error.headers)
+    return Problem(error.status_code, error.detail, remedy=remedy, headers=error.headers)
 
 
 def _of_the_request(error: RequestValidationError) -> Problem:
