@@ -107,8 +107,8 @@ class JobLockActive(RunguardError, RuntimeError):
         self.run_id: int | None = None
         self.locked_by = holder.locked_by
         self.lock_expires_at: datetime | None = holder.lock_expires_at
-        holder_name = self.locked_by or "another run"
-        until = "unknown" if self.lock_expires_at is None else self.lock_expires_at.isoformat()
+        holder_name, expiry = self.locked_by or "another run", self.lock_expires_at
+        until = "unknown" if expiry is None else f"{expiry:%Y-%m-%dT%H:%M:%SZ}"
         super().__init__(f"job_lock active: {job_name} is held by {holder_name} until {until}")
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import inf
 from typing import Final
 
+from .._monitor.wording import duration
 from .._settings import DATABASE_URL, WEB_PASSWORD, WEB_TOKEN
 from .child import NOT_EXECUTABLE, Child
 from .result import SIGNALLED, TIMED_OUT, CommandOptions, CommandResult, Output, name_of
@@ -140,7 +141,7 @@ class Process:
         if code is None:
             grace = self._options.kill_after.total_seconds()
             child.end(self.signals, self._terminal, grace=grace)
-            words = f"timed out after {timeout}"
+            words = f"timed out after {duration(timeout)}"
             return CommandResult(TIMED_OUT, words, "timeout", timed_out=True)
         if code >= 0:
             words = f"exit code {code}"

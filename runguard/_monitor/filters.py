@@ -17,7 +17,7 @@ from .._errors import nearest
 EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST: Final = timedelta(days=36_500)
-A_DURATION: Final = "a duration such as 90m, 24h or 7d"
+A_DURATION: Final = "a duration such as 90s, 15m, 24h or 7d"
 ANY_TEXT: Final = "*"
 ANY_LETTER: Final = "?"
 

@@ -212,7 +212,7 @@ def not_open(finished: FinishedRun) -> RunguardError:
         return RunguardError(
             "the run's row is gone, deleted or lost with a server: the whole run is written again"
         )
-    when = "" if earlier.finished_at is None else f" at {earlier.finished_at.isoformat()}"
+    when = "" if earlier.finished_at is None else f" at {earlier.finished_at:%Y-%m-%dT%H:%M:%SZ}"
     return RunguardError(
         f"the run had been ended before as {earlier.status}{when} by {earlier.by}: its row keeps"
         " that end"

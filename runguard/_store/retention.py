@@ -9,6 +9,7 @@ from typing import Final
 
 from .._errors import ConfigurationError
 from .._monitor.records import Prunable
+from .._monitor.wording import duration
 from .operator import OperatorStore
 
 BATCH: Final = 1000
@@ -45,7 +46,8 @@ def plan_pruning(
     """
     if older_than < cooldown:
         raise ConfigurationError(
-            f"--older-than: expected at least the cooldown, {cooldown}, found {older_than}:"
+            f"--older-than: expected at least the cooldown, {duration(cooldown)}, found"
+            f" {duration(older_than)}:"
             " an alert inside its window must stay, or the next failure would alert again"
         )
     return PrunePlan(older_than, max(older_than, store.longest_cooldown()), include_foreign)

@@ -49,7 +49,7 @@ def test_an_exit_code_is_never_read_as_a_status(start: str) -> None:
 
 
 def test_a_timeout_is_one_whatever_stderr_says() -> None:
-    ending = CommandResult(124, "timed out after 0:15:00", "timeout", timed_out=True)
+    ending = CommandResult(124, "timed out after 15 min", "timeout", timed_out=True)
     failure = failed(b"job_lock active\nHTTP 503\n", ending)
 
     assert (failure.error_group, failure.severity, failure.http_status_code) == (

@@ -37,7 +37,7 @@ def test_the_whole_group_ends(execute: Execute, run: Run, script: str) -> None:
     assert (run()["status"], run()["error_group"]) == ("FAILED", "TIMEOUT")
     assert (run()["matched_by"], run()["error_type"]) == ("--timeout", "timeout")
     assert run()["http_status_code"] is None
-    assert run()["error_message"].startswith("timed out after 0:00:01: HTTP 503")
+    assert run()["error_message"].startswith("timed out after 1 s: HTTP 503")
 
 
 @pytest.mark.parametrize(

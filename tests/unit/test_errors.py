@@ -62,6 +62,12 @@ def through_pickle(error: RunguardError) -> RunguardError:
     return copied
 
 
+def test_a_lock_that_is_held_is_told_with_its_end_to_the_second() -> None:
+    error = JobLockActive("sync", LockHolder("host:1", EXPIRY.replace(microsecond=39_000)))
+
+    assert str(error) == "job_lock active: sync is held by host:1 until 2026-11-26T03:00:00Z"
+
+
 def test_every_public_error_is_among_those_tried() -> None:
     public = {
         value

@@ -98,7 +98,7 @@ def test_an_answer_is_what_the_description_says(client: Client, path: str) -> No
         ("/runs?group=HTTP_500", 422, "group: expected one of LOCK_CONFLICT"),
         ("/runs?limit=0", 422, "limit: expected a whole number from 1 to 500, found '0'"),
         ("/runs?limit=1&limit=2", 422, "limit: expected one value, found more"),
-        ("/runs?since=yesterday", 422, "since: expected a duration such as 90m"),
+        ("/runs?since=yesterday", 422, "since: expected a duration such as 90s"),
         ("/runs?since=2026-01-01T00:00:00", 422, "2026-03-01T02:30Z, with its zone, found"),
         ("/runs?job=%00", 422, "none of them NUL"),
         ("/runs?job=", 422, "job: expected a text of 1 to 1000 characters"),
@@ -120,6 +120,7 @@ def test_what_cannot_be_answered_says_expected_and_found(
     assert set(answer.json()) == {"type", "title", "status", "detail", "remedy"}
     assert answer.json()["status"] == status
     assert said in answer.json()["detail"]
+    assert "go back" not in answer.json()["remedy"]
 
 
 def test_the_root_of_the_api_leads_to_everything_in_it(
