@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
+from rich.progress import Progress
 from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
@@ -179,6 +180,12 @@ def stdout_console() -> Console:
     """Return a console on what is stdout now; it knows of `NO_COLOR` and of pipes."""
     forced = False if _FOR_A_FILE.get() else None
     return Console(highlight=False, markup=False, emoji=False, force_terminal=forced)
+
+
+def progress_bar(*, quiet: bool = False) -> Progress:
+    """Return a bar on stderr that goes away at the end; nothing is shown where no terminal is."""
+    console = Console(stderr=True, quiet=quiet)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -328,9 +329,12 @@ def test_records_that_wait_are_a_warning_though_the_store_is_away(
         pass
     testing.reset()
     given = {} if as_option else {"RUNGUARD_DATABASE_URL": url}
-    answer = cli("doctor", "--json", *(["--database-url", url] if as_option else []), **given)
+    where = ["--database-url", url] if as_option else []
+    answer = cli("doctor", "--json", *where, **given)
 
     assert problems(answer) == ["reachable"]
+    status = cli("spool", "status", *where, **given).stdout
+    assert re.match(r"2 records wait since 20\S+T\d\d:\d\d:\d\dZ in /", status)
     told = found(answer, "spool")
     assert told["state"] == "warning"
     assert told["found"].startswith("2 records wait since 20")

@@ -77,6 +77,7 @@ def test_without_json_it_is_a_table_on_stdout(cli: Cli, old_url: str) -> None:
         ["table", "deleted"],
         *([table, str(rows)] for table, rows in OLD_ROWS.items()),
     ]
+    assert answer.stderr == "", "no bar where there is no terminal"
 
 
 def test_what_is_young_stays(cli: Cli, filled_file: str) -> None:
@@ -96,7 +97,7 @@ def test_less_than_the_cooldown_is_refused(cli: Cli, filled_file: str) -> None:
     answer = cli("prune", "--older-than", "29m", "--database-url", filled_file)
 
     assert answer.exit_code == 2
-    assert "at least the cooldown" in answer.stderr
+    assert "at least the cooldown, 30 min, found 29 min:" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from ..._monitor.records import Prunable
 from ..._monitor.wording import duration
@@ -16,7 +14,7 @@ from ..._store.operator import OperatorStore
 from ..._store.retention import PrunePlan, count_prunable, plan_pruning
 from ..._store.retention import prune as prune_old_rows
 from ..options import AsJson, DatabaseUrl, Quiet, command_app, help_end, read_duration
-from ..output import plain_table, write_json, write_table
+from ..output import plain_table, progress_bar, write_json, write_table
 from ..stores import opened_with_settings
 from ..talk import say
 
@@ -101,7 +99,7 @@ def _delete(
     store: OperatorStore, plan: PrunePlan, counts: dict[Prunable, int], *, quiet: bool
 ) -> dict[Prunable, int]:
     deleted = dict.fromkeys(counts, 0)
-    with Progress(console=Console(stderr=True, quiet=quiet), transient=True) as progress:
+    with progress_bar(quiet=quiet) as progress:
         for what, total in counts.items():
             task = progress.add_task(what.value, total=total)
             for rows in prune_old_rows(store, plan, what):

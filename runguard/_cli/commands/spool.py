@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from ..._failure.introspection import printable
+from ..._monitor.wording import iso
 from ..._run import spool_quarantine
 from ..._run.spool_others import OtherFolder, other_folders
 from ..._run.spool_replay import replay
 from ..._run.spool_view import troubles_of, waiting_since
 from ..options import AsJson, DatabaseUrl, command_app, help_end
+from ..output import progress_bar
 from ..stores import found_spool, opened_with_settings, quiet_log
 from ..talk import say
 
@@ -115,7 +115,7 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
         say("No record waits.")
         return
     done = put_aside = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("replaying", total=total)
         for replayed in replay(spool, store, seconds=seconds):
             progress.advance(task)
@@ -142,7 +142,7 @@ def _waiting_in(spool: Spool) -> str:
         return f"No record waits in {spool.folder}"
     say("`runguard spool flush` replays them; so does any later run.")
     verb = "waits" if count == 1 else "wait"
-    return f"{_records(count)} {verb} since {oldest.isoformat()} in {spool.folder}"
+    return f"{_records(count)} {verb} since {iso(oldest.replace(microsecond=0))} in {spool.folder}"
 
 
 def _set_aside_lines(aside: list[SetAside]) -> Iterator[str]:
