@@ -131,7 +131,7 @@ def problems_listing(problems: Sequence[Problem]) -> Listing:
             for one in problems
         ],
         note_title="message",
-        notes=[one.message or one.title for one in problems],
+        notes=[wording.in_a_list(one.message) or one.title for one in problems],
         numbers=("alerts", "open"),
         optional=("first", "severity", "since", "open"),
     )

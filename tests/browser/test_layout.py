@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from tests.support.browser import Reader
 
 # Texts that stand in more than one line though they are short.
-BROKEN = """() => [...document.querySelectorAll("main time, .pill, .jobs td.alerts, button")]
+BROKEN = """() => [...document.querySelectorAll(
+  "main time, .pill, .jobs .reason, .jobs td.alerts, button")]
   .filter((one) => one.offsetParent && one.getClientRects().length > 1
+    || one.matches(".reason") && one.offsetHeight > 30
     || one.matches("td.alerts") && getComputedStyle(one).display === "table-cell"
       && one.querySelectorAll("a, .pill").length > 1
       && one.children[0].offsetTop + 9 < one.children[1].offsetTop)
