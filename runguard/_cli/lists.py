@@ -117,7 +117,12 @@ def show_list(
 
 
 def explain_nothing(
-    what: str, store: OperatorStore, jobs: Sequence[str] | None, *, filtered: bool
+    what: str,
+    store: OperatorStore,
+    jobs: Sequence[str] | None,
+    *,
+    filtered: bool,
+    by_time: bool = True,
 ) -> None:
     """Say why there may be nothing, and what to do next.
 
@@ -133,7 +138,8 @@ def explain_nothing(
         say("Decorate one with @runguard.tracked_run(…), or see `runguard demo` first.")
         say("`runguard doctor` says which store this is.")
     elif filtered:
-        say(f"No {what} match. Leave out a filter, or take a longer --since.")
+        longer = ", or take a longer --since" if by_time else ""
+        say(f"No {what} match. Leave out a filter{longer}.")
     else:
         say(f"No {what}{f' of {named(jobs)}' if jobs else ''}. `runguard runs` lists what ran.")
 

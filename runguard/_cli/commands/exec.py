@@ -78,7 +78,8 @@ def read_cooldown(text: str) -> timedelta:
 
 def read_trigger(text: str) -> TriggerType:
     """Read what started the run, in any case."""
-    return trigger_type_of(text.strip().upper(), source="--trigger")
+    word = text.strip().upper()
+    return trigger_type_of(word if word in set(TriggerType) else text, source="--trigger")
 
 
 @app.command(cls=ExecCommand, epilog=EPILOG)

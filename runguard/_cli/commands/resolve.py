@@ -99,16 +99,16 @@ def resolve(
     form = form_of(as_json=as_json, as_csv=as_csv)
     who = _user() if by is None else by
     wanted = AlertFilter(jobs=tuple(job or ()), error_group=group, error_reason=reason)
-    if [bool(alerts), everything, undo is not None].count(True) != 1:
-        raise typer.BadParameter("expected ids of alerts, or --all, or --undo TIME")
     if wanted != AlertFilter() and not everything:
         raise typer.BadParameter("--job, --group and --reason: expected --all beside them")
+    if [bool(alerts), everything, undo is not None].count(True) != 1:
+        raise typer.BadParameter("expected ids of alerts, or --all, or --undo TIME")
     with opened_store(database_url) as store:
         if undo is not None:
             _undo(store, undo)
         elif everything:
             changed = _change_all(store, wanted, who=who, reopen=reopen, review=review)
-            _tell(store, changed, wanted, reopen=reopen, form=form)
+            _tell(store, changed, wanted, reopen=reopen, form=form, url=database_url)
         else:
             _change(store, alerts or [], who=who, reopen=reopen, review=review, form=form)
 
@@ -147,20 +147,29 @@ def _change_all(
 
 
 def _tell(
-    store: OperatorStore, changed: ChangedAlerts, wanted: AlertFilter, *, reopen: bool, form: Form
+    store: OperatorStore,
+    changed: ChangedAlerts,
+    wanted: AlertFilter,
+    *,
+    reopen: bool,
+    form: Form,
+    url: str | None,
 ) -> None:
     if form is Form.JSON:
         typer.echo(json_text([changed]), nl=False)
     elif form is Form.CSV:
         typer.echo(csv_text([changed], columns_of(ChangedAlerts)), nl=False)
     if not changed.count:
-        explain_nothing("alerts", store, wanted.jobs, filtered=True)
+        what = "resolved alerts" if reopen else "open alerts"
+        filtered = wanted != AlertFilter()
+        explain_nothing(what, store, wanted.jobs, filtered=filtered, by_time=False)
         return
     say(f"{counted(changed.count, 'alert')} {'open again' if reopen else 'resolved'}.")
     if not changed.is_all:
         say("More alerts match: run the command again.")
     if not reopen:
-        say(f"To take it back: runguard resolve --undo {iso(changed.at)}")
+        same_store = "" if url is None else " --database-url …"  # it may hold a password
+        say(f"To take it back: runguard resolve --undo {iso(changed.at)}{same_store}")
 
 
 def _undo(store: OperatorStore, resolved_at: When) -> None:
