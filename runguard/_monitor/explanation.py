@@ -255,7 +255,7 @@ def _why_this_group(details: RunDetails) -> Iterator[Part]:
     elif not run.matched_by:
         yield f"{run.error_group}; which rule decided was not recorded."
     elif run.matched_by == NO_RULE_MATCHED:
-        yield f"{run.error_group}: nothing in the exception, its causes or its text matched a rule."
+        yield f"{run.error_group}: no rule matched the error, its causes or its text."
     else:
         yield f"{run.error_group}, from {run.matched_by}{_depth(run)}."
     if run.error_reason and run.error_type != LOST_TYPE:

@@ -78,6 +78,7 @@ _PROBLEM_STATES: Final[Mapping[str, Label]] = {
 }
 _ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
 _ABBREVIATIONS: Final = ("dns", "tls")
+_NO_TYPES: Final = ("runguard.Run.fail", "timeout")  # of failures without an exception
 _ORDINALS: Final = (
     *("first", "second", "third", "fourth", "fifth"),
     *("sixth", "seventh", "eighth", "ninth", "tenth"),
@@ -181,8 +182,12 @@ def error(error_type: str | None, message: str | None, *, longest: int = 120) ->
     'CommandError: no such file'
     >>> error("KeyError", "KeyError: 'id'"), error(None, None)
     ("KeyError: 'id'", 'an error without a message')
+    >>> error("runguard.Run.fail", "3 pages failed"), error("SIGINT", "killed by SIGINT (signal 2)")
+    ('3 pages failed', 'killed by SIGINT (signal 2)')
     """
     name = (error_type or "").rpartition(".")[2].strip() or (error_type or "")
+    if message and (error_type in _NO_TYPES or f"killed by {name} " in message):
+        name = ""
     line = (message or "").strip().partition("\n")[0].strip()
     if (
         name

@@ -35,6 +35,7 @@ def test_a_run_is_shown_label_by_label(cli: Cli, filled_url: str) -> None:
     assert told["previous success"].strip().startswith("run 1, SUCCESS, 20")
     assert "  HTTP 503 Service Unavailable" in answer.lines
     assert "runguard explain 3" in answer.stderr
+    assert cli("show", "1", "--database-url", filled_url).stderr == "", "a success needs no why"
 
 
 def test_a_run_that_alerted_names_its_versions(cli: Cli, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def headline(told: RunDetails) -> str:
         ({"matched_by": "text: 'timed out'"}, "TIMEOUT, from text: 'timed out'."),
         (
             {"matched_by": NO_RULE_MATCHED, "error_group": "UNKNOWN", "matched_depth": None},
-            "UNKNOWN: nothing in the exception, its causes or its text matched a rule.",
+            "UNKNOWN: no rule matched the error, its causes or its text.",
         ),
         (
             {"matched_by": "own rule 2", "matched_rule": 2, "matched_depth": 0},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..._models import RunStatus
 from ..._monitor.explanation import explain
 from ..named_run import found_run
 from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
@@ -27,4 +28,5 @@ def show(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = N
         told = explain(details, now=now)
         headline = told.headline.text(lambda then: exact_moment(then, now=now, with_age=False))
         write_table(run_sheet(details, headline=headline, now=now))
-        say(f"`runguard explain {details.run.id}` says why.")
+        if details.run.status == RunStatus.FAILED:
+            say(f"`runguard explain {details.run.id}` says why.")
