@@ -173,9 +173,10 @@ class Runtime:
 
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
-        deadline = time.monotonic() + FORK_PATIENCE_SECONDS
         # A first use imports, and what is being imported is locked: in the child, for ever.
-        locked = self._lock.acquire(timeout=FORK_PATIENCE_SECONDS)
+        imports = self._store is None
+        locked = self._lock.acquire(timeout=FIRST_USE_SECONDS if imports else FORK_PATIENCE_SECONDS)
+        deadline = time.monotonic() + FORK_PATIENCE_SECONDS
         store = self._store
         if store is not None:
             timeout = max(0.0, deadline - time.monotonic())
