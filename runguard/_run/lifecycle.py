@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from contextvars import Token
 from datetime import datetime
 from math import inf
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from .._clock import now, ticks
 from .._errors import JobLockActive, RecordRefused, RunguardError, StoreUnavailable
 from .._events import LOCK_LOST, RUN_FINISHED, RUN_STARTED, bind_context, restore_context
-from .._failure.introspection import printable, qualified_name
+from .._failure.introspection import qualified_name
 from .._models import (
     NOBODY,
     Counters,
@@ -37,6 +36,7 @@ from .._models import (
 )
 from . import outage
 from .handle import DeclaredFailure, Run, current_run, innermost_run, open_run_from
+from .host import host_name
 from .options import RunOptions
 from .run_key import new_run_key
 
@@ -295,7 +295,7 @@ class Lifecycle:
             key=self.run.key,
             job_name=self.run.job_name,
             trigger_type=self.run.trigger_type,
-            host=printable(_host_name()),
+            host=host_name(),
             pid=self._pid,
             lost_after=self._settings.lost_after,
         )
@@ -312,15 +312,11 @@ class Lifecycle:
 
     def _look_for_lost_runs(self, store: RunRepository) -> None:
         """Close this job's runs whose process died; before the lock, which they may hold."""
-        if not self._runtime.lost_runs.is_due(self.run.job_name, self._settings.lost_after):
-            return
-        from .reaper import reap
+        if self._runtime.lost_runs.is_due(self.run.job_name, self._settings.lost_after):
+            from .reaper import reap_at_start
 
-        patience = max(LEAST_PATIENCE_SECONDS, self._deadline - ticks())
-        self._runtime.heartbeat.catch_up(timeout=patience)
-        with suppress(RunguardError):  # what stops this look stops the start, which tells it
-            for _ in reap(store, self._settings, job_name=self.run.job_name, timeout=patience):
-                pass
+            heartbeat, seconds = self._runtime.heartbeat, self._seconds_left()
+            reap_at_start(store, self._settings, heartbeat, self.run.job_name, timeout=seconds)
 
     def _take_lock(self, store: RunRepository) -> LockHolder | None:
         """Take the job's lock; return who holds it where that is another run."""
@@ -397,14 +393,6 @@ def outer_run() -> Run | None:
     if outer is not None:
         outer._outer = open_run_from(outer._outer)
     return outer
-
-
-def _host_name() -> str:
-    if hasattr(os, "uname"):
-        return os.uname().nodename
-    import platform
-
-    return platform.node()
 
 
 def _judge() -> Callable[..., RunEnding]:

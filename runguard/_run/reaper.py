@@ -6,9 +6,12 @@ process may have been paused, so a run that comes back takes its real ending all
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
+from .._errors import RunguardError
 from .._events import RUN_FINISHED, Events
 from .._failure.alert import SEVERITY_OF, failure_alert
 from .._models import (
@@ -22,35 +25,101 @@ from .._models import (
     RunStatus,
 )
 from .._settings import Settings
+from .liveness import may_be_alive
 from .run_key import new_run_key
 
 if TYPE_CHECKING:
+    from .heartbeat import Heartbeat
     from .repository import RunRepository
 
 LOST: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 BATCH: Final = 500
 
+_doubted: Final[set[UUID]] = set()  # by the starts of this process
+
 
 def reap(
-    store: RunRepository, settings: Settings, *, job_name: str | None = None, timeout: float = 30.0
+    store: RunRepository,
+    settings: Settings,
+    *,
+    job_name: str | None = None,
+    timeout: float = 30.0,
+    doubted: set[UUID] | None = None,
+    await_beat: Callable[[int], None] | None = None,
 ) -> Iterator[LostRun]:
     """Close every lost run, and yield each one that was ours to close.
 
     Any number of reapers may race: each run is closed once, and each job's alert is raised once.
+
+    Where the store's clock is this host's, a step of that clock looks like silence. So a run whose
+    process may be alive is closed only if it sends no heartbeat after that.
+
+    Args:
+        store: where to look.
+        settings: the limit of silence, and what an alert needs.
+        job_name: the job to look at; all where None.
+        timeout: the seconds that each call of the store may take.
+        doubted: the runs that an earlier call has spared, a heartbeat ago or longer; this one adds
+            its own.
+        await_beat: waits for as long as a heartbeat takes; is told for how many runs. Where None,
+            the runs that are spared are left to a later call.
     """
+    doubted = set() if doubted is None else doubted
+    known = frozenset(doubted)
+
+    def is_spared(lost: LostRun) -> bool:
+        if lost.key in known or not may_be_alive(lost):
+            return False
+        doubted.add(lost.key)
+        return True
+
+    judge = is_spared if store.has_hosts_clock else _is_never_spared
+    yield from _close(store, settings, job_name, timeout, judge)
+    if await_beat is not None and (spared := doubted - known):
+        await_beat(len(spared))
+        yield from _close(store, settings, job_name, timeout, lambda lost: lost.key not in spared)
+
+
+def reap_at_start(
+    store: RunRepository,
+    settings: Settings,
+    heartbeat: Heartbeat,
+    job_name: str,
+    *,
+    timeout: float,
+) -> None:
+    """Close the lost runs of a job that starts. What stops this stops the start, which tells it."""
+    heartbeat.catch_up(timeout=timeout)
+    with suppress(RunguardError):
+        for _ in reap(store, settings, job_name=job_name, timeout=timeout, doubted=_doubted):
+            pass
+
+
+def _is_never_spared(_: LostRun) -> bool:
+    return False
+
+
+def _close(
+    store: RunRepository,
+    settings: Settings,
+    job_name: str | None,
+    timeout: float,
+    is_spared: Callable[[LostRun], bool],
+) -> Iterator[LostRun]:
     silent_for = settings.lost_after
     events = Events(lambda: settings.redactor)
     while True:
-        lost_runs = store.find_lost_runs(
+        found = store.find_lost_runs(
             silent_for=silent_for, job_name=job_name, limit=BATCH, timeout=timeout
         )
+        lost_runs = [lost for lost in found if not is_spared(lost)]
         for lost in lost_runs:
             ending = _ending_of(lost, settings)
             finished = store.close_lost_run(lost, ending, silent_for=silent_for, timeout=timeout)
             if finished.recorded:
                 _tell(events, lost, finished, ending)
                 yield lost
-        if len(lost_runs) < BATCH:
+        if len(found) < BATCH or not lost_runs:
             return
 
 

@@ -32,7 +32,10 @@ class RunRepository(Protocol):
     """Where runs, alerts and locks are written.
 
     `timeout` is in seconds: how long a call may take before it gives up with `StoreUnavailable`.
+    `has_hosts_clock` says that its times are those of the host that asks.
     """
+
+    has_hosts_clock: bool
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; return its id."""

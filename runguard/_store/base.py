@@ -25,6 +25,8 @@ class BaseStore:
             statement fails for one of them; then what came with the newest schema version.
     """
 
+    has_hosts_clock = False
+
     def __init__(self, engine: Engine, of_driver: Callable[[DBAPIError], Fault | None]) -> None:
         """Take an engine in autocommit, and who reads its errors."""
         self.engine = engine

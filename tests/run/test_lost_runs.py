@@ -9,6 +9,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import make_url
@@ -24,7 +25,7 @@ from runguard._run.reaper import reap
 from tests.support.processes import race
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Sql = Callable[..., list[dict[str, Any]]]
 
@@ -96,6 +97,61 @@ def test_a_paused_process_gets_its_real_ending_when_it_comes_back(url: str, sql:
         {"status": "SUCCESS", "error_message": None, "lost": True}
     ]
     assert sql("select count(*) as n from alert") == [{"n": 1}]
+
+
+@pytest.fixture
+def silent_run(sqlite_url: str, sql: Sql) -> Iterator[subprocess.Popen[bytes]]:
+    """A run on SQLite whose process lives, and whose last sign is as old as after a step of the
+    clock by five minutes."""
+    with subprocess.Popen(
+        [sys.executable, "-c", JOB, sqlite_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inside\n"
+        fall_silent(sql, sqlite_url)
+        yield process
+        process.kill()
+
+
+def test_a_run_that_beats_after_a_step_of_the_clock_is_not_lost(
+    silent_run: subprocess.Popen[bytes], sql: Sql
+) -> None:
+    with run_scope("enrolment_sync"):  # its start looks, and cannot know yet
+        pass
+    waited_for = []
+
+    def beat(runs: int) -> None:
+        waited_for.append(runs)
+        [row] = sql("select run_key from run_log where status = 'RUNNING'")
+        runtime.store().beat([UUID(row["run_key"])], timeout=10)
+
+    assert list(reap(runtime.store(), runtime.settings(), await_beat=beat)) == []
+    assert waited_for == [1]
+    assert sql("select count(*) as n from run_log where status = 'RUNNING'") == [{"n": 1}]
+    silent_run.communicate()
+    assert sql("select status from run_log where lost_at is not null") == []
+
+
+def test_a_process_that_hangs_after_a_step_of_the_clock_loses_its_run(
+    silent_run: subprocess.Popen[bytes],
+) -> None:
+    [lost] = reap(runtime.store(), runtime.settings(), await_beat=lambda _: None)
+
+    assert lost.pid == silent_run.pid
+
+
+def test_a_worker_that_doubted_closes_the_run_at_its_next_look(
+    silent_run: subprocess.Popen[bytes], sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_scope("enrolment_sync"):
+        pass
+    open_after_the_first_look = sql("select count(*) as n from run_log where status = 'RUNNING'")
+    monkeypatch.setattr(LostRunWatch, "is_due", lambda *_: True)
+    with run_scope("enrolment_sync"):
+        pass
+
+    assert open_after_the_first_look == [{"n": 1}]
+    assert sql("select pid from run_log where lost_at is not null") == [{"pid": silent_run.pid}]
 
 
 def test_another_job_does_not_look(url: str, sql: Sql) -> None:

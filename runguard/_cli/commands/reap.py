@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from ..._models import RunStatus
 from ..._monitor.records import RunFilter
+from ..._monitor.wording import counted
 from ..._run.reaper import reap as reap_lost_runs
 from ..lists import newest_runs, tell_unknown
 from ..options import (
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 app = command_app()
 
+SPARE_SECONDS: Final = 5.0  # for the heartbeat itself
+
 
 @app.command(epilog=help_end("runguard reap --quiet", "runguard reap --job enrolment_sync --json"))
 def reap(
@@ -42,13 +47,19 @@ def reap(
     A run is lost when it sends no heartbeat for too long: its process died, or hangs. A long run
     that sends one is never lost. A run that comes back later takes its real ending. Every start of
     the same job does this too; call it from cron for jobs that start rarely.
+
+    On SQLite, a step of this machine's clock looks like silence. So a silent run whose process is
+    still here gets the time of a heartbeat to show that it is alive.
     """
     with opened_with_settings(database_url) as opened:
         names = [None] if job is None else _jobs_with_open_runs(opened.store, job)
+        wait = _Wait(opened.settings.heartbeat_interval, quiet=quiet)
         lost = [
             run
             for name in names
-            for run in reap_lost_runs(opened.store, opened.settings, job_name=name)
+            for run in reap_lost_runs(
+                opened.store, opened.settings, job_name=name, await_beat=wait.for_heartbeat
+            )
         ]
         if as_json:
             write_json(lost)
@@ -57,6 +68,23 @@ def reap(
         elif not quiet:
             say("No run was lost.")
             tell_unknown(opened.store, job)
+
+
+class _Wait:
+    """Waits once for all jobs: a process that lives has sent its heartbeat then."""
+
+    def __init__(self, interval: timedelta, *, quiet: bool) -> None:
+        self._seconds = interval.total_seconds() + SPARE_SECONDS
+        self._quiet = quiet
+
+    def for_heartbeat(self, runs: int) -> None:
+        if self._seconds and not self._quiet:
+            say(
+                f"{counted(runs, 'silent run')}, whose process is still here:"
+                f" waiting {self._seconds:.0f} s for a heartbeat."
+            )
+        time.sleep(self._seconds)
+        self._seconds = 0.0
 
 
 def _jobs_with_open_runs(store: OperatorStore, jobs: Sequence[str]) -> Sequence[str]:

@@ -51,11 +51,10 @@ T = TypeVar("T")
 class SqliteRecorder(BaseStore):
     """Runs, alerts and locks in a SQLite file. See `RunRepository` for the methods."""
 
-    def __init__(self, engine: Engine, *, upgrade: Callable[[Engine], None]) -> None:
-        """Take an engine in autocommit, and what brings an older schema up to date.
+    has_hosts_clock = True
 
-        The file is opened when the first run needs it.
-        """
+    def __init__(self, engine: Engine, *, upgrade: Callable[[Engine], None]) -> None:
+        """Take an engine in autocommit, and what brings an older schema up to date."""
         super().__init__(engine, fault_of)
         self._upgrade = upgrade
         sql.build_endings()
