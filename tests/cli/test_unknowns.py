@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 import runguard
 import runguard.testing
-from runguard import run_scope
+from runguard import Rule, run_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,20 @@ def test_the_commonest_come_first_each_with_its_rule(cli: Cli, url: str) -> None
     assert "the ledger of … is closed" in answer.stdout
     assert "Rule(lambda exc: isinstance(exc, ValueError) and 'the ledger of' in" in answer.stdout
     assert "TimeoutError" not in answer.stdout
+
+
+def test_the_rules_are_python_to_be_copied_on_a_narrow_terminal_too(cli: Cli, url: str) -> None:
+    answer = cli("unknowns", "--database-url", url, FORCE_COLOR="1", NO_COLOR="1", COLUMNS="60")
+    table, _, code = re.sub(r"\x1b\[[\d;]*m", "", answer.stdout).partition("\n\n")
+    given: list[Rule] = []
+    names = {"Rule": Rule, "configure": lambda *, rules: given.extend(rules)}
+    exec(code, names)
+
+    assert max(map(len, table.splitlines())) <= 60
+    assert len(given) == 2
+    runguard.configure(database_url=url, rules=given)
+    assert runguard.classify(ValueError("the ledger of 2029 is closed")).error_group == "HTTP_5XX"
+    runguard.testing.reset()
 
 
 def test_json_has_every_field(cli: Cli, url: str) -> None:

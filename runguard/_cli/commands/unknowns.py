@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
@@ -12,11 +13,12 @@ import typer
 from ..._models import ErrorGroup, RunStatus
 from ..._monitor.records import Cursor, RunFilter
 from ..._monitor.unknowns import UnknownFailure, UnknownFailures
+from ..._monitor.wording import counted
 from ..lists import bounded, explain_nothing
 from ..options import AsJson, DatabaseUrl, Jobs, Limit, Since, command_app, help_end
 from ..output import Listing, moment, write_json, write_listing
 from ..stores import opened_store
-from ..talk import say
+from ..talk import one_line, say
 
 if TYPE_CHECKING:
     from ..._store.operator import OperatorStore
@@ -67,6 +69,7 @@ def unknowns(
             write_json(shown)
         elif shown:
             write_listing(_listing(shown))
+            sys.stdout.writelines(_rules(shown))
         elif found.runs:
             say("A rule sorted every failure.")
         else:
@@ -105,11 +108,20 @@ def _listing(failures: Sequence[UnknownFailure]) -> Listing:
             )
             for one in failures
         ],
-        note_title="message and rule",
-        notes=[
-            f"{one.message}  {one.rule}" if one.rule else f"{one.message}  (no exception: no rule)"
-            for one in failures
-        ],
+        note_title="message",
+        notes=[one.message for one in failures],
         numbers=("failures", "jobs", "run"),
         optional=("jobs", "reason"),
     )
+
+
+def _rules(failures: Sequence[UnknownFailure]) -> Iterator[str]:
+    """Yield the rules as Python, whole on any screen: they are there to be copied."""
+    if not any(one.rule for one in failures):
+        return
+    yield "\nconfigure(rules=[  # each with a proposed group\n"
+    for one in failures:
+        if one.rule:
+            count = counted(one.failures, "failure")
+            yield f"    {one_line(one.rule)},  # {count}, such as run {one.example_run}\n"
+    yield "])\n"
