@@ -34,6 +34,10 @@ COMMANDS: Final = (
     ),
     *("reap", "prune", "web", "exec", "spool", "db"),
 )
+# Whose role a command is for; those of no list are an operator's.
+JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "reap", "spool"})
+MIGRATOR_COMMANDS: Final = frozenset({"db", "prune"})
+NOT_ALLOWED: Final = "SQLSTATE 42501"
 EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
     ConfigurationError: 2,
     StoreUnavailable: 3,
@@ -74,6 +78,14 @@ class LazyCommands(MutableMapping[str, Any]):
         return name in self._made
 
 
+def _for_the_role(message: str, command: str | None) -> str:
+    """Let the doctor that a refusal leads to judge the role by what was refused."""
+    if NOT_ALLOWED not in message or command in JOB_COMMANDS:
+        return message
+    role = "migrator" if command in MIGRATOR_COMMANDS else "operator"
+    return message.replace("`runguard doctor`", f"`runguard doctor --for {role}`")
+
+
 class _Group(TyperGroup):
     """Loads its commands late, and turns an error of runguard's own into one line and a code."""
 
@@ -85,7 +97,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except RunguardError as error:
-            say(f"runguard: {error}")
+            say(f"runguard: {_for_the_role(str(error), ctx.invoked_subcommand)}")
             codes = (code for kind, code in EXIT_CODE_OF.items() if isinstance(error, kind))
             raise typer.Exit(next(codes, 1)) from error
 

@@ -40,4 +40,5 @@ def test_an_operator_resolves_and_a_job_may_not(world: World, cli: Callable[...,
 
     assert (refused.exit_code, refused.stdout) == (3, "")
     assert "permission denied" in refused.stderr
+    assert "run `runguard doctor --for operator`" in refused.stderr
     assert [alert["resolved"] for alert in json.loads(done.stdout)] == [True]
