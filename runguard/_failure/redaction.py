@@ -305,7 +305,7 @@ class _JsonWalk:
             if isinstance(value, Mapping | Sequence | set | frozenset) or _is_record(value):
                 return self._container(value, depth)
             return self.text(_as_text(value))
-        except Exception:
+        except BaseException:  # hostile code may raise anything
             return f"[runguard could not show a value of type {type(value).__name__[:64]}]"
 
     def text(self, text: str, *, limit: int = DEFAULT_LIMIT) -> str:

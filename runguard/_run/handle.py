@@ -235,7 +235,7 @@ class Run:
 
         def draft() -> AlertDraft:
             redactor = self._runtime.settings().redactor
-            whole = dict(detail) if isinstance(detail, Mapping) else {"detail": detail}
+            whole = detail if isinstance(detail, Mapping) else {"detail": detail}
             cleaned = redactor.clean_json({} if detail is None else whole)
             return AlertDraft(
                 uuid=uuid,
@@ -243,7 +243,7 @@ class Run:
                 severity=_severity_of(severity, events, **names),
                 title=redactor.clean(text_from(title)),
                 message=redactor.clean(text_from(message)),
-                detail=cleaned if isinstance(cleaned, dict) else {},
+                detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
                 cooldown=self._cooldown,
             )
 

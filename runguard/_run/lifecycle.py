@@ -200,7 +200,7 @@ class Lifecycle:
             )
         except Exception as bug:  # a run is never left RUNNING for a bug of ours
             self._events.internal_error("classify", bug, **self._names())
-            ending = RunEnding(self.run.key, Counters(), _unjudged(exc))
+            ending = RunEnding(self.run.key, Counters(), _unjudged(exc, self.run._declared))
         self.run.status = ending.status
         return ending
 
@@ -409,9 +409,9 @@ def _own_error(trouble: Exception) -> RunguardError:
     return error
 
 
-def _unjudged(exc: BaseException | None) -> Failure | None:
+def _unjudged(exc: BaseException | None, declared: DeclaredFailure | None) -> Failure | None:
     if exc is None:
-        return None
+        return declared and declared.failure
     return Failure(
         error_group=ErrorGroup.UNKNOWN,
         severity=Severity.MEDIUM,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .._errors import RunguardError
 from .._failure.alert import failure_alert
@@ -197,10 +197,11 @@ def _counters_of(run: EndedRun, events: Events) -> Counters:
 
 def _count(run: EndedRun, name: str, events: Events) -> int:
     """Read a counter that the job may have set to anything; what is no number counts as 0."""
-    value = getattr(run, name)
+    value: Any = None
     try:
+        value = getattr(run, name)
         return max(0, min(LARGEST_COUNT, int(value)))
-    except (TypeError, ValueError, OverflowError):
+    except BaseException:  # hostile code may raise anything
         found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
         events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
         return 0

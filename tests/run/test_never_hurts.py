@@ -240,6 +240,62 @@ def test_a_bug_in_the_classification_still_ends_the_run(
     ]
 
 
+def test_a_bug_in_the_classification_hides_no_declared_failure(
+    sqlite_url: str, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runguard._run import outcome
+
+    with run_scope("enrolment_sync") as run:
+        run.fail("3 of 10 pages failed: HTTP 503")
+        monkeypatch.delattr(outcome, "failure_alert")
+
+    assert sql("select status, error_group from run_log") == [
+        {"status": "FAILED", "error_group": "HTTP_5XX"}
+    ]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit], ids=lambda error: error.__name__)
+def test_a_counter_that_cannot_be_read_hides_no_failure(
+    sqlite_url: str, sql: Any, events: Events, error: type[BaseException]
+) -> None:
+    class Tensor:
+        def __int__(self) -> int:
+            raise error("a tensor with 2 elements cannot be converted")
+
+    with pytest.raises(TimeoutError), run_scope("enrolment_sync") as run:
+        run.total_records = Tensor()  # type: ignore[assignment]
+        run.changed_records = 7
+        raise TimeoutError
+
+    assert internal_errors(events) == ["counters"]
+    assert sql("select error_group, changed_records, alert_outcome from run_log") == [
+        {"error_group": "TIMEOUT", "changed_records": 7, "alert_outcome": "raised"}
+    ]
+
+
+class Unreadable(dict[str, str]):
+    def items(self) -> Any:
+        raise SystemExit(3)
+
+
+def test_an_alert_whose_detail_cannot_be_read_is_written_all_the_same(
+    sqlite_url: str, sql: Any
+) -> None:
+    with run_scope("enrolment_sync") as run:
+        assert run.emit_alert(
+            "NEW",
+            source_type="student",
+            source_id="7",
+            severity="low",
+            title="new",
+            message="a new student",
+            detail=Unreadable(name="x"),
+        )
+
+    [row] = sql("select detail from alert")
+    assert "could not show a value of type Unreadable" in str(row)
+
+
 def test_a_broken_log_handler_hurts_nobody(sqlite_url: str, sql: Any) -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
