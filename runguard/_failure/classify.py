@@ -23,13 +23,18 @@ DECLARED: Final = "runguard.Run.fail"  # the type of a failure that was declared
 def classify(
     exc: BaseException, *, rules: Sequence[Rule] = (), clean: Callable[[str], str]
 ) -> Failure:
-    """Sort an exception. Never raises, whatever the exception's methods and properties do.
+    """Sort an exception, whatever its methods and properties do.
 
     Args:
         exc: any exception.
         rules: the user's own, asked in order before all others.
         clean: what the text passes through before it is kept: redaction and cutting.
+
+    Raises:
+        TypeError: it is none.
     """
+    if not issubclass(type(exc), BaseException):
+        raise TypeError(f"classify: expected an exception, found {exc!r:.80}")
     error_type, error_message = qualified_name(type(exc)), clean(message_of(exc))
     try:
         from .tiers import verdict_of

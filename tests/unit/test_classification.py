@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy.exc
 import urllib3.exceptions
 
+import runguard
 from runguard._errors import JobLockActive
 from runguard._failure.classify import classify
 from runguard._models import ErrorGroup, Failure, LockHolder, Rule, Severity
@@ -349,3 +350,9 @@ def test_the_text_is_read_before_it_is_cleaned() -> None:
     failure = classify(ValueError("HTTP 503"), clean=lambda _: "hidden")
 
     assert (failure.error_group, failure.error_message) == (ErrorGroup.HTTP_5XX, "hidden")
+
+
+@pytest.mark.parametrize("value", [None, "HTTP 500", ValueError])
+def test_what_is_no_exception_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="classify: expected an exception, found"):
+        runguard.classify(value)
