@@ -76,6 +76,8 @@ def for_libpq(url: URL, source: str) -> URL:
                 f"{source}: expected parameters that libpq knows, found"
                 f" {name!r}{did_you_mean(name, known)}: take it out of the URL"
             )
+    if isinstance(port := query.get("port"), str):
+        query["port"] = _for_each_host(port, query.get("host"), source)
     mode = query.get("sslmode", "prefer")
     if mode not in _MODES:
         raise ConfigurationError(
@@ -83,6 +85,16 @@ def for_libpq(url: URL, source: str) -> URL:
             " (`require` checks no certificate)"
         )
     return url.set(query=query)
+
+
+def _for_each_host(port: str, host: object, source: str) -> str:
+    """Repeat a port that is for all hosts, as libpq does; SQLAlchemy wants one for each."""
+    hosts, ports = str(host or "").count(",") + 1, port.count(",") + 1
+    if ports not in (1, hosts):
+        raise ConfigurationError(
+            f"{source}: expected one port, or one for each of {hosts} hosts, found {ports}"
+        )
+    return port if ports == hosts else ",".join([port] * hosts)
 
 
 def _as_identifier(schema: str) -> str:
@@ -102,5 +114,7 @@ def _known_parameters() -> frozenset[str] | None:
 
 def path_in(url: str, parsed: URL) -> str | None:
     """Return the path of a file: releases of SQLAlchemy differ in whether it is decoded."""
+    if parsed.query.get("mode") == "memory" or parsed.database == "file::memory:":
+        return ":memory:"
     path = url.partition(":///")[2].partition("?")[0]
     return parsed.database if path.startswith("file:") else unquote(path)

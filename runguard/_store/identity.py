@@ -23,6 +23,7 @@ _DEFAULT_PORT: Final = "5432"
 _SEARCH_PATH: Final = re.compile(
     r"(?:-c\s*|--)search[_-]path\s*=\s*((?:[^\s\\]|\\.)*)", re.IGNORECASE
 )
+_PLAIN_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
 # What libpq takes from the environment where the URL says nothing.
 _VARIABLES: Final = {
     "host": "PGHOST",
@@ -81,7 +82,14 @@ def _host(host: str) -> str:
 def _schema_in(options: str) -> str:
     """Read the search path out of the options for the server; the last one counts."""
     found = _SEARCH_PATH.findall(options)
-    return re.sub(r"\\(.)", r"\1", found[-1]).replace(" ", "") if found else ""
+    path = re.sub(r"\\(.)", r"\1", found[-1]).replace(" ", "") if found else ""
+    return ",".join(map(_as_server_reads, path.split(",")))
+
+
+def _as_server_reads(name: str) -> str:
+    """Spell a schema one way: the server folds a name without quotes, and plain ones need none."""
+    plain = name.strip('"')
+    return plain if _PLAIN_NAME.fullmatch(plain) else name if name[:1] == '"' else name.lower()
 
 
 def _file_of(url: URL) -> str:

@@ -43,10 +43,10 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         raise ConfigurationError(
             f"{source}: expected a URL such as {_FORMS}, found the backend {backend!r}"
         )
-    if parsed.host or parsed.database in (None, "", ":memory:"):
+    path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
+    if parsed.host or path in (None, "", ":memory:"):
         raise ConfigurationError(
             f"{source}: expected a path after three slashes (sqlite:///path/to/file.db), found"
             " none: the rows of a database in memory would be lost when the process ends"
         )
-    path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
     return parsed.set(drivername="sqlite", database=path)

@@ -95,6 +95,9 @@ def test_parameters_of_other_clients_are_taken_as_they_are_meant(
         ("sqlite://", "expected a path after three slashes"),
         ("sqlite://runs.db", "expected a path after three slashes"),
         ("sqlite:///:memory:", "a database in memory would be lost"),
+        ("sqlite:///file::memory:?uri=true", "a database in memory would be lost"),
+        ("sqlite:///file:x?mode=memory&cache=shared&uri=true", "a database in memory would be"),
+        ("postgresql:///db?host=a,b,c&port=1,2", "one for each of 3 hosts, found 2"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_part_and_its_source(url: str, said: str) -> None:

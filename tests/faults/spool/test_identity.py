@@ -52,6 +52,11 @@ ONE_STORE = [
         "postgresql://app@db/prod?options=-c%20statement_timeout%3D5s%20--search-path%3Dx,%5C%20y",
     ),
     ("postgresql://db/prod?user=app", "postgresql://db/prod"),
+    ("postgresql:///prod?host=db1,db2&port=6432", "postgresql://db1:6432,db2:6432/prod"),
+    (
+        "postgresql://db/prod?options=-csearch_path%3DJobs",
+        'postgresql://db/prod?options=-csearch_path%3D"jobs"',
+    ),
 ]
 TWO_STORES = [
     ("postgresql://app@db/prod", "postgresql://app@db/dev"),
@@ -62,6 +67,10 @@ TWO_STORES = [
     (
         "postgresql://app@db/app?options=-csearch_path%3Dprod",
         "postgresql://app@db/app?options=-c%20search_path%3Ddev",
+    ),
+    (
+        "postgresql://app@db/app?options=-csearch_path%3DJobs",
+        'postgresql://app@db/app?options=-csearch_path%3D"Jobs"',
     ),
     ("postgresql://app@db/app?host=other", "postgresql://app@db/app"),
     ("postgresql:///?service=prod", "postgresql:///?service=dev"),
