@@ -38,6 +38,12 @@ COMMANDS: Final = (
 JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "reap", "spool"})
 MIGRATOR_COMMANDS: Final = frozenset({"db", "prune"})
 NOT_ALLOWED: Final = "SQLSTATE 42501"
+_NUMBERS: Final = {
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+}
 EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
     ConfigurationError: 2,
     StoreUnavailable: 3,
@@ -86,6 +92,15 @@ def _for_the_role(message: str, command: str | None) -> str:
     return message.replace("`runguard doctor`", f"`runguard doctor --for {role}`")
 
 
+def _expected_number(cause: Any) -> str | None:
+    """Say of a number that Typer refused what was expected and found, as of any other value."""
+    first: dict[str, Any] = next(iter(cause.errors()), {}) if hasattr(cause, "errors") else {}
+    expected = _NUMBERS.get(first.get("type", ""))
+    if expected is None:
+        return None
+    return f"expected {expected.format_map(first.get('ctx', {}))}, found {str(first['input'])!r}"
+
+
 class _Group(TyperGroup):
     """Loads its commands late, and turns an error of runguard's own into one line and a code."""
 
@@ -96,6 +111,9 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _expected_number(error.__cause__) or error.message
+            raise
         except RunguardError as error:
             say(f"runguard: {_for_the_role(str(error), ctx.invoked_subcommand)}")
             codes = (code for kind, code in EXIT_CODE_OF.items() if isinstance(error, kind))

@@ -48,6 +48,25 @@ def test_a_server_that_is_away_is_code_3(cli: Cli, dead_port: int, command: list
     assert SECRET not in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["runs", "-n", "0"], "'-n': expected 1 or more, found '0'"),
+        (["runs", "-n", "many"], "'-n': expected a whole number, found 'many'"),
+        (["jobs", "--strip", "99"], "'--strip': expected 30 or less, found '99'"),
+        (["report", "--hours", "x"], "'--hours': expected a number, found 'x'"),
+        (["spool", "flush", "--seconds", "0"], "'--seconds': expected 0.1 or more, found '0'"),
+    ],
+)
+def test_a_number_that_cannot_be_used_says_expected_and_found(
+    cli: Cli, command: list[str], said: str
+) -> None:
+    answer = cli(*command)
+
+    assert answer.exit_code == 2
+    assert answer.stderr.endswith(f"{said}\n")
+
+
 @pytest.mark.parametrize("command", [["runs"], ["alerts"], ["report"]], ids=" ".join)
 def test_a_missing_schema_is_code_4_and_the_remedy(
     cli: Cli, pg_url: str, command: list[str]
