@@ -422,4 +422,7 @@ def _covering(pair: RunWithAlert) -> str:
 
 def _heading(alert: AlertRecord) -> str:
     message = wording.in_a_list(alert.message)
+    start, colon, reason = alert.title.rpartition(": ")
+    if colon and message.startswith(reason):  # `sync failed: exit code` and `exit code 3`
+        return f"{start}: {message}"
     return f"{alert.title}: {message}" if message else alert.title

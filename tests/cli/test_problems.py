@@ -38,6 +38,16 @@ def test_a_problem_shows_the_line_that_its_message_quotes_once(cli: Cli, store_u
     assert line.endswith("  exit code 3: no such table opening")
 
 
+def test_an_alert_does_not_say_its_reason_twice(cli: Cli, store_url: str) -> None:
+    runguard.configure(database_url=store_url)
+    with run_scope("nightly") as run:
+        run.fail("timed out")
+    testing.reset()
+
+    [_, line] = cli("alerts", "--database-url", store_url).lines
+    assert line.endswith("  nightly failed: timed out")
+
+
 def test_a_list_of_problems_that_is_cut_says_so(cli: Cli, filled_url: str) -> None:
     answer = cli("problems", "-n", "1", "--json", "--database-url", filled_url)
 
