@@ -9,15 +9,11 @@ from sqlalchemy.exc import DBAPIError
 from ..faults import Fault
 
 _BY_TEXT: Final = {
-    "database is locked": Fault.BUSY,
-    "database table is locked": Fault.BUSY,
-    "database schema is locked": Fault.BUSY,
+    **{f"database {what}is locked": Fault.BUSY for what in ("", "table ", "schema ")},
     "Error binding parameter": Fault.DATA,
     "no such table": Fault.SCHEMA,
     "no such column": Fault.SCHEMA,
-    "table run_log has no column": Fault.SCHEMA,
-    "table alert has no column": Fault.SCHEMA,
-    "table job_lock has no column": Fault.SCHEMA,
+    **{f"table {table} has no column": Fault.SCHEMA for table in ("run_log", "alert", "job_lock")},
 }
 
 
