@@ -189,11 +189,12 @@ def _become(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         os.execvpe(command[0], list(command), environ)  # noqa: S606 - no shell is wanted
-    except OSError as error:
-        line = f"runguard: {clean(command[0])}: {error.strerror}\n"
+    except (OSError, ValueError) as error:  # an empty name is the latter
+        reason = getattr(error, "strerror", None) or error
+        line = f"runguard: {clean(command[0])}: {reason}\n"
         with suppress(OSError):
             os.write(2, line.encode(errors="backslashreplace"))
-        is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        is_missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
         os._exit(NOT_FOUND if is_missing else NOT_EXECUTABLE)
 
 

@@ -63,6 +63,7 @@ def test_a_death_by_signal_is_128_and_its_number(
     ("command", "exit_code", "reason"),
     [
         ("no-such-command", 127, "No such file or directory"),
+        ("", 127, "execve: argv first element cannot be empty"),
         ("/dev/null", 126, "Permission denied"),
     ],
 )
