@@ -17,6 +17,9 @@ from .spool_view import meant_for
 UNKNOWN: Final = "a store that the records do not name"
 MOST_COUNTED: Final = 100_000
 _STORES_FOLDER: Final = re.compile(rf"[0-9a-f]{{16}}(?:\.\d+)?|{EMBEDDED}")
+_RECORD: Final = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:start|end|alert)\.json"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +45,12 @@ def other_folders(spool: Spool) -> Iterator[OtherFolder]:
             waiting, aside = other.count(at_most=MOST_COUNTED), len(set_aside(other))
             if waiting or aside:
                 yield OtherFolder(folder, meant_for(other) or UNKNOWN, waiting, aside)
+
+
+def is_of_a_store(folder: Path) -> bool:
+    """Whether a folder is one of a spool: others are not to be closed, nor their files moved."""
+    if _STORES_FOLDER.fullmatch(folder.absolute().name):
+        return True
+    with suppress(OSError):
+        return any(_RECORD.fullmatch(path.name) for path in folder.iterdir())
+    return False

@@ -99,11 +99,15 @@ def _opened(database_url: str | None, source: Path | None = None) -> Iterator[_O
 
 def _spool_at(folder: Path) -> Spool:
     from ..._run.spool import Spool
+    from ..._run.spool_others import is_of_a_store
 
     spool = Spool(folder)
-    trouble = next(troubles_of(spool), None)
-    if trouble is None and not folder.is_dir():
-        trouble = FileNotFoundError(f"expected a folder with records, found none at {folder}")
+    trouble: OSError | None = FileNotFoundError(
+        "expected a folder with records, as `runguard spool status` names it,"
+        f" found none at {folder}"
+    )
+    if folder.is_dir() and is_of_a_store(folder):
+        trouble = next(troubles_of(spool), None)
     if trouble is not None:
         raise typer.BadParameter(printable(str(trouble), 500), param_hint="--from")
     return spool

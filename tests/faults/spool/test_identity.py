@@ -209,6 +209,22 @@ def test_flush_from_nowhere_is_told(cli: Callable[..., Any], sqlite_url: str) ->
     assert "/no/such/folder" in done.stderr
 
 
+def test_flush_leaves_a_folder_alone_that_is_none_of_a_spool(
+    cli: Callable[..., Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    project.chmod(0o755)
+    (project / "package.json").write_text("{}")
+
+    done = cli("spool", "flush", "--from", str(project), "--database-url", sqlite_url)
+
+    assert done.exit_code == 2
+    assert "spool status" in done.stderr
+    assert project.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in project.iterdir()] == ["package.json"]
+
+
 @pytest.mark.parametrize("url", ["postgresql", "embedded"])
 def test_what_waits_under_the_name_of_an_earlier_release_is_replayed(
     url: str, request: pytest.FixtureRequest, put: Put
