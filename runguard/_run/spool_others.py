@@ -16,7 +16,7 @@ from .spool_view import meant_for
 
 UNKNOWN: Final = "a store that the records do not name"
 MOST_COUNTED: Final = 100_000
-_STORES_FOLDER: Final = re.compile(rf"[0-9a-f]{{16}}(?:\.\d+)?|{EMBEDDED}")
+_STORES_FOLDER: Final = re.compile(r"[0-9a-f]{16}(?:\.\d+)?")
 _RECORD: Final = re.compile(
     r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(?:start|end|alert)\.json"
 )
@@ -39,7 +39,8 @@ def other_folders(spool: Spool) -> Iterator[OtherFolder]:
         with suppress(OSError):
             beside = sorted(path for path in root.iterdir() if path not in spool.folders)
         for folder in beside:
-            if not _STORES_FOLDER.fullmatch(folder.name):
+            named = _STORES_FOLDER.fullmatch(folder.name)
+            if not (named or (folder.name == EMBEDDED and is_of_a_store(folder))):
                 continue
             other = Spool(folder)
             waiting, aside = other.count(at_most=MOST_COUNTED), len(set_aside(other))

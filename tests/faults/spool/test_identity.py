@@ -209,6 +209,17 @@ def test_flush_from_nowhere_is_told(cli: Callable[..., Any], sqlite_url: str) ->
     assert "/no/such/folder" in done.stderr
 
 
+def test_status_leaves_a_folder_alone_that_has_only_the_name_of_an_earlier_release(
+    cli: Callable[..., Any], sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNGUARD_SPOOL_DIR", str(tmp_path))
+    (project := tmp_path / "embedded").mkdir()
+    project.chmod(0o755)
+
+    assert cli("spool", "status", "--database-url", sqlite_url).exit_code == 0
+    assert project.stat().st_mode & 0o777 == 0o755
+
+
 def test_flush_leaves_a_folder_alone_that_is_none_of_a_spool(
     cli: Callable[..., Any], sqlite_url: str, tmp_path: Path
 ) -> None:
