@@ -1,38 +1,45 @@
-"""`runguard reap`: what it prints, and what cron would mail."""
+"""`runguard reap` and a process that is still here."""
 
 from __future__ import annotations
 
+import importlib
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import pytest
+from runguard._models import NewRun, TriggerType
+from runguard._run.host import host_name
+from runguard._run.run_key import new_run_key
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.cli.conftest import Answer
-
-    Cli = Callable[..., Answer]
+    import pytest
 
 
-@pytest.mark.parametrize(("options", "said"), [([], "No run was lost.\n"), (["--quiet"], "")])
-def test_where_no_run_was_lost_quiet_says_nothing(
-    cli: Cli, filled_file: str, options: list[str], said: str
+def test_a_silent_process_gets_the_time_of_a_heartbeat_once(
+    cli: Callable[..., Any], sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = cli("reap", *options, "--database-url", filled_file)
-
-    assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", said)
-
-
-def test_quiet_shows_a_run_that_was_lost(cli: Cli, filled_file: str) -> None:
-    with closing(sqlite3.connect(filled_file.removeprefix("sqlite:///"))) as connection:
-        connection.execute(
-            "update run_log set status = 'RUNNING', finished_at = null,"
-            " heartbeat_at = '2026-01-01 00:00:00.000', updated_at = '2026-01-01 00:00:00.000',"
-            " started_at = '2026-01-01 00:00:00.000' where job_name = 'invoices'"
+    waited: list[float] = []
+    reap = importlib.import_module("runguard._cli.commands.reap")
+    monkeypatch.setattr(reap, "time", SimpleNamespace(sleep=waited.append))
+    store = open_store(sqlite_url)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        for job in ("nightly", "hourly"):
+            run = NewRun(new_run_key(), job, TriggerType.SCHEDULER, host_name(), process.pid)
+            store.start_run(run, timeout=10)
+        with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+            connection.execute("update run_log set started_at = '2026-01-01 00:00:00.000'")
+            connection.commit()
+        answer = cli(
+            "reap", "--job", "nightly", "--job", "hourly", "--json", "--database-url", sqlite_url
         )
-        connection.commit()
-    answer = cli("reap", "--quiet", "--database-url", filled_file)
+        process.kill()
 
-    assert "invoices" in answer.stdout
+    assert waited == [35.0, 0.0]
+    assert answer.stderr.count("waiting 35 s for a heartbeat") == 1
+    assert {lost["job_name"] for lost in answer.json} == {"nightly", "hourly"}

@@ -40,7 +40,7 @@ def test_the_api_keeps_to_its_description(
     operation = schema[path][method]
 
     @given(case=operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=25, derandomize=True, deadline=None)
+    @settings(max_examples=12, derandomize=True, deadline=None)
     def ask(case: Any) -> None:
         case.call_and_validate()
 
