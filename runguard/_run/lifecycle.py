@@ -189,7 +189,8 @@ class Lifecycle:
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
         try:
-            self._runtime.reserve().release(exc)
+            if exc is not None:
+                self._runtime.reserve().release(exc)
             ending = (self._judge or _judge())(
                 exc,
                 run=self.run,

@@ -31,7 +31,7 @@ class Reserve:
                 ends = os.pipe()
                 self._pipes.append((_identity_of(ends[0]), list(ends)))
 
-    def release(self, error: BaseException | None) -> None:
+    def release(self, error: BaseException) -> None:
         """Give the files back, and the memory where that has run out: now it is needed."""
         if issubclass(type(error), MemoryError):
             self._memory = None

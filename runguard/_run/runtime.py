@@ -155,9 +155,10 @@ class Runtime:
 
     def reserve(self) -> Reserve:
         """Return what is kept back for the end of a run that uses up all other."""
-        from .reserve import Reserve
+        if self._reserve is None:
+            from .reserve import Reserve
 
-        self._reserve = self._reserve or Reserve()
+            self._reserve = Reserve()
         return self._reserve
 
     def writers(self) -> Writers:

@@ -88,7 +88,7 @@ async def test_a_task_that_starts_its_successor_keeps_no_closed_run_alive(
     gc.collect()
 
     assert len(runs) == 21
-    assert sum(run() is not None for run in runs) < 5
+    assert sum(run() is not None for run in runs) < 10  # of those that the writers had last
 
 
 def test_a_job_that_closes_all_descriptors_gets_a_new_connection(migrated_pg_url: str) -> None:
