@@ -62,7 +62,7 @@ def test_an_alert_that_is_not_there_is_told_and_the_others_are_resolved(
     ("arguments", "told"),
     [
         ([], "ALERT"),
-        (["x"], "valid integer"),
+        (["x"], "expected a whole number"),
         (["1", "--by", " "], "by: expected a name"),
         (["1", "--review", "no good!"], "false_alarm"),
     ],
