@@ -24,6 +24,13 @@ def clean_up(folder: Path) -> None:
             os.kill(int(lines[0]), signal.SIGQUIT)
         # A killed server leaves its System V segment, which only a restart would remove.
         subprocess.run(["ipcrm", "-m", lines[6].split()[1]], check=False, capture_output=True)
+    # The data may lie elsewhere, in memory.
+    for place in ((folder / "data").resolve(), folder):
+        remove(place)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also one that somebody still writes to."""
     # A server that is still on its way out may write another file behind the first pass.
     for _ in range(200):
         shutil.rmtree(folder, ignore_errors=True)
