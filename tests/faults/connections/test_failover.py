@@ -29,7 +29,7 @@ def take_over(successor: PostgresServer, server: PostgresServer) -> None:
     own_settings = (successor.data / "postgresql.conf").read_text()
     owner = successor.data.stat()
     rows(server.url(), "checkpoint")
-    shutil.rmtree(successor.data)
+    shutil.rmtree(successor.data)  # on the disk, as of all durable ones
     shutil.copytree(server.data, successor.data)
     (successor.data / "postmaster.pid").unlink()
     (successor.data / "postgresql.conf").write_text(own_settings)
@@ -54,7 +54,7 @@ def test_a_run_that_began_on_one_server_ends_on_its_successor(
     events: Events,
     fate: Callable[[PostgresServer], None],
 ) -> None:
-    server, successor = private_postgres(), private_postgres()
+    server, successor = private_postgres(), private_postgres(durable=True)
     upgrade(server.url())
     with ProtocolProxy(server.url()) as proxy:
         runguard.configure(database_url=proxy.url, store_timeout=PATIENT)
