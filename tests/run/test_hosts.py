@@ -125,7 +125,8 @@ CLOSES_ALL = (
 
 def closes_all(url: str, then: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", CLOSES_ALL, url, then],
+        # Newer Pythons warn of any fork beside a thread.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", CLOSES_ALL, url, then],
         capture_output=True,
         check=False,
         timeout=120,
