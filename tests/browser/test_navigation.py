@@ -149,6 +149,9 @@ def test_from_a_run_the_list_is_where_it_was_left(
     page.get_by_role("navigation").get_by_role("link", name="Runs").click()
 
     page.wait_for_url("**/runs?status=FAILED&group=HTTP_5XX")
-    page.wait_for_function("scrollY === 150")
+    page.wait_for_function("scrollY > 0")
+    assert page.evaluate("scrollY") == 150
+
     page.get_by_role("navigation").get_by_role("link", name="Runs").click()
     page.wait_for_url("**/runs")
+    assert page.evaluate("location.search") == ""

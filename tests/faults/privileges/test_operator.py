@@ -15,6 +15,7 @@ from tests.support.stores import open_store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runguard._monitor.records import LockState
     from runguard._store.operator import OperatorStore
     from tests.faults.privileges.conftest import World
 
@@ -42,8 +43,8 @@ def operator(world: World, job: OperatorStore) -> Iterator[OperatorStore]:
     store.close()
 
 
-def read_everything(store: OperatorStore) -> None:
-    """Each question of a page, once, with an answer to each."""
+def read_everything(store: OperatorStore) -> LockState:
+    """Each question of a page, once, with an answer to each; return the last one."""
     [overview] = store.overview(strip=9)
     assert (overview.finished, overview.open_alerts) == (3, 1)
     assert store.overview(strip=1)[0].last_success_at is not None
@@ -63,11 +64,11 @@ def read_everything(store: OperatorStore) -> None:
     assert cooldown.covered == 1
     lock = store.lock_state("enrolment_sync")
     assert lock is not None
-    assert lock.held
+    return lock
 
 
 def test_an_operator_reads_all_that_a_page_shows(operator: OperatorStore) -> None:
-    read_everything(operator)
+    assert read_everything(operator).held
 
 
 def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
@@ -84,7 +85,7 @@ def test_a_replica_answers_everything_and_changes_nothing(world: World, job: Ope
     world.run("alter role runguard_operator set default_transaction_read_only = on")
     store = open_store(world.url("operator"))
     try:
-        read_everything(store)
+        assert read_everything(store).held
         with pytest.raises(StoreUnavailable, match="read-only transaction"):
             store.resolve_alerts([1], by="ana")
     finally:
@@ -101,7 +102,7 @@ def test_a_role_that_may_only_select_reads_everything(
         "migrator",
     )
 
-    read_everything(operator)
+    assert read_everything(operator).held
     with pytest.raises(StoreUnavailable, match="permission denied for table alert"):
         operator.review_alerts([1], by="ana", review_status="DONE")
 
