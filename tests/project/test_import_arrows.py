@@ -27,8 +27,11 @@ MAY_IMPORT = {
     "_events": WORDS | PURE,
     "_run": WORDS | PURE | {"_clock", "_settings", "_events"},
     "_store": WORDS | PURE | {"_clock"},
-    "_notify": WORDS | {"_monitor", "_events", "_settings"},
+    "_notify": WORDS | PURE | {"_clock", "_settings", "_secret_file", "_events"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
+    "_rounds": WORDS
+    | PURE
+    | {"_clock", "_settings", "_secret_file", "_events", "_run", "_store", "_notify"},
 }
 BELOW_SURFACES = set(MAY_IMPORT)
 # The commands that start another surface; the package's own face; the console script.
@@ -40,6 +43,7 @@ SURFACES_MAY_ALSO_IMPORT = {
 }
 # A foreign package → the places that may import it, as prefixes of module names.
 PLACES = {
+    "apprise": ("_notify.channels.apprise",),
     "alembic": ("_store.migrate", "migrations"),
     "fastapi": ("_web",),
     "h11": ("_web",),

@@ -1,0 +1,1 @@
+"""One file for each protocol. The only places that send anything."""
