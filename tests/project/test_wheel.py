@@ -154,7 +154,13 @@ def test_the_metadata_names_the_core_dependencies_and_the_extras(built: Built) -
         "sqlalchemy",
         "structlog",
     }
-    assert set(metadata.get_all("Provides-Extra", [])) == {"all", "binary", "cli", "web"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "all",
+        "binary",
+        "cli",
+        "notify",
+        "web",
+    }
     assert "runguard = runguard.__main__:main" in built.read("entry_points.txt")
 
 
