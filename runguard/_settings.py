@@ -12,14 +12,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from ._errors import ConfigurationError, did_you_mean
 from ._failure.redaction import Redactor
 from ._models import CooldownBy, Rule, TriggerType
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 OutagePolicy = Literal["run", "refuse"]
 RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
@@ -240,43 +237,13 @@ def _number(variable: str, text: str, expected: str, *, smallest: float) -> floa
     return number
 
 
-def embedded_file() -> str:
-    """Return the path of the embedded store, in the user's state directory.
-
-    Raises:
-        ConfigurationError: the user has no home.
-    """
-    return str(state_folder() / "runguard.db")
-
-
-def embedded_url() -> str:
-    """Return the URL of the embedded store."""
-    return f"sqlite:///{_in_url(embedded_file())}"
-
-
-def state_folder() -> Path:
-    """Return runguard's folder in the user's state directory.
-
-    Raises:
-        ConfigurationError: the user has no home.
-    """
-    from platformdirs import user_state_path
-
-    try:
-        return user_state_path("runguard")
-    except RuntimeError:  # no variable and no entry in the user database
-        raise ConfigurationError(
-            "expected a home folder for the embedded store, found none: set"
-            f" {DATABASE_URL}, or HOME, or XDG_STATE_HOME"
-        ) from None
-
-
 def _absolute(path: str | os.PathLike[str], here: str) -> str:
     # No script shall wait for pathlib.
     return os.path.abspath(os.path.join(here, path))  # noqa: PTH100, PTH118
 
 
-def _in_url(path: str) -> str:
+def in_url(path: str) -> str:
+    """Return a path as it stands in a SQLite URL."""
     return path.replace("%", "%25").replace("?", "%3F")
 
 
@@ -286,7 +253,7 @@ def _anchored(url: str, here: str) -> str:
     return (
         url
         if found is None
-        else f"{found[1]}{_absolute(found[2], _in_url(here or _absolute('.', '')))}{found[3]}"
+        else f"{found[1]}{_absolute(found[2], in_url(here or _absolute('.', '')))}{found[3]}"
     )
 
 

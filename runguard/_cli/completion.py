@@ -111,7 +111,8 @@ def _asked(ctx: Any, question: Callable[[OperatorStore], list[Found]]) -> list[F
 
 def _is_there(url: str | None) -> bool:
     """Whether a store can be asked without making its file."""
-    from .._settings import embedded_file, settings_from
+    from .._run.embedded import embedded_file
+    from .._settings import settings_from
 
     named = url or settings_from({}, os.environ).database_url
     if not named:

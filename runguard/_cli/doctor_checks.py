@@ -17,8 +17,9 @@ from .._errors import ConfigurationError, RunguardError
 from .._failure.introspection import printable
 from .._monitor.records import OpenRuns, Purpose, StoreDiagnosis, StoreReport
 from .._monitor.wording import duration
+from .._run.embedded import embedded_file, embedded_url
 from .._run.unknown_names import unknown_names
-from .._settings import Settings, embedded_file, embedded_url
+from .._settings import Settings
 from .stores import found_spool, opened_with_settings, quiet_log
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _api
 from .._errors import ConfigurationError
-from .._settings import embedded_url
+from .._run.embedded import embedded_url
 
 if TYPE_CHECKING:
     from .._run.runtime import Runtime

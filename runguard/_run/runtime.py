@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from .. import _settings
 from .._errors import ConfigurationError
-from .._events import EMBEDDED_STORE, UNKNOWN_SETTING, Events
+from .._events import UNKNOWN_SETTING, Events
 from .._settings import Settings
 from .heartbeat import Heartbeat
 from .lost_runs import LostRunWatch
@@ -240,14 +240,12 @@ class Runtime:
         )
 
     def _embedded_url(self) -> str:
-        file = _settings.embedded_file()
+        from . import embedded
+
         if not self._told_embedded:
             self._told_embedded = True
-            self.events.emit(EMBEDDED_STORE, file=file, set_instead=_settings.DATABASE_URL)
-            from .private_folder import try_to_make_private
-
-            try_to_make_private(file)
-        return _settings.embedded_url()
+            embedded.announce(self.events)
+        return embedded.embedded_url()
 
 
 _runtimes: WeakSet[Runtime] = WeakSet()

@@ -8,9 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .. import _settings
 from .._errors import ConfigurationError
 from .._models import StoreIdentity
+from .embedded import embedded_url, state_folder
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
     is_embedded = url is None and engine is None
     if is_embedded:
         with suppress(ConfigurationError):  # no home: the spool finds another place
-            url = _settings.embedded_url()
+            url = embedded_url()
     identity = StoreIdentity(EMBEDDED, "the embedded file")
     if url is not None or engine is not None:
         identity = stores.identity(url=url, engine=engine)
@@ -61,6 +61,6 @@ def _root(settings: Settings) -> Path:
     if settings.spool_dir is not None:
         return Path(settings.spool_dir)
     try:
-        return _settings.state_folder() / "spool"
+        return state_folder() / "spool"
     except ConfigurationError:
         return Path(tempfile.gettempdir()) / f"runguard-{os.geteuid()}" / "spool"

@@ -50,7 +50,7 @@ PLACES = {
     "itsdangerous": ("_web",),
     "jinja2": ("_web",),
     "markupsafe": ("_web",),
-    "platformdirs": ("_settings",),
+    "platformdirs": ("_run.embedded",),
     "psycopg": ("_store", "migrations"),
     "rich": ("_cli",),
     "pydantic": ("_web",),

@@ -14,7 +14,7 @@ import typer
 from ... import _api, _settings
 from ..._errors import StoreUnavailable
 from ..._models import TriggerType
-from ..._settings import embedded_file, embedded_url
+from ..._run.embedded import embedded_file, embedded_url
 from ..._store.operator import OperatorStore
 from ..options import DatabaseUrl, command_app, help_end
 from ..stores import check_url

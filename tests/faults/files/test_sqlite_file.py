@@ -13,7 +13,7 @@ import pytest
 
 import runguard.testing
 from runguard import run_scope
-from runguard._settings import embedded_file
+from runguard._run.embedded import embedded_file
 from tests.cli.conftest import cli
 from tests.run.conftest import engine, events, sql, sqlite_url
 from tests.support.stores import newest_runs, open_store

@@ -107,7 +107,7 @@ def test_a_link_to_a_sqlite_file_leads_to_one_spool(tmp_path: Path) -> None:
 
 
 def test_the_embedded_file_has_one_spool_by_whatever_name() -> None:
-    from runguard._settings import embedded_file
+    from runguard._run.embedded import embedded_file
 
     with runguard.run_scope("job"):
         pass
