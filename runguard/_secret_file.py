@@ -1,4 +1,4 @@
-"""A URL that stands in a file instead of a variable, so that no list of variables shows it."""
+"""A secret that stands in a file instead of a variable, so that no list of variables shows it."""
 
 from __future__ import annotations
 
@@ -26,26 +26,34 @@ def read_url(path: str, *, source: str, instead_of: str | None) -> str:
         raise ConfigurationError(
             f"{source}: expected it or {instead_of}, found both: unset one of them"
         )
-    content = _content(path, source)
-    try:
-        lines = content.decode().strip().splitlines()
-    except UnicodeDecodeError:
-        raise ConfigurationError(
-            f"{source}: expected a text in UTF-8, found other bytes in {path}"
-        ) from None
+    lines = read_text(path, source=source).strip().splitlines()
     if len(lines) != 1:
         found = f"{len(lines)} lines" if lines else "an empty file"
         raise ConfigurationError(f"{source}: expected one line with a URL, found {found}: {path}")
     return lines[0]
 
 
-def _content(path: str, source: str) -> bytes:
+def read_text(path: str, *, source: str, largest: int = LARGEST_BYTES) -> str:
+    """Return the text of a regular file of at most `largest` bytes.
+
+    Raises:
+        ConfigurationError: the file cannot be used; its message begins with `source`.
+    """
+    try:
+        return _content(path, source, largest).decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(
+            f"{source}: expected a text in UTF-8, found other bytes in {path}"
+        ) from None
+
+
+def _content(path: str, source: str, largest: int) -> bytes:
     try:
         # A pipe that nobody writes to would keep the job waiting.
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
             is_file = stat.S_ISREG(os.fstat(fd).st_mode)
-            content = os.read(fd, LARGEST_BYTES + 1) if is_file else b""
+            content = os.read(fd, largest + 1) if is_file else b""
         finally:
             os.close(fd)
     except OSError as error:
@@ -54,8 +62,8 @@ def _content(path: str, source: str) -> bytes:
         ) from None
     if not is_file:
         raise ConfigurationError(f"{source}: expected a regular file, found something else: {path}")
-    if len(content) > LARGEST_BYTES:
+    if len(content) > largest:
         raise ConfigurationError(
-            f"{source}: expected at most {LARGEST_BYTES:,} bytes, found more: {path}"
+            f"{source}: expected at most {largest:,} bytes, found more: {path}"
         )
     return content

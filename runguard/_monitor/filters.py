@@ -21,8 +21,14 @@ A_DURATION: Final = "a duration such as 90s, 15m, 24h or 7d"
 ANY_TEXT: Final = "*"
 ANY_LETTER: Final = "?"
 
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION: Final = re.compile(r"(\d{1,7})([smhdw])", re.IGNORECASE | re.ASCII)
+# Each unit once, the largest first: "30m2h" is a slip.
+_DURATION: Final = re.compile(
+    "".join(
+        rf"(?:(?P<{unit}>\d{{1,7}}){unit[0]})?"
+        for unit in ("weeks", "days", "hours", "minutes", "seconds")
+    ),
+    re.IGNORECASE | re.ASCII,
+)
 
 # What `since` and `until` give: so long ago, or a time.
 When = timedelta | datetime
@@ -38,21 +44,20 @@ class UnreadableFilter(ValueError):
 
 
 def read_duration(text: str) -> timedelta:
-    """Read `90m`, `24h` or `7d`; a century at most.
+    """Read `90m`, `24h`, `2h30m` or `7d`; a century at most.
 
     Raises:
         UnreadableFilter: it is no duration, or none at all.
 
-    >>> read_duration("90m")
-    datetime.timedelta(seconds=5400)
+    >>> read_duration("90m"), read_duration("2h30m")
+    (datetime.timedelta(seconds=5400), datetime.timedelta(seconds=9000))
     """
     found = _DURATION.fullmatch(text.strip())
-    length = timedelta(0)
-    if found is not None:
-        length = min(LONGEST, timedelta(**{_UNITS[found[2].lower()]: int(found[1])}))
+    parts = found.groupdict(default="0") if found is not None else {}
+    length = timedelta(**{unit: int(count) for unit, count in parts.items()})
     if not length:
         raise UnreadableFilter(A_DURATION, text)
-    return length
+    return min(LONGEST, length)
 
 
 def read_when(text: str, *, localize: Callable[[datetime], datetime] | None = None) -> When:

@@ -45,6 +45,7 @@ SURFACES_MAY_ALSO_IMPORT = {
 PLACES = {
     "apprise": ("_notify.channels.apprise",),
     "alembic": ("_store.migrate", "migrations"),
+    "cronsim": ("_notify.quiet",),
     "fastapi": ("_web",),
     "h11": ("_web",),
     "itsdangerous": ("_web",),

@@ -28,14 +28,18 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
         (" 24H ", timedelta(hours=24)),
         ("7d", timedelta(days=7)),
         ("2w", timedelta(weeks=2)),
+        ("2h30m", timedelta(hours=2, minutes=30)),
+        ("1w2D3h", timedelta(days=9, hours=3)),
         ("9999999w", LONGEST),
     ],
 )
-def test_a_duration_is_a_number_and_a_unit(text: str, length: timedelta) -> None:
+def test_a_duration_is_numbers_with_their_units(text: str, length: timedelta) -> None:
     assert read_duration(text) == length
 
 
-@pytest.mark.parametrize("text", ["", "0h", "h", "-1h", "1.5h", "1y", "99999999s", "١h", "1h30m"])
+@pytest.mark.parametrize(
+    "text", ["", "0h", "h", "-1h", "1.5h", "1y", "99999999s", "١h", "30m1h", "1h1h", "1h 30m"]
+)
 def test_what_is_no_duration_is_answered_with_examples(text: str) -> None:
     with pytest.raises(
         UnreadableFilter, match="expected a duration such as 90s, 15m, 24h or 7d, found"
