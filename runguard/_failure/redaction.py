@@ -59,7 +59,7 @@ def _odd_patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str], 
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Drop escape sequences, keep line breaks as LF, show other odd characters as U+FFFD.
 
     A mark, not nothing: a NUL between two words must not join them into one.
@@ -180,9 +180,9 @@ class Redactor:
     def _clean(self, text: str, limit: int) -> str:
         body, dropped = _split_mark(text)
         room = limit + _GUARD
-        window = _harmless(body[: 4 * room])  # escape sequences may shrink it
+        window = harmless(body[: 4 * room])  # escape sequences may shrink it
         for function in self._functions:
-            window = _harmless(str.__str__(function(window)))
+            window = harmless(str.__str__(function(window)))
         safe = len(window)
         if len(body) > 4 * room or len(window) > room:
             safe = max(0, min(room, len(window)) - _GUARD)

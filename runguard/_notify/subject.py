@@ -1,0 +1,165 @@
+"""The subject of a message: its meaning in the first 60 characters, never a run's id."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from .._models import ErrorGroup, Severity
+from .._monitor.notices import Covered, NoticeFacts, NoticeKind
+from .._monitor.wording import counted, duration, ordinal
+from .texts import Times, line, redacted_line, short_name
+
+LONGEST: Final = 160
+LONGEST_NAME: Final = 40
+RECOVERED: Final = "RECOVERED"
+OF_AN_INCIDENT: Final = ("FAILED", RECOVERED, "REOPENED")
+REPEAT: Final = " (may be a repeat)"
+MOST_NAMES: Final = 3
+
+_ORDER: Final[dict[str, int]] = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
+
+
+def subject_of(facts: NoticeFacts, times: Times) -> str:
+    """Say in one line what a message is about."""
+    said = _said(facts, times)
+    end = REPEAT if facts.is_repeat else ""
+    return f"{line(said, LONGEST - len(end))}{end}"
+
+
+def _said(facts: NoticeFacts, times: Times) -> str:
+    match facts.delivery.kind:
+        case NoticeKind.OPENED:
+            return _opened(facts)
+        case NoticeKind.REMINDER:
+            return _reminder(facts, times)
+        case NoticeKind.RAISED:
+            return _raised(facts, times)
+        case NoticeKind.RECOVERED:
+            return _recovered(facts, times)
+        case NoticeKind.DIGEST:
+            return _digest(facts)
+        case NoticeKind.UNDELIVERED:
+            return _undelivered(facts, times)
+        case NoticeKind.TEST:
+            return f"TEST runguard: channel {line(facts.delivery.channel, 40)} works"
+
+
+def word_of(facts: NoticeFacts) -> str:
+    """Return the word for what happened: the group of a failure, else the alert's type."""
+    return line(facts.error_group or facts.alert_type, 32) or "ALERT"
+
+
+def name_of(facts: NoticeFacts, longest: int = LONGEST_NAME) -> str:
+    """Return the name of the job, or of what else the alert is about."""
+    return short_name(facts.job_name or facts.source_id, longest) or "runguard"
+
+
+def down_time(facts: NoticeFacts) -> timedelta | None:
+    """Return how long an incident lasted that is over."""
+    seconds = facts.detail.get("down_seconds")
+    if isinstance(seconds, int | float) and 0 <= seconds < timedelta.max.total_seconds():
+        return timedelta(seconds=seconds)
+    run, began = facts.recovered_by, facts.opened_at
+    ended = run and (run.finished_at or run.started_at)
+    return max(timedelta(0), ended - began) if ended and began else None
+
+
+def what_happened(facts: NoticeFacts) -> str:
+    """Say what happened, without the name of the job, which an alert's title begins with.
+
+    A failure's group says it all but for UNKNOWN, whose title ends with its reason.
+    """
+    title = redacted_line(facts.title)
+    name = line(facts.job_name)
+    rest = title.removeprefix(name).lstrip(" :") if name else title
+    if facts.error_group is None or facts.error_group == ErrorGroup.UNKNOWN:
+        return rest or "failed"
+    return "did not run" if facts.error_group == ErrorGroup.LOCK_CONFLICT else "failed"
+
+
+def by_loudness(covered: Sequence[Covered]) -> list[Covered]:
+    """Return the alerts of a digest, the most severe first, those of a kind together."""
+    return sorted(
+        covered,
+        key=lambda one: (_ORDER.get(one.severity, 1), one.subject_word, one.job_name or "", one.at),
+    )
+
+
+def _opened(facts: NoticeFacts) -> str:
+    word, name, severity = word_of(facts), name_of(facts), f"({line(facts.severity, 16)})"
+    if facts.reopened or facts.alert_type == "REOPENED":
+        return f"AGAIN {word} {name}: {on_and_off(facts)} {severity}"
+    happened = what_happened(facts)
+    if facts.error_group is not None:
+        return f"{word} {name} {line(happened, 60)} {severity}"
+    return f"{word} {name}: {happened}" if facts.job_name else f"{word} {happened}"
+
+
+def on_and_off(facts: NoticeFacts) -> str:
+    """Say of an incident that came back how often it fails.
+
+    The last runs are not known everywhere.
+    """
+    runs = facts.recent
+    if not runs:
+        return f"failed again, the {ordinal(facts.reopened + 1)} time"
+    return f"on and off, {runs.count(False)} of the last {len(runs)} runs"
+
+
+def _reminder(facts: NoticeFacts, times: Times) -> str:
+    which = "silence ended" if facts.silences_ended else ordinal(facts.failures)
+    return f"STILL {word_of(facts)} {name_of(facts)}: {which}{_since(facts, times)}"
+
+
+def _raised(facts: NoticeFacts, times: Times) -> str:
+    now = f"now {line(facts.severity, 16)}"
+    return f"WORSE {word_of(facts)} {name_of(facts)}: {now}{_since(facts, times)}"
+
+
+def _recovered(facts: NoticeFacts, times: Times) -> str:
+    length = down_time(facts)
+    after = "" if length is None else f" after {duration(length)}"
+    late = "" if facts.was_told else _late(facts, times)
+    return f"OK {name_of(facts)}: {late}recovered{after}"
+
+
+def _late(facts: NoticeFacts, times: Times) -> str:
+    return f"failed at {times.short(facts.opened_at)}, " if facts.opened_at else "had failed, "
+
+
+def _since(facts: NoticeFacts, times: Times) -> str:
+    return f", since {times.short(facts.opened_at)}" if facts.opened_at else ""
+
+
+def _digest(facts: NoticeFacts) -> str:
+    covered = by_loudness(facts.covered)
+    if not covered:
+        return f"DIGEST {redacted_line(facts.title)}"
+    # Of one cause, or of many; recoveries are good news only where nothing else is told.
+    is_over = {one.kind is NoticeKind.RECOVERED for one in covered} == {True}
+    jobs = list(dict.fromkeys(one.job_name for one in covered if one.job_name))
+    names = ", ".join(short_name(job, 24) for job in jobs[:MOST_NAMES])
+    names += f" and {len(jobs) - MOST_NAMES} more" if len(jobs) > MOST_NAMES else ""
+    if is_over:
+        return f"OK {counted(len(jobs), 'job')} recovered: {names}"
+    loudest = f"({line(covered[0].severity, 16)})"
+    words = Counter(line(one.subject_word, 32) for one in covered)
+    if len(words) == 1 and len(jobs) == len(covered):
+        return f"{next(iter(words))} {counted(len(jobs), 'job')} failed {loudest}: {names}"
+    listed = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
+    return f"{counted(len(covered), 'alert')} {loudest}: {listed}"
+
+
+def _undelivered(facts: NoticeFacts, times: Times) -> str:
+    state = facts.failing_channel
+    if state is None:
+        return f"UNDELIVERED {redacted_line(facts.title)}"
+    since = state.disabled_at or state.failing_since
+    what = "is disabled" if state.disabled_at else "fails"
+    return (
+        f"UNDELIVERED channel {line(state.channel, 40)} {what}"
+        f"{f' since {times.short(since)}' if since else ''}"
+    )
