@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# Programs that tests start buffer their output, as those of users do.
+# Programs that tests start buffer their output and keep what they compile, as those of users do.
 os.environ.pop("PYTHONUNBUFFERED", None)
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Thousands of tests are many objects: looking through them often is a tenth of what tests take.
+gc.set_threshold(50_000)
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 EXTERNAL_URL = os.environ.get("RUNGUARD_TEST_DATABASE_URL")
 VERSION = int(os.environ.get("RUNGUARD_TEST_POSTGRES_VERSION", "18"))
@@ -39,6 +44,12 @@ def pytest_configure_node(node: object) -> None:
 def pytest_report_header() -> str:
     """Say at the top whether the pooler is there; the tests that need it are skipped if not."""
     return f"pooler: {pooling.PROGRAM or pooling.MISSING}"
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: let the garbage collector look at what tests make."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -85,6 +85,21 @@ def test_help_loads_no_database_library() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_a_command_hardly_looks_for_garbage_and_not_at_its_end(filled_file: str) -> None:
+    script = (
+        f"import gc, sys; sys.argv = ['runguard', 'runs', '--database-url', {filled_file!r}]\n"
+        "from runguard.__main__ import main\n"
+        "looks = lambda: sum(generation['collections'] for generation in gc.get_stats())\n"
+        "before = looks(); main()\n"
+        "print(looks() - before, len(gc.get_objects()), gc.isenabled(), file=sys.stderr)"
+    )
+    looked, still_looked_at, enabled = run(sys.executable, "-c", script).stderr.split()
+
+    assert int(looked) < 10  # some hundred with Python's own threshold
+    assert int(still_looked_at) < 1000
+    assert enabled == "True"
+
+
 def test_a_real_terminal_gets_colours(filled_file: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
