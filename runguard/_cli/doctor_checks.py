@@ -47,11 +47,13 @@ _VERSION_RIGHT: Final = "SELECT on runguard_version"
 _NEEDS: Final = {
     Purpose.JOB: "a run needs",
     Purpose.OPERATOR: "an operator does",
+    Purpose.NOTIFIER: "delivery does",
     Purpose.MIGRATOR: "an upgrade does",
 }
 _OTHER_ROLES: Final = {
-    Purpose.JOB: "; a role that records no runs: `--for operator` or `--for migrator`",
+    Purpose.JOB: "; a role that records no runs: `--for operator`, `notifier` or `migrator`",
     Purpose.OPERATOR: "",
+    Purpose.NOTIFIER: "",
     Purpose.MIGRATOR: ", or make this role the owner (`alter table … owner to …`)",
 }
 # Of each extra: any of these modules shows that it is there.

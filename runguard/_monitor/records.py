@@ -19,6 +19,7 @@ class Prunable(StrEnum):
     RUNS = "run_log"
     ALERTS = "alert"
     GUARDS = "alert_cooldown"
+    DELIVERIES = "alert_delivery"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class Purpose(StrEnum):
 
     JOB = "job"
     OPERATOR = "operator"
+    NOTIFIER = "notifier"
     MIGRATOR = "migrator"
 
 

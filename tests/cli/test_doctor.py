@@ -376,9 +376,21 @@ def test_a_role_is_judged_by_what_it_is_for(
     arguments = ("doctor", "--json", "--for", purpose, "--database-url", role_url)
     lacking = cli(*arguments)
     run_sql(f"grant update (resolved, resolved_at, resolved_by, review_status, reviewed_at,"
-            f" reviewed_by) on alert to {role}")  # fmt: skip
+            f" reviewed_by) on alert to {role};"
+            f"grant update (acked_until, acked_by, ack_reason) on alert_cooldown to {role};"
+            f"grant select on alert_delivery, channel_state to {role};"
+            f"grant select, insert, update on silence to {role}")  # fmt: skip
     if purpose == "migrator":
-        tables = ("run_log", "alert", "alert_cooldown", "job_lock", "runguard_version")
+        tables = (
+            "run_log",
+            "alert",
+            "alert_cooldown",
+            "job_lock",
+            "runguard_version",
+            "alert_delivery",
+            "channel_state",
+            "silence",
+        )
         run_sql(f"grant create on schema public to {role};"
                 + "".join(f"alter table {table} owner to {role};" for table in tables))  # fmt: skip
     well = cli(*arguments)

@@ -89,6 +89,31 @@ def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_failed_run_loads_nothing_of_delivery(
+    database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'runguard.db'}"
+    if database == "postgresql":
+        url = request.getfixturevalue("migrated_pg_url")
+    else:
+        modules_of_a_run(url, tmp_path)  # the first run of all makes the file
+    loaded = modules_after(
+        "import contextlib, runguard\n"
+        "with contextlib.suppress(ValueError), runguard.run_scope('job'): raise ValueError('x')",
+        RUNGUARD_DATABASE_URL=url,
+        RUNGUARD_SPOOL_DIR=str(tmp_path),
+    )
+
+    assert "runguard._store.schema.tables" in loaded
+    assert "runguard._store.schema.notice_tables" not in loaded
+    assert not {
+        name
+        for name in loaded
+        if name.startswith(("runguard._notify", "runguard._rounds", "runguard._monitor.notices"))
+    }
+
+
 def lines_of(modules: set[str]) -> int:
     """How many lines of runguard's own source these modules are."""
     package = Path(find_spec("runguard").origin).parent  # type: ignore[union-attr,arg-type]
@@ -119,6 +144,8 @@ def test_a_failed_run_adds_at_most_two_thousand_lines_of_store_and_spool(
     url = f"sqlite:///{tmp_path / 'runguard.db'}"
     if database == "postgresql":
         url = request.getfixturevalue("migrated_pg_url")
+    else:
+        modules_of_a_run(url, tmp_path / "spool")  # the first run of all makes the file
     loaded = modules_after(
         "import contextlib, runguard\n"
         "with contextlib.suppress(ValueError), runguard.run_scope('job'): raise ValueError('x')",

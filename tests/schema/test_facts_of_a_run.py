@@ -10,7 +10,7 @@ import pytest
 
 from runguard._errors import SchemaConflict
 from runguard._store import migrate as migrations
-from runguard._store.schema.versions import ADDED_SINCE
+from runguard._store.schema.versions import ADDED_BY_0003
 
 from .databases import insert
 from .test_script import psql
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ADDED = (
     "select column_name::text from information_schema.columns"
     " where table_name = 'run_log' and column_name in"
-    f" ({', '.join(repr(name) for name in sorted(ADDED_SINCE))})"
+    f" ({', '.join(repr(name) for name in sorted(ADDED_BY_0003))})"
 )
 
 
@@ -49,7 +49,7 @@ def test_the_columns_come_and_no_row_is_touched(earlier: Database) -> None:
 
     migrations.upgrade(earlier.url)
 
-    assert set(earlier.values(ADDED)) == ADDED_SINCE
+    assert set(earlier.values(ADDED)) == ADDED_BY_0003
     assert earlier.rows("select xmin::text, ctid::text from run_log order by id") == before
     assert migrations.check(earlier.url) == []
 
@@ -67,7 +67,7 @@ def test_it_ends_as_a_new_schema_does(earlier: Database) -> None:
 def test_indexes_are_built_and_dropped_beside_the_writers(earlier: Database) -> None:
     said: list[str] = []
 
-    migrations.upgrade(earlier.url, progress=said.append)
+    migrations.upgrade(earlier.url, "0003", progress=said.append)
 
     indexes = [line for line in said if "INDEX" in line]
     assert len(indexes) == 3

@@ -17,7 +17,7 @@ from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store import migrate as migrations
 from runguard._store.schema import versions
-from runguard._store.schema.versions import ADDED_SINCE
+from runguard._store.schema.versions import ADDED_BY_0003
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
     older: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeed()
-    assert store().lacking == ADDED_SINCE
+    assert store().lacking == ADDED_BY_0003
     migrations.upgrade(older)
     monkeypatch.setattr(versions, "ticks", lambda ticks=versions.ticks: ticks() + 600)
 
@@ -168,6 +168,26 @@ def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
     assert rows(older, "select error_reason from run_log where job_name = 'another'") == [
         ("refused",)
     ]
+
+
+def test_runs_are_recorded_whole_without_the_tables_of_delivery(
+    older_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrations.upgrade(older_url)
+    configure(database_url=older_url)
+    succeed("warm-up")
+    migrations.downgrade(older_url, "0003")
+
+    fail()
+    fail()
+
+    columns = "select status, alert_outcome, error_reason from run_log where job_name = 'sync'"
+    assert rows(older_url, f"{columns} order by id") == [
+        ("FAILED", "raised", "refused"),
+        ("FAILED", "suppressed", "refused"),
+    ]
+    assert "internal_error" not in caplog.text
+    runguard.testing.reset()
 
 
 def test_a_schema_without_the_tables_is_told_as_before(pg_url: str) -> None:

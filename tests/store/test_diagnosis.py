@@ -29,7 +29,10 @@ def test_a_store_of_our_own_has_nothing_to_complain_of(
 ) -> None:
     found = store.diagnose()
 
-    assert set(found.tables) == {"run_log", "alert", "alert_cooldown", "job_lock"}
+    assert set(found.tables) == {
+        *("run_log", "alert", "alert_cooldown", "job_lock"),
+        *("alert_delivery", "channel_state", "silence"),
+    }
     assert (found.lacking, found.row_security, found.read_only) == ((), (), False)
     assert abs(found.clock - datetime.now(UTC)) < timedelta(minutes=1)
     assert found.pooled is {"postgresql": False, "pgbouncer": True, "sqlite": None}[store_kind]

@@ -86,10 +86,50 @@ def test_old_rows_go_and_young_ones_stay(store: OperatorStore, back_door: BackDo
     age_all(back_door, 91)
     fail(store)
 
-    assert prune_all(store) == {"run_log": 1, "alert": 2, "alert_cooldown": 1}
+    pruned = prune_all(store)
+    assert pruned == {"run_log": 1, "alert": 2, "alert_cooldown": 1, "alert_delivery": 0}
     assert len(newest_runs(store)) == 1
     assert len(newest_alerts(store)) == 1
     assert back_door.row("select source_type from alert_cooldown") == {"source_type": "run_log"}
+
+
+def deliver(back_door: BackDoor, alert_id: int, incident: int) -> None:
+    back_door.rows(
+        "insert into alert_delivery (alert_id, incident, kind, channel, state)"
+        " values (:alert, :incident, 'opened', 'mail', 'sent')",
+        alert=alert_id,
+        incident=incident,
+    )
+
+
+def test_old_deliveries_go(store: OperatorStore, back_door: BackDoor) -> None:
+    deliver(back_door, 1, 1)
+    back_door.age("alert_delivery.created_at", 91 * DAY)
+    deliver(back_door, 2, 2)
+
+    assert prune_all(store)["alert_delivery"] == 1
+    assert back_door.rows("select alert_id from alert_delivery") == [{"alert_id": 2}]
+
+
+def test_all_that_belongs_to_an_open_incident_stays(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    fail(store, "still_down")
+    fail(store, "fixed")
+    back_door.rows(
+        "update alert_cooldown set open_alert_id = 1, opened_at = last_alert_at"
+        " where source_id like 'still_down%'"
+    )
+    for alert_id in (1, 2):
+        deliver(back_door, alert_id, alert_id)
+    back_door.age("alert_delivery.created_at", 91 * DAY)
+    age_all(back_door, 91)
+
+    pruned = prune_all(store)
+
+    assert pruned == {"run_log": 0, "alert": 1, "alert_cooldown": 1, "alert_delivery": 1}
+    assert [row["id"] for row in back_door.rows("select id from alert")] == [1]
+    assert [row["alert_id"] for row in back_door.rows("select alert_id from alert_delivery")] == [1]
 
 
 def test_a_second_prune_finds_nothing(store: OperatorStore, back_door: BackDoor) -> None:
@@ -98,7 +138,7 @@ def test_a_second_prune_finds_nothing(store: OperatorStore, back_door: BackDoor)
     age_all(back_door, 91)
     prune_all(store)
 
-    assert prune_all(store) == {"run_log": 0, "alert": 0, "alert_cooldown": 0}
+    assert set(prune_all(store).values()) == {0}
 
 
 def test_the_newest_run_of_each_job_stays(store: OperatorStore, back_door: BackDoor) -> None:
@@ -148,7 +188,7 @@ def test_an_alert_that_the_longest_cooldown_may_still_need_stays(
     fail(store, cooldown=timedelta(days=120))
     age_all(back_door, 91)
 
-    assert prune_all(store) == {"run_log": 0, "alert": 0, "alert_cooldown": 0}
+    assert set(prune_all(store).values()) == {0}
     again = new_run()
     store.start_run(again, timeout=TIMEOUT)
     ending = failure(again, cooldown=timedelta(days=120))

@@ -22,11 +22,13 @@ app = command_app()
 _KEPT: Final = {
     Purpose.JOB: "runs from being recorded",
     Purpose.OPERATOR: "an operator from reading runs and resolving alerts",
+    Purpose.NOTIFIER: "alerts from being delivered",
     Purpose.MIGRATOR: "the schema from being upgraded",
 }
 _STOPPED: Final = {
     Purpose.JOB: "a run from being recorded",
     Purpose.OPERATOR: "an operator from reading runs and resolving alerts",
+    Purpose.NOTIFIER: "an alert from being delivered",
     Purpose.MIGRATOR: "an upgrade of the schema",
 }
 _STYLES: Final = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
@@ -49,8 +51,8 @@ def doctor(
 ) -> None:
     """Say what would stop a run from being recorded, and the remedy.
 
-    With --for, say what would stop an operator, or an upgrade. Changes nothing. What your code
-    gives to `runguard.configure` takes precedence over the settings shown here.
+    With --for, say what would stop an operator, delivery, or an upgrade. Changes nothing. What
+    your code gives to `runguard.configure` takes precedence over the settings shown here.
     """
     check_url(database_url)
     findings = list(examine(database_url, os.environ, purpose))

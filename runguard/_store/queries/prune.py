@@ -27,7 +27,8 @@ from sqlalchemy import (
 
 from ..._monitor.records import Prunable
 from ..schema.moments import db_now_plus
-from ..schema.tables import alert, alert_cooldown, run_log
+from ..schema.notice_tables import alert, alert_cooldown, alert_delivery
+from ..schema.tables import run_log
 
 
 class _Kind(NamedTuple):
@@ -54,7 +55,15 @@ _KINDS: Final = {
     ),
     # One row a key and no index by time: they are few, and reading them all is quick.
     Prunable.GUARDS: _Kind(alert_cooldown, tuple(alert_cooldown.primary_key), (), None),
+    Prunable.DELIVERIES: _Kind(
+        alert_delivery,
+        (alert_delivery.c.id,),
+        (alert_delivery.c.created_at, alert_delivery.c.id),
+        None,
+    ),
 }
+
+_GUARD: Final = alert_cooldown.alias("guard")
 
 _NEWER: Final = run_log.alias("newer")
 # For each row one look into the index of job and time; a join might read the whole table.
@@ -112,9 +121,15 @@ def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Co
     ours = _KINDS[what].ours
     whose = true() if include_foreign or ours is None else ours
     if what is Prunable.ALERTS:
-        return and_(alert.c.created_at < cutoff, whose)
+        return and_(alert.c.created_at < cutoff, whose, _is_over(alert.c.id, alert.c.incident))
     if what is Prunable.GUARDS:
-        return alert_cooldown.c.last_alert_at < cutoff
+        return and_(
+            alert_cooldown.c.last_alert_at < cutoff, alert_cooldown.c.open_alert_id.is_(None)
+        )
+    if what is Prunable.DELIVERIES:
+        deliveries = alert_delivery.c
+        its = func.coalesce(deliveries.incident, deliveries.alert_id)
+        return and_(deliveries.created_at < cutoff, _is_over(its))
     return and_(
         run_log.c.started_at < cutoff,
         run_log.c.status != literal_column("'RUNNING'"),
@@ -122,4 +137,14 @@ def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Co
         _OWN_WINDOW > _ENDED_AT,
         run_log.c.id != _NEWEST_OF_ITS_JOB,
         whose,
+    )
+
+
+def _is_over(*incidents: ColumnElement[Any]) -> ColumnElement[bool]:
+    """What belongs to no open incident: that one is still told of."""
+    return and_(
+        *(
+            ~select(_GUARD.c.open_alert_id).where(_GUARD.c.open_alert_id == one).exists()
+            for one in incidents
+        )
     )

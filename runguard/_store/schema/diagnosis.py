@@ -26,16 +26,32 @@ NEEDED_PRIVILEGES: Final = {
     "job_lock": ("SELECT", "INSERT", "UPDATE"),
     VERSION_TABLE: ("SELECT",),
 }
+_NOTICE_TABLES: Final = ("alert_delivery", "channel_state", "silence")
+# Who delivers also reaps lost runs and replays the spool: it does what jobs do.
+_NOTIFIER_PRIVILEGES: Final = {
+    **NEEDED_PRIVILEGES,
+    "alert_delivery": ("SELECT", "INSERT", "UPDATE"),
+    "channel_state": ("SELECT", "INSERT", "UPDATE"),
+    "silence": ("SELECT", "UPDATE"),
+}
 _NEEDED: Final[Mapping[Purpose, Mapping[str, tuple[str, ...]]]] = {
     Purpose.JOB: NEEDED_PRIVILEGES,
-    Purpose.OPERATOR: dict.fromkeys(NEEDED_PRIVILEGES, ("SELECT",)),
+    Purpose.OPERATOR: {
+        **dict.fromkeys((*NEEDED_PRIVILEGES, *_NOTICE_TABLES), ("SELECT",)),
+        "silence": ("SELECT", "INSERT", "UPDATE"),
+    },
+    Purpose.NOTIFIER: _NOTIFIER_PRIVILEGES,
     Purpose.MIGRATOR: {},
 }
-# What an operator does about an alert.
-_TRIAGED: Final = (
-    *("resolved", "resolved_at", "resolved_by"),
-    *("review_status", "reviewed_at", "reviewed_by"),
-)
+# What is written of rows that others made: an operator's word on an alert, what became of it.
+_RESOLUTION: Final = ("resolved", "resolved_at", "resolved_by")
+_WRITTEN_COLUMNS: Final[Mapping[Purpose, Mapping[str, tuple[str, ...]]]] = {
+    Purpose.OPERATOR: {
+        "alert": (*_RESOLUTION, "review_status", "reviewed_at", "reviewed_by"),
+        "alert_cooldown": ("acked_until", "acked_by", "ack_reason"),
+    },
+    Purpose.NOTIFIER: {"alert": ("dispatch", "incident", "told_at", *_RESOLUTION)},
+}
 
 _SESSION: Final = text(
     "select current_user::pg_catalog.text as role, pg_catalog.clock_timestamp() as clock,"
@@ -50,9 +66,10 @@ _LACKING: Final = text(
 )
 _LACKING_COLUMNS: Final = text(
     "select pg_catalog.concat('UPDATE (',"  # noqa: S608 - the names of operators
-    " pg_catalog.string_agg(attname::pg_catalog.text, ', ' order by attnum), ') on alert')"
+    " pg_catalog.string_agg(attname::pg_catalog.text, ', ' order by attnum), ') on ',"
+    " cast(:table as pg_catalog.text))"
     " from pg_catalog.pg_attribute"
-    f" where attrelid {EQ} pg_catalog.to_regclass('alert')::pg_catalog.oid"
+    f" where attrelid {EQ} pg_catalog.to_regclass(:table)::pg_catalog.oid"
     f" and attname::pg_catalog.text {EQ} any (:columns)"
     " and not pg_catalog.has_column_privilege(attrelid, attnum, 'UPDATE')"
     f" having pg_catalog.count(*) {GT} 0"
@@ -134,13 +151,13 @@ def _lacking(connection: Connection, purpose: Purpose) -> Iterator[str]:
         for privilege in privileges
     ]
     yield from connection.execute(_LACKING, {"needed": json.dumps(needed)}).scalars()
-    if purpose is Purpose.JOB:
+    if purpose in (Purpose.JOB, Purpose.NOTIFIER):
         yield from connection.execute(_LACKING_SEQUENCES).scalars()
-    elif purpose is Purpose.OPERATOR:
-        columns = {"columns": list(_TRIAGED)}
-        yield from connection.execute(_LACKING_COLUMNS, columns).scalars()
-    else:
-        names = {"names": list(NEEDED_PRIVILEGES)}
+    for table, columns in _WRITTEN_COLUMNS.get(purpose, {}).items():
+        written = {"table": table, "columns": list(columns)}
+        yield from connection.execute(_LACKING_COLUMNS, written).scalars()
+    if purpose is Purpose.MIGRATOR:
+        names = {"names": [*NEEDED_PRIVILEGES, *_NOTICE_TABLES]}
         yield from connection.execute(_NOT_OWNED, names).scalars()
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Index, Text, and_, cast, text
 
-from .tables import alert, metadata, run_log
+from .notice_tables import metadata
+from .tables import alert, run_log
 
 __all__ = ["metadata"]
 

@@ -1,9 +1,8 @@
-"""The four tables, as SQLAlchemy Core knows them.
+"""The four tables that a run needs, as SQLAlchemy Core knows them.
 
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
-`alert` and `job_lock` may belong to an installation that was there before us, so every
-constraint here is on a column of ours. What only making or comparing a schema needs stands in
-`indexes`, so that no run loads it.
+`alert` and `job_lock` may belong to an installation that was there before us, so every constraint
+here is on a column of ours. What no run needs stands in `indexes` and `notice_tables`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 VERSION_TABLE = "runguard_version"
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
@@ -78,7 +77,8 @@ run_log = Table(
     ),
     CheckConstraint("http_status_code between 400 and 599", name="http_status_code"),
     CheckConstraint(
-        "alert_outcome in ('raised','suppressed','excluded','none')", name="alert_outcome"
+        "alert_outcome in ('raised','suppressed','excluded','none','waiting')",
+        name="alert_outcome",
     ),
     comment=MADE_BY_US,
 )

@@ -13,8 +13,8 @@ from .tables import SCHEMA_VERSION
 
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 # A process goes on recording on the schema of a release before, without what is added since.
-VERSIONS_BEFORE: Final = frozenset({"0001", "0002"})
-ADDED_SINCE: Final = frozenset(
+VERSIONS_BEFORE: Final = frozenset({"0001", "0002", "0003"})
+ADDED_BY_0003: Final = frozenset(
     {
         "error_reason",
         "matched_depth",
@@ -41,7 +41,8 @@ def adapt(store: Adapting, version: str | None) -> bool:
         store.lacking = NOTHING
         return True
     if version in VERSIONS_BEFORE:
-        store.lacking = ADDED_SINCE
+        # 0004 added nothing that a run writes.
+        store.lacking = NOTHING if version == "0003" else ADDED_BY_0003
         store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
     return store.lacking != lacked
 

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresAddress
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "least-privilege.md"
-ROLES = ("runguard_migrator", "runguard_job", "runguard_operator")
+ROLES = ("runguard_migrator", "runguard_job", "runguard_operator", "runguard_notifier")
 
 
 def granted() -> list[str]:
-    """The three blocks of the page: the administrator's, then two of the migrator's."""
+    """The blocks of the page: the administrator's, then those of the migrator."""
     text = PAGE.read_text(encoding="utf-8")
     return re.findall(r"^```sql\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A database whose three roles have names of their own, since roles belong to the server."""
+    """A database whose four roles have names of their own, since roles belong to the server."""
 
     address: PostgresAddress
     database: str
@@ -81,7 +81,10 @@ def _world(postgres: PostgresAddress) -> Iterator[World]:
 @pytest.fixture
 def world(_world: World) -> Iterator[World]:
     """The world with empty tables; whatever a test changed of the job's role is put right."""
-    _world.run("truncate run_log, alert, alert_cooldown, job_lock restart identity")
+    _world.run(
+        "truncate run_log, alert, alert_cooldown, job_lock, alert_delivery, channel_state, silence"
+        " restart identity"
+    )
     yield _world
     runguard.testing.reset()
     _world.run("drop trigger if exists full_disk on run_log")
