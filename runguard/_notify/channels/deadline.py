@@ -73,6 +73,18 @@ class Deadline:
                 raise OutOfTime
             self.is_committed = True
 
+    def settle(self, answer: Outcome) -> Outcome:
+        """Keep what the other side said, and return it.
+
+        Raises:
+            OutOfTime: The end has been; that it was cut may have made the answer what it is.
+        """
+        with self._lock:
+            if self._is_over:
+                raise OutOfTime
+            self.answer = answer
+        return answer
+
     def give_up(self) -> None:
         """Cut what is connected; the work's thread comes to its end by that."""
         with self._lock:

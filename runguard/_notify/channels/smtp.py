@@ -112,8 +112,7 @@ class SmtpChannel:
         content = compose(self._box, message).as_bytes()
         try:
             with _Session(self._box, deadline) as session:
-                deadline.answer = session.deliver(content, self._hide)
-            return deadline.answer
+                return deadline.settle(session.deliver(content, self._hide))
         except _Refusal as error:
             return self._refused(error)
 

@@ -136,7 +136,7 @@ class WebhookChannel:
             except OSError as error:
                 return self._unreached(error, deadline)
             response = connection.getresponse()
-            deadline.answer = self._judged(response, "")
+            deadline.settle(self._judged(response, ""))
             return self._judged(response, self._excerpt(response, wire, deadline))
 
     def _request_target(self) -> str:
