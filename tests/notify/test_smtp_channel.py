@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -391,8 +392,7 @@ def test_a_url_that_cannot_be_used_is_an_error_that_repeats_none_of_it(
     said = str(caught.value)
     assert expected in said
     assert said.startswith("channel 'oncall' (runguard.toml, [channels.oncall]): expected ")
-    assert "s3cr" not in said
-    assert caught.value.__cause__ is None
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_the_hash_of_a_configuration_changes_with_the_password_and_nothing_else() -> None:

@@ -55,7 +55,8 @@ def read_place(spec: ChannelSpec, url: str, form: str) -> Place:
     """
 
     def refuse(found: str, remedy: str) -> NoReturn:
-        raise wrong(spec, f"expected a URL such as {form}, found {found}: {remedy}")
+        # `from None`: the standard library's errors repeat a part of the URL.
+        raise wrong(spec, f"expected a URL such as {form}, found {found}: {remedy}") from None
 
     escape = (
         "write %23 for '#', %2F for '/', %3F for '?', %40 for '@' and %3A for ':' in a password"
