@@ -80,6 +80,7 @@ def tracked_run(
     lock: bool = False,
     lock_ttl: timedelta | None = None,
     cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Track every call of a function, a coroutine function or a method as a run.
@@ -93,6 +94,8 @@ def tracked_run(
         lock: Let only one run of the job be inside. The others raise `JobLockActive`.
         lock_ttl: Lease of that lock, more than 0. None: as configured.
         cooldown: Silence after an alert; 0 alerts every time. None: as configured.
+        failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
+            success ends the row. None: as configured. Added in 0.3.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
 
     Raises:
@@ -111,6 +114,7 @@ def tracked_run(
         lock=lock,
         lock_ttl=lock_ttl,
         cooldown=cooldown,
+        failures_to_alert=failures_to_alert,
         no_alert_on=no_alert_on,
     )
 
@@ -128,6 +132,7 @@ def run_scope(
     lock: bool = False,
     lock_ttl: timedelta | None = None,
     cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> RunScope:
     """Track a block as a run, with `with` or `async with`.
@@ -138,6 +143,8 @@ def run_scope(
         lock: Let only one run of the job be inside. The others raise `JobLockActive` on entry.
         lock_ttl: Lease of that lock, more than 0. None: as configured.
         cooldown: Silence after an alert; 0 alerts every time. None: as configured.
+        failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
+            success ends the row. None: as configured. Added in 0.3.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
 
     Returns:
@@ -158,6 +165,7 @@ def run_scope(
             lock=lock,
             lock_ttl=lock_ttl,
             cooldown=cooldown,
+            failures_to_alert=failures_to_alert,
             no_alert_on=no_alert_on,
         ),
         runtime,
@@ -180,6 +188,8 @@ def configure(
     heartbeat_interval: timedelta | None = None,
     lost_after: timedelta | None = None,
     spool_dir: str | os.PathLike[str] | None = None,
+    failures_to_alert: int | None = None,
+    auto_resolve: bool | None = None,
     check: bool = False,
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
@@ -203,6 +213,10 @@ def configure(
         lost_after: Silence after which a run counts as lost (default 5 minutes).
         spool_dir: Folder of the records that wait for a store that is away. None: in the user's
             state directory.
+        failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100 (default
+            1). Added in 0.3.
+        auto_resolve: Whether a recovery marks the incident's alerts resolved (default True).
+            Added in 0.3.
         check: Connect at once, and check the schema.
 
     Raises:
@@ -227,6 +241,8 @@ def configure(
         "heartbeat_interval": heartbeat_interval,
         "lost_after": lost_after,
         "spool_dir": spool_dir,
+        "failures_to_alert": failures_to_alert,
+        "auto_resolve": auto_resolve,
     }
     runtime.configure(explicit)
     if check:

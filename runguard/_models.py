@@ -115,6 +115,7 @@ class AlertOutcome(StrEnum):
     RAISED = "raised"
     SUPPRESSED = "suppressed"
     EXCLUDED = "excluded"
+    WAITING = "waiting"  # for more failures in a row
     NONE = "none"
 
 
@@ -210,7 +211,8 @@ class AlertDraft(NamedTuple):
     """An alert that is written if its key's cooldown allows.
 
     `uuid` is made by the client, so that a repeat after a lost answer finds its own. Where `reason`
-    is set, only alerts of the key for the same reason cover it.
+    is set, only alerts of the key for the same reason cover it. It waits for `failures_to_alert`
+    failures in a row.
     """
 
     uuid: UUID
@@ -221,6 +223,7 @@ class AlertDraft(NamedTuple):
     detail: Mapping[str, Any]
     cooldown: timedelta
     reason: str | None = None
+    failures_to_alert: int = 1
 
 
 class AlertVerdict(NamedTuple):

@@ -30,6 +30,8 @@ HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
 STORE_TIMEOUT_SECONDS: Final = "RUNGUARD_STORE_TIMEOUT_SECONDS"
 LOST_AFTER_SECONDS: Final = "RUNGUARD_LOST_AFTER_SECONDS"
 SPOOL_DIR: Final = "RUNGUARD_SPOOL_DIR"
+FAILURES_TO_ALERT: Final = "RUNGUARD_FAILURES_TO_ALERT"
+AUTO_RESOLVE: Final = "RUNGUARD_AUTO_RESOLVE"
 WEB_TOKEN: Final = "RUNGUARD_WEB_TOKEN"  # noqa: S105 - the name of a variable
 WEB_USER: Final = "RUNGUARD_WEB_USER"
 WEB_PASSWORD: Final = "RUNGUARD_WEB_PASSWORD"  # noqa: S105 - the name of a variable
@@ -40,17 +42,16 @@ DELIVER: Final = "RUNGUARD_DELIVER"
 
 OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
-    *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS),
+    *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
     *(CONFIG, NOTIFY, NOTIFY_FILE, DELIVER),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
+MOST_FAILURES_TO_ALERT: Final = 100
 LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)
 LOST_AFTER: Final = timedelta(minutes=5)
-# A path that begins neither with a slash nor as a URI does, and is no database in memory.
-_RELATIVE_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)", re.S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Settings:
         lost_after: Silence after which a run counts as lost; at least three heartbeats.
         spool_dir: Folder of the records that wait for a store that is away; none means the user's
             state directory.
+        failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100.
+        auto_resolve: Whether a recovery marks the incident's alerts resolved.
     """
 
     database_url: str | None = None
@@ -89,6 +92,8 @@ class Settings:
     heartbeat_interval: timedelta = timedelta(seconds=30)
     lost_after: timedelta = LOST_AFTER
     spool_dir: str | os.PathLike[str] | None = None
+    failures_to_alert: int = 1
+    auto_resolve: bool = True
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -117,10 +122,10 @@ class Settings:
             raise ConfigurationError(
                 f"outage_policy: expected 'run' or 'refuse', found {self.outage_policy!r}"
             )
-        if not isinstance(self.max_connections, int) or self.max_connections < 1:
-            raise ConfigurationError(
-                f"max_connections: expected a whole number from 1, found {self.max_connections!r}"
-            )
+        if not isinstance(self.auto_resolve, bool):
+            raise ConfigurationError(f"auto_resolve: expected a bool, found {self.auto_resolve!r}")
+        check_count("max_connections", self.max_connections)
+        check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
         for rule in self.rules:
             if not isinstance(rule, Rule):
                 raise ConfigurationError(f"rules: expected runguard.Rule, found {rule!r}")
@@ -149,11 +154,13 @@ def settings_from(
             _absolute(path, here), source=DATABASE_URL_FILE, instead_of=instead_of
         )
     if isinstance(url := chosen.get("database_url"), str):
+        from ._database_url import anchored, connect_timeout
+
         url = url.strip().strip("\"'")
-        if "store_timeout" not in chosen and (seconds := _connect_timeout(url)) is not None:
+        if "store_timeout" not in chosen and (seconds := connect_timeout(url)) is not None:
             # A half for the beginning, and a half for the end: each may have to connect.
             chosen["store_timeout"] = max(STORE_TIMEOUT, timedelta(seconds=2 * seconds))
-        chosen["database_url"] = _anchored(url, here)
+        chosen["database_url"] = anchored(url, here)
     if "spool_dir" in chosen:
         chosen["spool_dir"] = _absolute(chosen["spool_dir"], here)
     if "trigger_type" in chosen:
@@ -182,12 +189,6 @@ def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, s
     if setting == "database_url" and environ.get(DATABASE_URL_FILE, "").strip():
         return DATABASE_URL_FILE
     return FROM_ENVIRONMENT[setting][0]
-
-
-def _connect_timeout(url: str) -> int | None:
-    """Return the `connect_timeout` of a URL in seconds; None where it has none, or no end."""
-    found = re.search(r"[?&]connect_timeout=(\d{1,6})(?:&|$)", url)
-    return int(found[1]) or None if found else None
 
 
 def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
@@ -220,6 +221,13 @@ def check_duration(name: str, value: object, *, zero: bool = False) -> None:
         raise ConfigurationError(f"{name}: expected {bound}, at most ten years, found {value}")
 
 
+def check_count(name: str, value: object, *, most: int | None = None) -> None:
+    """Raise unless `value` is a whole number from 1, and at most `most`."""
+    if type(value) is not int or value < 1 or (most is not None and value > most):
+        bound = "from 1" if most is None else f"from 1 to {most}"
+        raise ConfigurationError(f"{name}: expected a whole number {bound}, found {value!r}")
+
+
 def _text(_variable: str, text: str) -> str:
     return text
 
@@ -230,6 +238,16 @@ def _minutes(variable: str, text: str) -> timedelta:
 
 def _seconds(variable: str, text: str) -> timedelta:
     return timedelta(seconds=_number(variable, text, "seconds, more than 0", smallest=1e-6))
+
+
+def _yes_or_no(variable: str, text: str) -> bool:
+    if (word := text.lower()) in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        return word in ("true", "1", "yes", "on")
+    raise ConfigurationError(f"{variable}: expected true or false, found {text!r}")
+
+
+def _count(_variable: str, text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else text
 
 
 def _number(variable: str, text: str, expected: str, *, smallest: float) -> float:
@@ -247,21 +265,6 @@ def _absolute(path: str | os.PathLike[str], here: str) -> str:
     return os.path.abspath(os.path.join(here, path))  # noqa: PTH100, PTH118
 
 
-def in_url(path: str) -> str:
-    """Return a path as it stands in a SQLite URL."""
-    return path.replace("%", "%25").replace("?", "%3F")
-
-
-def _anchored(url: str, here: str) -> str:
-    """Make the path of a SQLite file absolute: the program may change its folder later."""
-    found = _RELATIVE_SQLITE.match(url)
-    return (
-        url
-        if found is None
-        else f"{found[1]}{_absolute(found[2], in_url(here or _absolute('.', '')))}{found[3]}"
-    )
-
-
 FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "database_url": (DATABASE_URL, _text),
     "cooldown": (COOLDOWN_MINUTES, _minutes),
@@ -271,5 +274,7 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "store_timeout": (STORE_TIMEOUT_SECONDS, _seconds),
     "lost_after": (LOST_AFTER_SECONDS, _seconds),
     "spool_dir": (SPOOL_DIR, _text),
+    "failures_to_alert": (FAILURES_TO_ALERT, _count),
+    "auto_resolve": (AUTO_RESOLVE, _yes_or_no),
 }
 """The variable of each setting that has one, and how its text is read."""

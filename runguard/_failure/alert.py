@@ -80,13 +80,15 @@ def failure_alert(
     location: str | None,
     cooldown: timedelta,
     cooldown_by: CooldownBy = "group",
+    failures_to_alert: int = 1,
     versions: str | None = None,
 ) -> AlertDraft:
     """Draft the alert of a failed run. The store adds `run_id` to its detail.
 
     A run raises one alert at most, so the run's key is the alert's as well. `versions` says what
     ran, where that is known. With `cooldown_by="reason"` an UNKNOWN failure for a reason that is
-    known is covered by alerts for the same reason only.
+    known is covered by alerts for the same reason only. It waits for `failures_to_alert` failures
+    in a row.
     """
     detail: dict[str, Any] = {
         "job_name": job_name,
@@ -112,6 +114,7 @@ def failure_alert(
         detail=detail,
         cooldown=cooldown,
         reason=failure.error_reason if by_reason else None,
+        failures_to_alert=failures_to_alert,
     )
 
 

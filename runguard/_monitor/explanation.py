@@ -299,6 +299,11 @@ def _why_this_alert(details: RunDetails) -> Iterator[Part]:
                 "It raised no alert, on purpose: its exception is listed in no_alert_on, asks for"
                 " a retry, or is a Ctrl-C in a run that was started by hand."
             )
+        case AlertOutcome.WAITING:
+            yield (
+                f"It raised no alert yet: failures_to_alert waits for more failures of {_key(run)}"
+                " in a row."
+            )
         case _ if alert is not None:
             yield from (_mention(alert), " reports it.")
         case _ if run.run_key is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .._database_url import in_url
 from .._errors import ConfigurationError
 from .._events import EMBEDDED_STORE, Events
-from .._settings import DATABASE_URL, in_url
+from .._settings import DATABASE_URL
 from .private_folder import try_to_make_private
 
 

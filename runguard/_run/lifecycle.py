@@ -198,6 +198,8 @@ class Lifecycle:
                 settings=self._settings,
                 no_alert_on=self._options.no_alert_on,
                 cooldown=self._cooldown,
+                failures_to_alert=self._options.failures_to_alert
+                or self._settings.failures_to_alert,
             )
         except Exception as bug:  # a run is never left RUNNING for a bug of ours
             self._events.internal_error("classify", bug, **self._names())

@@ -8,7 +8,7 @@ from typing import Final
 
 from .._errors import ConfigurationError
 from .._models import TriggerType, TriggerTypeName
-from .._settings import check_duration, trigger_type_of
+from .._settings import MOST_FAILURES_TO_ALERT, check_count, check_duration, trigger_type_of
 
 LONGEST_JOB_NAME: Final = 255
 
@@ -22,6 +22,7 @@ class RunOptions:
     lock: bool = False
     lock_ttl: timedelta | None = None
     cooldown: timedelta | None = None
+    failures_to_alert: int | None = None
     no_alert_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
@@ -31,6 +32,8 @@ class RunOptions:
             check_duration("lock_ttl", self.lock_ttl)
         if self.cooldown is not None:
             check_duration("cooldown", self.cooldown, zero=True)
+        if self.failures_to_alert is not None:
+            check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
         for excluded in self.no_alert_on:
             if not (isinstance(excluded, type) and issubclass(excluded, BaseException)):
                 raise TypeError(f"no_alert_on: expected exception types, found {excluded!r}")
@@ -43,6 +46,7 @@ def make_options(
     lock: bool,
     lock_ttl: timedelta | None,
     cooldown: timedelta | None,
+    failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> RunOptions:
     """Read the options of `run_scope` and `tracked_run`."""
@@ -52,6 +56,7 @@ def make_options(
         lock=bool(lock),
         lock_ttl=lock_ttl,
         cooldown=cooldown,
+        failures_to_alert=failures_to_alert,
         no_alert_on=no_alert_on if isinstance(no_alert_on, tuple) else (no_alert_on,),
     )
 

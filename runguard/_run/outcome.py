@@ -101,6 +101,7 @@ def judge(
     settings: Settings,
     no_alert_on: tuple[type[BaseException], ...],
     cooldown: timedelta,
+    failures_to_alert: int = 1,
 ) -> RunEnding:
     """Say what is to be written of a run whose body raised `exc`, or None."""
     outcome = outcome_of(exc, trigger_type=run.trigger_type, no_alert_on=no_alert_on)
@@ -122,6 +123,7 @@ def judge(
         location=location,
         cooldown=cooldown,
         cooldown_by=settings.cooldown_by,
+        failures_to_alert=failures_to_alert,
         versions=VERSIONS,
     )
     return RunEnding(run.key, counters, failure, location, alert if alerts else None)

@@ -144,6 +144,7 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
         location=None,
         cooldown=settings.cooldown,
         cooldown_by=settings.cooldown_by,
+        failures_to_alert=settings.failures_to_alert,
     )
     # A key of its own: if the run comes back, its real ending may raise an alert too.
     alert = alert._replace(uuid=new_run_key())

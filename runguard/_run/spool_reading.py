@@ -207,6 +207,7 @@ def _draft(data: _Fields) -> AlertDraft:
         detail=data.document("detail"),
         cooldown=data.length("cooldown", _LONGEST),
         reason=data.text_or_none("reason"),
+        failures_to_alert=data.whole_or_none("failures_to_alert", _LARGEST_INTEGER) or 1,
     )
 
 

@@ -25,7 +25,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from .._errors import ConfigurationError, SchemaConflict, SchemaOutOfDate, StoreUnavailable
-from .faults import reason_of, sqlstate_of
+from .error_text import reason_of
+from .faults import sqlstate_of
 from .postgresql.pinned_texts import EQ, PinnedMigrationCompiler
 from .schema import adoption
 from .schema.catalog import find_tables

@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool, QueuePool
 
 from .._clock import ticks
 from .._errors import RecordRefused, StoreUnavailable
-from .faults import Fault, fault_of, reason_of
+from .faults import Fault, fault_of
 
 # When the store call that is under way in this thread must end, in seconds of `ticks`.
 DEADLINE: Final[ContextVar[float]] = ContextVar("runguard_deadline", default=inf)
@@ -134,6 +134,8 @@ class Attempts:
     def _give_up(self, error: SQLAlchemyError, fault: Fault) -> NoReturn:
         if fault is Fault.SCHEMA:
             raise self._schema_error() from error
+        from .error_text import reason_of
+
         if fault is Fault.DATA:
             raise self._refusal(f"the store refused the record: {reason_of(error)}") from error
         unavailable = StoreUnavailable(

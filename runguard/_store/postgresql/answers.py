@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
 from ..rows import Lacking, alert_values, failure_values, parameters
+from .cooldown import PLAINLY, How
 
 
 def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
@@ -21,9 +22,11 @@ def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
     )
 
 
-def is_by_reason(ending: RunEnding) -> bool:
-    """Whether the alert's cooldown is kept by reason."""
-    return ending.alert is not None and ending.alert.reason is not None
+def how_of(ending: RunEnding) -> How:
+    """Say how the cooldown is asked for the alert."""
+    if (alert := ending.alert) is None:
+        return PLAINLY
+    return How(by_reason=alert.reason is not None, waits=alert.failures_to_alert > 1)
 
 
 def alert_parameters(draft: AlertDraft) -> dict[str, Any]:
@@ -33,6 +36,10 @@ def alert_parameters(draft: AlertDraft) -> dict[str, Any]:
         from ..by_reason import reason_values
 
         values |= reason_values(draft)
+    if draft.failures_to_alert > 1:
+        from ..waiting import waiting_values
+
+        values |= waiting_values(draft)
     return parameters(values)
 
 
@@ -50,6 +57,8 @@ def verdict_of(row: Row[Any], draft: AlertDraft) -> AlertVerdict:
     """Say what became of an alert, from its row."""
     if row.raised_id is not None:
         return AlertVerdict(AlertOutcome.RAISED, row.raised_id)
+    if draft.failures_to_alert > 1 and row.is_waiting:
+        return AlertVerdict(AlertOutcome.WAITING)
     last_alert_at: datetime | None = row.last_alert_at
     ends_at = None if last_alert_at is None else last_alert_at + draft.cooldown
     return AlertVerdict(AlertOutcome.SUPPRESSED, row.covering_id, ends_at)

@@ -14,10 +14,11 @@ look also sees the alerts of other programs, which know no guard.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     CTE,
+    ColumnElement,
     Interval,
     Text,
     bindparam,
@@ -30,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
+from ..rows import NOTHING, Lacking
 from ..schema.tables import alert, alert_cooldown
 
 SOURCE_TYPE = bindparam("in_source_type", type_=alert.c.source_type.type)
@@ -46,29 +48,45 @@ _WINDOW_START = func.now() - COOLDOWN
 _WINDOW_END = func.now() + literal_column("interval '1 minute'")
 
 
+class How(NamedTuple):
+    """How a cooldown is asked: kept by reason, and whether failures wait for more of them."""
+
+    by_reason: bool = False
+    waits: bool = False
+
+
+PLAINLY: Final = How()
+
+
 class Claim(NamedTuple):
     """The steps of the decision.
 
     `covering` holds the youngest alert inside the window (`id`, `created_at`), `guarded` the
     guard's `last_alert_at` where that lies inside it, and `claimed` a row where the alert may be
-    written.
+    written. `waiting` says where the failure waits for more, and which word is its outcome.
     """
 
     covering: CTE
     guarded: CTE
     claimed: CTE
+    waiting: tuple[tuple[ColumnElement[bool], ColumnElement[str]], ...] = ()
 
 
-def claim_alert(candidate: CTE, *, by_reason: bool = False) -> Claim:
+def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) -> Claim:
     """Build the decision for each row of `candidate`: one row where there is something to alert.
 
     A cooldown of 0 claims always, and moves the guard forward for those that have one. Where it is
-    kept `by_reason`, alerts of the key for other reasons cover nothing; each reason has its guard.
+    kept by reason, alerts of the key for other reasons cover nothing; each reason has its guard.
     """
+    waiting: Any = ()
+    if how.waits:
+        from ..waiting import due_of
+
+        candidate, waiting = due_of(candidate, lacking)
     same_reason = (
         literal_column("(alert.detail OPERATOR(pg_catalog.->>) 'reason')", Text()) == REASON
     )
-    guard_id = GUARD_ID if by_reason else SOURCE_ID
+    guard_id = GUARD_ID if how.by_reason else SOURCE_ID
     covering = (
         select(alert.c.id, alert.c.created_at)
         .where(
@@ -78,7 +96,7 @@ def claim_alert(candidate: CTE, *, by_reason: bool = False) -> Claim:
             alert.c.created_at >= _WINDOW_START,
             alert.c.created_at <= _WINDOW_END,
             ~_NO_COOLDOWN,
-            *([same_reason] if by_reason else []),
+            *([same_reason] if how.by_reason else []),
         )
         .order_by(alert.c.created_at.desc())
         .limit(literal_column("1"))
@@ -120,4 +138,4 @@ def claim_alert(candidate: CTE, *, by_reason: bool = False) -> Claim:
         .returning(guard.c.last_alert_at)
         .cte("claimed")
     )
-    return Claim(covering, guarded, claimed)
+    return Claim(covering, guarded, claimed, waiting)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -35,26 +34,6 @@ _BY_SQLSTATE: Final = {
 # constraint, function of a trigger, view's condition, a size beyond a limit, RAISE in a trigger.
 _ABOUT_DATA: Final = ("22", "23", "38", "39", "44", "54", "P0")
 _NOT_ABOUT_DATA: Final = "2200H"  # sequence_generator_limit_exceeded: no record will ever fit
-# While it connects, libpq passes on a text only. These are what no second try heals, in the words
-# of PostgreSQL, PgBouncer, libpq and OpenSSL.
-_HOPELESS: Final = re.compile(
-    r"authentication failed"
-    r"|authentifi|autenti|подлинности|인증|認証|认证"  # a server's own language
-    r"|no password supplied"
-    r"|no pg_hba\.conf entry"
-    r"|pg_hba\.conf rejects"
-    r"|(?:role|user|database) \"[^\"]*\" (?:does not exist|is not permitted)"
-    r"|role \"[^\"]*\" is not permitted to log in"
-    r"|permission denied for database"
-    r"|no such (?:database|user)|unsupported startup parameter|definition of service"
-    r"|local user with ID"  # of a container: libpq finds no name for it
-    r"|certificate"
-    r"|server does not support SSL"
-    r"|tls(?:v\d+)? alert"
-    r"|(?:invalid|unsupported) (?:sslmode|port|channel_binding|connection option)"
-    r"|private key file",
-    re.IGNORECASE,
-)
 
 
 def fault_of(error: DBAPIError) -> Fault | None:
@@ -69,7 +48,9 @@ def fault_of(error: DBAPIError) -> Fault | None:
         return Fault.RECONNECT if state.startswith("08") else Fault.REFUSED
     if not _is_about_the_connection(error):
         return None
-    return Fault.HOPELESS if _HOPELESS.search(str(error.orig)) else Fault.RECONNECT
+    from .hopeless import is_hopeless
+
+    return Fault.HOPELESS if is_hopeless(str(error.orig)) else Fault.RECONNECT
 
 
 def _ended_the_connection(error: DBAPIError) -> bool:

@@ -31,8 +31,8 @@ from ..rows import NOTHING, Lacking, parameters, run_values
 from ..schema.expressions import RELEASED
 from ..schema.tables import job_lock, run_log
 from ..schema.types import UtcDateTime
-from .answers import ending_parameters, finished
-from .cooldown import claim_alert
+from .answers import ending_parameters, finished, how_of
+from .cooldown import PLAINLY, How, claim_alert
 from .replay import read_back
 from .statements import (
     ENDED_NOW,
@@ -151,11 +151,11 @@ def release_lock() -> Executable:
 
 
 @cache
-def _refused(lacking: Lacking = NOTHING) -> Executable:
+def _refused(lacking: Lacking = NOTHING, how: How = PLAINLY) -> Executable:
     """Write a run that never began: FAILED from the first moment, with its alert."""
     known = select(ONE).select_from(run_log).where(run_log.c.run_key == RUN_KEY)
     new_run = select(ONE.label("one")).where(~exists(known)).cte("new_run")
-    claim = claim_alert(new_run)
+    claim = claim_alert(new_run, how, lacking)
     values = present(
         {
             **NEW_RUN,
@@ -219,10 +219,11 @@ def record_refused(
     attempt: Attempt, lacking: Lacking, run: NewRun, ending: RunEnding
 ) -> FinishedRun:
     """Write a run that never began, or find that it is written."""
-    statement = _refused_quietly if ending.alert is None else _refused
+    quietly = ending.alert is None
+    statement = _refused_quietly(lacking) if quietly else _refused(lacking, how_of(ending))
     values = parameters(run_values(run, lacking), refusal_values(ending, lacking))
     values |= ending_parameters(ending, lacking)
-    row = attempt.connection.execute(statement(lacking), values).one_or_none()
+    row = attempt.connection.execute(statement, values).one_or_none()
     if row is not None and row[0] is not None:
         return finished(row, ending)
     return read_back(attempt, ending)

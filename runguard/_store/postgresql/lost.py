@@ -13,8 +13,8 @@ from ..retry import Attempt
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
 from ..schema.tables import job_lock, run_log
-from .answers import ending_parameters, finished, is_by_reason
-from .cooldown import claim_alert
+from .answers import ending_parameters, finished, how_of
+from .cooldown import How, claim_alert
 from .statements import (
     ENDED_NOW,
     ONE,
@@ -35,7 +35,7 @@ _JOBS_COUNTS: Final = (
 
 
 @cache
-def close_lost(lacking: Lacking, *, by_reason: bool) -> Executable:
+def close_lost(lacking: Lacking, how: How) -> Executable:
     """The end of a run that fell silent: as any failure, and its job's lock is freed with it."""
     silent_run = (
         select(run_log.c.id)
@@ -43,7 +43,7 @@ def close_lost(lacking: Lacking, *, by_reason: bool) -> Executable:
         .with_for_update(skip_locked=True)  # whoever holds it is closing it, or it is alive
         .cte("silent_run")
     )
-    claim = claim_alert(silent_run, by_reason=by_reason)
+    claim = claim_alert(silent_run, how, lacking)
     raised = write_alert(claim, silent_run)
     values = {
         **failed_values(claim),
@@ -84,6 +84,6 @@ def close(
         "in_job_name": lost.job_name,
         "in_locked_by": lost.lock_owner,
     }
-    statement = close_lost(lacking, by_reason=is_by_reason(ending))
+    statement = close_lost(lacking, how_of(ending))
     row = attempt.connection.execute(statement, values).one()
     return FinishedRun(recorded=False) if row.run_id is None else finished(row, ending)

@@ -28,7 +28,7 @@ from ..retry import Attempt
 from ..rows import parameters as row_parameters
 from ..rows import run_values
 from . import statements as sql
-from .answers import ending_parameters, finished, is_by_reason
+from .answers import ending_parameters, finished, how_of
 from .faults import fault_of
 
 
@@ -58,7 +58,7 @@ class PostgreSqlRecorder(BaseStore):
 
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run: one statement, whether it raises an alert or not."""
-        by_reason = is_by_reason(ending)
+        how = how_of(ending)
 
         def work(attempt: Attempt) -> FinishedRun:
             lacking = self.lacking
@@ -67,7 +67,7 @@ class PostgreSqlRecorder(BaseStore):
             elif ending.alert is None:
                 statement = sql.finish_failed_quietly(lacking)
             else:
-                statement = sql.finish_failed(lacking, by_reason=by_reason)
+                statement = sql.finish_failed(lacking, how)
             parameters = ending_parameters(ending, lacking)
             row = attempt.connection.execute(statement, parameters).one_or_none()
             if row is not None and row[0] is not None:
@@ -97,9 +97,11 @@ class PostgreSqlRecorder(BaseStore):
 
     def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
         """Note that these runs are alive: one statement for all of them."""
+        from .beats import beat
+
         parameters = {"in_run_keys": list(keys)}
         self._attempts.run(
-            lambda attempt: attempt.connection.execute(sql.beat(), parameters), timeout=timeout
+            lambda attempt: attempt.connection.execute(beat(), parameters), timeout=timeout
         )
 
     def find_lost_runs(

@@ -16,7 +16,8 @@ from ..retry import Attempt
 from ..rows import NOTHING, Lacking, parameters, run_values
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
-from .answers import ending_parameters, finished, is_by_reason
+from .answers import ending_parameters, finished, how_of
+from .cooldown import How
 from .statements import (
     COUNTERS,
     EXCLUDED,
@@ -90,9 +91,9 @@ def replay_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def replay_failed(lacking: Lacking, *, by_reason: bool) -> Executable:
+def replay_failed(lacking: Lacking, how: How) -> Executable:
     """End such a failed run, and write its alert if the cooldown allows now."""
-    return finish_failed_as(_ENDED_THEN, lacking, by_reason=by_reason)
+    return finish_failed_as(_ENDED_THEN, lacking, how)
 
 
 @cache
@@ -125,7 +126,7 @@ def replay(attempt: Attempt, lacking: Lacking, record: SpooledRun) -> FinishedRu
     elif ending.alert is None:
         statement = replay_failed_quietly(lacking)
     else:
-        statement = replay_failed(lacking, by_reason=is_by_reason(ending))
+        statement = replay_failed(lacking, how_of(ending))
     then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
     end = {**ending_parameters(ending, lacking), **parameters(then)}
     row = attempt.connection.execute(statement, end).one_or_none()

@@ -22,8 +22,6 @@ from sqlalchemy import (
     Interval,
     Select,
     Text,
-    Uuid,
-    any_,
     bindparam,
     case,
     func,
@@ -34,13 +32,13 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, Lacking
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
-from .cooldown import Claim, claim_alert
+from .cooldown import PLAINLY, Claim, How, claim_alert
 
 Values = dict[Column[Any], Any]
 
@@ -127,19 +125,6 @@ def silent(lacking: Lacking) -> ColumnElement[bool]:
 
 
 @cache
-def beat() -> Executable:
-    """Note that runs are alive."""
-    return (
-        update(run_log)
-        .where(
-            run_log.c.run_key == any_(bindparam("in_run_keys", type_=ARRAY(Uuid()))),
-            run_log.c.status == RUNNING,
-        )
-        .values({run_log.c.heartbeat_at: func.now()})
-    )
-
-
-@cache
 def find_lost(lacking: Lacking = NOTHING) -> Select[Any]:
     """List open runs of ours that were silent for too long."""
     own_limit = run_log.c.lost_after_seconds
@@ -196,9 +181,15 @@ def failed_values(claim: Claim) -> Values:
         **_FAILURE,
         run_log.c.created_alerts: COUNTERS[run_log.c.created_alerts] + raised,
         run_log.c.alert_outcome: case(
-            (raised == ONE, literal_column("'raised'")), else_=literal_column("'suppressed'")
+            (raised == ONE, literal_column("'raised'")),
+            *claim.waiting,
+            else_=literal_column("'suppressed'"),
         ),
-        run_log.c.covered_by: case((raised == ONE, null()), else_=covering),
+        run_log.c.covered_by: case(
+            (raised == ONE, null()),
+            *((waits, null()) for waits, _ in claim.waiting),
+            else_=covering,
+        ),
     }
 
 
@@ -240,14 +231,13 @@ def verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
         select(raised.c.id).scalar_subquery().label("raised_id"),
         select(claim.covering.c.id).scalar_subquery().label("covering_id"),
         func.greatest(covering, guarded, type_=UtcDateTime()).label("last_alert_at"),
+        *(waits.label("is_waiting") for waits, _ in claim.waiting),
     )
 
 
-def finish_failed_as(
-    ended: Mapping[Column[Any], Any], lacking: Lacking, *, by_reason: bool
-) -> Executable:
+def finish_failed_as(ended: Mapping[Column[Any], Any], lacking: Lacking, how: How) -> Executable:
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
-    claim = claim_alert(open_run, by_reason=by_reason)
+    claim = claim_alert(open_run, how, lacking)
     ended_run = (
         update(run_log)
         # The id names the row, the key its partition where the table has any.
@@ -272,13 +262,13 @@ def finish_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def finish_failed(lacking: Lacking, *, by_reason: bool) -> Executable:
+def finish_failed(lacking: Lacking, how: How) -> Executable:
     """End a failed run, ask the cooldown, write the alert."""
-    return finish_failed_as(ENDED_NOW, lacking, by_reason=by_reason)
+    return finish_failed_as(ENDED_NOW, lacking, how)
 
 
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
     finish_success(NOTHING)
-    finish_failed(NOTHING, by_reason=False)
+    finish_failed(NOTHING, PLAINLY)
     finish_failed_quietly(NOTHING)

@@ -32,17 +32,24 @@ def end_run(
     connection: Connection, lacking: Lacking, run_id: int, ending: RunEnding
 ) -> FinishedRun:
     """Write how a run ended, and raise its alert if the cooldown allows."""
-    verdict = alerted(connection, run_id, ending)
+    verdict = alerted(connection, lacking, run_id, ending)
     values = ended_values(ending, verdict, lacking) | ending.counters._asdict()
     values["created_alerts"] += verdict.outcome is AlertOutcome.RAISED
     connection.execute(sql.end(lacking), parameters(values, {"id": run_id}))
     return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)
 
 
-def alerted(connection: Connection, run_id: int, ending: RunEnding) -> AlertVerdict:
+def alerted(
+    connection: Connection, lacking: Lacking, run_id: int, ending: RunEnding
+) -> AlertVerdict:
     """Raise the alert of an ending, where it has one."""
     if ending.alert is None:
         return AlertVerdict(_QUIET_OUTCOMES[ending.failure is None])
+    if ending.alert.failures_to_alert > 1:
+        from ..waiting import verdict_if_waiting
+
+        if (verdict := verdict_if_waiting(connection, lacking, ending)) is not None:
+            return verdict
     return raise_if_allowed(connection, ending.alert, run_id=run_id)
 
 

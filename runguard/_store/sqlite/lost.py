@@ -28,7 +28,7 @@ def close(
     )
     if connection.execute(still_silent).one_or_none() is None:
         return FinishedRun(recorded=False)
-    verdict = alerted(connection, lost.run_id, ending)
+    verdict = alerted(connection, lacking, lost.run_id, ending)
     raised = verdict.outcome is AlertOutcome.RAISED
     connection.execute(
         update(run_log)
