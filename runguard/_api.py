@@ -213,10 +213,8 @@ def configure(
         lost_after: Silence after which a run counts as lost (default 5 minutes).
         spool_dir: Folder of the records that wait for a store that is away. None: in the user's
             state directory.
-        failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100 (default
-            1). Added in 0.3.
-        auto_resolve: Whether a recovery marks the incident's alerts resolved (default True).
-            Added in 0.3.
+        failures_to_alert: Failures in a row of a group that raise an alert. Added in 0.3.
+        auto_resolve: Whether a recovery resolves its alerts (default True). Added in 0.3.
         check: Connect at once, and check the schema.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
+from itertools import pairwise
 from typing import Any, Final
 
 from .notices import IncidentRecord, Standing
@@ -59,6 +59,15 @@ class Recovery:
     run: IncidentRun
     failed_at: datetime
     came_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a settle step did: the incident, and the alert that tells it and waits for dispatch."""
+
+    incident: IncidentRecord
+    alert_id: int
+    alert_type: str
 
 
 def standing_of(
@@ -143,8 +152,8 @@ def usual_gap(newest_first: Sequence[IncidentRun]) -> timedelta | None:
     Starts that the lock refused are none.
     """
     starts = [run.started_at for run in newest_first if not run.refused][:PACE_STARTS]
-    gaps = [later - earlier for later, earlier in zip(starts, starts[1:], strict=False)]
-    return median(gaps) if len(gaps) >= LEAST_GAPS else None
+    gaps = sorted(later - earlier for later, earlier in pairwise(starts))
+    return gaps[len(gaps) // 2] if len(gaps) >= LEAST_GAPS else None
 
 
 def relapse_of(

@@ -17,7 +17,7 @@ from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store import migrate as migrations
 from runguard._store.schema import versions
-from runguard._store.schema.versions import ADDED_BY_0003
+from runguard._store.schema.versions import ADDED_BY_0003, ADDED_BY_0004
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ def test_failures_without_alert_are_recorded(older: str) -> None:
     assert rows(older, RUNS) == [("FAILED", "UNKNOWN", "excluded")]
 
 
+def test_failures_that_wait_for_more_are_recorded_in_words_that_it_holds(
+    older: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        fail(failures_to_alert=2)
+
+    assert [outcome for *_, outcome in rows(older, RUNS)] == ["none", "raised"]
+    assert "internal_error" not in caplog.text
+
+
 def test_a_lost_run_is_closed_by_the_limit_of_the_reaper(older: str) -> None:
     with run_scope("hourly") as run:
         aged = "started_at - interval '1 hour'"
@@ -158,7 +168,7 @@ def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
     older: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeed()
-    assert store().lacking == ADDED_BY_0003
+    assert store().lacking == ADDED_BY_0003 | ADDED_BY_0004
     migrations.upgrade(older)
     monkeypatch.setattr(versions, "ticks", lambda ticks=versions.ticks: ticks() + 600)
 

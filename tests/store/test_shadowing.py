@@ -9,14 +9,16 @@ import pytest
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
-from runguard._models import SpooledRun, TriggerType
+from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
 from runguard._store import migrate as migrations
 from runguard._store.factory import open_recorder
 from runguard._store.operator import PostgreSqlOperatorStore, open_operator_store
+from runguard._store.queries.silences import note_matches, silences_in_force
 from runguard._store.schema.tables import SCHEMA_VERSION
 from tests.faults.privileges.test_grants import everything
 from tests.store.drafts import TIMEOUT, failure, new_run, success
+from tests.support.incidents import dispatch
 from tests.support.names import unpinned_names, watch_names
 from tests.support.stores import newest_alerts, open_store
 
@@ -147,10 +149,32 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         store.count_prunable(what, older_than=DAY, include_foreign=False)
         place = {Prunable.RUNS: (now, 1), Prunable.ALERTS: (now, 1)}.get(what)
         store.prune_batch(what, older_than=DAY, include_foreign=True, limit=2, after=place)
+    mute_and_settle(store, alert.id)
     for purpose in Purpose:
         assert store.diagnose(purpose).lacking == ()
     assert store.inspect().is_current
     assert store.schema_error().needed == SCHEMA_VERSION
+
+
+def mute_and_settle(store: OperatorStore, alert_id: int) -> None:
+    """Incidents from their opening to their recovery, and silences."""
+    now = store.now()
+    dispatch(store)
+    assert store.open_incidents()
+    store.incident_of(alert_id)
+    store.acknowledge(alert_id, until=now + DAY, by="ana", reason="on it")
+    store.unacknowledge(alert_id, by="ana")
+    silence = store.add_silence(job="*", ends_at=now + DAY, reason="deploy", created_by="ana")
+    with store.engine.connect() as connection:
+        assert silences_in_force(connection) == (silence,)
+        note_matches(connection, [silence.id])
+    store.silences(active_at=now)
+    store.end_silence(silence.id, by="ana")
+    assert {one.alert_type for one in store.settle_incidents()} == {"SILENCE_ENDED"}
+    well = new_run("job")
+    store.start_run(well, timeout=TIMEOUT)
+    store.finish_run(success(well), timeout=TIMEOUT)
+    store.settle_incidents(["job"])
 
 
 def all_that_is_rare(store: OperatorStore) -> None:
@@ -162,7 +186,18 @@ def all_that_is_rare(store: OperatorStore) -> None:
         store.replay_run(SpooledRun(late, then, then, ending), timeout=TIMEOUT)
     store.replay_run(SpooledRun(quiet, then, then, success(quiet)), timeout=TIMEOUT)
     assert store.run_id_of(late.key) is not None
+    for _ in range(2):
+        waiting = new_run("waiting")
+        store.start_run(waiting, timeout=TIMEOUT)
+        store.finish_run(waiting_failure(waiting), timeout=TIMEOUT)
     lose_a_run(store)
+
+
+def waiting_failure(run: NewRun) -> RunEnding:
+    """A failure that alerts if it is the second one."""
+    ending = failure(run)
+    assert ending.alert is not None
+    return ending._replace(alert=ending.alert._replace(failures_to_alert=2))
 
 
 def lose_a_run(store: OperatorStore) -> None:

@@ -26,6 +26,9 @@ ADDED_BY_0003: Final = frozenset(
     }
 )
 
+# No run writes it; but where it is there, a run may wait for more failures.
+ADDED_BY_0004: Final = frozenset({"open_alert_id"})
+
 
 class Adapting(Protocol):
     """A store that writes less where its schema is of an earlier release."""
@@ -41,8 +44,7 @@ def adapt(store: Adapting, version: str | None) -> bool:
         store.lacking = NOTHING
         return True
     if version in VERSIONS_BEFORE:
-        # 0004 added nothing that a run writes.
-        store.lacking = NOTHING if version == "0003" else ADDED_BY_0003
+        store.lacking = ADDED_BY_0004 | (NOTHING if version == "0003" else ADDED_BY_0003)
         store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
     return store.lacking != lacked
 

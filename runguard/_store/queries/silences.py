@@ -1,0 +1,109 @@
+"""Silences: added, listed and ended. They mute notices, never rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, update
+
+from ..._errors import ConfigurationError
+from ..._monitor.notices import Silence
+from ..schema.notice_tables import silence
+from ..schema.types import db_now
+from .reports import Reports
+from .terms import LARGEST_ID, storable
+
+MOST_SILENCES: Final = 1000
+_COLUMNS: Final = tuple(silence.c[name] for name in Silence.__slots__)
+
+
+class SilenceQueries(Reports):
+    """What operators do about notices."""
+
+    def add_silence(
+        self,
+        *,
+        job: str,
+        error_group: str | None = None,
+        alert_type: str | None = None,
+        starts_at: datetime | None = None,
+        ends_at: datetime,
+        reason: str,
+        created_by: str,
+        until_recovered: bool = False,
+    ) -> Silence:
+        """Mute notices that match, from now or a time on, until a time.
+
+        Raises:
+            ConfigurationError: the end is not after the start, or a text is empty.
+        """
+        begins = starts_at or self.now()
+        if ends_at <= begins:
+            raise ConfigurationError(f"ends_at: expected a time after the start, found {ends_at}")
+        for name, text in (("job", job), ("reason", reason), ("by", created_by)):
+            if not text.strip():
+                raise ConfigurationError(f"{name}: expected a text, found an empty one")
+        values = {
+            "job": storable(job),
+            "error_group": error_group,
+            "alert_type": alert_type,
+            "starts_at": begins,
+            "ends_at": ends_at,
+            "reason": storable(reason),
+            "created_by": storable(created_by),
+            "until_recovered": until_recovered,
+        }
+        [row] = self._rows(insert(silence).values(values).returning(*_COLUMNS))
+        return _silence_of(row)
+
+    def silences(
+        self, *, active_at: datetime | None = None, limit: int = MOST_SILENCES
+    ) -> Sequence[Silence]:
+        """Return silences, the newest first; with a time only those that mute then."""
+        if active_at is None:
+            return self._silences(limit=limit)
+        return self._silences(
+            silence.c.starts_at <= active_at,
+            silence.c.ends_at > active_at,
+            silence.c.ended_at.is_(None),
+            limit=limit,
+        )
+
+    def end_silence(self, silence_id: int, *, by: str) -> Silence | None:
+        """End a silence now; None where there is no such one."""
+        if not 0 < silence_id <= LARGEST_ID:
+            return None
+        its = silence.c.id == silence_id
+        is_on = (silence.c.ended_at.is_(None), silence.c.ends_at > db_now())
+        values = {"ended_at": db_now(), "ended_by": storable(by)}
+        self._rows(update(silence).where(its, *is_on).values(values).returning(silence.c.id))
+        rows = self._rows(select(*_COLUMNS).where(its))
+        return _silence_of(rows[0]) if rows else None
+
+    def _silences(
+        self, *wanted: ColumnElement[bool], limit: int = MOST_SILENCES
+    ) -> Sequence[Silence]:
+        query = select(*_COLUMNS).where(*wanted).order_by(silence.c.id.desc()).limit(limit)
+        return tuple(_silence_of(row) for row in self._rows(query))
+
+
+def silences_in_force(connection: Connection) -> Sequence[Silence]:
+    """Return the silences that mute now, inside the caller's transaction."""
+    wanted = select(*_COLUMNS).where(
+        silence.c.starts_at <= db_now(), silence.c.ends_at > db_now(), silence.c.ended_at.is_(None)
+    )
+    return tuple(_silence_of(row) for row in connection.execute(wanted))
+
+
+def note_matches(connection: Connection, silence_ids: Iterable[int]) -> None:
+    """Note which silences have muted an alert; an id that comes twice counts twice."""
+    for one in sorted(silence_ids):
+        matched = silence.c.matched + literal_column("1")
+        values = {"matched": matched, "last_matched_at": db_now()}
+        connection.execute(update(silence).where(silence.c.id == one).values(values))
+
+
+def _silence_of(row: Sequence[Any]) -> Silence:
+    return Silence(**dict(zip(Silence.__slots__, row, strict=True)))
