@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +18,8 @@ from .._monitor.wording import duration
 from .._run.embedded import embedded_file, embedded_url
 from .._run.unknown_names import unknown_names
 from .._settings import Settings
+from .channel_checks import check_channels, check_deliveries
+from .findings import Finding, State
 from .stores import found_spool, opened_with_settings, quiet_log
 
 if TYPE_CHECKING:
@@ -60,26 +60,9 @@ _OTHER_ROLES: Final = {
 _EXTRAS: Final = {
     "binary": ("psycopg_binary", "psycopg_c"),
     "cli": ("typer",),
+    "notify": ("apprise",),
     "web": ("starlette",),
 }
-
-
-class State(StrEnum):
-    """How bad a finding is: a problem keeps runs from being recorded."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found, and what to do about it (empty where it is well)."""
-
-    check: str
-    state: State
-    found: str
-    remedy: str = ""
 
 
 def examine(
@@ -90,6 +73,7 @@ def examine(
     yield from check_unknown_names(environ)
     yield from check_store(database_url, environ, purpose)
     yield from check_spool(database_url)
+    yield from check_channels(environ)
     yield from check_extras()
 
 
@@ -262,6 +246,7 @@ def _questioned(url: str, purpose: Purpose) -> Iterator[Finding]:
             limit = opened.settings.lost_after
             reads_runs = report.is_current and "SELECT on run_log" not in diagnosis.lacking
             foreign = store.foreign_open_runs(older_than=limit) if reads_runs else None
+            deliveries = list(check_deliveries(store)) if report.is_current else []
     except RunguardError as error:
         yield _trouble(str(error).partition("; run `runguard doctor`")[0], url)  # which is us
         return
@@ -275,6 +260,7 @@ def _questioned(url: str, purpose: Purpose) -> Iterator[Finding]:
     yield check_clock(diagnosis.clock - now)
     if foreign is not None and foreign.oldest is not None:
         yield _foreign(foreign, foreign.oldest)
+    yield from deliveries
 
 
 def _trouble(found: str, url: str) -> Finding:

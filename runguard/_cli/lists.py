@@ -13,13 +13,22 @@ from rich.text import Text
 from .._errors import did_you_mean
 from .._monitor.filters import When, fits, instant_of, is_pattern
 from .._monitor.paging import followed
-from .._monitor.records import AlertFilter, AlertRecord, Cursor, Remaining, RunFilter, RunRecord
+from .._monitor.records import (
+    AlertFilter,
+    AlertRecord,
+    Cursor,
+    Remaining,
+    RunFilter,
+    RunRecord,
+    ToldAlert,
+)
 from .options import MOST_ROWS, Form
 from .output import Listing, shown_on, write_records
 from .talk import say
 from .watch import watch
 
 if TYPE_CHECKING:
+    from .._monitor.notices import DeliveryRecord
     from .._store.operator import OperatorStore
 
 Filter = TypeVar("Filter", RunFilter, AlertFilter)
@@ -80,6 +89,21 @@ def newest_alerts(store: OperatorStore, wanted: AlertFilter, *, limit: int) -> F
         return Found(alerts)
     last = Cursor(alerts[-1].created_at, alerts[-1].id)
     return Found(alerts, store.count_alerts(wanted, following=last))
+
+
+def told_alerts(store: OperatorStore, found: Found[AlertRecord]) -> Found[ToldAlert]:
+    """Add to each alert of a list who was told of it."""
+    deliveries: dict[int, list[DeliveryRecord]] = {}
+    for one in store.trail([alert.id for alert in found.rows]):
+        deliveries.setdefault(one.alert_id, []).append(one)
+    rows = (
+        ToldAlert(
+            **{name: getattr(alert, name) for name in AlertRecord.__slots__},
+            deliveries=tuple(deliveries.get(alert.id, ())),
+        )
+        for alert in found.rows
+    )
+    return Found(tuple(rows), found.more)
 
 
 def bounded(wanted: Filter, store: OperatorStore, since: When | None, until: When | None) -> Filter:

@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from .._models import RunStatus
-from .._monitor.records import RunDetails, RunFilter
+from .._monitor.records import AlertDetails, RunDetails, RunFilter
 from .lists import newest_run, tell_unknown_jobs
 from .talk import say
 
@@ -31,6 +31,25 @@ def found_run(store: OperatorStore, name: str) -> RunDetails:
     details = None if run_id is None else store.run_details(run_id)
     if details is None:
         say(f"No run {name} is recorded here. `runguard runs` lists what ran.")
+        raise typer.Exit(1)
+    return details
+
+
+def found_alert(store: OperatorStore, name: str) -> AlertDetails | None:
+    """Return the alert that was meant; None where the text names no alert.
+
+    Raises:
+        typer.BadParameter: it is no id.
+        typer.Exit: there is no such alert, which was said.
+    """
+    word, colon, text = name.strip().partition(":")
+    if word != "alert" or not colon:
+        return None
+    if not _ID.fullmatch(text):
+        raise typer.BadParameter(f"expected an alert's id, as in alert:12, found {name!r}")
+    details = store.alert_details(int(text))
+    if details is None:
+        say(f"There is no alert {text}. `runguard alerts` lists them.")
         raise typer.Exit(1)
     return details
 

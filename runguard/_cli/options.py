@@ -217,6 +217,15 @@ RunName = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+RunOrAlertName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Its id or its run key; last or last:JOB for the newest run, failed or failed:JOB for"
+        " the newest failure; or alert:ID for an alert.",
+        autocompletion=completion.runs,
+    ),
+]
 AlertIds = Annotated[
     list[int] | None,
     typer.Argument(

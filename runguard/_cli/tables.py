@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,9 +14,11 @@ from rich.text import Text
 
 from .._models import LostRun
 from .._monitor import wording
+from .._monitor.alert_explanation import AlertExplanation
 from .._monitor.coverage import other_error
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
+from .._monitor.notices import Trail
 from .._monitor.records import (
     AlertRecord,
     GroupCount,
@@ -26,7 +29,10 @@ from .._monitor.records import (
     RunDetails,
     RunRecord,
     RunWithAlert,
+    ToldAlert,
 )
+from .._monitor.sentences import Sentence
+from .._monitor.trail import told_briefly
 from .._monitor.visible import visible
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
@@ -104,6 +110,18 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
         note_title="message",
         notes=[_heading(alert) for alert in alerts],
         optional=("type", "review", "severity"),
+    )
+
+
+def told_alerts_listing(alerts: Sequence[ToldAlert]) -> Listing:
+    """Show alerts, and who was told of each."""
+    listing = alerts_listing(alerts)
+    told = (_worded(told_briefly(one.dispatch, one.deliveries)) for one in alerts)
+    return replace(
+        listing,
+        columns=(*listing.columns, "told"),
+        rows=[(*row, one) for row, one in zip(listing.rows, told, strict=True)],
+        optional=(*listing.optional, "told"),
     )
 
 
@@ -252,6 +270,7 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
         ("error", run.error_type or "-"),
         ("where", run.error_location or "-"),
         ("alert", _alert_line(details)),
+        ("told", _told(details.trail)),
         (
             "cooldown",
             "-" if run.cooldown_seconds is None else duration(run.cooldown_seconds),
@@ -283,18 +302,28 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
 
 def explanation_sheet(explanation: Explanation, *, now: datetime) -> RenderableType:
     """Show the answer, then the reasons by topic."""
+    style = _STANDINGS[explanation.standing]
+    return _sentences(explanation.headline, explanation.reasons, style, now)
 
+
+def alert_sheet(explanation: AlertExplanation, *, now: datetime) -> RenderableType:
+    """Show what became of an alert, by topic."""
+    return _sentences(explanation.headline, explanation.reasons, "bold", now)
+
+
+def _sentences(
+    headline: Sentence, reasons: Sequence[Sentence], style: str, now: datetime
+) -> RenderableType:
     def spelled(instant: datetime) -> str:
         return exact_moment(instant, now=now, with_age=False)
 
     rows: list[tuple[str, str | Text]] = []
     last = ""
-    for sentence in explanation.reasons:
+    for sentence in reasons:
         label = wording.topic(sentence.topic)
         rows.append(("" if label == last else label, sentence.text(spelled)))
         last = label
-    headline = Text(one_line(explanation.headline.text(spelled)), _STANDINGS[explanation.standing])
-    return Group(headline, Text(), _sheet(rows))
+    return Group(Text(one_line(headline.text(spelled)), style), Text(), _sheet(rows))
 
 
 def _sheet(facts: Sequence[tuple[str, str | Text]]) -> Table:
@@ -341,6 +370,10 @@ def _alert_line(details: RunDetails) -> str | Text:
     other = other_error(details.run, alert)
     cause = "" if other is None else f", raised for another error ({other})"
     return f"{outcome}: alert {alert.id}, {severity}, {state}, {_review(alert)}{cause}"
+
+
+def _told(trail: Trail | None) -> str | Text:
+    return "-" if trail is None else _worded(told_briefly(trail.dispatch, trail.deliveries))
 
 
 def _cell(cell: RunCell | None, now: datetime) -> str:

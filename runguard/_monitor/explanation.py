@@ -1,43 +1,28 @@
 """Why a run ended as it did, and what became of it: sentences for a tired reader.
 
-A sentence is a sequence of parts rather than one text, so that a terminal may show a time in its
-own manner, and a page may make a link of a run.
+What was told of its alert stands in `trail`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from typing import Any, Final
 
 from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus
+from .alert_explanation import state_of
 from .coverage import other_error
 from .health import takes_too_long
 from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
-from .wording import counted, duration, error, ordinal, reason, utc
+from .sentences import Mention, Part, Sentence, Topic
+from .trail import told
+from .wording import counted, duration, error, ordinal, reason
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 LOST_AFTER: Final = timedelta(minutes=5)  # the limit of a run that notes none of its own
 LONGEST_ERROR: Final = 300
-
-_utc_exactly = partial(utc, exactly=True)
-
-
-class Topic(StrEnum):
-    """What a sentence is about."""
-
-    STATE = "state"
-    ERROR = "error"
-    GROUP = "group"
-    ALERT = "alert"
-    COOLDOWN = "cooldown"
-    HISTORY = "history"
-    LOST = "lost"
-    LOCK = "lock"
-    RECORD = "record"
 
 
 class Standing(StrEnum):
@@ -51,35 +36,6 @@ class Standing(StrEnum):
     RECOVERED = "recovered"
     REFUSED = "refused"  # its body never began
     UNKNOWN = "unknown"  # another program's word for a status
-
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A run or an alert that a sentence speaks of; `what` is `run` or `alert`."""
-
-    what: str
-    id: int
-
-    def __str__(self) -> str:
-        """Return `run 12` or `alert 12`."""
-        return f"{self.what} {self.id}"
-
-
-Part = str | datetime | Mention
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence, in parts: plain text, times, and what it mentions."""
-
-    topic: Topic
-    parts: tuple[Part, ...]
-
-    def text(self, moment: Callable[[datetime], str] = _utc_exactly) -> str:
-        """Return the whole sentence, its times as `moment` spells them."""
-        return "".join(
-            moment(part) if isinstance(part, datetime) else str(part) for part in self.parts
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +171,8 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     elif details.alert is not None:
         state = "resolved" if details.alert.resolved else "open"
         yield Topic.ALERT, (f"The {state} ", _mention(details.alert), " reports it.")
+    if details.trail is not None:
+        yield from ((said.topic, said.parts) for said in told(details.trail, now=now))
     if details.run.status == RunStatus.FAILED:
         yield from _of_the_cooldown(details, now)
     yield from _of_its_neighbours(details)
@@ -311,7 +269,7 @@ def _why_this_alert(details: RunDetails) -> Iterator[Part]:
         case _:
             yield "It raised no alert."
     if alert is not None:
-        yield from _state_of(alert)
+        yield from state_of(alert)
 
 
 def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
@@ -329,19 +287,6 @@ def _covered(run: RunRecord, alert: AlertRecord | None) -> Iterator[Part]:
         yield f", within the cooldown of {duration(window)}"
     if (other := other_error(run, alert)) is not None:
         yield f", but it was raised for another error ({other})"
-
-
-def _state_of(alert: AlertRecord) -> Iterator[Part]:
-    if not alert.resolved:
-        yield " It is not resolved."
-        return
-    yield " It was resolved"
-    if alert.resolved_by:
-        yield f" by {alert.resolved_by}"
-    if alert.resolved_at is not None:
-        yield " at "
-        yield alert.resolved_at
-    yield "."
 
 
 def _of_the_cooldown(details: RunDetails, now: datetime) -> Iterator[_Reason]:

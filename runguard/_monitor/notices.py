@@ -236,6 +236,25 @@ class DeliveryRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """Who was told of an alert, and what is still tried.
+
+    Attributes:
+        dispatch: What became of its routing; None for an alert that is older than delivery.
+        deliveries: Its own, and those that tell how its incident went on, the oldest first.
+        incident: Its incident; None where it has none.
+        looked_at: When a process with channels last looked; None where none ever did.
+        silences: Those that mute its notices now.
+    """
+
+    dispatch: str | None
+    deliveries: tuple[DeliveryRecord, ...] = ()
+    incident: IncidentRecord | None = None
+    looked_at: datetime | None = None
+    silences: tuple[Silence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelState:
     """A row of `channel_state`: how a channel has been doing. Times are aware, in UTC."""
 

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .notices import DeliveryRecord, Trail
+
 
 class Prunable(StrEnum):
     """What `prune` deletes from, by the name of its table."""
@@ -64,7 +66,12 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class AlertRecord:
-    """A row of `alert` as the operator's views show it. Times are aware, in UTC."""
+    """A row of `alert` as the operator's views show it. Times are aware, in UTC.
+
+    `dispatch` says what became of its routing to channels, None for one that is older than that;
+    `incident` is the id of its incident's first alert, None where it is the first or alone;
+    `told_at` is when the first channel was told.
+    """
 
     id: int
     source_type: str
@@ -81,6 +88,16 @@ class AlertRecord:
     resolved_by: str | None = None
     reviewed_at: datetime | None = None
     reviewed_by: str | None = None
+    dispatch: str | None = None
+    incident: int | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldAlert(AlertRecord):
+    """An alert in a list, with its deliveries, the oldest first."""
+
+    deliveries: tuple[DeliveryRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +457,8 @@ class RunDetails:
     Of a failure, `failures_in_row` says which one it is since the last success, in the order of
     the starts, and `failing_since` is the first of them. Of an open run, `usual_seconds` is the
     95th percentile of its job's last runs.
+
+    `trail` says who was told of the alert.
     """
 
     run: RunRecord
@@ -461,6 +480,7 @@ class RunDetails:
     failures_in_row: int = 0
     failing_since: RunCell | None = None
     usual_seconds: float | None = None
+    trail: Trail | None = None
 
     @property
     def versions(self) -> str | None:
@@ -475,13 +495,14 @@ class RunDetails:
 class AlertDetails:
     """One alert, the run that raised it, and the failures that it covers, the newest first.
 
-    `covered` counts those; `covered_runs` shows the newest of them.
+    `covered` counts those; `covered_runs` shows the newest of them. `trail` says who was told.
     """
 
     alert: AlertRecord
     raised_by: RunRecord | None
     covered: int
     covered_runs: tuple[RunRecord, ...]
+    trail: Trail | None = None
 
 
 class LockOwner(NamedTuple):

@@ -88,6 +88,7 @@ _TOPICS: Final[Mapping[str, str]] = {
     "error": "Error",
     "group": "Why this group",
     "alert": "Alert",
+    "told": "Told",
     "cooldown": "Cooldown",
     "history": "Before and since",
     "lost": "Lost",

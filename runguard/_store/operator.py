@@ -12,22 +12,19 @@ from sqlalchemy import Executable
 
 from .._clock import ticks
 from .postgresql.recorder import PostgreSqlRecorder
-from .queries.details import DetailQueries
-from .queries.incidents import IncidentQueries
 from .queries.problems import ProblemQueries
 from .queries.reports import READ_TIMEOUT_SECONDS
+from .queries.told import ToldDetails
 from .queries.triage import Triage
 from .retry import Attempt
 from .sqlite.recorder import SqliteRecorder, upgrade_schema, wait_at_most
 
 
-class PostgreSqlOperatorStore(
-    PostgreSqlRecorder, ProblemQueries, DetailQueries, IncidentQueries, Triage
-):
+class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, ToldDetails, Triage):
     """A PostgreSQL server, for operators."""
 
 
-class SqliteOperatorStore(SqliteRecorder, ProblemQueries, DetailQueries, IncidentQueries, Triage):
+class SqliteOperatorStore(SqliteRecorder, ProblemQueries, ToldDetails, Triage):
     """A SQLite file, for operators."""
 
     def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from .._monitor.explanation import Standing, Topic
+from .._monitor.explanation import Standing
 from .._monitor.health import JobState
+from .._monitor.notices import ChannelState, Silence
 from .._monitor.records import (
     AlertRecord,
     CooldownState,
@@ -16,6 +17,8 @@ from .._monitor.records import (
     Problem,
     RunRecord,
 )
+from .._monitor.sentences import Topic
+from .._monitor.trail import ChannelStanding, SilenceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class IndexAnswer:
     alerts: str
     problems: str
     failures: str
+    silences: str
+    channels: str
     session: str
 
 
@@ -126,6 +131,39 @@ class FailuresAnswer:
     since: datetime
     bucket_seconds: int
     buckets: tuple[FailureBucket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatedSilence:
+    """A silence, and in one word whether it mutes now."""
+
+    state: SilenceState
+    silence: Silence
+
+
+@dataclass(frozen=True, slots=True)
+class SilencesAnswer:
+    """Silences. `now` is the database's clock."""
+
+    now: datetime
+    silences: tuple[StatedSilence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatedChannel:
+    """A channel, and in one word how it is doing."""
+
+    standing: ChannelStanding
+    channel: ChannelState
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsAnswer:
+    """Every channel that a process ever had, and when such a process last looked."""
+
+    now: datetime
+    looked_at: datetime | None
+    channels: tuple[StatedChannel, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,32 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime
 from functools import wraps
 from typing import Annotated, Any, Final, ParamSpec
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .._errors import did_you_mean
-from .._models import ReviewStatus
 from .._monitor.explanation import explain
-from .._monitor.filters import UnreadableFilter, read_word
+from .._monitor.filters import UnreadableFilter, When
 from .._monitor.health import state_of as job_state_of
 from .._monitor.health import worst_first
+from .._monitor.notices import IncidentRecord, Silence
 from .._monitor.records import (
     AlertDetails,
     AlertFilter,
     AlertRecord,
-    Cause,
     ChangedAlerts,
     RunDetails,
 )
+from .._monitor.trail import channel_standing, last_look, silence_state
 from .answers import (
     AlertsAnswer,
     ChangedAlertsAnswer,
+    ChannelsAnswer,
     ExplanationAnswer,
     FailuresAnswer,
     IndexAnswer,
@@ -43,21 +44,34 @@ from .answers import (
     Reason,
     RunsAnswer,
     SessionAnswer,
+    SilencesAnswer,
+    StatedChannel,
     StatedJob,
+    StatedSilence,
 )
-from .auth.actor import LONGEST_NAME
+from .bodies import (
+    Acknowledgement,
+    AcknowledgementEnd,
+    NewSilence,
+    ProblemResolution,
+    ProblemReview,
+    Resolution,
+    Review,
+    SilenceEnd,
+)
 from .json_answer import JsonAnswer
+from .muting import end_of
 from .openapi import ALWAYS, document, problems
-from .problems import no_such_job, no_such_row
+from .problems import Problem, no_such_job, no_such_row, nothing_to_acknowledge
 from .query import (
-    CAUSE,
+    LARGEST_EXACT,
     LARGEST_ID,
     AlertQuery,
     FailureQuery,
     NoQuery,
     ProblemQuery,
-    Reader,
     RunQuery,
+    SilenceQuery,
     StripQuery,
     cause_text,
     cursor_text,
@@ -66,8 +80,6 @@ from .query import (
 )
 from .state import CurrentState, OpenStore, prefix_of, visitor_of
 
-MOST_IDS: Final = 1000
-LARGEST_EXACT: Final = 2**53 - 1  # of JSON's numbers, beyond which they are not told apart
 PREFIX: Final = "/api/v1"
 
 P = ParamSpec("P")
@@ -108,120 +120,6 @@ RowId = Annotated[
     int, Path(), WithJsonSchema({"type": "integer", "minimum": 0, "maximum": LARGEST_EXACT})
 ]
 JobName = Annotated[str, Path(), WithJsonSchema({"type": "string", "minLength": 1})]
-
-
-def _alert_ids(value: Any) -> list[int]:
-    if (
-        not isinstance(value, list)
-        or not 1 <= len(value) <= MOST_IDS
-        or not all(_is_id(one) for one in value)
-    ):
-        raise UnreadableFilter(f"a list of 1 to {MOST_IDS} ids of alerts", str(value)[:100])
-    return list(dict.fromkeys(int(one) for one in value))
-
-
-def _is_id(value: object) -> bool:
-    # JSON has one kind of number: 7.0 is 7.
-    is_whole = type(value) is int or (isinstance(value, float) and value.is_integer())
-    return is_whole and 1 <= value <= LARGEST_EXACT  # type: ignore[operator]
-
-
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > LONGEST_NAME or not is_storable(value):
-        raise UnreadableFilter(f"a name of at most {LONGEST_NAME} characters", str(value)[:100])
-    return value
-
-
-def _boolean(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UnreadableFilter("true or false", str(value)[:100])
-    return value
-
-
-def _review_status(value: Any) -> ReviewStatus:
-    return ReviewStatus(read_word(value if isinstance(value, str) else "", ReviewStatus))
-
-
-By = Annotated[
-    str,
-    Reader(_name, {"type": "string", "maxLength": LONGEST_NAME, "pattern": r"^[^\x00]*$"}),
-    Field(description="Who does it, where the login does not say."),
-]
-
-
-class _Body(BaseModel):
-    """What is sent. Unknown fields are refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            raise UnreadableFilter("a JSON object", type(given).__name__)
-        for name in given.keys() - cls.model_fields.keys():
-            raise ValueError(
-                f"expected the fields {', '.join(cls.model_fields)}; found {name[:100]!r}"
-                f"{did_you_mean(name, cls.model_fields)}"
-            )
-        return given
-
-
-class _Change(_Body):
-    """What is to be done about which alerts."""
-
-    alert_ids: Annotated[
-        list[int],
-        Reader(
-            _alert_ids,
-            {
-                "type": "array",
-                "items": {"type": "integer", "minimum": 1, "maximum": LARGEST_EXACT},
-                "minItems": 1,
-                "maxItems": MOST_IDS,
-            },
-        ),
-    ]
-    by: By = ""
-
-
-class Resolution(_Change):
-    """Alerts to be resolved, or opened again."""
-
-    resolved: Annotated[bool, Reader(_boolean, {"type": "boolean"})] = True
-
-
-class _ProblemChange(_Body):
-    """What is to be done about all alerts of a problem."""
-
-    cause: Annotated[
-        Cause, CAUSE, Field(description="The `cause` of the problem in an earlier answer.")
-    ]
-    by: By = ""
-
-
-class ProblemResolution(_ProblemChange):
-    """A problem to be resolved, or opened again."""
-
-    resolved: Annotated[bool, Reader(_boolean, {"type": "boolean"})] = True
-
-
-class ProblemReview(_ProblemChange):
-    """A problem that somebody has looked at, and what they make of it."""
-
-    review_status: Annotated[
-        ReviewStatus,
-        Reader(_review_status, {"type": "string", "enum": [str(one) for one in ReviewStatus]}),
-    ]
-
-
-class Review(_Change):
-    """Alerts that somebody has looked at, and what they make of them."""
-
-    review_status: Annotated[
-        ReviewStatus,
-        Reader(_review_status, {"type": "string", "enum": [str(one) for one in ReviewStatus]}),
-    ]
 
 
 @router.get("/", summary="Where everything is", dependencies=NO_QUERY)
@@ -395,6 +293,97 @@ def review_alerts(
     return _changed(change.alert_ids, changed)
 
 
+@router.get("/silences", summary="Silences, the newest first")
+def silences(store: OpenStore, asked: Annotated[SilenceQuery, Query()]) -> SilencesAnswer:
+    now = store.now()
+    return SilencesAnswer(now, tuple(_stated(one, now) for one in asked.read(store, now)))
+
+
+@router.post(
+    "/silences",
+    summary="Mute notices of jobs until a time; runs and alerts are recorded all the same",
+    responses=problems(400, 403, 409, 413, 415),
+    dependencies=NO_QUERY,
+)
+def add_silence(
+    request: Request, state: CurrentState, store: OpenStore, asked: NewSilence
+) -> StatedSilence:
+    now = store.now()
+    added = store.add_silence(
+        job=asked.job,
+        error_group=asked.error_group,
+        alert_type=asked.alert_type,
+        starts_at=asked.starts_at,
+        ends_at=_end(asked.ends_at, now, asked.starts_at),
+        reason=asked.reason,
+        created_by=state.actor_of(request, asked.by),
+        until_recovered=asked.until_recovered,
+    )
+    return _stated(added, store.now())
+
+
+@router.post(
+    "/silences/{silence_id:int}/end",
+    summary="End a silence now",
+    responses=problems(400, 403, 404, 413, 415),
+    dependencies=NO_QUERY,
+)
+def end_silence(
+    request: Request, state: CurrentState, store: OpenStore, silence_id: RowId, sent: SilenceEnd
+) -> StatedSilence:
+    by = state.actor_of(request, sent.by)
+    ended = store.end_silence(silence_id, by=by) if silence_id <= LARGEST_ID else None
+    if ended is None:
+        raise no_such_row("silence", silence_id)
+    return _stated(ended, store.now())
+
+
+@router.post(
+    "/alerts/{alert_id:int}/ack",
+    summary="Acknowledge an alert: reminders of its incident wait until a time",
+    responses=problems(400, 403, 404, 409, 413, 415),
+    dependencies=NO_QUERY,
+)
+def acknowledge(
+    request: Request, state: CurrentState, store: OpenStore, alert_id: RowId, sent: Acknowledgement
+) -> IncidentRecord:
+    by, until = state.actor_of(request, sent.by), _end(sent.until, store.now())
+    found = None
+    if alert_id <= LARGEST_ID:
+        found = store.acknowledge(alert_id, until=until, by=by, reason=sent.reason)
+    if found is None:
+        raise nothing_to_acknowledge(alert_id)
+    return found
+
+
+@router.post(
+    "/alerts/{alert_id:int}/unack",
+    summary="Take the acknowledgement of an alert back",
+    responses=problems(400, 403, 404, 409, 413, 415),
+    dependencies=NO_QUERY,
+)
+def unacknowledge(
+    request: Request,
+    state: CurrentState,
+    store: OpenStore,
+    alert_id: RowId,
+    sent: AcknowledgementEnd,
+) -> IncidentRecord:
+    by = state.actor_of(request, sent.by)
+    found = store.unacknowledge(alert_id, by=by) if alert_id <= LARGEST_ID else None
+    if found is None:
+        raise nothing_to_acknowledge(alert_id)
+    return found
+
+
+@router.get("/channels", summary="How every channel is doing", dependencies=NO_QUERY)
+def channels(store: OpenStore) -> ChannelsAnswer:
+    states = store.channel_states()
+    looked_at = last_look(states)
+    stated = (StatedChannel(channel_standing(one, looked_at), one) for one in states)
+    return ChannelsAnswer(store.now(), looked_at, tuple(stated))
+
+
 @router.get("/openapi.json", include_in_schema=False)
 def describe(request: Request) -> Mapping[str, Any]:
     return document(router.routes, prefix=f"{prefix_of(request)}{PREFIX}")
@@ -404,3 +393,14 @@ def _changed(ids: Sequence[int], alerts: Iterable[AlertRecord]) -> ChangedAlerts
     changed = tuple(alerts)
     known = {alert.id for alert in changed}
     return ChangedAlertsAnswer(changed, tuple(one for one in ids if one not in known))
+
+
+def _stated(silence: Silence, now: datetime) -> StatedSilence:
+    return StatedSilence(silence_state(silence, now=now), silence)
+
+
+def _end(when: When, now: datetime, starts_at: datetime | None = None) -> datetime:
+    try:
+        return end_of(when, now=now, starts_at=starts_at)
+    except UnreadableFilter as error:
+        raise Problem(409, f"the end: {error}", remedy="Choose a later end.") from None

@@ -15,6 +15,7 @@ _PROBLEMS: Final = {
     401: "A login is needed.",
     403: "The request comes from another site, or the page is read-only.",
     404: "There is no such row.",
+    409: "It cannot be done as things stand.",
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value cannot be used: expected, found.",

@@ -64,13 +64,23 @@ class ProblemDetails:
     remedy: str
 
 
-def no_such_row(kind: Literal["run", "alert"], number: int) -> Problem:
-    """Say that a run or an alert is not there."""
+def no_such_row(kind: Literal["run", "alert", "silence"], number: int) -> Problem:
+    """Say that a run, an alert or a silence is not there."""
     return Problem(
         404,
         f"There is no {kind} {number}.",
         title=f"No such {kind}",
         remedy=f"It may have been pruned. The list of {kind}s has those that are there.",
+    )
+
+
+def nothing_to_acknowledge(alert_id: int) -> Problem:
+    """Say that an alert has no incident that is open, or is not there."""
+    return Problem(
+        409,
+        f"Alert {alert_id} belongs to no open incident: it recovered, or none was told of it yet.",
+        title="Nothing to acknowledge",
+        remedy="Nothing was changed. The page of the job says how it stands now.",
     )
 
 

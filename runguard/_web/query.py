@@ -23,6 +23,7 @@ from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
 from .._monitor.health import ended_at, last_outcome, reason_now
+from .._monitor.notices import Silence
 from .._monitor.records import (
     AlertFilter,
     AlertOrder,
@@ -42,12 +43,13 @@ MOST_ROWS: Final = 500
 MOST_CELLS: Final = 200
 MOST_BUCKETS: Final = 2000
 LARGEST_ID: Final = 2**63 - 1
+LARGEST_EXACT: Final = 2**53 - 1  # of JSON's numbers, beyond which they are not told apart
 LONGEST_TEXT: Final = 1000
 LONGEST_CAUSE: Final = 4000
 
 _DURATION: Final = r"[1-9]\d{0,6}[smhdwSMHDW]"
 _PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\d{1,19})")
-_WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
+WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _INSTANT_FIELDS: Final = {"since": "from", "until": "to"}  # of a page's form
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORTEST_BUCKET: Final = timedelta(minutes=1)
@@ -156,6 +158,20 @@ def _text(text: str) -> str:
     return text
 
 
+def _written(text: Any) -> str:
+    """Read a text of a body that says something."""
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT or not text.strip():
+        raise UnreadableFilter(f"a text of 1 to {LONGEST_TEXT} characters", str(text)[:100])
+    return _text(text).strip()
+
+
+def _instant(text: Any) -> datetime:
+    when = filters.read_when(text) if isinstance(text, str) else None
+    if not isinstance(when, datetime):
+        raise UnreadableFilter("a time such as 2026-03-01T02:30Z, with its zone", str(text)[:100])
+    return when
+
+
 def _yes_or_no(text: str) -> bool:
     if text not in ("true", "false"):
         raise UnreadableFilter("true or false", text)
@@ -169,11 +185,11 @@ def _bucket(text: str) -> timedelta:
     return length
 
 
-_TEXT: Final = Reader(
+TEXT: Final = Reader(
     _text,
     {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT, "pattern": r"^[^\x00]*$"},
 )
-_WHEN: Final = Reader(
+WHEN: Final = Reader(
     filters.read_when,
     {
         "anyOf": [
@@ -182,6 +198,16 @@ _WHEN: Final = Reader(
         ]
     },
 )
+WRITTEN: Final = Reader(
+    _written,
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": LONGEST_TEXT,
+        "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$",
+    },
+)
+INSTANT: Final = Reader(_instant, {"type": "string", "format": "date-time"})
 _BOOLEAN: Final = Reader(_yes_or_no, {"type": "boolean"})
 _BUCKET: Final = Reader(
     _bucket, {"type": "string", "pattern": f"^{_DURATION.replace('sm', 'm').replace('SM', 'M')}$"}
@@ -192,7 +218,7 @@ CAUSE: Final = Reader(
     {"type": "string", "maxLength": LONGEST_CAUSE, "pattern": r"^[^:\x00]*(:[^:\x00]*){3}$"},
 )
 
-Job = Annotated[str | None, _TEXT, Field(description="Only this job.")]
+Job = Annotated[str | None, TEXT, Field(description="Only this job.")]
 Group = Annotated[
     ErrorGroup | None, word_of(ErrorGroup), Field(description="Only failures of this group.")
 ]
@@ -203,11 +229,11 @@ Reason = Annotated[
 ]
 Since = Annotated[
     When | None,
-    _WHEN,
+    WHEN,
     Field(description="Only since this time, or since a duration ago (24h, 7d)."),
 ]
 Until = Annotated[
-    When | None, _WHEN, Field(description="Only before this time, or before a duration ago.")
+    When | None, WHEN, Field(description="Only before this time, or before a duration ago.")
 ]
 Limit = Annotated[int, whole_number(1, MOST_ROWS), Field(description="Most rows in the answer.")]
 Strip = Annotated[
@@ -312,7 +338,7 @@ class JobOrder(StrEnum):
 class JobQuery(Query):
     """Which jobs, in which order, and which page of them."""
 
-    find: Annotated[str | None, _TEXT, Field(description="Only jobs with this in their name.")] = (
+    find: Annotated[str | None, TEXT, Field(description="Only jobs with this in their name.")] = (
         None
     )
     sort: Annotated[JobOrder, word_of(JobOrder), Field(description="By what they are sorted.")] = (
@@ -376,13 +402,13 @@ class AlertFilters(Query):
         Field(description="Only alerts of this problem: its `cause` in an earlier answer."),
     ] = None
     type: Annotated[
-        str | None, _TEXT, Field(description="Only alerts of this type; failed runs have FAILED.")
+        str | None, TEXT, Field(description="Only alerts of this type; failed runs have FAILED.")
     ] = None
     severity: Annotated[
         Severity | None, word_of(Severity), Field(description="Only alerts of this severity.")
     ] = None
     review_status: Annotated[
-        str | None, _TEXT, Field(description="Only this review status, also a foreign one.")
+        str | None, TEXT, Field(description="Only this review status, also a foreign one.")
     ] = None
     resolved: Annotated[
         bool | None, _BOOLEAN, Field(description="Only resolved, or only open.")
@@ -475,6 +501,19 @@ class ProblemQuery(AlertFilters):
         )
 
 
+class SilenceQuery(Query):
+    """Which silences."""
+
+    active: Annotated[
+        bool, _BOOLEAN, Field(description="Only those that mute now; else also ended ones.")
+    ] = False
+    limit: Limit = 50
+
+    def read(self, store: OperatorStore, now: datetime) -> Sequence[Silence]:
+        """Read the silences that are asked for; `now` is the database's clock."""
+        return store.silences(active_at=now if self.active else None, limit=self.limit)
+
+
 class FailureQuery(Query):
     """Failures of which job, since when, in stretches of which length."""
 
@@ -532,7 +571,7 @@ def asked_of(request: Request, kind: type[Q]) -> Asked[Q]:
     for name, field in _INSTANT_FIELDS.items():
         if name in given and (text := request.query_params.get(field, "").strip()):
             # Without a script, what a browser's field for times sends has no zone.
-            given[name] = f"{text}Z" if _WITHOUT_ZONE.fullmatch(text) else text
+            given[name] = f"{text}Z" if WITHOUT_ZONE.fullmatch(text) else text
     texts = {name: text for name, text in given.items() if text}
     try:
         query = kind.model_validate(texts)

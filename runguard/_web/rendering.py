@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from .._models import ErrorReason, ReviewStatus
 from .._monitor import wording
+from .._monitor.trail import SilenceState, silence_label
 from .._monitor.wording import Label, Tone
 from . import charts
 from .foreign_texts import ForeignTexts, isolated
@@ -71,12 +72,14 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
         "user": visitor.user,
         "logged_in": visitor.session is not None,
         "live": False,
+        "trouble": (),
         "tab": None,
         "now": now,
         "ago": lambda instant: ago(instant, now),
     }
     live = request.headers.get("hx-request") == "true" and context.get("live")
     template = name.replace(".html", "_live.html") if live else name
+    everywhere["is_part"] = bool(live)
     text = _environment().get_template(template).render({**everywhere, **context})
     # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
     return HTMLResponse(text.encode(errors="replace"))
@@ -162,6 +165,8 @@ def _environment() -> Environment:
         groups=charts.GROUPS,
         markup=Markup,
         mark_of=charts.mark,
+        silence_label=silence_label,
+        SilenceState=SilenceState,
     )
     environment.filters.update(
         moment=moment,

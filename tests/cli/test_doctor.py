@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import make_url
 
-from runguard._cli.doctor_checks import State, check_clock
+from runguard._cli.doctor_checks import check_clock
+from runguard._cli.findings import State
 from runguard._store import migrate as migrations
 from runguard._store.schema.tables import SCHEMA_VERSION
 

@@ -149,7 +149,7 @@ def test_alerts_say_who_resolved_and_who_reviewed_them(cli: Cli, filled_url: str
 
     lines = cli("alerts", "--database-url", filled_url).lines
 
-    assert lines[0].split()[-3:] == ["state", "review", "message"]
+    assert lines[0].split()[-4:] == ["state", "review", "told", "message"]
     [resolved] = [line for line in lines if line.split()[0] == "1"]
     assert "resolved by night-shift  false alarm by night-shift" in resolved
     assert sum("open" in line and "not reviewed" in line for line in lines) == 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runguard._monitor.records import AlertRecord, GroupCount, RunRecord
+from runguard._monitor.records import GroupCount, RunRecord, ToldAlert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ def columns(record: type[Any]) -> list[str]:
 
 @pytest.mark.parametrize(
     ("command", "record", "rows"),
-    [("runs", RunRecord, 5), ("alerts", AlertRecord, 3), ("report", GroupCount, 3)],
+    [("runs", RunRecord, 5), ("alerts", ToldAlert, 3), ("report", GroupCount, 3)],
 )
 def test_json_holds_every_row_with_every_column(
     cli: Cli, filled_url: str, command: str, record: type[Any], rows: int

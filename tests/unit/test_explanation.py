@@ -15,14 +15,13 @@ from runguard._models import NO_RULE_MATCHED, lock_owner
 from runguard._monitor.explanation import (
     LOST_AFTER,
     LOST_TYPE,
-    Mention,
     Standing,
-    Topic,
     explain,
     plain,
     standing_of,
 )
 from runguard._monitor.records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
+from runguard._monitor.sentences import Mention, Topic
 from runguard._run import reaper as _reaping
 from runguard._settings import Settings
 

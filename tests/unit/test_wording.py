@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from runguard._models import ReviewStatus, RunStatus, Severity
 from runguard._monitor import wording
-from runguard._monitor.explanation import Topic
 from runguard._monitor.health import JobState
+from runguard._monitor.sentences import Topic
 from runguard._monitor.wording import Tone
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

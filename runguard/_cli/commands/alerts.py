@@ -6,8 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ..._monitor.records import AlertFilter, AlertRecord
-from ..lists import Found, bounded, explain_nothing, newest_alerts, show_list, tell_unknown
+from ..._monitor.records import AlertFilter, AlertRecord, ToldAlert
+from ..lists import (
+    Found,
+    bounded,
+    explain_nothing,
+    newest_alerts,
+    show_list,
+    tell_unknown,
+    told_alerts,
+)
 from ..options import (
     AsCsv,
     AsJson,
@@ -27,7 +35,7 @@ from ..options import (
 )
 from ..output import columns_of
 from ..stores import opened_store
-from ..tables import alerts_listing
+from ..tables import told_alerts_listing
 
 app = command_app()
 
@@ -86,12 +94,13 @@ def alerts(
     )
     with opened_store(database_url) as store:
 
-        def find() -> Found[AlertRecord]:
-            return newest_alerts(store, bounded(wanted, store, since, until), limit=limit)
+        def find() -> Found[ToldAlert]:
+            found = newest_alerts(store, bounded(wanted, store, since, until), limit=limit)
+            return told_alerts(store, found)
 
         found = show_list(
             find,
-            alerts_listing,
+            told_alerts_listing,
             form=form,
             columns=columns_of(AlertRecord),
             watch_seconds=watch,

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..._monitor.records import Purpose
-from ..doctor_checks import Finding, State, examine
+from ..doctor_checks import examine
+from ..findings import Finding, State
 from ..options import AsJson, DatabaseUrl, command_app, help_end
 from ..output import plain_table, stdout_console, write_json, write_table
 from ..stores import check_url

@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 
+from ..._monitor.alert_explanation import explain_alert
+from ..._monitor.alert_explanation import plain as plain_alert
 from ..._monitor.explanation import explain as explained
 from ..._monitor.explanation import plain
-from ..named_run import found_run
-from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
+from ..._monitor.records import AlertDetails
+from ..named_run import found_alert, found_run
+from ..options import AsJson, DatabaseUrl, RunOrAlertName, command_app, help_end
 from ..output import write_json, write_table
 from ..stores import opened_store
-from ..tables import explanation_sheet
+from ..tables import alert_sheet, explanation_sheet
 
 app = command_app()
 
 
 @app.command(
     epilog=help_end(
-        "runguard explain 2", "runguard explain failed", "runguard explain failed:payments --json"
+        "runguard explain 2",
+        "runguard explain failed",
+        "runguard explain failed:payments --json",
+        "runguard explain alert:1",
     )
 )
-def explain(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
-    """Explain a run: its group, its alert, and if the job recovered."""
+def explain(
+    run: RunOrAlertName, *, as_json: AsJson = False, database_url: DatabaseUrl = None
+) -> None:
+    """Explain a run or an alert: its group, who was told, and if the job recovered."""
     with opened_store(database_url) as store:
+        if (alert := found_alert(store, run)) is not None:
+            _show_alert(alert, now=store.now(), as_json=as_json)
+            return
         details = found_run(store, run)
         now = store.now()
         told = explained(details, now=now)
         if as_json:
-            write_json([{**plain(told), "run": asdict(details.run)}])
+            trail = None if details.trail is None else asdict(details.trail)
+            write_json([{**plain(told), "run": asdict(details.run), "trail": trail}])
         else:
             write_table(explanation_sheet(told, now=now))
+
+
+def _show_alert(details: AlertDetails, *, now: datetime, as_json: bool) -> None:
+    said = explain_alert(details, now=now)
+    if as_json:
+        trail = None if details.trail is None else asdict(details.trail)
+        write_json([{**plain_alert(said), "alert": asdict(details.alert), "trail": trail}])
+    else:
+        write_table(alert_sheet(said, now=now))

@@ -31,7 +31,8 @@ from ..._models import ErrorGroup
 from ..._monitor.filters import ANY_LETTER, ANY_TEXT, is_pattern
 from ..._monitor.records import AlertRecord, RunCell, RunRecord
 from ..schema.expressions import finite, names_run
-from ..schema.tables import alert, run_log
+from ..schema.notice_tables import alert
+from ..schema.tables import run_log
 from ..schema.types import UtcDateTime
 
 LARGEST_ID: Final = 2**63 - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -12,11 +13,15 @@ from starlette.responses import Response
 from ..._monitor import wording
 from ..._monitor.coverage import other_error
 from ..._monitor.records import Problem, ProblemPage
+from ..._monitor.trail import is_acknowledged, told
+from ..._store.operator import OperatorStore
 from .. import charts
+from ..muting import LENGTHS, USUAL, fields_of
 from ..problems import no_such_row
 from ..query import LARGEST_ID, AlertPageQuery, asked_of, cause_text, cursor_text
-from ..rendering import Tab, render
+from ..rendering import Tab, render, url_of
 from ..state import OpenStore
+from .banner import banner
 from .parts import CHOICES, alerts_meant, drawn, run_links, text_in
 from .triage import ACTIONS, done_before
 
@@ -35,6 +40,7 @@ def alerts(request: Request, store: OpenStore) -> Response:
     is_first = not asked.query.page
     context = {
         "now": now,
+        **banner(store),
         "live": is_first,
         "alerts": page.alerts,
         "asked": asked,
@@ -76,12 +82,34 @@ def _problems(request: Request, page: ProblemPage) -> dict[str, Any]:
 @router.get("/alerts/{alert_id:int}")
 def alert(request: Request, store: OpenStore, alert_id: int) -> Response:
     """Show one alert, the run that raised it, and the failures that it covers."""
+    return show_alert(request, store, alert_id, fields_of({"for": USUAL}))
+
+
+def show_alert(
+    request: Request,
+    store: OperatorStore,
+    alert_id: int,
+    fields: Mapping[str, str],
+    *,
+    fault: str = "",
+) -> Response:
+    """Show an alert, the form of its acknowledgement filled with `fields`, and its fault."""
     details = store.alert_details(alert_id) if alert_id <= LARGEST_ID else None
     if details is None:
         raise no_such_row("alert", alert_id)
-    detail = details.alert.detail
+    detail, now, trail = details.alert.detail, store.now(), details.trail
+    incident = trail and trail.incident
     context = {
-        "now": store.now(),
+        "now": now,
+        "told": told(trail, now=now) if trail else (),
+        "can_acknowledge": bool(incident and incident.closed_at is None),
+        "acknowledged": bool(incident and is_acknowledged(incident, now=now)),
+        "fields": fields,
+        "fault": fault,
+        "lengths": LENGTHS,
+        # A form that was refused has another address, which nothing may ask for again.
+        **({"here": url_of(request)(f"/alerts/{alert_id}")} if fault else {}),
+        **banner(store),
         "live": True,
         "tab": Tab.of(
             wording.alert_state(resolved=details.alert.resolved),

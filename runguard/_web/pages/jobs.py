@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter
@@ -11,13 +12,16 @@ from starlette.responses import Response
 from ..._models import RunStatus
 from ..._monitor import wording
 from ..._monitor.health import is_failing
+from ..._monitor.notices import IncidentRecord
 from ..._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
+from ..._monitor.trail import is_acknowledged, job_of, silences_of
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
 from ..rendering import Tab, render
 from ..state import OpenStore
+from .banner import banner
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, run_links, run_list
 from .triage import done_before
@@ -42,6 +46,7 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
     failure = _last_failure(store, row)
     context = {
         "now": now,
+        **banner(store),
         "live": True,
         "tab": Tab.of(wording.job_state(row.state), job_name),
         "row": row,
@@ -52,12 +57,23 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds
         ),
+        "silences": silences_of(job_name, store.silences(active_at=now)),
+        "acknowledged": _acknowledged(store, job_name, now),
         "lock": store.lock_state(job_name),
         "cooldowns": store.cooldowns(job_name),
         **failure_chart(request, store, span_of(request), now, job_name=job_name),
         **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
     }
     return render(request, "job.html", context)
+
+
+def _acknowledged(store: OperatorStore, job_name: str, now: datetime) -> list[IncidentRecord]:
+    """Return the open incidents of a job that somebody has in hand."""
+    return [
+        one
+        for one in store.open_incidents()
+        if job_of(one) == job_name and is_acknowledged(one, now=now)
+    ]
 
 
 def _last_failure(store: OperatorStore, row: JobRow) -> RunRecord | None:

@@ -19,6 +19,7 @@ from .. import charts
 from ..query import JobOrder, JobQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
+from .banner import banner
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, text_in
 
@@ -80,6 +81,7 @@ def overview(request: Request, store: OpenStore) -> Response:
 
     context = {
         "now": now,
+        **banner(store),
         "live": True,
         "rows": [row(job) for job in found[first : first + JOBS_ON_A_PAGE]],
         "jobs": len(jobs),

@@ -13,11 +13,13 @@ from ..._errors import did_you_mean
 from ..._models import RunStatus
 from ..._monitor import wording
 from ..._monitor.coverage import other_error
-from ..._monitor.explanation import Sentence, Topic, explain
+from ..._monitor.explanation import explain
+from ..._monitor.sentences import Sentence, Topic
 from ..problems import no_such_row
 from ..query import LARGEST_ID, RunQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
+from .banner import banner
 from .parts import jobs_meant, run_list
 
 RUNS_ON_A_PAGE: Final = 50
@@ -36,6 +38,7 @@ def runs(request: Request, store: OpenStore) -> Response:
     unknown = wanted is not None and not jobs
     context = {
         "now": now,
+        **banner(store),
         "live": not asked.query.page,
         "names": names[:NAMES_OFFERED],
         "hint": did_you_mean(wanted or "", names).lstrip("; ") if unknown else "",
@@ -56,6 +59,7 @@ def run(request: Request, store: OpenStore, run_id: int) -> Response:
     explanation = explain(details, now=now)
     context = {
         "now": now,
+        **banner(store),
         "live": True,
         "tab": Tab.of(
             wording.run_standing(details.run.status, explanation.standing),

@@ -40,6 +40,17 @@ ACTIONS: Final = (
 
 _NOTHING: Final = "nothing"
 _DONE: Final = {"resolved": "resolved", "reopened": "open again", "reviewed": "reviewed"}
+SILENCED: Final = "silenced"
+ENDED: Final = "ended"
+ACKNOWLEDGED: Final = "acknowledged"
+TAKEN_BACK: Final = "unacknowledged"
+_SAID: Final = {
+    _NOTHING: "Nothing was ticked, so nothing was changed. Tick an alert first.",
+    SILENCED: "The silence is kept. Runs and alerts are recorded all the same.",
+    ENDED: "The silence has ended: notices go out again.",
+    ACKNOWLEDGED: "The alert is acknowledged: reminders wait.",
+    TAKEN_BACK: "The acknowledgement is taken back: reminders go out again.",
+}
 
 router = APIRouter()
 
@@ -201,8 +212,8 @@ def _is_alert(prefix: str, path: str) -> bool:
 def done_before(request: Request) -> Done:
     """Return what the form before this page did."""
     what, count, at = (*request.query_params.get("done", "").split("."), "", "", "")[:3]
-    if what == _NOTHING:
-        return Done("Nothing was ticked, so nothing was changed. Tick an alert first.")
+    if what in _SAID:
+        return Done(_SAID[what])
     if what not in _DONE or not _is_count(count):
         return Done()
     undo = at if int(count) and read_instant(at) is not None else ""

@@ -155,10 +155,10 @@
   });
   for (const input of find("input[data-kept]")) input.value ||= kept.get(input.dataset.kept) ?? "";
 
-  // A form's empty fields make an address long and say nothing.
+  // A form's empty fields make an address long and say nothing; its times are of the reader's zone.
   document.addEventListener("submit", (event) => {
-    if (event.target.method !== "get") return;
-    const off = find("input, select", event.target).filter((field) => field.value === "");
+    const isAsking = event.target.method === "get";
+    const off = isAsking ? find("input, select", event.target).filter((field) => field.value === "") : [];
     const sent = [];
     for (const field of find('input[type="datetime-local"]', event.target)) {
       if (!field.value) continue;

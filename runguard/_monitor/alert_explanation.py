@@ -1,0 +1,101 @@
+"""What became of an alert: who was told, and how its incident stands, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .notices import IncidentRecord
+from .records import AlertDetails, AlertRecord
+from .sentences import Mention, Part, Sentence, Topic
+from .trail import told
+from .wording import counted
+
+
+@dataclass(frozen=True, slots=True)
+class AlertExplanation:
+    """What is to be said of an alert: the answer in one sentence, then the reasons."""
+
+    alert_id: int
+    headline: Sentence
+    reasons: tuple[Sentence, ...]
+
+
+def explain_alert(details: AlertDetails, *, now: datetime) -> AlertExplanation:
+    """Explain an alert: what raised it, what it covers, and who was told; `now` is the store's."""
+    trail = details.trail
+    said = [
+        (Topic.ALERT, tuple(_raised(details))),
+        (Topic.ALERT, tuple(_incident(details.alert, None if trail is None else trail.incident))),
+    ]
+    reasons = [Sentence(topic, parts) for topic, parts in said if parts]
+    if trail is not None:
+        reasons += told(trail, now=now)
+    headline = Sentence(Topic.STATE, tuple(_headline(details.alert)))
+    return AlertExplanation(details.alert.id, headline, tuple(reasons))
+
+
+def state_of(alert: AlertRecord) -> Iterator[Part]:
+    """Say whether an alert is resolved, by whom and when, as a sentence after another."""
+    if not alert.resolved:
+        yield " It is not resolved."
+        return
+    yield " It was resolved"
+    if alert.resolved_by:
+        yield f" by {alert.resolved_by}"
+    if alert.resolved_at is not None:
+        yield " at "
+        yield alert.resolved_at
+    yield "."
+
+
+def _headline(alert: AlertRecord) -> Iterator[Part]:
+    yield f"{alert.title} ({alert.severity}), raised at "
+    yield alert.created_at
+    yield "."
+
+
+def _raised(details: AlertDetails) -> Iterator[Part]:
+    if details.raised_by is not None:
+        yield Mention("run", details.raised_by.id)
+        yield f" of {details.raised_by.job_name} raised it."
+    else:
+        yield f"It is of {details.alert.source_type} {details.alert.source_id}."
+    if details.covered:
+        yield f" It covers {counted(details.covered, 'further failure')}."
+    yield from state_of(details.alert)
+
+
+def _incident(alert: AlertRecord, incident: IncidentRecord | None) -> Iterator[Part]:
+    if incident is None:
+        return
+    yield "Its incident began "
+    if incident.id == alert.id:
+        yield "with it"
+    else:
+        yield "with "
+        yield Mention("alert", incident.id)
+    yield " at "
+    yield incident.opened_at
+    if incident.reopened:
+        yield f", came back {counted(incident.reopened, 'time')}"
+    if incident.closed_at is None:
+        yield ", and is open."
+    else:
+        yield ", and was over at "
+        yield incident.closed_at
+        yield "."
+
+
+def plain(explanation: AlertExplanation) -> dict[str, Any]:
+    """Return an explanation as JSON holds it: every sentence as text, times in UTC."""
+    return {
+        "alert_id": explanation.alert_id,
+        "headline": explanation.headline.text(),
+        "reasons": [
+            {"topic": str(sentence.topic), "text": sentence.text()}
+            for sentence in explanation.reasons
+        ],
+    }

@@ -1,0 +1,73 @@
+"""Who was told of a run's alert, beside everything else about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import and_, func, or_, select
+
+from ..._monitor.notices import DeliveryRecord, DeliveryState, NoticeKind, Silence, Trail
+from ..._monitor.records import AlertDetails, AlertRecord, RunDetails
+from ..._monitor.silences import matches
+from ..schema.notice_tables import alert_delivery, channel_state
+from ..schema.types import db_now
+from .details import DetailQueries
+from .incidents import IncidentQueries
+from .terms import job_and_group
+from .trail import DELIVERY_COLUMNS, TrailQueries, delivery_of
+
+MOST_DELIVERIES: Final = 100  # of one alert; the newest
+_ARRIVED: Final = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
+
+
+class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
+    """The answers about one run and one alert, and who was told."""
+
+    def run_details(self, run_id: int) -> RunDetails | None:
+        """Tell everything about one run; None where there is no such run."""
+        details = super().run_details(run_id)
+        if details is None or details.alert is None:
+            return details
+        return replace(details, trail=self.trail_of(details.alert))
+
+    def alert_details(self, alert_id: int, *, limit: int = 20) -> AlertDetails | None:
+        """Tell everything about one alert; None where there is no such alert."""
+        details = super().alert_details(alert_id, limit=limit)
+        return details and replace(details, trail=self.trail_of(details.alert))
+
+    def trail_of(self, alert: AlertRecord) -> Trail:
+        """Tell who was told of an alert, and how its incident went on."""
+        [(looked_at, now)] = self._rows(select(func.max(channel_state.c.looked_at), db_now()))
+        return Trail(
+            dispatch=alert.dispatch,
+            deliveries=self._deliveries(alert),
+            incident=self.incident_of(alert.id),
+            looked_at=looked_at,
+            silences=self._silences_of(alert, now),
+        )
+
+    def _deliveries(self, alert: AlertRecord) -> tuple[DeliveryRecord, ...]:
+        """Read an alert's own, its incident's end, and what tells these in their place."""
+        one, incident = alert_delivery.c, alert.incident or alert.id
+        of_incident = and_(one.incident == incident, one.alert_id != alert.id)
+        goes_on = one.kind == NoticeKind.RECOVERED.value
+        if incident == alert.id:  # the first: what came of it later stands here too
+            goes_on = or_(goes_on, one.state.in_([state.value for state in _ARRIVED]))
+        its = or_(one.alert_id == alert.id, and_(of_incident, goes_on))
+        covers = select(one.covered_by).where(one.alert_id == alert.id)
+        wanted = select(*DELIVERY_COLUMNS).where(or_(its, one.id.in_(covers)))
+        rows = self._rows(wanted.order_by(one.id.desc()).limit(MOST_DELIVERIES))
+        return tuple(delivery_of(row) for row in reversed(rows))
+
+    def _silences_of(self, alert: AlertRecord, now: datetime) -> tuple[Silence, ...]:
+        key = job_and_group(alert.source_id)
+        if key is None:
+            return ()
+        job, group = key
+        return tuple(
+            one
+            for one in self.silences(active_at=now)
+            if matches(one, job, error_group=str(group), alert_type=alert.alert_type)
+        )
