@@ -157,6 +157,7 @@ def _indexed() -> list[sa.Table]:
     alert = sa.Table("alert", metadata, sa.Column("id", number), sa.Column("incident", number))
     cooldown = sa.Table("alert_cooldown", metadata, sa.Column("open_alert_id", number))
     _partial("runguard_alert_pending", "dispatch = 'pending'", alert.c.id)
+    _partial("runguard_alert_expired", "dispatch = 'expired' AND told_at IS NULL", alert.c.id)
     _partial("runguard_alert_incident", "incident IS NOT NULL", alert.c.incident)
     _partial("runguard_alert_cooldown_open", "open_alert_id IS NOT NULL", cooldown.c.open_alert_id)
     return [alert, cooldown]

@@ -5,13 +5,15 @@ Apart from the recorders, so that a job loads none of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import Connection, Executable
 
 from .._clock import ticks
 from .postgresql.recorder import PostgreSqlRecorder
+from .postgresql.transaction import read_committed
+from .queries.outbox import OutboxQueries
 from .queries.problems import ProblemQueries
 from .queries.reports import READ_TIMEOUT_SECONDS
 from .queries.told import ToldDetails
@@ -19,13 +21,27 @@ from .queries.triage import Triage
 from .retry import Attempt
 from .sqlite.recorder import SqliteRecorder, upgrade_schema, wait_at_most
 
+T = TypeVar("T")
 
-class PostgreSqlOperatorStore(PostgreSqlRecorder, ProblemQueries, ToldDetails, Triage):
+
+class PostgreSqlOperatorStore(
+    PostgreSqlRecorder, ProblemQueries, ToldDetails, OutboxQueries, Triage
+):
     """A PostgreSQL server, for operators."""
 
+    def _transact(self, work: Callable[[Connection], T], *, timeout: float) -> T:
+        def transaction(attempt: Attempt) -> T:
+            with read_committed(attempt.connection):
+                return work(attempt.connection)
 
-class SqliteOperatorStore(SqliteRecorder, ProblemQueries, ToldDetails, Triage):
+        return self._attempts.run(transaction, timeout=timeout)
+
+
+class SqliteOperatorStore(SqliteRecorder, ProblemQueries, ToldDetails, OutboxQueries, Triage):
     """A SQLite file, for operators."""
+
+    def _transact(self, work: Callable[[Connection], T], *, timeout: float) -> T:
+        return self._write(work, timeout=timeout)
 
     def _rows(self, query: Executable, *, timeout: float = READ_TIMEOUT_SECONDS) -> Sequence[Any]:
         self.make_schema()

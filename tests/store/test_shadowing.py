@@ -10,7 +10,11 @@ from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
 from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
+from runguard._monitor.delivering import DispatchContext, DispatchPlan, Settlement
+from runguard._monitor.notices import DeliveryState
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
+from runguard._notify.config import NotifyConfig
+from runguard._notify.policy import plan_deliveries
 from runguard._store import migrate as migrations
 from runguard._store.factory import open_recorder
 from runguard._store.operator import PostgreSqlOperatorStore, open_operator_store
@@ -177,6 +181,34 @@ def mute_and_settle(store: OperatorStore, alert_id: int) -> None:
     store.settle_incidents(["job"])
 
 
+def all_that_delivery_asks(store: OperatorStore) -> None:
+    """Two alerts routed, one sent, one failed so often that the other channel is told."""
+    waits = [False, False, True]
+    answers = {"mail": DeliveryState.SENT, "chat": DeliveryState.PENDING}
+
+    def plan(context: DispatchContext) -> DispatchPlan:
+        return plan_deliveries(context, NotifyConfig(), [*answers])
+
+    store.note_channels(dict.fromkeys(answers, "1"), timeout=TIMEOUT)
+    store.note_channels(dict.fromkeys(answers, "2"), timeout=TIMEOUT)
+    assert store.dispatch(plan, limit=100, timeout=TIMEOUT).routed
+    assert store.next_delivery_in([*answers], timeout=TIMEOUT) is not None
+    for channel, state in answers.items():
+        for fails in waits:
+            claimed = store.claim_delivery([channel], who="a", lease=DAY, timeout=TIMEOUT)
+            if claimed is None:
+                continue
+            assert store.notice_facts(claimed, timeout=TIMEOUT) is not None
+            how = Settlement(
+                state=state if not fails else DeliveryState.DEAD,
+                retry_in=timedelta(0),
+                failed=channel == "chat",
+                hold=timedelta(seconds=-1),
+                tell=("mail",),
+            )
+            store.settle_delivery(claimed, how, timeout=TIMEOUT)
+
+
 def all_that_is_rare(store: OperatorStore) -> None:
     """What a job's process sends now and then: refusals, replays, lost runs."""
     refused, late, quiet = new_run("refused"), new_run("late"), new_run("late")
@@ -214,6 +246,7 @@ def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
         everything(store)
         all_that_is_rare(store)
         all_that_operators_ask(store)
+        all_that_delivery_asks(store)
     finally:
         store.close()
 

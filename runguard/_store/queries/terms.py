@@ -11,9 +11,11 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Connection,
     Engine,
     FromClause,
     Select,
+    Table,
     Text,
     and_,
     case,
@@ -183,3 +185,14 @@ def first_success(
 def speaks_sqlite(engine: Engine) -> bool:
     """Whether statements are SQLite's, where the two databases differ."""
     return engine.dialect.name == "sqlite"
+
+
+def inserting(connection: Connection, table: Table) -> Any:
+    """An INSERT that leaves a row alone that is there already."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+
+        return insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects.postgresql import insert as insert_there
+
+    return insert_there(table).on_conflict_do_nothing()

@@ -152,6 +152,7 @@ def _partial(name: str, condition: str, *columns: Column[Any]) -> None:
 
 _DELIVERIES: Final = alert_delivery.c
 _partial("runguard_alert_pending", "dispatch = 'pending'", alert.c.id)
+_partial("runguard_alert_expired", "dispatch = 'expired' AND told_at IS NULL", alert.c.id)
 _partial("runguard_alert_incident", "incident IS NOT NULL", alert.c.incident)
 _partial(
     "runguard_alert_cooldown_open", "open_alert_id IS NOT NULL", alert_cooldown.c.open_alert_id

@@ -1,0 +1,267 @@
+"""What a message may say of a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Text, cast, func, literal_column, or_, select
+
+from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from ..._monitor.delivering import ClaimedDelivery
+from ..._monitor.notices import (
+    ChannelState,
+    Covered,
+    DeliveryRecord,
+    DeliveryState,
+    NoticeFacts,
+    NoticeKind,
+    RunFacts,
+)
+from ..schema.expressions import finite
+from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
+from ..schema.tables import run_log
+from .dispatching import channel_from, json_object
+from .reports import Reports
+from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
+
+MOST_COVERED: Final = 200
+RECENT_RUNS: Final = 10
+LONGEST_RUN: Final = timedelta(days=7)
+
+_ONE: Final = alert_delivery.c
+_ALERT_COLUMNS: Final = (
+    alert.c.id,
+    alert.c.source_type,
+    alert.c.source_id,
+    alert.c.alert_type,
+    alert.c.severity,
+    alert.c.title,
+    alert.c.message,
+    alert.c.incident,
+    finite(alert.c.created_at).label("created_at"),
+    cast(alert.c.detail, Text).label("detail"),
+)
+_RUN: Final = (
+    run_log.c.id,
+    finite(run_log.c.started_at),
+    finite(run_log.c.finished_at),
+    run_log.c.host,
+)
+_ARRIVED: Final = (DeliveryState.SENT.value, DeliveryState.UNKNOWN.value)
+
+
+class DeliveryFacts(Reports):
+    """The questions that a message asks. Each is one statement, and their number is bounded."""
+
+    def notice_facts(self, claimed: ClaimedDelivery, *, timeout: float) -> NoticeFacts | None:  # noqa: ARG002
+        """Gather what a message may say; None where its alert was deleted."""
+        record = claimed.record
+        rows = self._rows(select(*_ALERT_COLUMNS).where(alert.c.id == record.alert_id))
+        if not rows:
+            return None
+        [row] = rows
+        detail = json_object(row.detail)
+        facts: dict[str, Any] = {
+            "delivery": record,
+            "alert_id": row.id,
+            "source_type": row.source_type or "",
+            "source_id": row.source_id or "",
+            "alert_type": row.alert_type or "",
+            "severity": row.severity or "",
+            "title": row.title or "",
+            "created_at": row.created_at or record.created_at,
+            "message": row.message,
+            "detail": detail,
+            "is_repeat": claimed.may_have_arrived,
+            **_of_detail(detail),
+        }
+        is_failure = (row.source_type, row.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
+        if is_failure and (key := job_and_group(row.source_id)) is not None:
+            facts["job_name"], facts["error_group"] = key[0], str(key[1])
+        facts |= self._incident_of(row, record, facts)
+        if record.kind is NoticeKind.DIGEST:
+            facts["covered"] = self._covered(record.id)
+        if record.kind is NoticeKind.UNDELIVERED:
+            facts["failing_channel"] = self._failing_channel(record)
+        facts["expired"] = self._expired()
+        return NoticeFacts(**facts)
+
+    def _incident_of(
+        self, row: Any, record: DeliveryRecord, facts: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What is known of the incident and of the job's runs around it."""
+        job_name, incident = facts.get("job_name"), record.incident or row.id
+        known: dict[str, Any] = self._told_before(record)
+        if job_name is None:
+            return known
+        guard = self._guard(incident)
+        opened_at = _time(facts["detail"].get("failing_since"))
+        if guard is not None:
+            opened_at = opened_at or guard.opened_at
+            known |= {"reopened": guard.reopened or 0, "acked_by": guard.acked_by}
+        opened_at = opened_at or facts["created_at"]
+        known["opened_at"] = opened_at
+        known["failures"] = self._failures(job_name, facts.get("error_group"), opened_at, facts)
+        known["failed_run"] = self._run(facts["detail"].get("run_id"))
+        known["recovered_by"] = self._run(facts["detail"].get("recovered_by_run"))
+        success = run_log.c.status == literal_column("'SUCCESS'")
+        known["last_success"] = self._newest(job_name, success, run_log.c.started_at <= opened_at)
+        finished = run_log.c.status != literal_column("'RUNNING'")
+        runs = (
+            select(run_log.c.status)
+            .where(of_job(job_name), finished)
+            .order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+            .limit(RECENT_RUNS)
+        )
+        statuses = [status for (status,) in self._rows(runs)]
+        known["recent"] = tuple(status == "SUCCESS" for status in reversed(statuses))
+        return known
+
+    def _told_before(self, record: DeliveryRecord) -> dict[str, Any]:
+        """Whether the incident's conversation has begun on the channel."""
+        if record.incident is None:
+            return {}
+        digest = alert_delivery.alias("digest")
+        told_by_digest = (
+            select(digest.c.id)
+            .where(
+                digest.c.id == _ONE.covered_by,
+                digest.c.kind == NoticeKind.DIGEST.value,
+                or_(*(digest.c.state == state for state in _ARRIVED)),
+            )
+            .exists()
+        )
+        arrived = or_(*(_ONE.state == state for state in _ARRIVED))
+        wanted = select(
+            func.count(),
+            func.max(_ONE.sent_at),
+        ).where(
+            _ONE.incident == record.incident,
+            _ONE.channel == record.channel,
+            _ONE.id != record.id,
+            or_(arrived, told_by_digest),
+        )
+        [(count, last_sent_at)] = self._rows(wanted)
+        return {"was_told": bool(count), "is_first_on_channel": last_sent_at is None}
+
+    def _guard(self, incident: int) -> Any:
+        its = alert_cooldown.c
+        wanted = select(its.opened_at, its.reopened, its.acked_by).where(
+            or_(its.open_alert_id == incident, its.closed_alert_id == incident)
+        )
+        return next(iter(self._rows(wanted.limit(1))), None)
+
+    def _failures(
+        self, job_name: str, group: str | None, since: datetime, facts: Mapping[str, Any]
+    ) -> int:
+        counted = facts["detail"].get("failures")
+        if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0:
+            return counted
+        if group is None:
+            return 1
+        # The run that opened it began before its alert was written.
+        query = select(func.count()).where(
+            of_job(job_name),
+            FAILED_RUN,
+            run_log.c.error_group == group,
+            func.coalesce(run_log.c.finished_at, run_log.c.started_at) >= since,
+            run_log.c.started_at >= since - LONGEST_RUN,
+        )
+        [(count,)] = self._rows(query)
+        return max(1, int(count))
+
+    def _run(self, run_id: object) -> RunFacts | None:
+        if not isinstance(run_id, int) or isinstance(run_id, bool) or abs(run_id) > LARGEST_ID:
+            return None
+        return _run_facts(self._rows(select(*_RUN).where(run_log.c.id == run_id)))
+
+    def _newest(self, job_name: str, *conditions: ColumnElement[bool]) -> RunFacts | None:
+        wanted = select(*_RUN).where(of_job(job_name), BEGAN, *conditions)
+        ordered = wanted.order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+        return _run_facts(self._rows(ordered.limit(1)))
+
+    def _covered(self, digest_id: int) -> tuple[Covered, ...]:
+        """The alerts that a digest tells, the loudest first."""
+        wanted = (
+            select(
+                alert.c.id,
+                alert.c.alert_type,
+                alert.c.severity,
+                alert.c.title,
+                finite(alert.c.created_at),
+                cast(alert.c.detail, Text),
+                _ONE.kind,
+                _ONE.created_at,
+            )
+            .join_from(alert_delivery, alert, alert.c.id == _ONE.alert_id)
+            .where(_ONE.covered_by == digest_id)
+            .order_by(_ONE.id)
+            .limit(MOST_COVERED)
+        )
+        found = []
+        for row_id, alert_type, severity, title, at, text, kind, told_at in self._rows(wanted):
+            detail = _of_detail(json_object(text))
+            found.append(
+                Covered(
+                    alert_id=row_id,
+                    subject_word=detail["error_group"] or alert_type or "",
+                    job_name=detail["job_name"],
+                    severity=severity or "",
+                    title=title or "",
+                    kind=NoticeKind(kind),
+                    at=at or told_at,
+                )
+            )
+        ranks = {"high": 0, "medium": 1, "low": 2}
+        return tuple(sorted(found, key=lambda one: ranks.get(one.severity, 1)))
+
+    def _failing_channel(self, record: DeliveryRecord) -> ChannelState | None:
+        columns = tuple(channel_state.c[name] for name in ChannelState.__slots__)
+        failing = select(_ONE.channel).where(
+            _ONE.alert_id == record.alert_id, _ONE.channel != record.channel, _ONE.attempts > 0
+        )
+        wanted = (
+            select(*columns)
+            .where(channel_state.c.channel.in_(failing), channel_state.c.failing_since.is_not(None))
+            .order_by(channel_state.c.failures.desc())
+            .limit(1)
+        )
+        rows = self._rows(wanted)
+        return channel_from(rows[0]) if rows else None
+
+    def _expired(self) -> int:
+        """Count the alerts that were found too old to be told, and that no message has counted."""
+        is_expired = alert.c.dispatch == literal_column("'expired'")
+        query = select(func.count()).where(is_expired, alert.c.told_at.is_(None))
+        [(count,)] = self._rows(query)
+        return int(count)
+
+
+def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
+    names = {
+        "job_name": "job_name",
+        "error_group": "error_group",
+        "error_reason": "reason",
+        "upstream": "upstream",
+        "runbook": "runbook",
+        "log_tail": "log_tail",
+    }
+    found = {field: detail.get(key) for field, key in names.items()}
+    return {field: value if isinstance(value, str) else None for field, value in found.items()}
+
+
+def _time(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found is not None and found.tzinfo is not None else None
+
+
+def _run_facts(rows: Sequence[Any]) -> RunFacts | None:
+    if not rows:
+        return None
+    run_id, started_at, finished_at, host = rows[0]
+    return RunFacts(id=run_id, started_at=started_at, finished_at=finished_at, host=host)

@@ -1,0 +1,402 @@
+"""Routing the alerts that wait: what a plan needs to know, and writing what it says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Text, bindparam, case, cast, func, literal_column, or_, select
+from sqlalchemy import update as update_of
+
+from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from ..._monitor.delivering import (
+    Cause,
+    DispatchContext,
+    Dispatched,
+    DispatchPlan,
+    PlannedDelivery,
+    RecentNotice,
+)
+from ..._monitor.notices import (
+    ChannelState,
+    DeliveryRecord,
+    DeliveryState,
+    Dispatch,
+    NoticeKind,
+    PendingAlert,
+)
+from ..schema.expressions import finite
+from ..schema.moments import db_now_plus
+from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
+from ..schema.types import db_now
+from .incidents import Advanced, advance
+from .silences import note_matches, silences_in_force
+from .terms import inserting, job_and_group
+
+Plan = Callable[[DispatchContext], DispatchPlan]
+
+EXPIRES_AFTER: Final = timedelta(hours=24)
+RECENT_SECONDS: Final = 600
+MOST_RECENT: Final = 500
+
+_DISPATCHER_KEY: Final = 0x746F6C642D6F6E63  # differs from the keys of other programs
+_ONE: Final = alert_delivery.c
+_PENDING: Final = alert.c.dispatch == literal_column("'pending'")  # in the words of its index
+_DELIVERY_COLUMNS: Final = tuple(_ONE[name] for name in DeliveryRecord.__slots__)
+_CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
+_WAITING: Final = (
+    select(
+        alert.c.id,
+        alert.c.source_type,
+        alert.c.source_id,
+        alert.c.alert_type,
+        alert.c.severity,
+        alert.c.title,
+        alert.c.incident,
+        finite(alert.c.created_at).label("created_at"),
+        cast(alert.c.detail, Text).label("detail"),
+        db_now().label("now"),
+    )
+    .where(_PENDING)
+    .order_by(alert.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def delivery_from(row: Sequence[Any]) -> DeliveryRecord:
+    """Return a row of `alert_delivery` as a record."""
+    record = dict(zip(DeliveryRecord.__slots__, row, strict=True))
+    record["kind"], record["state"] = NoticeKind(record["kind"]), DeliveryState(record["state"])
+    return DeliveryRecord(**record)
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """Read a detail, which another program may have written: nothing where it is no object."""
+    try:
+        found = json.loads(text or "null")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def dispatch(connection: Connection, plan: Plan, *, limit: int) -> Dispatched:
+    """Route alerts that wait, in the transaction that is open."""
+    if not _is_alone(connection):
+        return Dispatched(is_whole=False)  # who is at it goes on until none waits
+    rows = connection.execute(_WAITING, {"limit": limit}).all()
+    if not rows:
+        return Dispatched()
+    now: datetime = rows[0].now
+    waiting = [_waiting(row) for row in rows]
+    old = {one.id for one in waiting if one.created_at < now - EXPIRES_AFTER}
+    alerts = tuple(
+        _pending_alert(one, advance(connection, one)) for one in waiting if one.id not in old
+    )
+    context = _context(connection, alerts, now)
+    planned = plan(context) if alerts else DispatchPlan()
+    _write_plan(connection, planned, context.digests, now)
+    told = {one.alert_id for one in planned.deliveries}
+    words = {
+        Dispatch.EXPIRED: old,
+        Dispatch.ROUTED: told,
+        Dispatch.UNROUTABLE: {one.id for one in alerts} - told,
+    }
+    _mark(connection, words, alerts)
+    return Dispatched(
+        expired=len(old),
+        routed=len(told),
+        unroutable=len(words[Dispatch.UNROUTABLE]),
+        is_whole=len(rows) < limit,
+    )
+
+
+def _is_alone(connection: Connection) -> bool:
+    """Whether nobody else dispatches: what one batch plans counts for the next one."""
+    if connection.dialect.name == "sqlite":
+        return True
+    ask = select(func.pg_try_advisory_xact_lock(_DISPATCHER_KEY))
+    return bool(connection.execute(ask).scalar_one())
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An alert that waits, as far as other programs have written it as it should be."""
+
+    id: int
+    source_type: str
+    source_id: str
+    alert_type: str
+    severity: str
+    title: str
+    incident: int | None
+    created_at: datetime
+    detail: Mapping[str, Any]
+
+    @property
+    def job_and_group(self) -> tuple[str, str] | tuple[None, None]:
+        """The job and the group of a failure, which its key names."""
+        is_failure = (self.source_type, self.alert_type) == (
+            FAILURE_SOURCE_TYPE,
+            FAILURE_ALERT_TYPE,
+        )
+        key = job_and_group(self.source_id) if is_failure else None
+        return (None, None) if key is None else (key[0], str(key[1]))
+
+
+def _waiting(row: Any) -> _Waiting:
+    return _Waiting(
+        id=row.id,
+        source_type=row.source_type or "",
+        source_id=row.source_id or "",
+        alert_type=row.alert_type or "",
+        severity=row.severity or "",
+        title=row.title or "",
+        incident=row.incident,
+        created_at=row.created_at or row.now,
+        detail=json_object(row.detail),
+    )
+
+
+def _pending_alert(one: _Waiting, place: Advanced) -> PendingAlert:
+    job_name, group = one.job_and_group
+    return PendingAlert(
+        id=one.id,
+        source_type=one.source_type,
+        source_id=one.source_id,
+        alert_type=one.alert_type,
+        severity=one.severity,
+        title=one.title,
+        created_at=one.created_at,
+        detail=one.detail,
+        job_name=_text(one.detail.get("job_name")) or job_name,
+        error_group=_text(one.detail.get("error_group")) or group,
+        error_reason=_text(one.detail.get("reason")),
+        upstream=_text(one.detail.get("upstream")),
+        owner=_text(one.detail.get("owner")),
+        standing=place.standing,
+        incident=place.incident,
+        opened_at=place.opened_at,
+        was_severity=place.was_severity,
+        acked_until=place.acked_until,
+        acked_by=place.acked_by,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _context(
+    connection: Connection, alerts: Sequence[PendingAlert], now: datetime
+) -> DispatchContext:
+    incidents = sorted({one.incident for one in alerts})
+    history: dict[int, list[DeliveryRecord]] = {}
+    covering: set[int] = set()
+    wanted = select(*_DELIVERY_COLUMNS).where(_ONE.incident.in_(incidents)).order_by(_ONE.id)
+    for row in connection.execute(wanted):
+        record = delivery_from(row)
+        history.setdefault(record.incident or record.alert_id, []).append(record)
+        if record.covered_by is not None:
+            covering.add(record.covered_by)
+    return DispatchContext(
+        now=now,
+        alerts=tuple(alerts),
+        history={incident: tuple(records) for incident, records in history.items()},
+        open_incidents=_open_of(connection, incidents),
+        recent=_recent(connection),
+        digests=_open_digests(connection),
+        told_digests=_told_of(connection, covering),
+        channels=channel_states(connection),
+        silences=tuple(silences_in_force(connection)),
+    )
+
+
+def channel_from(row: Sequence[Any]) -> ChannelState:
+    """Return a row of `channel_state` as a record."""
+    return ChannelState(**dict(zip(ChannelState.__slots__, row, strict=True)))
+
+
+def channel_states(connection: Connection) -> dict[str, ChannelState]:
+    """Read how the channels are doing, by their names."""
+    rows = connection.execute(select(*_CHANNEL_COLUMNS))
+    return {row[0]: channel_from(row) for row in rows}
+
+
+def _open_of(connection: Connection, incidents: Sequence[int]) -> frozenset[int]:
+    open_one = alert_cooldown.c.open_alert_id
+    return frozenset(connection.execute(select(open_one).where(open_one.in_(incidents))).scalars())
+
+
+def _recent(connection: Connection) -> tuple[RecentNotice, ...]:
+    """What went to channels in the last minutes, each with what it told of."""
+    untold = [DeliveryState.REPLACED.value, DeliveryState.SKIPPED.value]
+    # A digest that waits has told nothing yet: it stands in the window once it was sent.
+    at = case((_ONE.kind == NoticeKind.DIGEST.value, _ONE.sent_at), else_=_ONE.created_at)
+    recent = (
+        select(_ONE.channel, _ONE.kind, at.label("at"), _ONE.alert_id)
+        .where(
+            _ONE.created_at > db_now_plus(-2 * RECENT_SECONDS),
+            at > db_now_plus(-RECENT_SECONDS),
+            *(_ONE.state != word for word in untold),
+        )
+        .order_by(_ONE.id.desc())
+        .limit(MOST_RECENT)
+        .subquery()
+    )
+    wanted = select(
+        recent.c.channel,
+        recent.c.kind,
+        recent.c.at,
+        alert.c.source_id,
+        cast(alert.c.detail, Text),
+    ).join_from(recent, alert, alert.c.id == recent.c.alert_id)
+    return tuple(
+        RecentNotice(
+            channel=channel,
+            kind=NoticeKind(kind),
+            at=at,
+            source_id=source_id or "",
+            cause=_cause(json_object(detail)),
+        )
+        for channel, kind, at, source_id, detail in connection.execute(wanted)
+    )
+
+
+def _cause(detail: Mapping[str, Any]) -> Cause | None:
+    group = _text(detail.get("error_group"))
+    if group is None or group == "UNKNOWN":
+        return None
+    return group, _text(detail.get("reason")), _text(detail.get("upstream"))
+
+
+def _open_digests(connection: Connection) -> dict[str, int]:
+    """The digests that nobody has begun to send: they take more alerts, and are kept for it."""
+    wanted = (
+        select(_ONE.channel, _ONE.id)
+        .where(
+            or_(
+                _ONE.state == literal_column("'pending'"), _ONE.state == literal_column("'sending'")
+            ),
+            _ONE.state == literal_column("'pending'"),
+            _ONE.kind == NoticeKind.DIGEST.value,
+            _ONE.attempts == 0,
+        )
+        .order_by(_ONE.id)
+        .with_for_update(skip_locked=True)
+    )
+    return {row.channel: row.id for row in connection.execute(wanted)}
+
+
+def _told_of(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
+    wanted = [*ids]
+    if not wanted:
+        return frozenset()
+    told = [DeliveryState.SENT.value, DeliveryState.UNKNOWN.value, DeliveryState.SENDING.value]
+    found = select(_ONE.id).where(_ONE.id.in_(wanted), or_(*(_ONE.state == one for one in told)))
+    return frozenset(connection.execute(found).scalars())
+
+
+def _write_plan(
+    connection: Connection, plan: DispatchPlan, digests: Mapping[str, int], now: datetime
+) -> None:
+    """Insert the digests, then what stands alone, then what another one tells."""
+    digests = {**digests, **_new_digests(connection, plan.deliveries, digests)}
+    written: dict[tuple[int, str], int] = {}
+    alone = [one for one in plan.deliveries if one.with_alert is None]
+    together = [one for one in plan.deliveries if one.with_alert is not None]
+    for part in (alone, together):
+        rows = [_values(one, digests, written, now) for one in part]
+        written.update(_insert(connection, rows))
+    for one in plan.deliveries:
+        if one.replaces:
+            _replace(connection, one, written.get((one.alert_id, one.channel)))
+    note_matches(connection, [one for one, count in plan.silenced.items() for _ in range(count)])
+
+
+def _new_digests(
+    connection: Connection, deliveries: Iterable[PlannedDelivery], digests: Mapping[str, int]
+) -> dict[str, int]:
+    rows: dict[str, dict[str, Any]] = {}
+    for one in deliveries:
+        if one.digest_due is None or one.channel in digests or one.channel in rows:
+            continue
+        rows[one.channel] = {
+            "alert_id": one.alert_id,
+            "incident": None,
+            "kind": NoticeKind.DIGEST.value,
+            "channel": one.channel,
+            "state": DeliveryState.PENDING.value,
+            "next_attempt_at": one.digest_due,
+            "last_error": None,
+            "covered_by": None,
+        }
+    made = _insert(connection, list(rows.values()))
+    return {channel: row_id for (_, channel), row_id in made.items()}
+
+
+def _values(
+    one: PlannedDelivery,
+    digests: Mapping[str, int],
+    written: Mapping[tuple[int, str], int],
+    now: datetime,
+) -> dict[str, Any]:
+    covered_by = None
+    if one.with_alert is not None:
+        covered_by = written.get((one.with_alert, one.channel))
+    elif one.digest_due is not None:
+        covered_by = digests.get(one.channel)
+    return {
+        "alert_id": one.alert_id,
+        "incident": one.incident,
+        "kind": one.kind.value,
+        "channel": one.channel,
+        "state": one.state.value,
+        "next_attempt_at": now if one.state is DeliveryState.PENDING else None,
+        "last_error": one.reason,
+        "covered_by": covered_by,
+    }
+
+
+def _insert(
+    connection: Connection, rows: Sequence[Mapping[str, Any]]
+) -> dict[tuple[int, str], int]:
+    if not rows:
+        return {}
+    insert = inserting(connection, alert_delivery).values(list(rows))
+    returned = insert.returning(_ONE.alert_id, _ONE.channel, _ONE.id)
+    return {(alert_id, channel): row for alert_id, channel, row in connection.execute(returned)}
+
+
+def _replace(connection: Connection, one: PlannedDelivery, by: int | None) -> None:
+    connection.execute(
+        update_of(alert_delivery)
+        .where(_ONE.id.in_(one.replaces), _ONE.state == DeliveryState.PENDING.value)
+        .values(
+            state=DeliveryState.REPLACED.value,
+            covered_by=by,
+            next_attempt_at=None,
+            last_error="the message of the recovery tells both",
+        )
+    )
+
+
+def _mark(
+    connection: Connection, words: Mapping[Dispatch, set[int]], alerts: Sequence[PendingAlert]
+) -> None:
+    for word, ids in words.items():
+        if ids:
+            connection.execute(
+                update_of(alert).where(alert.c.id.in_(sorted(ids))).values(dispatch=word.value)
+            )
+    joined = [
+        {"its_id": one.id, "its_incident": one.incident}
+        for one in alerts
+        if one.incident != one.id and one.alert_type != "RECOVERED"
+    ]
+    if joined:
+        statement = update_of(alert).where(alert.c.id == bindparam("its_id"))
+        connection.execute(statement.values(incident=bindparam("its_incident")), joined)

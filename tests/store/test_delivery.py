@@ -1,0 +1,468 @@
+"""Conformance: alerts that wait are routed, claimed, sent and settled, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runguard._events import Events
+from runguard._models import ErrorGroup
+from runguard._monitor.notices import ChannelSpec, Message, Outcome, Probe, SendResult
+from runguard._notify.config import NotifyConfig
+from runguard._notify.dispatcher import ALERT_NOT_DELIVERED, Dispatcher
+from tests.store.drafts import TIMEOUT, failure, new_run, own_alert
+
+if TYPE_CHECKING:
+    from runguard._store.operator import OperatorStore
+    from tests.store.conftest import BackDoor
+
+NO_COOLDOWN = timedelta(0)
+SENT = Outcome(SendResult.SENT)
+RETRY = Outcome(SendResult.RETRY, error="connection refused")
+
+
+@dataclass
+class RecordingChannel:
+    """A channel that keeps what it is given, and answers as it is told."""
+
+    name: str = "mail"
+    kind: str = "recording"
+    is_idempotent: bool = False
+    config_hash: str = "1"
+    outcomes: list[Outcome] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
+
+    def send(self, message: Message, *, timeout: float) -> Outcome:
+        self.sent.append(message)
+        return self.outcomes.pop(0) if self.outcomes else SENT
+
+    def probe(self, *, timeout: float) -> Probe:
+        return Probe(ok=True, summary="")
+
+    def target(self) -> str:
+        return self.name
+
+    @property
+    def kinds(self) -> list[str]:
+        return [message.kind.value for message in self.sent]
+
+
+class RecordingEvents(Events):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[str, dict[str, Any]]] = []
+
+    def emit(self, event: str, **fields: Any) -> None:
+        self.told.append((event, fields))
+
+
+@dataclass
+class World:
+    """A store, its channels, and rounds of delivery."""
+
+    store: OperatorStore
+    back_door: BackDoor
+    channels: list[RecordingChannel]
+    events: RecordingEvents = field(default_factory=RecordingEvents)
+    config: NotifyConfig = field(default_factory=NotifyConfig)
+
+    def dispatcher(self) -> Dispatcher:
+        specs = {one.name: ChannelSpec(name=one.name, url="x://y") for one in self.channels}
+        config = replace(self.config, channels=specs)
+        return Dispatcher(self.store, self.channels, config, self.events)
+
+    def round(self) -> None:
+        dispatcher = self.dispatcher()
+        dispatcher.dispatch()
+        dispatcher.deliver_due()
+
+    def fail(self, job_name: str = "sync", **options: Any) -> int:
+        run = new_run(job_name)
+        self.store.start_run(run, timeout=TIMEOUT)
+        finished = self.store.finish_run(
+            failure(run, **{"cooldown": NO_COOLDOWN, **options}), timeout=TIMEOUT
+        )
+        assert finished.verdict.alert_id is not None
+        return finished.verdict.alert_id
+
+    def deliveries(self, columns: str = "kind, channel, state") -> list[tuple[Any, ...]]:
+        rows = self.back_door.rows(f"select {columns} from alert_delivery order by id")
+        return [tuple(row.values()) for row in rows]
+
+    def recover(self, incident: int, job_name: str = "sync", by_run: int = 99) -> None:
+        """Close an incident as the settle step does."""
+        self.back_door.rows(
+            "update alert_cooldown set closed_alert_id = open_alert_id, open_alert_id = null,"
+            " closed_at = created_at from (select created_at from alert where id = :incident) x"
+            " where open_alert_id = :incident",
+            incident=incident,
+        )
+        detail = (
+            f'{{"job_name": "{job_name}", "error_group": "TIMEOUT", "incident": {incident},'
+            f' "recovered_by_run": {by_run}}}'
+        )
+        self.back_door.rows(
+            "insert into alert (source_type, source_id, alert_type, severity, title, detail,"
+            " incident) select source_type, source_id, 'RECOVERED', 'low', 'recovered', "
+            + (":detail" if "sqlite" in str(self.store.engine.url) else "cast(:detail as jsonb)")
+            + ", id from alert where id = :incident",
+            incident=incident,
+            detail=detail,
+        )
+
+    @property
+    def in_an_hour(self) -> str:
+        if self.store.engine.dialect.name == "sqlite":
+            return "strftime('%Y-%m-%d %H\\:%M\\:%f', 'now', '+1 hour')"
+        return "now() + interval '1 hour'"
+
+    def make_due(self) -> None:
+        """Let the time pass that a retry or a digest waits."""
+        self.back_door.age("alert_delivery.next_attempt_at", 86_000)
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def mail() -> RecordingChannel:
+    return RecordingChannel()
+
+
+@pytest.fixture
+def world(store: OperatorStore, back_door: BackDoor, mail: RecordingChannel) -> World:
+    return World(store, back_door, [mail])
+
+
+def test_a_failure_is_told_once(world: World, mail: RecordingChannel) -> None:
+    alert_id = world.fail()
+
+    world.round()
+    world.round()
+
+    assert [message.kind.value for message in mail.sent] == ["opened"]
+    assert "sync" in mail.sent[0].subject
+    [row] = world.back_door.rows("select dispatch, told_at is not null as told from alert")
+    assert (row["dispatch"], bool(row["told"])) == ("routed", True)
+    assert world.deliveries("alert_id, state, attempts") == [(alert_id, "sent", 1)]
+
+
+def test_without_a_channel_alerts_go_on_waiting(world: World) -> None:
+    world.fail()
+    world.channels = []
+
+    world.round()
+
+    assert world.back_door.row("select dispatch from alert") == {"dispatch": "pending"}
+    assert world.deliveries() == []
+
+
+def test_an_alert_of_another_program_is_told_too(world: World, mail: RecordingChannel) -> None:
+    world.back_door.rows(
+        "insert into alert (source_type, source_id, alert_type, severity, title)"
+        " values ('student', '1', 'NEW', 'low', 'a new student')"
+    )
+
+    world.round()
+
+    assert "a new student" in mail.sent[0].text + mail.sent[0].subject
+
+
+def test_an_alert_older_than_a_day_expires_and_the_next_message_counts_it(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.store.raise_alert(own_alert(), timeout=TIMEOUT)
+    world.back_door.age_alerts(90_000)
+    world.fail()
+
+    world.round()
+
+    words = [row["dispatch"] for row in world.back_door.rows("select dispatch from alert")]
+    assert sorted(words) == ["expired", "routed"]
+    assert len(mail.sent) == 1
+    assert mail.sent[0].data["expired"] == 1 or "1 " in mail.sent[0].text
+
+
+def test_a_failed_attempt_is_repeated_with_the_same_key(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [RETRY]
+    world.fail()
+
+    world.round()
+    assert world.deliveries("state, attempts, last_error") == [("pending", 1, "connection refused")]
+    world.round()
+    assert len(mail.sent) == 1, "not before it is due"
+    world.make_due()
+    world.round()
+
+    assert world.deliveries("state, attempts, last_error") == [("sent", 2, None)]
+    assert mail.sent[0].key == mail.sent[1].key
+
+
+def test_a_request_to_wait_holds_the_whole_channel(world: World, mail: RecordingChannel) -> None:
+    asked = Outcome(SendResult.RETRY, error="HTTP 429", retry_after=timedelta(minutes=20))
+    mail.outcomes = [asked]
+    world.fail("one")
+    world.round()
+    world.fail("two", group=ErrorGroup.TIMEOUT)
+
+    world.round()
+    assert len(mail.sent) == 1
+    world.back_door.age("channel_state.not_before", 1_300)
+    world.make_due()
+    world.round()
+
+    assert [state for (state,) in world.deliveries("state")] == ["sent", "sent"]
+
+
+def test_a_channel_that_is_gone_is_left_alone_until_its_configuration_changes(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [Outcome(SendResult.GONE, error="HTTP 410")]
+    world.fail("one")
+    world.round()
+    world.fail("two", group=ErrorGroup.TIMEOUT)
+    world.round()
+    assert len(mail.sent) == 1
+
+    mail.config_hash = "2"
+    world.round()
+
+    assert [state for (state,) in world.deliveries("state")] == ["dead", "sent"]
+
+
+def test_what_is_refused_three_times_is_given_up_and_told_elsewhere(
+    world: World, mail: RecordingChannel
+) -> None:
+    chat = RecordingChannel("chat")
+    world.channels.append(chat)
+    mail.outcomes = [Outcome(SendResult.REFUSED, error="HTTP 400")] * 3
+    world.fail()
+    for _ in range(4):
+        world.round()
+        world.make_due()
+    world.round()
+
+    assert ("opened", "mail", "dead") in world.deliveries()
+    assert sorted(chat.kinds) == ["opened", "undelivered"]
+    [(_event, fields)] = [one for one in world.events.told if one[0] == ALERT_NOT_DELIVERED]
+    assert (fields["channel"], fields["state"]) == ("mail", "dead")
+
+
+def test_a_day_of_failures_gives_it_up(world: World, mail: RecordingChannel) -> None:
+    mail.outcomes = [RETRY] * 2
+    world.fail()
+    world.round()
+    world.back_door.age("alert_delivery.created_at", 86_390)
+    world.make_due()
+
+    world.round()
+
+    assert world.deliveries() == [("opened", "mail", "dead")]
+
+
+def test_an_answer_that_never_came_is_asked_for_once_more(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [Outcome(SendResult.UNKNOWN, error="no answer")] * 2
+    world.fail()
+    for _ in range(3):
+        world.round()
+        world.make_due()
+
+    assert len(mail.sent) == 2
+    assert "repeat" in mail.sent[1].text
+    assert world.deliveries() == [("opened", "mail", "unknown")]
+
+
+def test_a_claim_that_ran_out_is_taken_over_and_its_late_sender_changes_nothing(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.fail()
+    world.dispatcher().dispatch()
+    first = world.store.claim_delivery(
+        ["mail"], who="a", lease=timedelta(minutes=2), timeout=TIMEOUT
+    )
+    assert first is not None
+    world.round()
+    assert mail.sent == []
+
+    world.back_door.age("alert_delivery.claim_expires_at", 121)
+    world.round()
+
+    from runguard._monitor.delivering import Settlement
+    from runguard._monitor.notices import DeliveryState
+
+    late = world.store.settle_delivery(
+        first, Settlement(state=DeliveryState.DEAD, failed=True), timeout=TIMEOUT
+    )
+    assert not late.is_ours
+    assert "repeat" in mail.sent[0].text
+    assert world.deliveries("state, attempts") == [("sent", 2)]
+
+
+def test_a_repeat_of_an_open_incident_is_a_reminder_only_after_a_while(
+    world: World, mail: RecordingChannel
+) -> None:
+    incident = world.fail()
+    world.round()
+    world.fail()
+    world.round()
+    assert mail.kinds == ["opened"]
+    world.back_door.age("alert_delivery.sent_at", 4 * 3600 + 1)
+    world.fail()
+    world.round()
+
+    assert mail.kinds == ["opened", "reminder"]
+    states = world.deliveries("kind, state, incident")
+    assert states[1][:2] == ("reminder", "skipped")
+    assert {row[2] for row in states} == {incident}
+    assert mail.sent[0].conversation == mail.sent[1].conversation
+
+
+def test_an_acknowledged_incident_brings_no_reminder(world: World, mail: RecordingChannel) -> None:
+    world.fail()
+    world.round()
+    world.back_door.age("alert_delivery.sent_at", 4 * 3600 + 1)
+    later = world.in_an_hour
+    world.back_door.rows(f"update alert_cooldown set acked_until = {later}, acked_by = 'kim'")
+    world.fail()
+
+    world.round()
+
+    assert mail.kinds == ["opened"]
+    assert "acknowledged by kim" in world.deliveries("last_error")[1][0]
+
+
+def test_more_severe_than_before_is_told_at_once(world: World, mail: RecordingChannel) -> None:
+    world.fail()
+    world.back_door.rows("update alert set severity = 'low'")
+    world.round()
+    world.fail()
+
+    world.round()
+
+    assert mail.kinds == ["opened", "raised"]
+
+
+def test_a_recovery_is_told_where_the_failure_was(world: World, mail: RecordingChannel) -> None:
+    incident = world.fail()
+    world.round()
+    world.channels.append(RecordingChannel("chat"))
+    world.recover(incident)
+
+    world.round()
+
+    assert mail.kinds == ["opened", "recovered"]
+    assert world.channels[1].sent == []
+
+
+def test_a_recovery_before_the_failure_was_told_makes_one_message(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [RETRY]
+    incident = world.fail()
+    world.round()
+    world.recover(incident)
+
+    world.round()
+
+    assert mail.kinds == ["opened", "recovered"]
+    [opened, recovered] = world.deliveries("id, kind, state, covered_by")
+    assert opened[2:] == ("replaced", recovered[0])
+    assert recovered[2] == "sent"
+
+
+def test_two_groups_closed_by_one_success_make_one_message(
+    world: World, mail: RecordingChannel
+) -> None:
+    one = world.fail()
+    two = world.fail(group=ErrorGroup.TIMEOUT)
+    world.round()
+    for incident in (one, two):
+        world.recover(incident)
+
+    world.round()
+
+    assert mail.kinds == ["opened", "opened", "recovered"]
+    [_, _, told, other] = world.deliveries("id, state, covered_by")
+    assert (told[1], other[1], other[2]) == ("sent", "replaced", told[0])
+
+
+def test_a_silence_mutes_the_notice_and_says_so(world: World, mail: RecordingChannel) -> None:
+    later = world.in_an_hour
+    before = later.replace("+", "-")
+    world.back_door.rows(
+        "insert into silence (job, starts_at, ends_at, reason, created_by)"
+        f" values ('s*', {before}, {later}, 'planned', 'kim')"
+    )
+    world.fail()
+
+    world.round()
+
+    assert mail.sent == []
+    [(state, why)] = world.deliveries("state, last_error")
+    assert state == "skipped"
+    assert why.startswith("silenced by silence 1 until")
+    assert world.back_door.row("select matched from silence") == {"matched": 1}
+
+
+def test_one_cause_of_many_jobs_makes_two_messages(world: World, mail: RecordingChannel) -> None:
+    for number in range(40):
+        world.fail(f"job_{number}")
+
+    world.round()
+    assert mail.kinds == ["opened"]
+    world.make_due()
+    world.round()
+
+    assert mail.kinds == ["opened", "digest"]
+    rows = world.deliveries("id, kind, state, covered_by")
+    [digest] = [row for row in rows if row[1] == "digest"]
+    covered = [row for row in rows if row[2] == "replaced"]
+    assert len(covered) == 39
+    assert {row[3] for row in covered} == {digest[0]}
+    [told] = [row["n"] for row in world.back_door.rows("select count(told_at) as n from alert")]
+    assert told == 40
+
+
+def test_many_causes_on_one_channel_are_told_together_after_the_fifth(
+    world: World, mail: RecordingChannel
+) -> None:
+    for number in range(9):
+        world.store.raise_alert(own_alert(f"student-{number}"), timeout=TIMEOUT)
+
+    world.round()
+    world.make_due()
+    world.round()
+
+    assert mail.kinds == ["opened"] * 5 + ["digest"]
+
+
+def test_a_channel_that_hangs_holds_up_no_other(world: World, mail: RecordingChannel) -> None:
+    import threading
+
+    told = threading.Event()
+
+    class Hanging(RecordingChannel):
+        def send(self, message: Message, *, timeout: float) -> Outcome:
+            assert told.wait(20)
+            return super().send(message, timeout=timeout)
+
+    class Telling(RecordingChannel):
+        def send(self, message: Message, *, timeout: float) -> Outcome:
+            told.set()
+            return super().send(message, timeout=timeout)
+
+    world.channels = [Hanging("hangs"), Telling("chat")]
+    world.fail()
+
+    world.round()
+
+    assert [one.kinds for one in world.channels] == [["opened"], ["opened"]]
