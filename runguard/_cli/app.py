@@ -32,7 +32,7 @@ COMMANDS: Final = (
         "report",
         "unknowns",
     ),
-    *("reap", "prune", "web", "exec", "spool", "db"),
+    *("reap", "prune", "web", "exec", "spool", "config", "db"),
 )
 # Whose role a command is for; those of no list are an operator's.
 JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "reap", "spool"})

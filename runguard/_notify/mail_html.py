@@ -118,7 +118,7 @@ def _buttons(links: Iterable[tuple[str, str]]) -> str:
 
 def _link(words: str, address: str) -> str:
     """Write a link; of an address that is none of the web's, its text."""
-    style = "margin-right:20px;overflow-wrap:anywhere"
+    style = "display:inline-block;margin-right:20px;overflow-wrap:anywhere"
     try:
         is_web = urlsplit(address).scheme in ("http", "https")
     except ValueError:

@@ -1,0 +1,126 @@
+"""`runguard config`: what is configured, what is wrong with it, and no secret of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Answer
+
+    Cli = Callable[..., Answer]
+
+SECRET = "hunter2-and-more"
+FILE = f"""
+[notify]
+web_url = "https://ops.example/runguard"
+[channels.oncall]
+url = "env:ONCALL_URL"
+[channels.mail]
+url = "smtp://me:{SECRET}@mail.example/?from=a@x.example&to=b@x.example"
+[channels.hook]
+webhook = "https://hooks.example/rg/{SECRET}"
+secret = "env:HOOK_SECRET"
+[channels.pager]
+command = ["/bin/true", "--token", "{SECRET}"]
+[[routes]]
+job = "billing.*"
+severity = ["high"]
+to = ["oncall"]
+continue = true
+[[quiet]]
+cron = "0 2 * * 0"
+for = "2h"
+reason = "upgrade"
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runguard.toml").write_text(FILE)
+    return tmp_path
+
+
+def test_check_names_each_mistake_and_no_secret(cli: Cli, here: Path) -> None:
+    (here / "runguard.toml").write_text(FILE + f"[channels.x]\nurl = 'smtp://{SECRET}'\n[other]\n")
+
+    answer = cli("config", "check", RUNGUARD_NOTFY="x", ALERT_COOLDOWN_MINUTES="soon")
+
+    assert answer.exit_code == 1
+    for mistake in (
+        "ALERT_COOLDOWN_MINUTES: expected a number of minutes",
+        "RUNGUARD_NOTFY is not a setting (did you mean 'RUNGUARD_NOTIFY'?)",
+        "other: unknown",
+        "channels.oncall: env:ONCALL_URL: expected a value in the variable ONCALL_URL, found none",
+        "channels.hook: env:HOOK_SECRET: expected a value in the variable HOOK_SECRET",
+    ):
+        assert mistake in answer.stdout
+    assert SECRET not in answer.stdout + answer.stderr
+    assert f"{len(answer.lines)} mistakes found." in answer.stderr
+
+
+def test_check_says_what_a_configuration_without_mistakes_holds(cli: Cli) -> None:
+    answer = cli(
+        "config",
+        "check",
+        ONCALL_URL="webhook+https://hooks.example/x",
+        HOOK_SECRET="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    )
+
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert "4 channels (oncall, mail, hook, pager), 1 route, 1 maintenance window" in answer.stderr
+
+
+def test_check_says_where_nobody_is_told(cli: Cli, here: Path) -> None:
+    (here / "runguard.toml").unlink()
+
+    answer = cli("config", "check")
+
+    assert answer.exit_code == 0
+    assert "No channel is configured: nobody is told" in answer.stderr
+
+
+def test_show_says_where_each_value_comes_from_and_hides_secrets(cli: Cli, here: Path) -> None:
+    answer = cli(
+        "config",
+        "show",
+        "--json",
+        RUNGUARD_DATABASE_URL=f"postgresql://app:{SECRET}@db/sales",
+        RUNGUARD_NOTIFY=f"slack://{SECRET}/x/y",
+        RUNGUARD_WEB_TOKEN=f"{SECRET}-{SECRET}",
+    )
+
+    shown = {one["name"]: (one["value"], one["source"]) for one in answer.json}
+    file = str(here / "runguard.toml")
+    assert SECRET not in answer.stdout
+    assert shown["database_url"][1] == "RUNGUARD_DATABASE_URL"
+    assert shown["cooldown"] == ("30 min", "default")
+    assert shown["web_token"] == ("[hidden]", "RUNGUARD_WEB_TOKEN")
+    assert shown["notify.web_url"] == ("https://ops.example/runguard", file)
+    assert shown["notify.remind_every"] == ("4 h", "default")
+    assert shown["channels.oncall"] == ("env:ONCALL_URL", file)
+    assert shown["channels.slack"] == ("slack://[hidden]", "RUNGUARD_NOTIFY")
+    assert shown["channels.pager"] == ("/bin/true and 2 arguments", file)
+    assert shown["routes[1]"][0] == "job billing.*, severity high → oncall, then the next route"
+
+
+def test_show_is_a_table_for_people(cli: Cli, here: Path) -> None:
+    answer = cli("config", "show")
+
+    assert answer.lines[0].split() == ["name", "source", "value"]
+    assert "https://[hidden], signed with env:HOOK_SECRET" in answer.stdout
+    assert SECRET not in answer.stdout
+
+
+def test_show_of_a_file_with_a_mistake_is_wrong_usage(cli: Cli, here: Path) -> None:
+    (here / "runguard.toml").write_text("[notfy]")
+
+    answer = cli("config", "show")
+
+    assert answer.exit_code == 2
+    assert "notfy: unknown (did you mean 'notify'?)" in answer.stderr
