@@ -65,7 +65,7 @@ class Events:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Log an event at its level. Never raises: a broken log handler must not hurt the job."""
-        level = LEVELS[event]
+        level = LEVELS.get(event, logging.CRITICAL)  # what only delivery tells is critical
         try:
             structlog = configured_structlog()
             if structlog is None and not standard_logger().isEnabledFor(level):

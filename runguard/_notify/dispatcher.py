@@ -7,7 +7,6 @@ that dies in between loses nothing, and its successor repeats with the same key.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
 import threading
@@ -18,7 +17,7 @@ from typing import Final
 
 from .. import _clock
 from .._errors import StoreUnavailable
-from .._events import LEVELS, Events
+from .._events import Events
 from .._monitor.delivering import ClaimedDelivery, DispatchContext, Dispatched, DispatchPlan
 from .._monitor.notices import DeliveryState, NoticeKind, Outcome, SendResult
 from .channels.base import Channel
@@ -27,8 +26,7 @@ from .message import LONGEST_IN_MAIL, LONGEST_TEXT, build_message
 from .outbox import Outbox
 from .policy import plan_deliveries, reach, settlement_of
 
-ALERT_NOT_DELIVERED: Final = "runguard.alert_not_delivered"
-LEVELS.setdefault(ALERT_NOT_DELIVERED, logging.CRITICAL)
+ALERT_NOT_DELIVERED: Final = "runguard.alert_not_delivered"  # critical
 
 AT_ONCE: Final = 100  # alerts in one transaction
 MOST_BATCHES: Final = 50  # of one round

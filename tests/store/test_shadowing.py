@@ -207,6 +207,11 @@ def all_that_delivery_asks(store: OperatorStore) -> None:
                 tell=("mail",),
             )
             store.settle_delivery(claimed, how, timeout=TIMEOUT)
+            assert store.trail([claimed.record.alert_id])
+    [alert] = newest_alerts(store, limit=1)
+    assert store.trail_of(alert).looked_at is not None
+    assert [one.channel for one in store.channel_states()] == ["chat", "mail"]
+    assert store.undelivered_count() >= 0
 
 
 def all_that_is_rare(store: OperatorStore) -> None:
