@@ -29,6 +29,8 @@ COMMANDS: Final = (
         "show",
         "explain",
         "resolve",
+        "ack",
+        "silence",
         "report",
         "unknowns",
     ),

@@ -385,6 +385,18 @@ def test_an_acknowledgement_lasts_until_its_time_or_the_recovery(world: World) -
     assert world.store.incident_of(first).acked_by is None  # type: ignore[union-attr]
 
 
+def test_an_alert_may_be_acknowledged_before_it_is_dispatched(world: World) -> None:
+    first = world.fail() or 0
+    until = datetime.now(UTC) + timedelta(hours=4)
+
+    found = world.store.acknowledge(first, until=until, by="kim", reason="on it")
+    [opened] = dispatch(world.store)
+
+    assert found is not None
+    assert (found.id, found.acked_by) == (first, "kim")
+    assert (opened.standing, opened.acked_by) == (Standing.FIRST, "kim")
+
+
 def test_it_is_taken_back(world: World) -> None:
     first = world.fail() or 0
     dispatch(world.store)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,6 +12,7 @@ from ..._models import ReviewStatus
 from ..._monitor.filters import When
 from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts
 from ..._monitor.wording import counted, iso
+from ..actor import By, actor
 from ..lists import explain_nothing
 from ..options import (
     AlertIds,
@@ -79,14 +78,7 @@ def resolve(
             show_default=False,
         ),
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Who does it; stored with the alert. Default: your user name on this machine.",
-            show_default=False,
-        ),
-    ] = None,
+    by: By = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     database_url: DatabaseUrl = None,
@@ -97,7 +89,7 @@ def resolve(
     back.
     """
     form = form_of(as_json=as_json, as_csv=as_csv)
-    who = _user() if by is None else by
+    who = actor(by)
     wanted = AlertFilter(jobs=tuple(job or ()), error_group=group, error_reason=reason)
     if wanted != AlertFilter() and not everything:
         raise typer.BadParameter("--job, --group and --reason: expected --all beside them")
@@ -179,10 +171,3 @@ def _undo(store: OperatorStore, resolved_at: When) -> None:
     say(f"{counted(undone.count, 'alert')} open again.")
     if not undone.count:
         raise typer.Exit(1)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user may have no name
-        return f"uid {os.getuid()}"

@@ -7,6 +7,7 @@ processes may settle at once. No run does any of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID, uuid4, uuid5
@@ -57,7 +58,15 @@ from ..schema.tables import run_log
 from ..schema.types import db_now
 from ..sqlite.transaction import immediate
 from .silences import SilenceQueries
-from .terms import LARGEST_ID, has_place, job_and_group, keys_of, speaks_sqlite, storable
+from .terms import (
+    FAILURE_ALERT,
+    LARGEST_ID,
+    has_place,
+    job_and_group,
+    keys_of,
+    speaks_sqlite,
+    storable,
+)
 
 LOOKS_AT: Final = 200  # of a job's newest runs
 LOOKS_BACK: Final = timedelta(days=7)  # for a failure that a closing has not seen
@@ -146,12 +155,12 @@ def advance(connection: Connection, pending: DispatchedAlert) -> Advanced:
         "reopened": (guard.reopened or 0) + 1 if came_back else 0,
         "closed_alert_id": null(),
         "closed_at": null(),
-        **_NO_ACK,
     }
     connection.execute(update(alert_cooldown).where(*_is_key(pending)).values(values))
     if came_back:
         was_severity = _earlier(connection, incident, pending.id)[1]
-    return Advanced(standing, incident, opened_at, was_severity)
+    ack = (guard.acked_until, guard.acked_by)  # from between the failure and its dispatch
+    return Advanced(standing, incident, opened_at, was_severity, *ack)
 
 
 class IncidentQueries(SilenceQueries):
@@ -177,7 +186,10 @@ class IncidentQueries(SilenceQueries):
     def acknowledge(
         self, alert_id: int, *, until: datetime, by: str, reason: str
     ) -> IncidentRecord | None:
-        """Keep the reminders of an alert's open incident back; None where none is open."""
+        """Keep the reminders of an alert's incident back, which is open or about to be.
+
+        Returns None where there is none: it has recovered, or nobody is reminded of such an alert.
+        """
         values = {"acked_until": until, "acked_by": storable(by), "ack_reason": storable(reason)}
         return self._acked(alert_id, values)
 
@@ -187,11 +199,27 @@ class IncidentQueries(SilenceQueries):
 
     def _acked(self, alert_id: int, values: Mapping[str, Any]) -> IncidentRecord | None:
         found = self.incident_of(alert_id)
-        if found is None or found.closed_at is not None:
+        is_open = found is not None and found.closed_at is None
+        if not is_open:
+            found = self._about_to_open(alert_id)
+        if found is None:
             return None
-        its = (*_is_key(found), _GUARD.open_alert_id == found.id)
-        change = update(alert_cooldown).where(*its).values(**values).returning(_GUARD.open_alert_id)
-        return self.incident_of(alert_id) if self._rows(change) else None
+        state = _GUARD.open_alert_id == found.id if is_open else _GUARD.open_alert_id.is_(None)
+        change = update(alert_cooldown).where(*_is_key(found), state).values(**values)
+        rows = self._rows(change.returning(_GUARD.acked_until, _GUARD.acked_by, _GUARD.ack_reason))
+        return next((replace(found, **row._mapping) for row in rows), None)
+
+    def _about_to_open(self, alert_id: int) -> IncidentRecord | None:
+        """Return the incident that a failure alert opens when it is dispatched."""
+        if not 0 < alert_id <= LARGEST_ID:
+            return None
+        waiting = select(alert).where(
+            alert.c.id == alert_id, alert.c.dispatch == literal_column("'pending'"), FAILURE_ALERT
+        )
+        for row in self._rows(waiting):
+            key = {column.name: getattr(row, column.name) for column in _KEY}
+            return IncidentRecord(id=row.id, opened_at=row.created_at, **key)
+        return None
 
     def settle_incidents(
         self, job_names: Sequence[str] | None = None, *, auto_resolve: bool = True

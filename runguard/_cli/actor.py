@@ -1,0 +1,28 @@
+"""Who does something: the option, and what it is without it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from typing import Annotated
+
+import typer
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Who does it; stored with it. Default: your user name on this machine.",
+        show_default=False,
+    ),
+]
+
+
+def actor(by: str | None) -> str:
+    """Return who acts: as given, or the user of this machine."""
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"uid {os.getuid()}"
