@@ -1,7 +1,6 @@
 """A message as JSON, for webhooks and commands.
 
-`key` is stable for all attempts of one delivery, `conversation` for all messages of one incident:
-nothing in it depends on when it is sent, so that repeats are the same bytes.
+`key` is stable for all attempts of one delivery, `conversation` for all messages of one incident.
 """
 
 from __future__ import annotations

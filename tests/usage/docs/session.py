@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from runguard._notify.config import read_config
 from tests.usage.docs.pages import ROOT, Block
 
 if TYPE_CHECKING:
@@ -68,11 +69,20 @@ class Session:
             (self.folder / "block.py").write_text(text)
             printed = self._run("python -W error block.py")
             assert self.exit_code == 0, printed
+        elif block.language == "toml":
+            self._configure(text)
         elif block.language == "console":
             return "".join(self._transcript(block.text))
         else:
             self.schedule(text)
         return block.text
+
+    def _configure(self, text: str) -> None:
+        """Read it as a file of its own: what commands see is what variables say."""
+        folder = self.folder / "configured"
+        folder.mkdir(exist_ok=True)
+        (folder / "runguard.toml").write_text(text)
+        assert read_config({}, folder).problems == ()
 
     def _transcript(self, text: str) -> Iterator[str]:
         steps = list(_steps(text))

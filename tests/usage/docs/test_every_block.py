@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 IS_REWRITTEN: Final = bool(os.environ.get("RUNGUARD_TEST_DOCS_OUTPUTS"))
-RUN_HERE: Final = {"python", "console", "text", "ini"}
+RUN_HERE: Final = {"python", "console", "text", "ini", "toml"}
 
 RUN_ELSEWHERE: Final = {
     "docs/howto/least-privilege.md": "tests/faults/privileges/conftest.py",

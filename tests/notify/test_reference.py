@@ -1,0 +1,70 @@
+"""The reference names every key of the file, and every key of the JSON."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runguard._notify.config import NotifyConfig, read_config
+from runguard._notify.message import build_message
+
+from .facts import NOW, covered, notice
+from .test_message import FAILING, SILENCE
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "notify.md").read_text(encoding="utf-8")
+
+
+def keys_under(heading: str) -> set[str]:
+    """The keys in the first column of the table below a heading."""
+    section = PAGE.partition(f"{heading}\n")[2].partition("\n#")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+
+
+def keys_that_are_read(tmp_path: Path) -> dict[str, set[str]]:
+    """What the reader suggests, and takes, in each table."""
+    headings = ("[notify]", "[channels.NAME]", "[[routes]]", "[[quiet]]")
+    found = {}
+    for heading in headings:
+        keys = keys_under(f"### `{heading}`")
+        table = heading.replace("NAME", "x")
+        wrong = "\n".join(f"{key} = 1979-05-27" for key in keys)
+        (tmp_path / "runguard.toml").write_text(f"{table}\n{wrong}\n")
+        problems = read_config({}, tmp_path).problems
+        assert not [problem for problem in problems if "unknown" in problem], problems
+        found[heading] = keys
+    return found
+
+
+def test_the_reference_names_the_keys_of_the_file(tmp_path: Path) -> None:
+    assert keys_that_are_read(tmp_path) == {
+        "[notify]": {"web_url", "remind_every", "timezone"},
+        "[channels.NAME]": {"url", "webhook", "command", "secret"},
+        "[[routes]]": {
+            *("to", "job", "group", "reason", "alert_type", "owner"),
+            *("severity", "after", "continue"),
+        },
+        "[[quiet]]": {"cron", "for", "reason", "timezone", "job", "group", "alert_type"},
+    }
+
+
+def test_the_reference_names_the_keys_of_the_json() -> None:
+    facts = notice(
+        covered=(covered("a"),), silences_ended=(SILENCE,), failing_channel=FAILING, recent=(True,)
+    )
+    facts = replace(facts, recovered_by=facts.failed_run)
+    data = build_message(facts, NotifyConfig(), now=NOW).data
+    section = PAGE.partition("## The message as JSON\n")[2]
+
+    assert keys_under("## The message as JSON") == set(data)
+    for nested in keys_of_tables(data):
+        assert f"`{nested}`" in section
+
+
+def keys_of_tables(value: Any) -> set[str]:
+    """The keys of what stands in a value, but for the alert's detail, which is anybody's."""
+    tables = [one for one in value.values() if isinstance(one, dict)]
+    tables += [one[0] for one in value.values() if isinstance(one, list) and one]
+    return {key for table in tables for key in table}
