@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -81,24 +82,27 @@ def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     script = 'sleep 60 & echo $! > "$1"; echo $$ >> "$1"; echo waiting >&2; wait'
     started = time.monotonic()
 
-    outcome = run(script, tmp_path / "pids", timeout=0.4)
+    outcome = run(script, tmp_path / "pids", timeout=0.6)
 
-    assert time.monotonic() - started < 1.4
+    assert time.monotonic() - started < 5
     assert outcome.result is SendResult.UNKNOWN
     assert outcome.error == (
-        "sh was killed after 0.4 s: it had the message and did not end: waiting"
+        "sh was killed after 0.6 s: it had the message and did not end: waiting"
     )
     for pid in (tmp_path / "pids").read_text().split():
-        assert not is_running(int(pid))
+        assert has_ended(int(pid))
 
 
-def is_running(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or is within a few seconds: a kill takes its time."""
     try:
-        os.kill(pid, 0)
+        process = os.pidfd_open(pid)
     except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
+        return True
+    try:
+        return bool(select.select([process], [], [], 5)[0])
+    finally:
+        os.close(process)
 
 
 def test_a_child_that_is_left_behind_keeps_nobody_waiting(tmp_path: Path) -> None:
@@ -107,7 +111,7 @@ def test_a_child_that_is_left_behind_keeps_nobody_waiting(tmp_path: Path) -> Non
     outcome = run('sleep 60 & echo $! > "$1"; exit 0', tmp_path / "pid")
 
     assert outcome.result is SendResult.SENT
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     os.kill(int((tmp_path / "pid").read_text()), 9)
 
 

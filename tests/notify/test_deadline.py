@@ -134,5 +134,5 @@ def test_a_probe_ends_in_time_too() -> None:
     probe = probe_within(0.1, work, where="mail.example:25", hide=str)
     late.set()
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     assert probe == Probe(ok=False, summary="mail.example:25: no answer within 0.1 s")

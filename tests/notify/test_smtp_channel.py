@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSWORD = "h:unter/2@# über"
-SOON = 5.0
+SOON = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +121,7 @@ def test_a_hostile_text_is_a_text_and_nothing_else(server: MailServer, text: str
     [mail] = server.mails
     assert mail.recipients == ["ops@example.org"]
     assert mail.message["Bcc"] is None
+    assert len(mail.message["Subject"]) <= 250
     assert mail.message.defects == []
     assert [part.get_content_type() for part in mail.message.walk()] == [
         "multipart/alternative",
@@ -287,10 +288,10 @@ def test_a_server_that_repeats_the_password_does_not_bring_it_into_an_error(
 def test_no_answer_after_the_mail_was_sent_is_unknown(server: MailServer) -> None:
     server.behave(data=HANG)
 
-    outcome = channel(url=server.url()).send(message(), timeout=0.3)
+    outcome = channel(url=server.url()).send(message(), timeout=0.7)
 
     assert outcome.result is SendResult.UNKNOWN
-    assert outcome.error.endswith("the message was sent, and no answer came within 0.3 s")
+    assert outcome.error.endswith("the message was sent, and no answer came within 0.7 s")
 
 
 @pytest.mark.parametrize("command", ["mail", "rcpt"])
@@ -313,7 +314,7 @@ def test_a_server_that_sends_a_byte_now_and_then_does_not_take_longer_than_the_t
         outcome = sender.send(message(), timeout=0.3)
         probe = sender.probe(timeout=0.2)
 
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
     assert outcome.result is SendResult.RETRY
     assert "not ready to take it within 0.3 s" in outcome.error
     assert probe.ok is False

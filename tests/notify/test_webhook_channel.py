@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLD_SECRET = "whsec_" + base64.b64encode(b"the key that was before this one").decode()
-SOON = 5.0
+SOON = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +242,10 @@ def test_no_answer_after_the_message_was_sent_is_unknown(
     receiver.behave(manner=manner)
     started = time.monotonic()
 
-    outcome = channel(webhook=receiver.url()).send(message(), timeout=0.3)
+    outcome = channel(webhook=receiver.url()).send(message(), timeout=0.5)
 
     assert outcome.result is SendResult.UNKNOWN
-    assert time.monotonic() - started < 1.3
+    assert time.monotonic() - started < 5
     assert len(receiver.requests) == 1
 
 

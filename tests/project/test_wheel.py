@@ -158,6 +158,7 @@ def test_the_metadata_names_the_core_dependencies_and_the_extras(built: Built) -
         "all",
         "binary",
         "cli",
+        "monitor",
         "notify",
         "web",
     }

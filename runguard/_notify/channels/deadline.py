@@ -49,6 +49,11 @@ class Deadline:
             raise OutOfTime
         return left
 
+    @property
+    def is_past(self) -> bool:
+        """Whether no time is left. A step that waited as long as it may ended a moment before."""
+        return self._is_over or time.monotonic() > self._end - 0.01
+
     def cuts(self, connection: socket.socket) -> None:
         """Cut this connection at the end.
 
@@ -161,7 +166,7 @@ def _within(
         except OutOfTime:
             result = late()
         except BaseException as error:  # a plugin may even exit
-            result = failed(error)
+            result = late() if deadline.is_past else failed(error)
         results.put(result)
 
     try:
