@@ -7,10 +7,12 @@ what it logs, which may hold a token. So its log lines of our threads are kept, 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote
@@ -46,6 +48,7 @@ class AppriseChannel:
         self.kind: Final = url.partition("://")[0].lower()
         self._url: Final = url
         try:
+            _load()
             self._service: Final[str] = str(_plugin(url).service_name)
         except ImportError:
             raise wrong(
@@ -143,6 +146,16 @@ class _Log(logging.Filter):
 _log: Final = _Log()
 
 
+@functools.cache
+def _load() -> None:
+    """Load all that Apprise knows, once: where warnings are errors, some of it would not load."""
+    import apprise
+
+    with warnings.catch_warnings(), _log.heard():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        apprise.NotificationManager().load_modules()
+
+
 def _plugin(url: str) -> Any:
     """Return what Apprise makes of a URL."""
     import apprise
@@ -190,7 +203,7 @@ def _with_options(url: str, scheme: str, message: Message) -> str:
     if scheme == "pagerduty":  # one incident there for each of ours, and a recovery resolves it
         wanted |= {"dedup": f"runguard-{key}", "action": "map"}
     elif scheme == "opsgenie" and message.kind is NoticeKind.RECOVERED:
-        wanted |= {"priority": "low"}
+        wanted |= {"priority": "5"}  # the lowest there, whatever Apprise's words for it
     elif scheme == "opsgenie":
         wanted |= {"alias": f"runguard-{key}"}
     given = {pair.partition("=")[0].lower() for pair in url.partition("?")[2].split("&")}
