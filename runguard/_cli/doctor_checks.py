@@ -60,6 +60,7 @@ _OTHER_ROLES: Final = {
 _EXTRAS: Final = {
     "binary": ("psycopg_binary", "psycopg_c"),
     "cli": ("typer",),
+    "monitor": ("cronsim",),
     "notify": ("apprise",),
     "web": ("starlette",),
 }

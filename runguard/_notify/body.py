@@ -9,10 +9,19 @@ from typing import Final
 
 from .._models import Severity
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind, RunFacts
-from .._monitor.wording import counted, duration, ordinal
+from .._monitor.wording import counted, duration, error, ordinal
 from . import subject as subjects
 from .config import NotifyConfig
-from .texts import Times, cut, cut_beginning, line, redacted, redacted_line, short_name
+from .texts import (
+    LONGEST_LINE,
+    Times,
+    cut,
+    cut_beginning,
+    line,
+    redacted,
+    redacted_line,
+    short_name,
+)
 
 MOST_COVERED: Final = 30  # alerts of a digest that are listed
 LEAST_TEXT: Final = 200  # characters that an error keeps where all is short
@@ -156,7 +165,17 @@ def _error(facts: NoticeFacts) -> str:
     # Of a cause that is over, its words help only those who never saw them.
     is_news = facts.delivery.kind in _ABOUT_A_CAUSE or not facts.was_told
     is_news = is_news and facts.delivery.kind in _OF_ONE_ALERT
-    return redacted(facts.message) if is_news else ""
+    return _with_its_type(redacted(facts.message), facts) if is_news else ""
+
+
+def _with_its_type(message: str, facts: NoticeFacts) -> str:
+    """Begin a failure's message with the name of its exception, where it says none."""
+    error_type = facts.detail.get("error_type")
+    if not message or facts.error_group is None or not isinstance(error_type, str):
+        return message
+    first, _, rest = message.partition("\n")
+    told = error(redacted_line(error_type), first, longest=len(message) + LONGEST_LINE)
+    return f"{told}\n{rest}" if rest else told
 
 
 def _facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
@@ -290,12 +309,14 @@ def _notes(facts: NoticeFacts, times: Times) -> Iterator[str]:
 def _what_comes_next(facts: NoticeFacts, times: Times) -> Iterator[str]:
     name = subjects.name_of(facts, 100)
     yield f"This covers later failures of {name} with {subjects.word_of(facts)}, until it recovers."
-    if facts.next_reminder_at is not None:
+    if facts.acked_by:
+        yield "No reminder comes while it is acknowledged. If it recovers, you are told."
+    elif facts.next_reminder_at is not None:
         yield (
             f"If it still fails after {times.full(facts.next_reminder_at)}, you are told again; if"
             " it recovers, at once."
         )
-    elif facts.remind_every is not None:
+    elif facts.remind_every:
         yield (
             f"If it still fails in {duration(facts.remind_every)}, you are told again; if it"
             " recovers, at once."

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from .._monitor.notices import ChannelState, Covered, NoticeFacts, RunFacts, Silence
+from .._monitor.notices import ChannelState, Covered, NoticeFacts, NoticeKind, RunFacts, Silence
 from .._monitor.wording import iso
 from .body import is_of_an_incident, links_of
 from .config import NotifyConfig
@@ -44,7 +44,7 @@ def notice_json(facts: NoticeFacts, config: NotifyConfig) -> dict[str, Any]:
         "recovered_by": _run(facts.recovered_by),
         "next_reminder_at": _time(facts.next_reminder_at),
         "may_be_repeat": facts.is_repeat,
-        "opening_was_told": facts.was_told,
+        "opening_was_told": facts.was_told or facts.delivery.kind is not NoticeKind.RECOVERED,
         "log_tail": redacted(facts.log_tail) or None,
         "runbook": _name(facts.runbook),
         "links": {words.lower(): address for words, address in links_of(facts, config)},

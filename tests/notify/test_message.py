@@ -181,6 +181,12 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
         (notice(expired=1), "1 older alert was not sent: no process with channels had looked"),
         (notice(is_repeat=True), "This message may be a repeat"),
         (notice(acked_by="kim"), "Acknowledged by:    kim"),
+        (notice(acked_by="kim"), "No reminder comes while it is acknowledged."),
+        (
+            notice(message="no answer\nin 5 s", detail={"error_type": "builtins.TimeoutError"}),
+            "\n\nTimeoutError: no answer\nin 5 s\n\n",
+        ),
+        (notice(detail={"error_type": "requests.ConnectTimeout"}), "\n\nConnectTimeout: no conn"),
         (notice(alert_type="NEW", source_type="notice"), "Resolve: runguard resolve 17"),
         (recovery(), "Failing since: 02:00 UTC, for 3 h 10 min"),
         (recovery(), "https://ops.example/runguard/runs/1000"),
@@ -254,6 +260,11 @@ def test_an_unknown_severity_counts_as_medium() -> None:
 
     assert message.severity == "medium"
     assert "(page me)" in message.subject
+
+
+def test_the_json_of_a_recovery_says_whether_the_channel_knew_of_the_failure() -> None:
+    assert message_of(recovery(was_told=False)).data["opening_was_told"] is False
+    assert message_of(notice(was_told=False)).data["opening_was_told"] is True
 
 
 def test_the_json_names_everything_and_its_times_are_in_utc() -> None:
