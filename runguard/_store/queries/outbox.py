@@ -236,12 +236,14 @@ def _settle(connection: Connection, claimed: ClaimedDelivery, how: Settlement) -
 
 def _mark_told(connection: Connection, record: DeliveryRecord) -> None:
     """Note when the first channel told an alert, and those that this message told as well."""
-    covered = select(_ONE.alert_id).where(_ONE.covered_by == record.id)
-    its = or_(alert.c.id == record.alert_id, alert.c.id.in_(covered))
-    too_late = alert.c.dispatch == literal_column("'expired'")  # each message counts them
-    connection.execute(
-        update(alert).where(or_(its, too_late), alert.c.told_at.is_(None)).values(told_at=db_now())
-    )
+    told = [alert.c.id == record.alert_id]
+    if record.kind in (NoticeKind.DIGEST, NoticeKind.RECOVERED):
+        told.append(alert.c.id.in_(select(_ONE.alert_id).where(_ONE.covered_by == record.id)))
+    told.append(alert.c.dispatch == literal_column("'expired'"))  # each message counts them
+    for its in told:  # each by its own index
+        connection.execute(
+            update(alert).where(its, alert.c.told_at.is_(None)).values(told_at=db_now())
+        )
 
 
 def _note_outcome(connection: Connection, record: DeliveryRecord, how: Settlement) -> int:
