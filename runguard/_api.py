@@ -95,7 +95,7 @@ def tracked_run(
         lock_ttl: Lease of that lock, more than 0. None: as configured.
         cooldown: Silence after an alert; 0 alerts every time. None: as configured.
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
-            success ends the row. None: as configured. Added in 0.3.
+            success ends the row. None: as configured. Added in 0.2.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
 
     Raises:
@@ -144,7 +144,7 @@ def run_scope(
         lock_ttl: Lease of that lock, more than 0. None: as configured.
         cooldown: Silence after an alert; 0 alerts every time. None: as configured.
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
-            success ends the row. None: as configured. Added in 0.3.
+            success ends the row. None: as configured. Added in 0.2.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
 
     Returns:
@@ -213,8 +213,8 @@ def configure(
         lost_after: Silence after which a run counts as lost (default 5 minutes).
         spool_dir: Folder of the records that wait for a store that is away. None: in the user's
             state directory.
-        failures_to_alert: Failures in a row of a group that raise an alert. Added in 0.3.
-        auto_resolve: Whether a recovery resolves its alerts (default True). Added in 0.3.
+        failures_to_alert: Failures in a row of a group that raise an alert. Added in 0.2.
+        auto_resolve: Whether a recovery resolves its alerts (default True). Added in 0.2.
         check: Connect at once, and check the schema.
 
     Raises:

@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import Final
 
 from .._models import ErrorGroup, Severity
+from .._monitor.incidents import RECOVERED, REOPENED, SILENCE_ENDED
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind
 from .._monitor.wording import counted, duration, ordinal
 from .texts import Times, line, redacted_line, short_name
 
 LONGEST: Final = 160
 LONGEST_NAME: Final = 40
-RECOVERED: Final = "RECOVERED"
-OF_AN_INCIDENT: Final = ("FAILED", RECOVERED, "REOPENED")
+OF_AN_INCIDENT: Final = ("FAILED", RECOVERED, REOPENED, SILENCE_ENDED)
 REPEAT: Final = " (may be a repeat)"
 MOST_NAMES: Final = 3
 
@@ -32,7 +32,7 @@ def subject_of(facts: NoticeFacts, times: Times) -> str:
 def _said(facts: NoticeFacts, times: Times) -> str:
     match facts.delivery.kind:
         case NoticeKind.OPENED:
-            return _opened(facts)
+            return _reminder(facts, times) if facts.silences_ended else _opened(facts)
         case NoticeKind.REMINDER:
             return _reminder(facts, times)
         case NoticeKind.RAISED:
@@ -90,7 +90,7 @@ def by_loudness(covered: Sequence[Covered]) -> list[Covered]:
 
 def _opened(facts: NoticeFacts) -> str:
     word, name, severity = word_of(facts), name_of(facts), f"({line(facts.severity, 16)})"
-    if facts.reopened or facts.alert_type == "REOPENED":
+    if facts.reopened or facts.alert_type == REOPENED:
         return f"AGAIN {word} {name}: {on_and_off(facts)} {severity}"
     happened = what_happened(facts)
     if facts.error_group is not None:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runguard._models import ErrorGroup, SpooledRun
-from runguard._monitor.notices import Standing
+from runguard._monitor.delivering import ClaimedDelivery
+from runguard._monitor.notices import DeliveryRecord, DeliveryState, NoticeKind, Standing
+from runguard._notify.subject import subject_of
+from runguard._notify.texts import Times
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
 
@@ -432,6 +435,44 @@ def test_the_end_of_a_silence_is_told_once_where_what_it_muted_still_fails(world
     [told] = world.alerts("SILENCE_ENDED")
     assert told["title"] == f"silence {silence} ended; sync still fails"
     assert (told["incident"], detail_of(told)["silence"]) == (first, silence)
+
+
+def test_the_message_of_it_knows_which_silence_ended(world: World) -> None:
+    world.fail()
+    dispatch(world.store)
+    silence = mute(world)
+    world.store.end_silence(silence, by="kim")
+    assert world.settle() == ["SILENCE_ENDED"]
+    [told] = world.alerts("SILENCE_ENDED")
+    record = DeliveryRecord(
+        id=1,
+        alert_id=told["id"],
+        incident=told["incident"],
+        kind=NoticeKind.OPENED,
+        channel="oncall",
+        state=DeliveryState.SENDING,
+        attempts=1,
+        created_at=world.store.now(),
+    )
+
+    facts = world.store.notice_facts(ClaimedDelivery(record=record), timeout=TIMEOUT)
+
+    assert facts is not None
+    assert [one.id for one in facts.silences_ended] == [silence]
+    assert (facts.job_name, facts.error_group) == ("sync", "HTTP_5XX")
+    assert subject_of(facts, Times(UTC, world.store.now())).startswith(
+        "STILL HTTP_5XX sync: silence ended, since"
+    )
+
+
+def test_who_has_acknowledged_needs_not_be_told_that_a_silence_ended(world: World) -> None:
+    first = world.fail() or 0
+    dispatch(world.store)
+    until = datetime.now(UTC) + timedelta(hours=4)
+    world.store.acknowledge(first, until=until, by="kim", reason="on it")
+    world.store.end_silence(mute(world), by="kim")
+
+    assert world.settle() == []
 
 
 def test_a_silence_that_muted_nothing_or_was_over_before_ends_without_a_word(world: World) -> None:

@@ -80,4 +80,5 @@ def ack(
     elif found.acked_until is None:
         say(f"Reminders of {found.source_id} go out again.")
     else:
-        say(f"No reminders of {found.source_id} until {iso(found.acked_until)}.")
+        until = found.acked_until.replace(microsecond=0)
+        say(f"No reminders of {found.source_id} until {iso(until)}.")

@@ -102,7 +102,8 @@ def add(
     if as_json:
         write_json([added])
     else:
-        say(f"Silence {added.id}: no notices of {one_line(job)} until {iso(added.ends_at)}.")
+        until = added.ends_at.replace(microsecond=0)
+        say(f"Silence {added.id}: no notices of {one_line(job)} until {iso(until)}.")
         say(f"To end it now: runguard silence end {added.id}")
 
 
@@ -149,7 +150,7 @@ def end(
     if as_json:
         write_json([ended])
     else:
-        say(f"Silence {number} ended at {iso(end_of(ended))}.")
+        say(f"Silence {number} ended at {iso(end_of(ended).replace(microsecond=0))}.")
 
 
 def _listing(silences: Sequence[Silence]) -> Listing:

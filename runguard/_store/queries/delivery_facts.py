@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Text, cast, func, literal_column, or_, sel
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._monitor.delivering import ClaimedDelivery
+from ..._monitor.incidents import SILENCE_ENDED
 from ..._monitor.notices import (
     ChannelState,
     Covered,
@@ -24,6 +25,7 @@ from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channe
 from ..schema.tables import run_log
 from .dispatching import channel_from, json_object
 from .reports import Reports
+from .silences import silence_from, silence_of_id
 from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
 
 MOST_COVERED: Final = 200
@@ -81,6 +83,9 @@ class DeliveryFacts(Reports):
         if is_failure and (key := job_and_group(row.source_id)) is not None:
             facts["job_name"], facts["error_group"] = key[0], str(key[1])
         facts |= self._incident_of(row, record, facts)
+        if row.alert_type == SILENCE_ENDED:
+            ended = self._rows(silence_of_id(detail.get("silence")))
+            facts["silences_ended"] = tuple(silence_from(one) for one in ended)
         if record.kind is NoticeKind.DIGEST:
             facts["covered"] = self._covered(record.id)
         if record.kind is NoticeKind.UNDELIVERED:

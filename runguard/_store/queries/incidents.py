@@ -251,7 +251,7 @@ class IncidentQueries(SilenceQueries):
                 [] if recovery is None else self._closed(cause, recovery, auto_resolve=auto_resolve)
             )
             settled += closed
-            if not closed:
+            if not closed and not _is_acked(cause):
                 still_open.append(cause)
         return [*settled, *self._still_failing(still_open)]
 
@@ -465,6 +465,11 @@ class _Cause(NamedTuple):
     job_name: str
     error_group: ErrorGroup
     now: datetime
+
+
+def _is_acked(cause: _Cause) -> bool:
+    until = cause.incident.acked_until
+    return until is not None and until > cause.now
 
 
 def _guards(*wanted: Any) -> Select[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, literal_column, select, update
 
 from ..._errors import ConfigurationError
 from ..._monitor.notices import Silence
@@ -56,7 +56,7 @@ class SilenceQueries(Reports):
             "until_recovered": until_recovered,
         }
         [row] = self._rows(insert(silence).values(values).returning(*_COLUMNS))
-        return _silence_of(row)
+        return silence_from(row)
 
     def silences(
         self, *, active_at: datetime | None = None, limit: int = MOST_SILENCES
@@ -80,13 +80,24 @@ class SilenceQueries(Reports):
         values = {"ended_at": db_now(), "ended_by": storable(by)}
         self._rows(update(silence).where(its, *is_on).values(values).returning(silence.c.id))
         rows = self._rows(select(*_COLUMNS).where(its))
-        return _silence_of(rows[0]) if rows else None
+        return silence_from(rows[0]) if rows else None
 
     def _silences(
         self, *wanted: ColumnElement[bool], limit: int = MOST_SILENCES
     ) -> Sequence[Silence]:
         query = select(*_COLUMNS).where(*wanted).order_by(silence.c.id.desc()).limit(limit)
-        return tuple(_silence_of(row) for row in self._rows(query))
+        return tuple(silence_from(row) for row in self._rows(query))
+
+
+def silence_of_id(number: object) -> Select[Any]:
+    """Select a silence by its id, as a document names it: nothing where it is none."""
+    is_id = isinstance(number, int) and 0 < number <= LARGEST_ID
+    return select(*_COLUMNS).where(silence.c.id == (number if is_id else 0))
+
+
+def silence_from(row: Sequence[Any]) -> Silence:
+    """Return the silence of a row that `silence_of_id` has selected."""
+    return Silence(**dict(zip(Silence.__slots__, row, strict=True)))
 
 
 def silences_in_force(connection: Connection) -> Sequence[Silence]:
@@ -94,7 +105,7 @@ def silences_in_force(connection: Connection) -> Sequence[Silence]:
     wanted = select(*_COLUMNS).where(
         silence.c.starts_at <= db_now(), silence.c.ends_at > db_now(), silence.c.ended_at.is_(None)
     )
-    return tuple(_silence_of(row) for row in connection.execute(wanted))
+    return tuple(silence_from(row) for row in connection.execute(wanted))
 
 
 def note_matches(connection: Connection, silence_ids: Iterable[int]) -> None:
@@ -103,7 +114,3 @@ def note_matches(connection: Connection, silence_ids: Iterable[int]) -> None:
         matched = silence.c.matched + literal_column("1")
         values = {"matched": matched, "last_matched_at": db_now()}
         connection.execute(update(silence).where(silence.c.id == one).values(values))
-
-
-def _silence_of(row: Sequence[Any]) -> Silence:
-    return Silence(**dict(zip(Silence.__slots__, row, strict=True)))
