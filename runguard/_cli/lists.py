@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -17,18 +17,20 @@ from .._monitor.records import (
     AlertFilter,
     AlertRecord,
     Cursor,
+    Problem,
     Remaining,
     RunFilter,
     RunRecord,
     ToldAlert,
+    ToldProblem,
 )
+from .._monitor.trail import by_alert
 from .options import MOST_ROWS, Form
 from .output import Listing, shown_on, write_records
 from .talk import say
 from .watch import watch
 
 if TYPE_CHECKING:
-    from .._monitor.notices import DeliveryRecord
     from .._store.operator import OperatorStore
 
 Filter = TypeVar("Filter", RunFilter, AlertFilter)
@@ -93,17 +95,21 @@ def newest_alerts(store: OperatorStore, wanted: AlertFilter, *, limit: int) -> F
 
 def told_alerts(store: OperatorStore, found: Found[AlertRecord]) -> Found[ToldAlert]:
     """Add to each alert of a list who was told of it."""
-    deliveries: dict[int, list[DeliveryRecord]] = {}
-    for one in store.trail([alert.id for alert in found.rows]):
-        deliveries.setdefault(one.alert_id, []).append(one)
-    rows = (
-        ToldAlert(
-            **{name: getattr(alert, name) for name in AlertRecord.__slots__},
-            deliveries=tuple(deliveries.get(alert.id, ())),
-        )
-        for alert in found.rows
-    )
+    its = by_alert(store.trail([alert.id for alert in found.rows]))
+    rows = (ToldAlert(**_values(one), deliveries=tuple(its.get(one.id, ()))) for one in found.rows)
     return Found(tuple(rows), found.more)
+
+
+def told_problems(store: OperatorStore, problems: Sequence[Problem]) -> Sequence[ToldProblem]:
+    """Add to each problem who was told of its last alert."""
+    its = by_alert(store.trail([one.alert_id for one in problems]))
+    return tuple(
+        ToldProblem(**_values(one), deliveries=tuple(its.get(one.alert_id, ()))) for one in problems
+    )
+
+
+def _values(record: AlertRecord | Problem) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def bounded(wanted: Filter, store: OperatorStore, since: When | None, until: When | None) -> Filter:

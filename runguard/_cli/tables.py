@@ -30,6 +30,7 @@ from .._monitor.records import (
     RunRecord,
     RunWithAlert,
     ToldAlert,
+    ToldProblem,
 )
 from .._monitor.sentences import Sentence
 from .._monitor.trail import told_briefly
@@ -125,13 +126,13 @@ def told_alerts_listing(alerts: Sequence[ToldAlert]) -> Listing:
     )
 
 
-def problems_listing(problems: Sequence[Problem]) -> Listing:
+def problems_listing(problems: Sequence[ToldProblem]) -> Listing:
     """Show problems: how often each alerted, and whether its job recovered."""
     now = datetime.now(UTC)
     return Listing(
         columns=(
             *("source", "group", "reason", "severity", "alerts", "open", "first", "last"),
-            *("now", "since"),
+            *("now", "since", "told"),
         ),
         rows=[
             (
@@ -145,13 +146,14 @@ def problems_listing(problems: Sequence[Problem]) -> Listing:
                 moment(one.last_at, now=now),
                 _problem_state(one),
                 moment(one.since, now=now),
+                _worded(told_briefly(None, one.deliveries)),
             )
             for one in problems
         ],
         note_title="message",
         notes=[wording.in_a_list(one.message) or one.title for one in problems],
         numbers=("alerts", "open"),
-        optional=("first", "severity", "since", "open"),
+        optional=("first", "severity", "told", "since", "open"),
     )
 
 

@@ -366,6 +366,13 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldProblem(Problem):
+    """A problem in a list, with the deliveries of its last alert."""
+
+    deliveries: tuple[DeliveryRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ProblemPage:
     """Some problems, the last raised first, among the alerts that were looked at.
 

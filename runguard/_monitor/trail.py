@@ -106,6 +106,14 @@ _UNTOLD: Final[Mapping[str, Label]] = {
 }
 
 
+def by_alert(deliveries: Iterable[DeliveryRecord]) -> Mapping[int, Sequence[DeliveryRecord]]:
+    """Return deliveries by their alerts."""
+    found: dict[int, list[DeliveryRecord]] = {}
+    for one in deliveries:
+        found.setdefault(one.alert_id, []).append(one)
+    return found
+
+
 def _acknowledged(incident: IncidentRecord | None, now: datetime) -> Iterator[Part]:
     if incident is None or not is_acknowledged(incident, now=now):
         return

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from .._models import ErrorReason, ReviewStatus
 from .._monitor import wording
-from .._monitor.trail import SilenceState, silence_label
+from .._monitor.trail import SilenceState, silence_label, told_briefly
 from .._monitor.wording import Label, Tone
 from . import charts
 from .foreign_texts import ForeignTexts, isolated
@@ -166,6 +166,7 @@ def _environment() -> Environment:
         markup=Markup,
         mark_of=charts.mark,
         silence_label=silence_label,
+        told_briefly=told_briefly,
         SilenceState=SilenceState,
     )
     environment.filters.update(

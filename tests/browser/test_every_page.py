@@ -35,6 +35,7 @@ PAGES = {
     "running": "/runs/319",
     "alerts": "/alerts",
     "alert": "/alerts/18",
+    "silences": "/silences?job=enrolment_sync",
     "unknown job": "/jobs/enrolment_sink",
 }
 WIDTHS = (360, 800, 1400)

@@ -94,6 +94,17 @@ def test_a_list_of_alerts_has_a_column_and_json_its_deliveries(cli: Cli, filled_
     assert rows[3]["deliveries"] == []
 
 
+def test_problems_say_who_was_told_of_their_last_alert(cli: Cli, filled_file: str) -> None:
+    deliver(filled_file, 1)
+    lines = cli("problems", "--database-url", filled_file).lines
+    rows = cli("problems", "--json", "--database-url", filled_file).json
+
+    [payments] = [line for line in lines if line.startswith("payments")]
+    assert "  oncall  " in payments
+    [deliveries] = [row["deliveries"] for row in rows if row["alert_id"] == 1]
+    assert [one["channel"] for one in deliveries] == ["oncall"]
+
+
 def test_show_says_it_in_a_word(cli: Cli, filled_file: str) -> None:
     deliver(filled_file, 1)
     told = {

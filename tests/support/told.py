@@ -6,7 +6,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from runguard._store.schema.notice_tables import (
     alert,
@@ -40,7 +40,9 @@ def deliver(url: str, alert_id: int, **facts: Any) -> int:
 def look(url: str, channel: str = "oncall", **facts: Any) -> None:
     """Leave that a process with a channel looked, just now unless told otherwise."""
     values = {"channel": channel, "looked_at": datetime.now(UTC), **facts}
-    _write(url, channel_state, values)
+    with closing(open_store(url)) as store, store.engine.begin() as connection:
+        connection.execute(delete(channel_state).where(channel_state.c.channel == channel))
+        connection.execute(insert(channel_state).values(values))
 
 
 def open_incident(url: str, alert_id: int) -> None:
@@ -60,8 +62,3 @@ def open_incident(url: str, alert_id: int) -> None:
             )
             .values(open_alert_id=alert_id, opened_at=datetime.now(UTC) - timedelta(hours=1))
         )
-
-
-def _write(url: str, table: Table, values: dict[str, Any]) -> None:
-    with closing(open_store(url)) as store, store.engine.begin() as connection:
-        connection.execute(insert(table).values(values))

@@ -138,6 +138,8 @@ def test_the_pages_of_a_run_and_an_alert_say_who_was_told(
     deliver(filled_file, 1, attempts=2)
 
     assert "Nobody has been told: no process with channels has ever looked." in waiting
+    for path in ("/alerts", "/jobs/payments"):
+        assert "told: oncall" in text_of(client, path)
     for path in ("/runs/2", "/runs/3", "/alerts/1"):
         assert "oncall was told at 2026-03-01 02:00 UTC on the second try." in text_of(client, path)
 
@@ -240,6 +242,9 @@ def test_a_silence_and_an_acknowledgement_stand_on_the_page_of_the_job(
     assert (acked.status_code, acked.headers["location"]) == (303, "/alerts/1?done=acknowledged.1")
     assert "Acknowledged by kim until" in page.text
     assert "Silence 1 (pay*) mutes notices until" in page.text
+    overview = Page(client.get("/").text)
+    [row] = [one for one in overview.all("tr") if "payments" in one.text]
+    assert "silenced acknowledged" in row.text
     of_job = text_of(client, "/jobs/payments")
     assert "Silence 1 mutes notices until" in of_job
     assert "Alert 1 is acknowledged by kim until" in of_job

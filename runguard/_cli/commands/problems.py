@@ -9,7 +9,7 @@ import typer
 
 from ..._monitor import wording
 from ..._monitor.records import AlertFilter, Problem
-from ..lists import bounded, explain_nothing
+from ..lists import bounded, explain_nothing, told_problems
 from ..options import (
     AsCsv,
     AsJson,
@@ -71,7 +71,8 @@ def problems(
     )
     with opened_store(database_url) as store:
         page = store.problem_page(bounded(wanted, store, since, until), limit=limit)
-        write_records(page.found, form, columns=_COLUMNS, listing_of=problems_listing)
+        found = told_problems(store, page.found)
+        write_records(found, form, columns=_COLUMNS, listing_of=problems_listing)
         if not page.found and page.looked_to is None:
             filtered = bool(group or reason or open_only or since or until)
             explain_nothing("alerts", store, job, filtered=filtered)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from ..._monitor import wording
 from ..._monitor.coverage import other_error
 from ..._monitor.records import Problem, ProblemPage
-from ..._monitor.trail import is_acknowledged, told
+from ..._monitor.trail import by_alert, is_acknowledged, told
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..muting import LENGTHS, USUAL, fields_of
@@ -37,7 +37,7 @@ def alerts(request: Request, store: OpenStore) -> Response:
     asked, now = asked_of(request, AlertPageQuery), store.now()
     wanted = alerts_meant(store, asked.query, now)
     page = asked.query.read(store, wanted, limit=ALERTS_ON_A_PAGE)
-    is_first = not asked.query.page
+    is_first, ids = not asked.query.page, {one.id for one in page.alerts}
     context = {
         "now": now,
         **banner(store),
@@ -55,7 +55,10 @@ def alerts(request: Request, store: OpenStore) -> Response:
         **CHOICES,
     }
     if is_first and page.alerts:
-        context |= _problems(request, asked.query.read_problems(store, wanted, PROBLEMS_ON_A_PAGE))
+        problems = asked.query.read_problems(store, wanted, PROBLEMS_ON_A_PAGE)
+        context |= _problems(request, problems)
+        ids |= {one.alert_id for one in problems.found}
+    context["deliveries"] = by_alert(store.trail(sorted(ids)))
     return render(request, "alerts.html", context)
 
 

@@ -44,6 +44,7 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
     now, cells = store.now(), store.last_runs(job_name, limit=RUNS_IN_A_CHART)
     row = row_of(request, found[0], now)
     failure = _last_failure(store, row)
+    alert = None if failure is None else _open_alert(store, failure)
     context = {
         "now": now,
         **banner(store),
@@ -51,7 +52,8 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         "tab": Tab.of(wording.job_state(row.state), job_name),
         "row": row,
         "failure": failure,
-        "alert": None if failure is None else _open_alert(store, failure),
+        "alert": alert,
+        "deliveries": () if alert is None else store.trail([alert.id]),
         "done": done_before(request),
         "job": found[0],
         "durations": charts.durations(

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from ..._monitor import wording
 from ..._monitor.health import JobState, state_of, worst_first
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview
+from ..._monitor.trail import is_acknowledged, job_of, silences_of
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..query import JobOrder, JobQuery, asked_of
@@ -79,12 +80,17 @@ def overview(request: Request, store: OpenStore) -> Response:
     def row(job: JobOverview) -> JobRow:
         return row_of(request, job, now, alerts.get(job.job_name, ()))
 
+    silences = store.silences(active_at=now)
+    rows = found[first : first + JOBS_ON_A_PAGE]
+    shown = {job.job_name for job in (*rows, *jobs[:FAILING_SHOWN])}
     context = {
         "now": now,
         **banner(store),
         "live": True,
-        "rows": [row(job) for job in found[first : first + JOBS_ON_A_PAGE]],
+        "rows": [row(job) for job in rows],
         "jobs": len(jobs),
+        "silenced": {name for name in shown if silences_of(name, silences)},
+        "in_hand": {job_of(one) for one in store.open_incidents() if is_acknowledged(one, now=now)},
         "poll_seconds": 5 if len(jobs) <= MANY_JOBS else 20,
         "found": len(found),
         "first": first + 1,
