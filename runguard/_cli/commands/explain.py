@@ -30,7 +30,7 @@ app = command_app()
 def explain(
     run: RunOrAlertName, *, as_json: AsJson = False, database_url: DatabaseUrl = None
 ) -> None:
-    """Explain a run or an alert: its group, who was told, and if the job recovered."""
+    """Explain a run or an alert: why it failed, and who was told."""
     with opened_store(database_url) as store:
         if (alert := found_alert(store, run)) is not None:
             _show_alert(alert, now=store.now(), as_json=as_json)
