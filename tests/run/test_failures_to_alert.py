@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 import runguard
-from runguard import ConfigurationError, run_scope, tracked_run
+from runguard import ConfigurationError, JobLockActive, StoreUnavailable, run_scope, tracked_run
+from tests.store.drafts import TIMEOUT, new_run
+from tests.support.incidents import dispatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +65,76 @@ def test_another_group_another_job_and_what_alerts_on_purpose_never_count(
     fail(TimeoutError("no answer"), failures_to_alert=2)
 
     assert outcomes(sql) == ["waiting", "waiting", "waiting", "excluded", "raised"]
+
+
+def test_a_refused_start_waits_as_any_failure_does(url: str, sql: Sql) -> None:
+    with run_scope("sync", lock=True):
+        for _ in range(2):
+            with (
+                pytest.raises(JobLockActive),
+                run_scope("sync", lock=True, failures_to_alert=2),
+            ):
+                raise AssertionError("the body must not run")
+
+    assert outcomes(sql)[1:] == ["waiting", "raised"]
+
+
+def test_a_lost_run_waits_as_its_reaper_is_configured(url: str, sql: Sql) -> None:
+    from runguard._api import runtime
+    from runguard._run.reaper import reap
+    from runguard._settings import Settings
+
+    store: Any = runtime.store()
+    for _ in range(2):
+        store.start_run(new_run("sync"), timeout=TIMEOUT)
+        age(sql, "started_at")
+
+        assert list(reap(store, Settings(failures_to_alert=2)))
+
+    assert outcomes(sql) == ["waiting", "raised"]
+
+
+def test_a_record_that_comes_late_waits_as_it_would_have_then(
+    url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runguard._api import runtime
+    from runguard._run.spool_replay import replay
+
+    fail(TimeoutError("no answer"), failures_to_alert=2)
+    with monkeypatch.context() as away:
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise StoreUnavailable("away")
+
+        for method in ("start_run", "replay_run"):
+            away.setattr(runtime.store(), method, refuse)
+        fail(TimeoutError("no answer"), failures_to_alert=3)
+    assert {one.trouble for one in replay(runtime.spool(), runtime.store(), seconds=10)} == {None}
+    fail(TimeoutError("no answer"), failures_to_alert=3)
+
+    assert outcomes(sql) == ["waiting", "waiting", "raised"]
+
+
+def test_while_the_incident_is_open_nothing_waits(sqlite_url: str, sql: Sql) -> None:
+    from runguard._api import operator_store, runtime
+
+    fail(TimeoutError("no answer"))
+    dispatch(operator_store(runtime))
+    succeed()
+    age(sql, "started_at", "finished_at")
+    fail(TimeoutError("no answer"), failures_to_alert=3, cooldown=timedelta(0))
+
+    assert outcomes(sql) == ["raised", "none", "raised"]
+
+
+def age(sql: Sql, *columns: str) -> None:
+    """Move runs an hour into the past."""
+    for column in columns:
+        try:
+            sql(f"update run_log set {column} = {column} - interval '1 hour'")
+        except OperationalError:
+            moved = f"strftime('%Y-%m-%d %H\\:%M\\:%f', {column}, '-3600 seconds')"
+            sql(f"update run_log set {column} = {moved}")
 
 
 def test_the_configuration_and_the_environment_set_it_for_all_runs(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -302,6 +303,19 @@ def test_one_success_closes_the_incidents_of_all_groups(world: World) -> None:
     assert world.settle() == ["RECOVERED", "RECOVERED"]
     runs = {detail_of(row)["recovered_by_run"] for row in world.alerts("RECOVERED")}
     assert runs == {3}
+
+
+def test_any_number_of_processes_close_an_incident_once(world: World) -> None:
+    world.fail()
+    dispatch(world.store)
+    world.wait(HOUR)
+    world.succeed()
+
+    with ThreadPoolExecutor(4) as pool:
+        settled = list(pool.map(lambda _: world.store.settle_incidents(), range(4)))
+
+    assert sorted(map(len, settled)) == [0, 0, 0, 1]
+    assert len(world.alerts("RECOVERED")) == 1
 
 
 def test_a_failure_that_a_closing_has_not_seen_forbids_it(world: World) -> None:

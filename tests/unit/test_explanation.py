@@ -180,6 +180,7 @@ def test_a_covering_alert_that_nobody_saw_is_told_as_such() -> None:
         ({"alert_outcome": "raised", "cooldown_seconds": 0}, "the cooldown is switched off"),
         ({"alert_outcome": "raised", "cooldown_seconds": None}, "It raised alert 812."),
         ({"alert_outcome": "excluded"}, "on purpose"),
+        ({"alert_outcome": "waiting"}, "waits for more failures of TIMEOUT of sync in a row."),
         ({"alert_outcome": "none"}, "alert 812 reports it."),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from runguard import StoreUnavailable
 from runguard._monitor.records import AlertFilter, RunFilter
 from tests.store.drafts import TIMEOUT, failure, new_run, success
+from tests.support.incidents import dispatch
 from tests.support.stores import open_store
 
 if TYPE_CHECKING:
@@ -79,6 +80,34 @@ def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
 
     assert (done.resolved, done.resolved_by, done.reviewed_by) == (True, "ana", "ana")
     operator.resolve_alerts([alert.id], by="ana", resolved=False)
+
+
+def test_an_operator_acknowledges_and_silences(operator: OperatorStore) -> None:
+    until = operator.now() + DAY
+
+    found = operator.acknowledge(1, until=until, by="ana", reason="on it")
+    silence = operator.add_silence(job="*", ends_at=until, reason="deploy", created_by="ana")
+
+    assert found is not None
+    assert operator.silences() == (silence,)
+    assert operator.end_silence(silence.id, by="ana") is not None
+
+
+def test_a_notifier_settles_incidents(world: World, job: OperatorStore) -> None:
+    store = open_store(world.url("notifier"))
+    try:
+        for table, time in (
+            *(("run_log", "started_at"), ("run_log", "finished_at"), ("alert", "created_at")),
+        ):
+            world.run(f"update {table} set {time} = {time} - interval '1 hour'")
+        dispatch(store)
+        run = new_run()
+        job.start_run(run, timeout=TIMEOUT)
+        job.finish_run(success(run), timeout=TIMEOUT)
+
+        assert [one.alert_type for one in store.settle_incidents()] == ["RECOVERED"]
+    finally:
+        store.close()
 
 
 def test_a_replica_answers_everything_and_changes_nothing(world: World, job: OperatorStore) -> None:
