@@ -391,6 +391,45 @@ def test_a_recovery_before_the_failure_was_told_makes_one_message(
     assert recovered[2] == "sent"
 
 
+def test_a_failure_that_was_being_sent_when_it_recovered_is_told_by_the_recovery(
+    world: World, mail: RecordingChannel
+) -> None:
+    incident = world.fail()
+    dispatcher = world.dispatcher()
+    dispatcher.dispatch()
+    lease = timedelta(minutes=2)
+    claimed = world.store.claim_delivery(["mail"], who="a", lease=lease, timeout=TIMEOUT)
+    assert claimed is not None
+    world.recover(incident)
+    dispatcher.dispatch()
+    again = Settlement(state=DeliveryState.PENDING, retry_in=timedelta(0), failed=True)
+    world.store.settle_delivery(claimed, again, timeout=TIMEOUT)
+
+    dispatcher.deliver_due()
+
+    assert mail.kinds == ["recovered"]
+    assert world.deliveries("kind, state") == [("opened", "replaced"), ("recovered", "sent")]
+
+
+def test_what_comes_later_waits_for_what_came_before(world: World, mail: RecordingChannel) -> None:
+    mail.outcomes = [RETRY]
+    world.fail()
+    world.back_door.rows("update alert set severity = 'low'")
+    world.round()
+    world.fail()  # more severe
+
+    world.round()
+
+    dispatcher = world.dispatcher()
+    waits = dispatcher.next_due_in()
+    assert mail.kinds == ["opened"]
+    assert waits is not None
+    assert timedelta(0) < waits <= timedelta(seconds=12)
+    world.make_due()
+    world.round()
+    assert mail.kinds == ["opened", "opened", "raised"]
+
+
 def test_two_groups_closed_by_one_success_make_one_message(
     world: World, mail: RecordingChannel
 ) -> None:

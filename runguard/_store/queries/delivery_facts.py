@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, cast, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column, or_, select
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._monitor.delivering import ClaimedDelivery
@@ -23,6 +23,7 @@ from ..._monitor.notices import (
 from ..schema.expressions import finite
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
 from ..schema.tables import run_log
+from ..schema.types import db_now
 from .dispatching import channel_from, json_object
 from .reports import Reports
 from .silences import silence_from, silence_of_id
@@ -153,7 +154,8 @@ class DeliveryFacts(Reports):
 
     def _guard(self, incident: int) -> Any:
         its = alert_cooldown.c
-        wanted = select(its.opened_at, its.reopened, its.acked_by).where(
+        acked_by = case((its.acked_until > db_now(), its.acked_by)).label("acked_by")
+        wanted = select(its.opened_at, its.reopened, acked_by).where(
             or_(its.open_alert_id == incident, its.closed_alert_id == incident)
         )
         return next(iter(self._rows(wanted.limit(1))), None)

@@ -41,6 +41,7 @@ Plan = Callable[[DispatchContext], DispatchPlan]
 EXPIRES_AFTER: Final = timedelta(hours=24)
 RECENT_SECONDS: Final = 600
 MOST_RECENT: Final = 500
+OPENINGS: Final = (NoticeKind.OPENED, NoticeKind.RAISED, NoticeKind.REMINDER)
 
 _DISPATCHER_KEY: Final = 0x746F6C642D6F6E63  # differs from the keys of other programs
 _ONE: Final = alert_delivery.c
@@ -313,7 +314,7 @@ def _write_plan(
         written.update(_insert(connection, rows))
     for one in plan.deliveries:
         if one.replaces:
-            _replace(connection, one, written.get((one.alert_id, one.channel)))
+            replace_with(connection, one.replaces, written.get((one.alert_id, one.channel)))
     note_matches(connection, [one for one, count in plan.silenced.items() for _ in range(count)])
 
 
@@ -371,14 +372,21 @@ def _insert(
     return {(alert_id, channel): row for alert_id, channel, row in connection.execute(returned)}
 
 
-def _replace(connection: Connection, one: PlannedDelivery, by: int | None) -> None:
+def replace_with(connection: Connection, ids: Sequence[int], by: int | None) -> None:
+    """Let one delivery tell what others would have told, which wait or whose sender died."""
     connection.execute(
         update_of(alert_delivery)
-        .where(_ONE.id.in_(one.replaces), _ONE.state == DeliveryState.PENDING.value)
+        .where(
+            _ONE.id.in_(ids),
+            or_(
+                _ONE.state == DeliveryState.PENDING.value, _ONE.state == DeliveryState.SENDING.value
+            ),
+        )
         .values(
             state=DeliveryState.REPLACED.value,
             covered_by=by,
             next_attempt_at=None,
+            claim_expires_at=None,
             last_error="the message of the recovery tells both",
         )
     )

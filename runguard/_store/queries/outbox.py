@@ -88,7 +88,9 @@ class OutboxQueries(DeliveryFacts):
         if not channels:
             return None
         waits = select(alert.c.id).where(alert.c.dispatch == literal_column("'pending'")).exists()
-        first = select(func.min(_DUE_AT)).where(_OPEN, _ONE.channel.in_([*channels]), _may_send())
+        first = select(func.min(_DUE_AT)).where(
+            _OPEN, _ONE.channel.in_([*channels]), _may_send(), _is_first()
+        )
         query = select(db_now(), waits, first.scalar_subquery())
         [(now, has_alerts, due_at)] = self._rows(query, timeout=timeout)
         if has_alerts:
@@ -120,20 +122,15 @@ def _note(connection: Connection, hashes: Mapping[str, str]) -> Mapping[str, Cha
         _CHANNEL.looked_at.is_(None), _CHANNEL.looked_at < db_now_plus(-LOOKED_EVERY_SECONDS)
     )
     connection.execute(long_ago.where(_CHANNEL.channel.in_([*hashes]), is_old))
-    _give_up(connection, [*hashes])
+    _give_up(connection)
     return dispatching.channel_states(connection)
 
 
-def _give_up(connection: Connection, channels: Sequence[str]) -> None:
-    """Give up what has waited for a day: its channel is disabled, or nobody has it."""
+def _give_up(connection: Connection) -> None:
+    """Give up what has waited for a day: its channel is disabled, or nobody has it any more."""
     connection.execute(
         update(alert_delivery)
-        .where(
-            _OPEN,
-            _ONE.channel.in_([*channels]),
-            _PENDING,
-            _ONE.created_at < db_now_plus(-GIVEN_UP_SECONDS - 3600),
-        )
+        .where(_OPEN, _PENDING, _ONE.created_at < db_now_plus(-GIVEN_UP_SECONDS - 3600))
         .values(
             state=DeliveryState.DEAD.value,
             next_attempt_at=None,
@@ -148,38 +145,42 @@ def _may_send() -> ColumnElement[bool]:
     return ~select(_CHANNEL.channel).where(_CHANNEL.channel == _ONE.channel, stopped).exists()
 
 
+def _is_first() -> ColumnElement[bool]:
+    """Whether no earlier delivery of the incident waits on the channel."""
+    earlier = alert_delivery.alias("earlier")
+    waits_before = select(earlier.c.id).where(
+        earlier.c.incident == _ONE.incident,
+        earlier.c.channel == _ONE.channel,
+        earlier.c.id < _ONE.id,
+        or_(
+            earlier.c.state == literal_column("'pending'"),
+            earlier.c.state == literal_column("'sending'"),
+        ),
+    )
+    # As a choice, a planner asks for each row by the index, and joins no table with itself.
+    return or_(_ONE.incident.is_(None), ~waits_before.exists())
+
+
 def _claim(
     connection: Connection, channels: Sequence[str], who: str, lease: timedelta
 ) -> ClaimedDelivery | None:
-    earlier = alert_delivery.alias("earlier")
-    waits_before = (
-        select(earlier.c.id)
-        .where(
-            earlier.c.incident == _ONE.incident,
-            earlier.c.channel == _ONE.channel,
-            earlier.c.id < _ONE.id,
-            or_(
-                earlier.c.state == literal_column("'pending'"),
-                earlier.c.state == literal_column("'sending'"),
-            ),
-        )
-        .exists()
-    )
     is_due = or_(
         and_(_PENDING, _ONE.next_attempt_at <= db_now()),
         and_(_SENDING, _ONE.claim_expires_at <= db_now()),
     )
     first = (
         select(*_COLUMNS)
-        .where(_OPEN, _ONE.channel.in_([*channels]), is_due, _may_send(), ~waits_before)
+        .where(_OPEN, _ONE.channel.in_([*channels]), is_due, _may_send(), _is_first())
         .order_by(_DUE_AT, _ONE.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=alert_delivery)
     )
-    row = connection.execute(first).one_or_none()
-    if row is None:
+    while (row := connection.execute(first).one_or_none()) is not None:
+        before = dispatching.delivery_from(row)
+        if not _is_overtaken(connection, before):
+            break
+    else:
         return None
-    before = dispatching.delivery_from(row)
     claim = (
         update(alert_delivery)
         .where(_ONE.id == before.id, _ONE.attempts == before.attempts)
@@ -196,6 +197,30 @@ def _claim(
     record = dispatching.delivery_from(connection.execute(claim).one())
     # A claim that ran out, or an attempt whose answer never came, leaves its sender's name.
     return ClaimedDelivery(record=record, may_have_arrived=before.claimed_by is not None)
+
+
+def _is_overtaken(connection: Connection, record: DeliveryRecord) -> bool:
+    """Let a recovery tell what was tried in vain until then.
+
+    What was never tried was replaced when the recovery was routed.
+    """
+    if not record.attempts or record.incident is None or record.kind not in dispatching.OPENINGS:
+        return False
+    recovered = (
+        select(_ONE.id)
+        .where(
+            _PENDING,
+            _ONE.incident == record.incident,
+            _ONE.channel == record.channel,
+            _ONE.id > record.id,
+            _ONE.kind == NoticeKind.RECOVERED.value,
+        )
+        .limit(1)
+    )
+    by = connection.execute(recovered).scalar_one_or_none()
+    if by is not None:
+        dispatching.replace_with(connection, [record.id], by)
+    return by is not None
 
 
 def _settle(connection: Connection, claimed: ClaimedDelivery, how: Settlement) -> Settled:
