@@ -183,3 +183,11 @@ def test_a_tracked_program_that_keeps_the_environment_records_its_own_run(
 
     assert rows["inner"]["error_message"] == "exit code 1"
     assert rows["outer"]["error_message"] == "exit code 1", "runguard's own line is no error of it"
+
+
+def test_a_command_may_fail_once_before_it_alerts(execute: Execute, sql: Sql) -> None:
+    for _ in range(2):
+        execute("mirror", "--failures-to-alert", "2", "--", "sh", "-c", "exit 3")
+
+    outcomes = sql("select alert_outcome from run_log order by id")
+    assert [row["alert_outcome"] for row in outcomes] == ["waiting", "raised"]

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 from ..._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from ..._models import TriggerType
 from ..._run.options import make_options
-from ..._settings import LONGEST_SETTING, trigger_type_of
+from ..._settings import LONGEST_SETTING, MOST_FAILURES_TO_ALERT, trigger_type_of
 from ..options import DatabaseUrl, command_app, read_duration
 from ..stores import opened_runtime
 from ..talk import say
@@ -132,6 +132,16 @@ def execute(
             show_default=False,
         ),
     ] = None,
+    failures_to_alert: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_FAILURES_TO_ALERT,
+            metavar="N",
+            help="Alert when it has failed so often in a row.",
+            show_default=False,
+        ),
+    ] = None,
     wait_lock: Annotated[
         timedelta | None,
         typer.Option(
@@ -214,6 +224,7 @@ def execute(
         lock=lock or skip_if_locked or wait_lock is not None,
         lock_ttl=lock_ttl,
         cooldown=cooldown,
+        failures_to_alert=failures_to_alert,
     )
     how = CommandOptions(
         timeout=timeout,
