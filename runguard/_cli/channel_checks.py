@@ -54,7 +54,7 @@ def check_deliveries(store: OperatorStore) -> Iterator[Finding]:
         yield Finding(
             "undelivered",
             State.PROBLEM,
-            f"{dead} {were} given up after a day of attempts",
+            f"{dead} {were} given up in the last 7 days",
             "`runguard alerts` says which, in the column told",
         )
     looked_at = last_look(states)

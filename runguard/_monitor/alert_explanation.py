@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .notices import IncidentRecord
+from .notices import Dispatch, IncidentRecord
 from .records import AlertDetails, AlertRecord
 from .sentences import Mention, Part, Sentence, Topic
 from .trail import told
@@ -59,8 +59,9 @@ def _headline(alert: AlertRecord) -> Iterator[Part]:
 
 def _raised(details: AlertDetails) -> Iterator[Part]:
     if details.raised_by is not None:
+        yield "It was raised by "
         yield Mention("run", details.raised_by.id)
-        yield f" of {details.raised_by.job_name} raised it."
+        yield f" of {details.raised_by.job_name}."
     else:
         yield f"It is of {details.alert.source_type} {details.alert.source_id}."
     if details.covered:
@@ -71,6 +72,8 @@ def _raised(details: AlertDetails) -> Iterator[Part]:
 def _incident(alert: AlertRecord, incident: IncidentRecord | None) -> Iterator[Part]:
     if incident is None:
         return
+    if alert.dispatch == Dispatch.PENDING and incident.id == alert.id:
+        return  # it begins when somebody is to be told
     yield "Its incident began "
     if incident.id == alert.id:
         yield "with it"

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from runguard._events import Events
+from runguard._notify.channels.factory import open_channel
+from runguard._notify.config import load_config
+from runguard._notify.dispatcher import Dispatcher
+from tests.support.stores import open_store
 from tests.support.told import LONG_AGO, deliver, look, open_incident
 
 if TYPE_CHECKING:
@@ -52,14 +58,53 @@ def test_explain_says_that_nobody_looks(cli: Cli, filled_file: str) -> None:
     ]
 
 
+def test_what_a_round_really_left_is_told(cli: Cli, filled_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "told.toml"
+    config.write_text(
+        '[channels.page]\ncommand = ["true"]\n'
+        '[channels.hook]\ncommand = ["sh", "-c", "echo too busy >&2; exit 75"]\n'
+    )
+    silence = ("silence", "invoices", "--for", "2h", "--reason", "upgrade", "--by", "kim")
+    assert cli(*silence, "--database-url", filled_url).exit_code == 0
+    deliver_all(filled_url, config)
+    payments, invoices = (
+        reasons(cli("explain", f"alert:{alert}", "--json", "--database-url", filled_url))
+        for alert in (1, 2)
+    )
+    lines = cli("alerts", "--database-url", filled_url).lines
+
+    told, tried = sorted(payments, reverse=True)
+    assert told.startswith("page was told at ")
+    assert tried.startswith("hook has not been told yet. The next try is at ")
+    assert "after 1 failed attempt: " in tried
+    assert "too busy" in tried
+    assert invoices[0].startswith("Silence 1 (invoices) mutes notices until ")
+    assert len(invoices) == 3
+    assert all("was not told: silenced by silence 1 until " in one for one in invoices[1:])
+    told_of = {line.split()[0]: line for line in lines[1:]}
+    assert "  page  " in told_of["1"]
+    assert "  muted  " in told_of["2"]
+
+
+def deliver_all(url: str, config: Path) -> None:
+    """Make one round of delivery, with real commands for channels."""
+    found = load_config({"RUNGUARD_CONFIG": str(config)}, config.parent)
+    channels = [open_channel(spec, found.resolve) for spec in found.channels.values()]
+    with closing(open_store(url)) as store:
+        dispatcher = Dispatcher(store, channels, found, Events())
+        dispatcher.dispatch()
+        dispatcher.deliver_due()
+
+
 def test_an_alert_is_explained_with_its_run_and_its_incident(cli: Cli, filled_file: str) -> None:
     open_incident(filled_file, 1)
     answer = cli("explain", "alert:1", "--database-url", filled_file)
 
     assert answer.exit_code == 0
     assert answer.lines[0].startswith("payments failed")
-    assert "run 2 of payments raised it. It covers 1 further failure. It is not resolved." in (
-        answer.stdout
+    assert (
+        "It was raised by run 2 of payments. It covers 1 further failure. It is not resolved."
+        in (answer.stdout)
     )
     assert "Its incident began with it at " in answer.stdout
 
@@ -135,7 +180,7 @@ def test_doctor_fails_where_a_channel_fails_or_gave_up(cli: Cli, filled_file: st
     assert found["delivery"]["found"] == (
         "Channel hook fails since 2026-03-01 02:00:00 UTC, 4 times in a row: HTTP 503."
     )
-    assert found["undelivered"]["found"] == "1 alert was given up after a day of attempts"
+    assert found["undelivered"]["found"] == "1 alert was given up in the last 7 days"
     assert found["last look"]["found"] == "a process with channels looked just now"
 
 

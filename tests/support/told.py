@@ -52,6 +52,8 @@ def open_incident(url: str, alert_id: int) -> None:
         [(source_type, source_id, alert_type)] = connection.execute(
             key.where(alert.c.id == alert_id)
         )
+        route = update(alert).where(alert.c.id == alert_id).values(dispatch="routed")
+        connection.execute(route)
         guard = alert_cooldown.c
         connection.execute(
             update(alert_cooldown)

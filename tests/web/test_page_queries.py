@@ -23,9 +23,9 @@ MOST = {
     "/jobs/payments": 16,
     "/runs": 4,
     "/runs?job=payments&status=FAILED&since=24h": 4,
-    "/runs/4": 15,
+    "/runs/4": 16,
     "/alerts": 8,
-    "/alerts/1": 10,
+    "/alerts/1": 11,
     "/silences": 3,
 }
 

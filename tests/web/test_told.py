@@ -92,8 +92,7 @@ def test_an_incident_is_acknowledged_and_that_is_taken_back(
 ) -> None:
     client = client_of(application_at(filled_url))
     document = described(client)
-    nothing = client.post("/api/v1/alerts/1/ack", json={"until": "4h", "reason": "vendor"})
-    open_incident(filled_url, 1)
+    nothing = client.post("/api/v1/alerts/4/ack", json={"until": "4h", "reason": "vendor"})
     body = {"until": "4h", "reason": "vendor is told", "by": "kim"}
     acked = client.post("/api/v1/alerts/1/ack", json=body)
     trail = client.get("/api/v1/alerts/1").json()["trail"]
@@ -259,8 +258,7 @@ def test_an_acknowledgement_needs_an_end_a_reason_and_an_open_incident(
 ) -> None:
     client = client_of(application_at(filled_file))
     fields = {"for": "4h", "reason": "vendor is told"}
-    alone = client.send_form("/alerts/1/ack", fields)
-    open_incident(filled_file, 1)
+    alone = client.send_form("/alerts/4/ack", fields)
     no_reason = client.send_form("/alerts/1/ack", {**fields, "reason": ""})
     no_end = client.send_form("/alerts/1/ack", {**fields, "for": ""})
 

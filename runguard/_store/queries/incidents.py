@@ -201,7 +201,7 @@ class IncidentQueries(SilenceQueries):
         found = self.incident_of(alert_id)
         is_open = found is not None and found.closed_at is None
         if not is_open:
-            found = self._about_to_open(alert_id)
+            found = self.incident_about_to_open(alert_id)
         if found is None:
             return None
         state = _GUARD.open_alert_id == found.id if is_open else _GUARD.open_alert_id.is_(None)
@@ -209,17 +209,20 @@ class IncidentQueries(SilenceQueries):
         rows = self._rows(change.returning(_GUARD.acked_until, _GUARD.acked_by, _GUARD.ack_reason))
         return next((replace(found, **row._mapping) for row in rows), None)
 
-    def _about_to_open(self, alert_id: int) -> IncidentRecord | None:
+    def incident_about_to_open(self, alert_id: int) -> IncidentRecord | None:
         """Return the incident that a failure alert opens when it is dispatched."""
         if not 0 < alert_id <= LARGEST_ID:
             return None
-        waiting = select(alert).where(
-            alert.c.id == alert_id, alert.c.dispatch == literal_column("'pending'"), FAILURE_ALERT
+        acks = (_GUARD.acked_until, _GUARD.acked_by, _GUARD.ack_reason)
+        its_key = (alert.c[column.name] == column for column in _KEY)
+        waiting = select(alert.c.id, alert.c.created_at.label("opened_at"), *_KEY, *acks).where(
+            alert.c.id == alert_id,
+            alert.c.dispatch == literal_column("'pending'"),
+            FAILURE_ALERT,
+            _GUARD.open_alert_id.is_(None),
+            *its_key,
         )
-        for row in self._rows(waiting):
-            key = {column.name: getattr(row, column.name) for column in _KEY}
-            return IncidentRecord(id=row.id, opened_at=row.created_at, **key)
-        return None
+        return next((IncidentRecord(**row._mapping) for row in self._rows(waiting)), None)
 
     def settle_incidents(
         self, job_names: Sequence[str] | None = None, *, auto_resolve: bool = True

@@ -8,15 +8,24 @@ from typing import Final
 
 from sqlalchemy import and_, func, or_, select
 
-from ..._monitor.notices import DeliveryRecord, DeliveryState, NoticeKind, Silence, Trail
+from ..._monitor.notices import (
+    DeliveryRecord,
+    DeliveryState,
+    Dispatch,
+    IncidentRecord,
+    NoticeKind,
+    Silence,
+    Trail,
+)
 from ..._monitor.records import AlertDetails, AlertRecord, RunDetails
 from ..._monitor.silences import matches
 from ..schema.notice_tables import alert_delivery, channel_state
 from ..schema.types import db_now
 from .details import DetailQueries
+from .dispatching import delivery_from
 from .incidents import IncidentQueries
 from .terms import job_and_group
-from .trail import DELIVERY_COLUMNS, TrailQueries, delivery_of
+from .trail import DELIVERY_COLUMNS, TrailQueries
 
 MOST_DELIVERIES: Final = 100  # of one alert; the newest
 _ARRIVED: Final = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
@@ -43,10 +52,15 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         return Trail(
             dispatch=alert.dispatch,
             deliveries=self._deliveries(alert),
-            incident=self.incident_of(alert.id),
+            incident=self.incident_of(alert.id) or self._about_to_open(alert),
             looked_at=looked_at,
             silences=self._silences_of(alert, now),
         )
+
+    def _about_to_open(self, alert: AlertRecord) -> IncidentRecord | None:
+        """Tell what somebody may acknowledge already, while nobody was told."""
+        is_waiting = alert.dispatch == Dispatch.PENDING
+        return self.incident_about_to_open(alert.id) if is_waiting else None
 
     def _deliveries(self, alert: AlertRecord) -> tuple[DeliveryRecord, ...]:
         """Read an alert's own, its incident's end, and what tells these in their place."""
@@ -59,7 +73,7 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         covers = select(one.covered_by).where(one.alert_id == alert.id)
         wanted = select(*DELIVERY_COLUMNS).where(or_(its, one.id.in_(covers)))
         rows = self._rows(wanted.order_by(one.id.desc()).limit(MOST_DELIVERIES))
-        return tuple(delivery_of(row) for row in reversed(rows))
+        return tuple(delivery_from(row) for row in reversed(rows))
 
     def _silences_of(self, alert: AlertRecord, now: datetime) -> tuple[Silence, ...]:
         key = job_and_group(alert.source_id)

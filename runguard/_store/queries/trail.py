@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import func, select
 
-from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState, NoticeKind
+from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState
+from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert_delivery, channel_state
+from .dispatching import delivery_from
 from .reports import Reports
 
+UNDELIVERED_SECONDS: Final = 7 * 86_400.0  # older ones are no news
 DELIVERY_COLUMNS: Final = tuple(alert_delivery.c[name] for name in DeliveryRecord.__slots__)
 _CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
-
-
-def delivery_of(row: Sequence[Any]) -> DeliveryRecord:
-    """Return a row of `alert_delivery` as a record."""
-    record = dict(zip(DeliveryRecord.__slots__, row, strict=True))
-    record["kind"], record["state"] = NoticeKind(record["kind"]), DeliveryState(record["state"])
-    return DeliveryRecord(**record)
 
 
 class TrailQueries(Reports):
@@ -31,7 +27,7 @@ class TrailQueries(Reports):
             return ()
         its = alert_delivery.c.alert_id.in_(list(alert_ids))
         rows = self._rows(select(*DELIVERY_COLUMNS).where(its).order_by(alert_delivery.c.id))
-        return tuple(delivery_of(row) for row in rows)
+        return tuple(delivery_from(row) for row in rows)
 
     def channel_states(self) -> Sequence[ChannelState]:
         """Return how every channel is doing, in the order of their names."""
@@ -41,7 +37,9 @@ class TrailQueries(Reports):
         )
 
     def undelivered_count(self) -> int:
-        """Count the deliveries that were given up."""
+        """Count the alerts that a channel gave up in the last week."""
+        lately = alert_delivery.c.created_at > db_now_plus(-UNDELIVERED_SECONDS)
         dead = alert_delivery.c.state == DeliveryState.DEAD.value
-        [(count,)] = self._rows(select(func.count()).select_from(alert_delivery).where(dead))
+        its = func.count(alert_delivery.c.alert_id.distinct())
+        [(count,)] = self._rows(select(its).where(lately, dead))
         return int(count)
