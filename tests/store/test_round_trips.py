@@ -34,8 +34,9 @@ def succeed(**options: bool) -> None:
         pass
 
 
-def fail(job_name: str = "enrolment_sync") -> None:
-    with contextlib.suppress(ValueError), run_scope(job_name):
+def fail(job_name: str = "enrolment_sync", *, failures_to_alert: int | None = None) -> None:
+    scope = run_scope(job_name, failures_to_alert=failures_to_alert)
+    with contextlib.suppress(ValueError), scope:
         raise ValueError("bad input")
 
 
@@ -73,6 +74,17 @@ def test_a_failed_run_is_two_round_trips_whether_it_alerts_or_not(proxy: Protoco
             fail()
 
         assert traffic.trips == 2, expected_alert
+        assert words(traffic) == ["INSERT", "WITH"]
+
+
+def test_so_is_one_that_waits_for_more_failures(proxy: ProtocolProxy) -> None:
+    warm_up()
+    fail("waiting", failures_to_alert=2)
+    for outcome in ("waiting", "raised"):
+        with proxy.counting() as traffic:
+            fail(failures_to_alert=2)
+
+        assert traffic.trips == 2, outcome
         assert words(traffic) == ["INSERT", "WITH"]
 
 
