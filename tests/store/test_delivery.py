@@ -620,3 +620,25 @@ def test_no_statement_of_delivery_reads_all_alerts_or_deliveries(
     assert read_whole == []
     assert any("runguard_alert_pending" in plan for _, plan in seen)
     assert any("runguard_alert_delivery_due" in plan for _, plan in seen)
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+def test_the_end_of_a_silence_over_an_open_incident_says_which_one_ended(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.store.add_silence(
+        job="*",
+        ends_at=world.store.now() + timedelta(hours=1),
+        reason="a move of the servers",
+        created_by="kim",
+    )
+    incident = world.fail()
+    world.round()
+    world.store.end_silence(1, by="kim")
+    assert [one.alert_type for one in world.store.settle_incidents()] == ["SILENCE_ENDED"]
+
+    world.round()
+
+    assert mail.kinds == ["opened"]
+    assert [one["id"] for one in mail.sent[0].data["silences_ended"]] == [1]
+    assert mail.sent[0].data["incident"]["id"] == incident

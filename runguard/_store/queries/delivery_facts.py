@@ -19,9 +19,16 @@ from ..._monitor.notices import (
     NoticeFacts,
     NoticeKind,
     RunFacts,
+    Silence,
 )
 from ..schema.expressions import finite
-from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
+from ..schema.notice_tables import (
+    alert,
+    alert_cooldown,
+    alert_delivery,
+    channel_state,
+    silence,
+)
 from ..schema.tables import run_log
 from ..schema.types import db_now
 from .dispatching import channel_from, json_object
@@ -91,6 +98,8 @@ class DeliveryFacts(Reports):
             facts["covered"] = self._covered(record.id)
         if record.kind is NoticeKind.UNDELIVERED:
             facts["failing_channel"] = self._failing_channel(record)
+        if row.alert_type == SILENCE_ENDED:
+            facts["silences_ended"] = self._silence(detail.get("silence"))
         facts["expired"] = self._expired()
         return NoticeFacts(**facts)
 
@@ -223,6 +232,13 @@ class DeliveryFacts(Reports):
             )
         ranks = {"high": 0, "medium": 1, "low": 2}
         return tuple(sorted(found, key=lambda one: ranks.get(one.severity, 1)))
+
+    def _silence(self, silence_id: object) -> tuple[Silence, ...]:
+        if not isinstance(silence_id, int) or not 0 < silence_id <= LARGEST_ID:
+            return ()
+        columns = tuple(silence.c[name] for name in Silence.__slots__)
+        rows = self._rows(select(*columns).where(silence.c.id == silence_id))
+        return tuple(Silence(**dict(zip(Silence.__slots__, row, strict=True))) for row in rows)
 
     def _failing_channel(self, record: DeliveryRecord) -> ChannelState | None:
         columns = tuple(channel_state.c[name] for name in ChannelState.__slots__)
