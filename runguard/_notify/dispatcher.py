@@ -104,8 +104,8 @@ class Dispatcher:
     def deliver_due(self, *, stops: Callable[[], bool] = lambda: False) -> Delivered:
         """Send all that is due, a thread a channel, so that one that hangs holds up no other.
 
-        It returns when nothing is due any more; `stops` says before each message whether to leave
-        the rest.
+        It returns when nothing is due any more, or a channel has failed: `next_due_in` says when
+        to go on. `stops` says before each message whether to leave the rest.
 
         Raises:
             StoreUnavailable: the store is away.
@@ -182,7 +182,7 @@ class Dispatcher:
 
 
 class _ChannelWorker:
-    """Sends on one channel until nothing is due there, and keeps what came of it."""
+    """Sends on one channel until nothing is due there or it fails, and keeps what came of it."""
 
     def __init__(self, dispatcher: Dispatcher, channel: Channel, stops: Callable[[], bool]) -> None:
         self.name = channel.name
@@ -198,5 +198,7 @@ class _ChannelWorker:
                 if one is None:
                     return
                 self.done += one
+                if one.failed and not one.dead:  # the next would hang as long as this one
+                    return
         except Exception as trouble:
             self.trouble = trouble

@@ -33,6 +33,7 @@ from .schema.catalog import find_tables
 from .schema.found import schema_error_of, schema_version_of
 from .schema.indexes import metadata
 from .schema.losses import losses_of
+from .schema.notice_tables import MARK_NEW_ALERTS
 from .schema.places import (
     REFUSE_SECOND_STORE,
     is_chosen_place,
@@ -66,6 +67,10 @@ _REMEDIES: Final = {
     "42501": "; let the owner of the tables run what `runguard db upgrade --sql` prints",
     "3F000": "; give the role a search_path that begins with a schema that exists",
 }
+
+_NEW_ALERTS_ARE_MARKED: Final = text(
+    "select name from sqlite_master where type = 'trigger' and name = 'runguard_alert_dispatch'"
+)
 
 Target = Engine | URL | str
 Progress = Callable[[str], None]
@@ -423,6 +428,8 @@ def _wrong_in_postgresql(connection: Connection) -> list[str]:
 def _missing_in_sqlite(connection: Connection) -> list[str]:
     inspector = inspect(connection)
     missing = []
+    if connection.execute(_NEW_ALERTS_ARE_MARKED).first() is None:
+        missing.append(MARK_NEW_ALERTS)
     for table in metadata.sorted_tables:
         if not inspector.has_table(table.name):
             missing.append(f"{table.name}: found no such table")

@@ -214,3 +214,14 @@ def test_a_sqlite_file_goes_back_and_forth_with_rows(earlier_file: Path) -> None
             2,
             0,
         )
+
+
+def test_a_missing_trigger_is_named_by_the_statement_that_adds_it(earlier_file: Path) -> None:
+    url = f"sqlite:///{earlier_file}"
+    migrations.upgrade(url)
+    with closing(sqlite3.connect(earlier_file)) as connection:
+        connection.execute("drop trigger runguard_alert_dispatch")
+        [missing] = migrations.check(url)
+        connection.execute(missing)
+
+    assert migrations.check(url) == []

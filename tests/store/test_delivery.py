@@ -23,6 +23,7 @@ from runguard._monitor.notices import (
 )
 from runguard._notify.config import NotifyConfig
 from runguard._notify.dispatcher import ALERT_NOT_DELIVERED, Dispatcher
+from runguard._store.queries import dispatching
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert
 
 if TYPE_CHECKING:
@@ -218,6 +219,67 @@ def test_a_failed_attempt_is_repeated_with_the_same_key(
 
     assert world.deliveries("state, attempts, last_error") == [("sent", 2, None)]
     assert mail.sent[0].key == mail.sent[1].key
+
+
+def test_what_failed_while_a_channel_was_away_is_sent_when_it_is_back(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [RETRY, RETRY]
+    for group in (ErrorGroup.TIMEOUT, ErrorGroup.HTTP_4XX):
+        world.fail("sync", group=group)
+        world.round()
+    assert len(mail.sent) == 2
+    world.fail("sync", group=ErrorGroup.UNKNOWN)
+
+    world.round()
+
+    assert {state for (state,) in world.deliveries("state")} == {"sent"}
+    assert len(mail.sent) == 5
+
+
+def test_a_channel_that_fails_is_left_alone_for_the_rest_of_the_round(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [RETRY, RETRY]
+    for group in (ErrorGroup.TIMEOUT, ErrorGroup.HTTP_4XX):
+        world.fail("sync", group=group)
+
+    world.round()
+
+    assert len(mail.sent) == 1
+
+
+@pytest.mark.parametrize("store_kind", ["pgbouncer"], indirect=True)
+def test_a_transaction_pooler_may_stand_in_between(world: World, mail: RecordingChannel) -> None:
+    incident = world.fail()
+    world.round()
+    world.recover(incident)
+    world.round()
+
+    assert mail.kinds == ["opened", "recovered"]
+
+
+def test_an_alert_that_is_routed_twice_is_told_once(world: World, mail: RecordingChannel) -> None:
+    world.fail()
+    world.round()
+    world.back_door.rows("update alert set dispatch = 'pending'")
+
+    world.round()
+
+    assert mail.kinds == ["opened"]
+    assert world.deliveries() == [("opened", "mail", "sent")]
+
+
+@pytest.mark.parametrize("store_kind", ["postgresql"], indirect=True)
+def test_one_process_routes_at_a_time_and_nobody_waits_for_it(world: World) -> None:
+    world.fail()
+    with world.back_door.engine.begin() as other:
+        lock = f"select pg_advisory_xact_lock({dispatching.DISPATCHER_KEY})"
+        other.exec_driver_sql(lock)
+        meanwhile = world.dispatcher().dispatch()
+
+    assert (meanwhile.alerts, meanwhile.is_whole) == (0, False)
+    assert world.dispatcher().dispatch().routed == 1
 
 
 def test_a_request_to_wait_holds_the_whole_channel(world: World, mail: RecordingChannel) -> None:

@@ -210,6 +210,7 @@ def all_that_delivery_asks(store: OperatorStore) -> None:
             assert store.trail([claimed.record.alert_id])
     [alert] = newest_alerts(store, limit=1)
     assert store.trail_of(alert).looked_at is not None
+    assert store.incident_about_to_open(alert.id) is None
     assert [one.channel for one in store.channel_states()] == ["chat", "mail"]
     assert store.undelivered_count() >= 0
 

@@ -58,10 +58,11 @@ def prune(
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Delete old runs, alerts (resolved or not) and cooldown state.
+    """Delete old runs, alerts (resolved or not), their deliveries and cooldown state.
 
-    It keeps open runs, the newest run of each job, and what a cooldown still needs. It deletes in
-    small batches, so that jobs can run meanwhile. You can stop it and start it again at any time.
+    It keeps open runs, the newest run of each job, what a cooldown still needs, and what belongs to
+    an open incident. It deletes in small batches, so that jobs can run meanwhile. You can stop
+    it and start it again at any time.
     """
     with opened_with_settings(database_url) as opened:
         store = opened.store

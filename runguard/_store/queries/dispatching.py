@@ -43,7 +43,7 @@ RECENT_SECONDS: Final = 600
 MOST_RECENT: Final = 500
 OPENINGS: Final = (NoticeKind.OPENED, NoticeKind.RAISED, NoticeKind.REMINDER)
 
-_DISPATCHER_KEY: Final = 0x746F6C642D6F6E63  # differs from the keys of other programs
+DISPATCHER_KEY: Final = 0x746F6C642D6F6E63  # differs from the keys of other programs
 _ONE: Final = alert_delivery.c
 _PENDING: Final = alert.c.dispatch == literal_column("'pending'")  # in the words of its index
 _DELIVERY_COLUMNS: Final = tuple(_ONE[name] for name in DeliveryRecord.__slots__)
@@ -119,7 +119,7 @@ def _is_alone(connection: Connection) -> bool:
     """Whether nobody else dispatches: what one batch plans counts for the next one."""
     if connection.dialect.name == "sqlite":
         return True
-    ask = select(func.pg_try_advisory_xact_lock(_DISPATCHER_KEY))
+    ask = select(func.pg_try_advisory_xact_lock(DISPATCHER_KEY))
     return bool(connection.execute(ask).scalar_one())
 
 

@@ -251,6 +251,7 @@ def _settle(connection: Connection, claimed: ClaimedDelivery, how: Settlement) -
         return Settled(is_ours=False)
     if is_sent:
         _mark_told(connection, record)
+        _hurry(connection, record.channel)
     failures = _note_outcome(connection, record, how)
     gave_up = how.state is DeliveryState.DEAD
     alarm = how.failed and (gave_up or failures == FAILURES_THAT_TELL)
@@ -269,6 +270,20 @@ def _mark_told(connection: Connection, record: DeliveryRecord) -> None:
         connection.execute(
             update(alert).where(its, alert.c.told_at.is_(None)).values(told_at=db_now())
         )
+
+
+def _hurry(connection: Connection, channel: str) -> None:
+    """Send at once what waits for its next attempt on a channel that works again."""
+    has_failed = (
+        select(_CHANNEL.channel)
+        .where(_CHANNEL.channel == channel, _CHANNEL.failing_since.is_not(None))
+        .exists()
+    )
+    connection.execute(
+        update(alert_delivery)
+        .where(_OPEN, _PENDING, _ONE.channel == channel, _ONE.attempts > 0, has_failed)
+        .values(next_attempt_at=db_now())
+    )
 
 
 def _note_outcome(connection: Connection, record: DeliveryRecord, how: Settlement) -> int:
