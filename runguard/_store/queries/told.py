@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import and_, func, or_, select
 
+from ..._errors import StoreUnavailable
 from ..._monitor.notices import (
     DeliveryRecord,
     DeliveryState,
@@ -25,7 +27,7 @@ from .details import DetailQueries
 from .dispatching import delivery_from
 from .incidents import IncidentQueries
 from .terms import job_and_group
-from .trail import DELIVERY_COLUMNS, TrailQueries
+from .trail import DELIVERY_COLUMNS, TrailQueries, is_not_allowed
 
 MOST_DELIVERIES: Final = 100  # of one alert; the newest
 _ARRIVED: Final = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
@@ -46,9 +48,12 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         details = super().alert_details(alert_id, limit=limit)
         return details and replace(details, trail=self.trail_of(details.alert))
 
-    def trail_of(self, alert: AlertRecord) -> Trail:
-        """Tell who was told of an alert, and how its incident went on."""
-        [(looked_at, now)] = self._rows(select(func.max(channel_state.c.looked_at), db_now()))
+    def trail_of(self, alert: AlertRecord) -> Trail | None:
+        """Tell who was told of an alert; None where this role may not read it."""
+        looked = self._readable(select(func.max(channel_state.c.looked_at), db_now()))
+        if looked is None:
+            return None
+        [(looked_at, now)] = looked
         return Trail(
             dispatch=alert.dispatch,
             deliveries=self._deliveries(alert),
@@ -56,6 +61,15 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
             looked_at=looked_at,
             silences=self._silences_of(alert, now),
         )
+
+    def active_silences(self, now: datetime) -> Sequence[Silence]:
+        """Tell what mutes notices now; nothing where this role may not read it."""
+        try:
+            return self.silences(active_at=now)
+        except StoreUnavailable as error:
+            if not is_not_allowed(error):
+                raise
+            return ()
 
     def _about_to_open(self, alert: AlertRecord) -> IncidentRecord | None:
         """Tell what somebody may acknowledge already, while nobody was told."""
@@ -82,6 +96,6 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         job, group = key
         return tuple(
             one
-            for one in self.silences(active_at=now)
+            for one in self.active_silences(now)
             if matches(one, job, error_group=str(group), alert_type=alert.alert_type)
         )

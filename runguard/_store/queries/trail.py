@@ -3,37 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Executable, func, select
 
+from ..._errors import StoreUnavailable
 from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState
+from ..faults import sqlstate_of
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert_delivery, channel_state
 from .dispatching import delivery_from
 from .reports import Reports
 
+_NOT_ALLOWED: Final = "42501"
 UNDELIVERED_SECONDS: Final = 7 * 86_400.0  # older ones are no news
 DELIVERY_COLUMNS: Final = tuple(alert_delivery.c[name] for name in DeliveryRecord.__slots__)
 _CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
 
 
+def is_not_allowed(error: StoreUnavailable) -> bool:
+    """Whether the role may not read what it asked for."""
+    return error.__cause__ is not None and sqlstate_of(error.__cause__) == _NOT_ALLOWED
+
+
 class TrailQueries(Reports):
-    """What a reader learns of deliveries and channels."""
+    """What a reader learns of deliveries and channels.
+
+    Runs and alerts are for roles to read that may not read deliveries: those learn nothing of them.
+    """
 
     def trail(self, alert_ids: Sequence[int]) -> Sequence[DeliveryRecord]:
         """Return the deliveries of alerts, the oldest first."""
         if not alert_ids:
             return ()
         its = alert_delivery.c.alert_id.in_(list(alert_ids))
-        rows = self._rows(select(*DELIVERY_COLUMNS).where(its).order_by(alert_delivery.c.id))
-        return tuple(delivery_from(row) for row in rows)
+        wanted = select(*DELIVERY_COLUMNS).where(its).order_by(alert_delivery.c.id)
+        return tuple(delivery_from(row) for row in self._readable(wanted) or ())
 
     def channel_states(self) -> Sequence[ChannelState]:
         """Return how every channel is doing, in the order of their names."""
-        rows = self._rows(select(*_CHANNEL_COLUMNS).order_by(channel_state.c.channel))
+        wanted = select(*_CHANNEL_COLUMNS).order_by(channel_state.c.channel)
         return tuple(
-            ChannelState(**dict(zip(ChannelState.__slots__, row, strict=True))) for row in rows
+            ChannelState(**dict(zip(ChannelState.__slots__, row, strict=True)))
+            for row in self._readable(wanted) or ()
         )
 
     def undelivered_count(self) -> int:
@@ -43,3 +55,12 @@ class TrailQueries(Reports):
         its = func.count(alert_delivery.c.alert_id.distinct())
         [(count,)] = self._rows(select(its).where(lately, dead))
         return int(count)
+
+    def _readable(self, query: Executable) -> Sequence[Any] | None:
+        """Return the rows; None where this role may not read the table."""
+        try:
+            return self._rows(query)
+        except StoreUnavailable as error:
+            if not is_not_allowed(error):
+                raise
+            return None

@@ -59,7 +59,7 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds
         ),
-        "silences": silences_of(job_name, store.silences(active_at=now)),
+        "silences": silences_of(job_name, store.active_silences(now)),
         "acknowledged": _acknowledged(store, job_name, now),
         "lock": store.lock_state(job_name),
         "cooldowns": store.cooldowns(job_name),

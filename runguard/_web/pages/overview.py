@@ -80,7 +80,7 @@ def overview(request: Request, store: OpenStore) -> Response:
     def row(job: JobOverview) -> JobRow:
         return row_of(request, job, now, alerts.get(job.job_name, ()))
 
-    silences = store.silences(active_at=now)
+    silences = store.active_silences(now)
     rows = found[first : first + JOBS_ON_A_PAGE]
     shown = {job.job_name for job in (*rows, *jobs[:FAILING_SHOWN])}
     context = {

@@ -70,6 +70,17 @@ def read_everything(store: OperatorStore) -> LockState:
 
 def test_an_operator_reads_all_that_a_page_shows(operator: OperatorStore) -> None:
     assert read_everything(operator).held
+    told = operator.alert_details(1)
+    assert told is not None
+    assert told.trail is not None
+
+
+def test_a_job_reads_its_alerts_and_nothing_of_who_was_told(job: OperatorStore) -> None:
+    told = job.alert_details(1)
+
+    assert told is not None
+    assert told.trail is None
+    assert job.trail([1]) == job.channel_states() == job.active_silences(job.now()) == ()
 
 
 def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
