@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from .._notify.config import NotifyConfig
     from .._store.operator import OperatorStore
 
+CHANNELS: Final = "channels"
+CHANNEL: Final = "channel "
+DELIVERY: Final = "delivery"
+UNDELIVERED: Final = "undelivered"
 PROBE_SECONDS: Final = 5.0
 LONGEST: Final = 300
 
@@ -33,7 +37,7 @@ def check_channels(environ: Mapping[str, str]) -> Iterator[Finding]:
     config, problems = read_config(environ, Path.cwd())
     for problem in problems:
         remedy = "correct it: until then nobody is told from here"
-        yield Finding("channels", State.PROBLEM, problem, remedy)
+        yield Finding(CHANNELS, State.PROBLEM, problem, remedy)
     for name, spec in config.channels.items():
         yield _probed(name, spec, config)
     if not problems:
@@ -48,11 +52,11 @@ def check_deliveries(store: OperatorStore) -> Iterator[Finding]:
         return
     for said in channel_trouble(states):
         remedy = "correct the channel, or take it out of the configuration"
-        yield Finding("delivery", State.PROBLEM, said.text(), remedy)
+        yield Finding(DELIVERY, State.PROBLEM, said.text(), remedy)
     if dead:
         were = "alert was" if dead == 1 else "alerts were"
         yield Finding(
-            "undelivered",
+            UNDELIVERED,
             State.PROBLEM,
             f"{dead} {were} given up in the last 7 days",
             "`runguard alerts` says which, in the column told",
@@ -62,6 +66,11 @@ def check_deliveries(store: OperatorStore) -> Iterator[Finding]:
         yield _last_look(looked_at, now)
 
 
+def is_about_delivery(finding: Finding) -> bool:
+    """Whether a finding is about delivery: runs are recorded all the same."""
+    return finding.check in (CHANNELS, DELIVERY, UNDELIVERED) or finding.check.startswith(CHANNEL)
+
+
 def _last_look(looked_at: datetime, now: datetime) -> Finding:
     return Finding("last look", State.OK, f"a process with channels looked {age(looked_at, now)}")
 
@@ -69,7 +78,7 @@ def _last_look(looked_at: datetime, now: datetime) -> Finding:
 def _probed(name: str, spec: ChannelSpec, config: NotifyConfig) -> Finding:
     from .._notify.channels.factory import open_channel
 
-    check = f"channel {name}"
+    check = f"{CHANNEL}{name}"
     try:
         channel = open_channel(spec, config.resolve)
     except ConfigurationError as error:

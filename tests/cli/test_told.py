@@ -181,6 +181,7 @@ def test_doctor_fails_where_a_channel_fails_or_gave_up(cli: Cli, filled_file: st
         "Channel hook fails since 2026-03-01 02:00:00 UTC, 4 times in a row: HTTP 503."
     )
     assert found["undelivered"]["found"] == "1 alert was given up in the last 7 days"
+    assert answer.stderr == "2 problems keep alerts from being delivered.\n"
     assert found["last look"]["found"] == "a process with channels looked just now"
 
 
@@ -197,6 +198,18 @@ def test_doctor_says_who_delivers_here(cli: Cli, filled_file: str, tmp_path: Pat
     assert delivers() == "nobody: no channel is configured here"
     assert delivers(**there) == "a short child of each process that raised an alert"
     assert delivers(**there, RUNGUARD_DELIVER="off") == "nobody: RUNGUARD_DELIVER=off"
+
+
+def test_doctor_asks_each_channel_and_sends_nothing(cli: Cli, filled_file: str) -> None:
+    nobody = "smtp://user:hunter2geheim@127.0.0.1:1/?from=a@example.com&to=b@example.com"
+    answer = cli("doctor", "--json", "--database-url", filled_file, RUNGUARD_NOTIFY=nobody)
+    [found] = [one for one in answer.json if one["check"] == "channel smtp"]
+
+    assert (answer.exit_code, found["state"]) == (1, "problem")
+    assert "Connection refused" in found["found"]
+    assert "b@example.com (RUNGUARD_NOTIFY)" in found["found"]
+    assert "hunter2geheim" not in answer.stdout + answer.stderr
+    assert answer.stderr == "1 problem keeps alerts from being delivered.\n"
 
 
 def test_doctor_tells_mistakes_in_the_configuration(

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..._monitor.records import Purpose
+from ..channel_checks import is_about_delivery
 from ..doctor_checks import examine
 from ..findings import Finding, State
 from ..options import AsJson, DatabaseUrl, command_app, help_end
@@ -61,12 +62,18 @@ def doctor(
         write_json(findings)
     else:
         write_table(_table_of(findings))
-    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    problems = [finding for finding in findings if finding.state is State.PROBLEM]
+    untold = sum(is_about_delivery(finding) for finding in problems)
+    _sum_up(len(problems) - untold, _KEPT[purpose])
+    _sum_up(untold, _KEPT[Purpose.NOTIFIER])
     if problems:
-        keep = "problem keeps" if problems == 1 else "problems keep"
-        say(f"{problems} {keep} {_KEPT[purpose]}.")
         raise typer.Exit(1)
     say(f"Nothing here stops {_STOPPED[purpose]}.")
+
+
+def _sum_up(problems: int, what: str) -> None:
+    if problems:
+        say(f"{problems} {'problem keeps' if problems == 1 else 'problems keep'} {what}.")
 
 
 def _table_of(findings: Sequence[Finding]) -> Table:
