@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._models import CooldownBy, StoreIdentity
     from ._run.repository import RunRepository
-    from ._settings import OutagePolicy, RedactionPatterns
+    from ._settings import Deliver, OutagePolicy, RedactionPatterns
     from ._store.operator import OperatorStore
 
 P = ParamSpec("P")
@@ -45,6 +45,12 @@ class _Stores:
         from ._store.identity import identity_of
 
         return identity_of(url, engine)
+
+    def is_delivery_due(self, store: Any, job_name: str, *, timeout: float) -> bool:
+        """Ask a store whether somebody is still to be told of something."""
+        from ._store.due import is_delivery_due
+
+        return is_delivery_due(store, job_name, timeout=timeout)
 
     def open(
         self, *, url: str | None, engine: Any, max_connections: int, patience: float
@@ -190,6 +196,7 @@ def configure(
     spool_dir: str | os.PathLike[str] | None = None,
     failures_to_alert: int | None = None,
     auto_resolve: bool | None = None,
+    deliver: Deliver | None = None,
     check: bool = False,
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
@@ -215,6 +222,8 @@ def configure(
             state directory.
         failures_to_alert: Failures in a row of a group that raise an alert. Added in 0.2.
         auto_resolve: Whether a recovery resolves its alerts (default True). Added in 0.2.
+        deliver: `auto` (default): where channels are configured, this process has its alerts
+            told, by a process apart. `off`: others do that. Added in 0.2.
         check: Connect at once, and check the schema.
 
     Raises:
@@ -241,6 +250,7 @@ def configure(
         "spool_dir": spool_dir,
         "failures_to_alert": failures_to_alert,
         "auto_resolve": auto_resolve,
+        "deliver": deliver,
     }
     runtime.configure(explicit)
     if check:

@@ -28,6 +28,8 @@ SET_ASIDE: Final = "runguard.record_set_aside"
 RECORD_LOST: Final = "runguard.record_lost"
 EMBEDDED_STORE: Final = "runguard.embedded_store"
 UNKNOWN_SETTING: Final = "runguard.unknown_setting"
+DELIVERY_UNAVAILABLE: Final = "runguard.delivery_unavailable"
+DELIVERY_FAILED: Final = "runguard.delivery_failed"
 
 LEVELS: Final = {
     RUN_STARTED: logging.INFO,
@@ -42,6 +44,8 @@ LEVELS: Final = {
     RECORD_LOST: logging.CRITICAL,
     EMBEDDED_STORE: logging.WARNING,
     UNKNOWN_SETTING: logging.WARNING,
+    DELIVERY_UNAVAILABLE: logging.WARNING,
+    DELIVERY_FAILED: logging.WARNING,
 }
 
 _LONGEST_FIELD: Final = 4096

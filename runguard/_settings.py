@@ -19,6 +19,7 @@ from ._failure.redaction import Redactor
 from ._models import CooldownBy, Rule, TriggerType
 
 OutagePolicy = Literal["run", "refuse"]
+Deliver = Literal["auto", "off"]
 RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
 
 DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
@@ -49,6 +50,7 @@ OWN_NAMES: Final = (
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 MOST_FAILURES_TO_ALERT: Final = 100
+_WORDS: Final = {"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver}
 LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)
 LOST_AFTER: Final = timedelta(minutes=5)
@@ -76,6 +78,7 @@ class Settings:
             state directory.
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100.
         auto_resolve: Whether a recovery marks the incident's alerts resolved.
+        deliver: `auto`: a process that has channels sees to it that alerts are told. `off`: never.
     """
 
     database_url: str | None = None
@@ -94,6 +97,7 @@ class Settings:
     spool_dir: str | os.PathLike[str] | None = None
     failures_to_alert: int = 1
     auto_resolve: bool = True
+    deliver: Deliver = "auto"
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -114,13 +118,13 @@ class Settings:
                 f"lost_after: expected at least three heartbeats of {self.heartbeat_interval},"
                 f" found {self.lost_after}"
             )
-        if self.cooldown_by not in get_args(CooldownBy):
+        for name, words in _WORDS.items():
+            if (found := getattr(self, name)) not in get_args(words):
+                known = " or ".join(map(repr, get_args(words)))
+                raise ConfigurationError(f"{name}: expected {known}, found {found!r}")
+        if not isinstance(self.max_connections, int) or self.max_connections < 1:
             raise ConfigurationError(
-                f"cooldown_by: expected 'group' or 'reason', found {self.cooldown_by!r}"
-            )
-        if self.outage_policy not in get_args(OutagePolicy):
-            raise ConfigurationError(
-                f"outage_policy: expected 'run' or 'refuse', found {self.outage_policy!r}"
+                f"max_connections: expected a whole number from 1, found {self.max_connections!r}"
             )
         if not isinstance(self.auto_resolve, bool):
             raise ConfigurationError(f"auto_resolve: expected a bool, found {self.auto_resolve!r}")
@@ -180,6 +184,18 @@ def settings_from(
                 f" expected at most a third of lost_after ({LOST_AFTER}), found {chosen[setting]}"
             )
         raise ConfigurationError(f"{source_of(setting, explicit, environ)}:{problem}") from None
+
+
+def may_have_channels(environ: Mapping[str, str], here: str = "") -> bool:
+    """Whether channels may be configured: where a child or a command would look, and no deeper."""
+    files = (os.path.join(here, "runguard.toml"), "/etc/runguard.toml")  # noqa: PTH118
+    if any(map(environ.get, (NOTIFY, NOTIFY_FILE, CONFIG))) or any(map(os.path.exists, files)):
+        return True
+    try:
+        with open(os.path.join(here, "pyproject.toml"), "rb") as project:  # noqa: PTH118, PTH123
+            return b"[tool.runguard" in project.read()
+    except OSError:
+        return False
 
 
 def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, str]) -> str:
@@ -276,5 +292,6 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "spool_dir": (SPOOL_DIR, _text),
     "failures_to_alert": (FAILURES_TO_ALERT, _count),
     "auto_resolve": (AUTO_RESOLVE, _yes_or_no),
+    "deliver": (DELIVER, _text),
 }
 """The variable of each setting that has one, and how its text is read."""

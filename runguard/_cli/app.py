@@ -34,10 +34,10 @@ COMMANDS: Final = (
         "report",
         "unknowns",
     ),
-    *("reap", "prune", "web", "exec", "spool", "config", "db"),
+    *("monitor", "reap", "prune", "web", "exec", "spool", "config", "db"),
 )
 # Whose role a command is for; those of no list are an operator's.
-JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "reap", "spool"})
+JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "monitor", "reap", "spool"})
 MIGRATOR_COMMANDS: Final = frozenset({"db", "prune"})
 NOT_ALLOWED: Final = "SQLSTATE 42501"
 _NUMBERS: Final = {

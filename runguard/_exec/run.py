@@ -12,17 +12,16 @@ from .._run.scope import RunScope
 
 if TYPE_CHECKING:
     from .._errors import JobLockActive
-    from .._models import Failure, FinishedRun, RunEnding
+    from .._models import Failure
     from .._run.options import RunOptions
     from .._run.repository import RunRepository
     from .._run.runtime import Runtime
 
 
 class CommandLifecycle(Lifecycle):
-    """A run's life that notes what became of its alert."""
+    """A run's life whose refusal need not be recorded, and whose failure is judged elsewhere."""
 
     records_refusal = True
-    alert_outcome: AlertOutcome | None = None
 
     def declare(self, failure: Failure, *, interrupted: bool) -> None:
         """Let the run end FAILED without an exception."""
@@ -31,10 +30,6 @@ class CommandLifecycle(Lifecycle):
 
     def _refuse(self, store: RunRepository, conflict: JobLockActive) -> JobLockActive:
         return super()._refuse(store, conflict) if self.records_refusal else conflict
-
-    def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
-        self.alert_outcome = finished.verdict.outcome
-        super()._tell(ending, finished)
 
 
 class CommandScope(RunScope):

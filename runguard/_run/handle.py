@@ -26,7 +26,6 @@ from .._models import (
     SpooledAlert,
     TriggerType,
 )
-from . import outage
 from .run_key import new_run_key
 
 if TYPE_CHECKING:
@@ -268,7 +267,13 @@ class Run:
                 else:
                     kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
                     events.alert(verdict, **names, **kind)
+                    if verdict.outcome is AlertOutcome.RAISED:
+                        self._runtime.see_to_delivery(
+                            self.job_name, deadline - ticks(), raised=True
+                        )
                     return verdict
+            from . import outage
+
             late = outage.dated(alert, now())
             outage.keep(self._runtime.spool, SpooledAlert(late), events, **names)
             events.internal_error("emit_alert", trouble, **names)

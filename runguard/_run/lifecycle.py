@@ -20,6 +20,7 @@ from .._events import LOCK_LOST, RUN_FINISHED, RUN_STARTED, bind_context, restor
 from .._failure.introspection import qualified_name
 from .._models import (
     NOBODY,
+    AlertOutcome,
     Counters,
     ErrorGroup,
     Failure,
@@ -34,7 +35,6 @@ from .._models import (
     SpooledRun,
     lock_owner,
 )
-from . import outage
 from .handle import DeclaredFailure, Run, current_run, innermost_run, open_run_from
 from .host import host_name
 from .options import RunOptions
@@ -99,6 +99,7 @@ class Lifecycle:
         self._patience = settings.store_timeout.total_seconds() / 2
         self._deadline = inf
         self._opening: Opening | None = None
+        self.alert_outcome: AlertOutcome | None = None
         self._is_lost = False  # whether the disk took nothing either
         self._judge: Callable[..., RunEnding] | None = None
         self._context: tuple[Token[Run | None], Any] | None = None
@@ -178,6 +179,8 @@ class Lifecycle:
                 # A store that is away at the start and at the end is one trouble, told once.
                 self._events.internal_error("finish", trouble, **self._names())
         self._release_lock(asks=not was_handed_in)
+        if trouble is None:
+            self._see_to_delivery()
 
     def close_abandoned(self) -> None:
         """End a run whose block was entered and never left: an interruption came in between."""
@@ -236,6 +239,7 @@ class Lifecycle:
 
     def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
         """Log how the run ended, and what became of its alert."""
+        self.alert_outcome = finished.verdict.outcome
         group = ending.failure and ending.failure.error_group.value
         self._events.emit(
             RUN_FINISHED,
@@ -304,13 +308,17 @@ class Lifecycle:
         )
 
     def _keep(self, record: SpooledRun | SpooledAlert) -> None:
+        from . import outage
+
         self._is_lost = outage.keep(
             self._runtime.spool, record, self._events, is_told=self._is_lost, **self._names()
         )
 
     def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun:
         """The run as one record, with this host's times."""
-        ending = outage.dated_ending(ending, finished_at)
+        from .outage import dated_ending
+
+        ending = dated_ending(ending, finished_at)
         return SpooledRun(self._new, self._started_at, finished_at, ending)
 
     def _look_for_lost_runs(self, store: RunRepository) -> None:
@@ -339,6 +347,7 @@ class Lifecycle:
             finished = self._ask(store.record_refused_run, self._new, ending)
             self.run.id = conflict.run_id = finished.run_id
             self._tell(ending, finished)
+            self._see_to_delivery()
         except Exception as trouble:  # the conflict must be told all the same
             self._keep(self._whole(ending, now()))
             self._events.internal_error("finish", trouble, **self._names())
@@ -357,6 +366,10 @@ class Lifecycle:
                 self.run.lock_lost = True
                 self._events.emit(LOCK_LOST, **self._names(), fence=lease.fence)
 
+    def _see_to_delivery(self) -> None:
+        raised = self.alert_outcome is AlertOutcome.RAISED
+        self._runtime.see_to_delivery(self.run.job_name, self._seconds_left(), raised=raised)
+
     def _ask(self, work: Callable[..., T], *args: object) -> T:
         """Call the store with the time that is left, and note whether it answers."""
         breaker = self._runtime.writers().breaker
@@ -364,12 +377,13 @@ class Lifecycle:
             answer = work(*args, timeout=self._seconds_left())
         except RecordRefused as refusal:
             breaker.note_answer()
+            from .outage import dated
             from .reduction import record_less
 
             answer, alert, told = record_less(work, args, refusal, self._seconds_left)
             self._events.internal_error("record", told, **self._names())
             if alert is not None:
-                self._keep(SpooledAlert(outage.dated(alert, now())))
+                self._keep(SpooledAlert(dated(alert, now())))
             return answer
         except StoreUnavailable as fault:
             if fault.is_away:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from .. import _settings
@@ -20,6 +20,7 @@ from .threads import Writers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .delivery import Delivery
     from .repository import RunRepository, StoreFactory
     from .reserve import Reserve
     from .spool import Spool
@@ -46,6 +47,7 @@ class Runtime:
         self._spool: Spool | None = None
         self._told_embedded = False
         self._reserve: Reserve | None = None
+        self._delivery: Delivery | Literal[False] | None = None  # False: no channels here
         self.events = Events(lambda: self.settings_so_far().redactor)
         self.heartbeat = Heartbeat(self.store, self.events)
         self.lost_runs = LostRunWatch()
@@ -125,7 +127,7 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
-                    from . import outcome, reaper, spool_places  # noqa: F401
+                    from . import outage, outcome, reaper, spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store
@@ -172,6 +174,28 @@ class Runtime:
     def _most_writers(self) -> int:
         return 1 if self._settings is None else self._settings.max_connections
 
+    def see_to_delivery(self, job_name: str, timeout: float, *, raised: bool = False) -> None:
+        """Have alerts told by a process apart, if channels may be configured. Never raises."""
+        try:
+            with self._lock:
+                if self._delivery is None:
+                    self._delivery = self._find_delivery()
+            if self._delivery:
+                self._delivery.after_ending(job_name, raised=raised, timeout=timeout)
+        except Exception as trouble:  # the run is written; a later one may have more luck
+            self.events.internal_error("deliver", trouble, job_name=job_name)
+
+    def _find_delivery(self) -> Delivery | Literal[False]:
+        settings = self.settings()
+        if settings.deliver == "off" or not _settings.may_have_channels(os.environ, self._here):
+            return False
+        from .delivery import Delivery
+
+        def is_due(job_name: str, *, timeout: float) -> bool:
+            return self._stores.is_delivery_due(self.store(), job_name, timeout=timeout)
+
+        return Delivery(settings, self.events, is_due, lock=self._lock, folder=self._here)
+
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
         # A first use imports, and what is being imported is locked: in the child, for ever.
@@ -195,7 +219,7 @@ class Runtime:
     def after_fork(self) -> None:
         """Make anew, in a forked child, whatever another thread of the parent may have held."""
         self._lock = threading.RLock()
-        self._writers = None
+        self._writers = self._delivery = None
         self.heartbeat.after_fork()
         self.lost_runs = LostRunWatch()
         if self._store is not None:
@@ -210,7 +234,7 @@ class Runtime:
                 self._store.close()
             self._explicit = {}
             self._here = ""
-            self._settings = self._store = self._writers = self._spool = None
+            self._settings = self._store = self._writers = self._spool = self._delivery = None
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()

@@ -23,7 +23,7 @@ SPECIFIED = {
     *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
     *("config check", "config show"),
-    *("ack", "silence add", "silence list", "silence end"),
+    *("ack", "silence add", "silence list", "silence end", "monitor"),
     *("web", "show", "explain", "jobs", "resolve", "unknowns", "problems"),
 }
 
@@ -51,8 +51,10 @@ EXAMPLES = [
     example
     for command in [typer.main.get_command(app), *COMMANDS.values()]
     for example in examples(command.epilog)
-    # Until Ctrl-C: tests/web/test_serving.py and tests/cli/test_watching.py.
-    if not example.startswith("runguard web") and "--watch" not in example
+    # Until Ctrl-C: tests/web/test_serving.py, tests/cli/test_watch.py and test_monitor.py.
+    if not example.startswith("runguard web")
+    and "--watch" not in example
+    and example != "runguard monitor"
 ]
 
 

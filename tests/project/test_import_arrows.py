@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
     "_rounds": WORDS
     | PURE
-    | {"_clock", "_settings", "_secret_file", "_events", "_run", "_store", "_notify"},
+    | {"_clock", "_settings", "_secret_file", "_events", "_run", "_store", "_notify", "_api"},
 }
 BELOW_SURFACES = set(MAY_IMPORT)
 # The commands that start another surface; the package's own face; the console script.

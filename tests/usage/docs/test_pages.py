@@ -108,6 +108,15 @@ def test_the_table_of_events_names_what_is_logged(
     with run_scope("job"):
         pass
 
+    runguard._api.runtime.after_fork()  # what was found of channels is looked for again
+    monkeypatch.setenv("RUNGUARD_NOTIFY", "webhook+https://127.0.0.1:1/")
+    monkeypatch.setattr("runguard._run.delivery.PROGRAM", "runguard.no_such_module")
+    with run_scope("job") as run:
+        run.emit_alert("A", source_type="s", source_id="1", severity="low", title="t", message="m")
+        assert runguard._api.runtime._delivery._idle.wait(30)
+        monkeypatch.setattr("sys.frozen", True, raising=False)
+        run.emit_alert("B", source_type="s", source_id="1", severity="low", title="t", message="m")
+
     logged = {record.getMessage().split()[0]: record for record in caplog.records}
     assert set(logged) == set(table) == set(_events.LEVELS)
     for event, (level, keys) in table.items():

@@ -1,0 +1,77 @@
+"""Whether anybody is still to be told of something, asked by a process that runs jobs.
+
+One statement over partial indexes. Apart from the tables of delivery, which no run loads.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    column,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+)
+
+from .._errors import SchemaOutOfDate
+from .base import BaseStore
+from .schema.types import db_now
+
+# Spelled in the statement: a plan for any parameter could not use the partial indexes.
+_PENDING: Final[ColumnElement[str]] = literal_column("'pending'")
+_SENDING: Final[ColumnElement[str]] = literal_column("'sending'")
+_ALERT: Final = table("alert", column("dispatch"))
+_DELIVERY: Final = table(
+    "alert_delivery",
+    *map(column, ("state", "channel", "next_attempt_at", "claim_expires_at")),
+)
+_CHANNEL: Final = table("channel_state", *map(column, ("channel", "disabled_at", "not_before")))
+_GUARD: Final = table("alert_cooldown", column("source_id"), column("open_alert_id"))
+
+_is_held = exists().where(
+    _CHANNEL.c.channel == _DELIVERY.c.channel,
+    or_(_CHANNEL.c.disabled_at.is_not(None), _CHANNEL.c.not_before > db_now()),
+)
+_may_be_claimed = or_(
+    and_(
+        _DELIVERY.c.state == _PENDING,
+        or_(_DELIVERY.c.next_attempt_at.is_(None), _DELIVERY.c.next_attempt_at <= db_now()),
+    ),
+    and_(_DELIVERY.c.state == _SENDING, _DELIVERY.c.claim_expires_at <= db_now()),
+)
+_is_of_this_job = func.substr(_GUARD.c.source_id, 1, bindparam("length")) == bindparam("begin")
+_DUE: Final = select(
+    or_(
+        exists().where(_ALERT.c.dispatch == _PENDING),
+        exists().where(_may_be_claimed, ~_is_held),
+        exists().where(_GUARD.c.open_alert_id.is_not(None), _is_of_this_job),
+    )
+)
+
+
+def is_delivery_due(store: BaseStore, job_name: str, *, timeout: float) -> bool:
+    """Whether an alert or a notice waits, or an incident of this job is open.
+
+    Never on the schema of a release that delivers nothing.
+
+    Raises:
+        StoreUnavailable: the time is up, or the store is away.
+    """
+    begin = f"{job_name}:"
+    values = {"begin": begin, "length": len(begin)}
+    try:
+        return bool(
+            store._attempts.run(
+                lambda attempt: attempt.connection.execute(_DUE, values).scalar_one(),
+                timeout=timeout,
+            )
+        )
+    except SchemaOutOfDate:
+        return False

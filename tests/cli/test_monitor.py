@@ -1,0 +1,100 @@
+"""`runguard monitor`: its rounds, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.cli.conftest import Answer
+
+    Cli = Callable[..., Answer]
+
+
+def test_one_round_closes_lost_runs_and_says_so(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    code = "import os, runguard\nrunguard.run_scope('nightly').__enter__()\nos._exit(9)"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RUNGUARD_DATABASE_URL": url},
+    )
+    limits = {"RUNGUARD_LOST_AFTER_SECONDS": "3", "RUNGUARD_HEARTBEAT_SECONDS": "1"}
+    with sqlite3.connect(tmp_path / "x.db") as database:
+        database.execute(
+            "update run_log set started_at = datetime('now', '-1 hour'),"
+            " heartbeat_at = datetime('now', '-1 hour')"
+        )
+    answer = cli("monitor", "--once", RUNGUARD_DATABASE_URL=url, **limits)
+    again = cli("monitor", "--once", RUNGUARD_DATABASE_URL=url, **limits)
+
+    assert answer.exit_code == 0
+    assert answer.stdout.endswith("  1 lost run closed\n")
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "Nothing was due." in again.stderr
+
+
+def test_one_round_as_json_is_one_object_on_one_line(cli: Cli, filled_file: str) -> None:
+    answer = cli("monitor", "--once", "--json", RUNGUARD_DATABASE_URL=filled_file)
+
+    [line] = answer.stdout.splitlines()
+    report = json.loads(line)
+    assert report["good"] is True
+    assert report["troubles"] == {}
+    assert report["seconds"] >= 0
+
+
+def test_a_part_that_fails_is_told_the_others_go_on_and_the_exit_code_says_so(
+    cli: Cli, filled_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("password=hunter2 was refused")
+
+    monkeypatch.setattr("runguard._rounds.round.reap", broken)
+    answer = cli("monitor", "--once", "--json", RUNGUARD_DATABASE_URL=filled_file)
+
+    assert answer.exit_code == 1
+    report = json.loads(answer.stdout)
+    assert set(report["troubles"]) == {"reap"}
+    assert "hunter2" not in answer.stdout + answer.stderr
+    assert report["waiting"] == 0  # it was looked for
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_well(tmp_path: Path, signum: signal.Signals) -> None:
+    with subprocess.Popen(
+        # The background of a shell ignores Ctrl-C, and hands that on.
+        [
+            *(sys.executable, "-c"),
+            "import signal; signal.signal(2, signal.default_int_handler)\n"
+            "from runguard.__main__ import main; raise SystemExit(main())",
+            *("monitor", "--json"),
+        ],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RUNGUARD_DATABASE_URL": f"sqlite:///{tmp_path}/x.db",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signum)
+        stdout, stderr = process.communicate(timeout=30)
+
+    assert json.loads(first)["good"] is True
+    assert (process.returncode, stdout, stderr) == (0, "", "")
