@@ -186,18 +186,6 @@ def settings_from(
         raise ConfigurationError(f"{source_of(setting, explicit, environ)}:{problem}") from None
 
 
-def may_have_channels(environ: Mapping[str, str], here: str = "") -> bool:
-    """Whether channels may be configured: where a child or a command would look, and no deeper."""
-    files = (os.path.join(here, "runguard.toml"), "/etc/runguard.toml")  # noqa: PTH118
-    if any(map(environ.get, (NOTIFY, NOTIFY_FILE, CONFIG))) or any(map(os.path.exists, files)):
-        return True
-    try:
-        with open(os.path.join(here, "pyproject.toml"), "rb") as project:  # noqa: PTH118, PTH123
-            return b"[tool.runguard" in project.read()
-    except OSError:
-        return False
-
-
 def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """Name what a setting was read from: its argument where that was given, else its variable."""
     if explicit.get(setting) is not None or setting not in FROM_ENVIRONMENT:
@@ -205,12 +193,6 @@ def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, s
     if setting == "database_url" and environ.get(DATABASE_URL_FILE, "").strip():
         return DATABASE_URL_FILE
     return FROM_ENVIRONMENT[setting][0]
-
-
-def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
-    """Return what the environment says of who may see the pages; None for what it does not."""
-    names = {"token": WEB_TOKEN, "user": WEB_USER, "password": WEB_PASSWORD}
-    return {what: environ.get(name) or None for what, name in names.items()}
 
 
 def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:

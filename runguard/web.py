@@ -10,7 +10,7 @@ With your own login in front of it:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -119,7 +119,7 @@ def credentials(
     """
     given = {"token": token, "user": user, "password": password}
     if all(value is None for value in given.values()):
-        given = _settings.web_credentials(os.environ)
+        given = web_credentials(os.environ)
     if all(value is None for value in given.values()):
         raise ConfigurationError(
             "expected a login, found none: set RUNGUARD_WEB_TOKEN, or RUNGUARD_WEB_USER and"
@@ -127,3 +127,13 @@ def credentials(
             " a login of its own"
         )
     return given
+
+
+def web_credentials(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what the environment says of who may see the pages; None for what it does not."""
+    names = {
+        "token": _settings.WEB_TOKEN,
+        "user": _settings.WEB_USER,
+        "password": _settings.WEB_PASSWORD,
+    }
+    return {what: environ.get(name) or None for what, name in names.items()}

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .. import _settings
 from .._errors import ConfigurationError
-from ..web import MISSING_EXTRA, NEEDED
+from ..web import MISSING_EXTRA, NEEDED, web_credentials
 from .stores import opened_store
 from .talk import say
 
@@ -46,7 +45,7 @@ def serve(
             raise
         say(f"runguard: {MISSING_EXTRA}")
         raise typer.Exit(2) from missing
-    credentials = _settings.web_credentials(os.environ)
+    credentials = web_credentials(os.environ)
     if token is not None:
         credentials["token"] = token
     if root_path and not root_path.startswith("/"):

@@ -7,12 +7,16 @@ extra, and says nothing: its exit code is that of a command.
 from __future__ import annotations
 
 import sys
+import time
 from typing import Final
 
 from .. import _api
+from .._clock import ticks
 from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from .round import Rounds
 
+LIFETIME_SECONDS: Final = 600.0
+LOOK_EVERY_SECONDS: Final = 5.0  # while it waits for a second try: the job may fail again meanwhile
 EXIT_CODE_OF: Final[dict[type[Exception], int]] = {
     ConfigurationError: 2,
     StoreUnavailable: 3,
@@ -21,18 +25,29 @@ EXIT_CODE_OF: Final[dict[type[Exception], int]] = {
 
 
 def main() -> int:
-    """Run rounds until nothing is due; return the exit code."""
+    """Deliver what is due, and what becomes due within the lifetime; return the exit code."""
     runtime = _api.new_runtime()
     try:
         runtime.configure({})
         store = _api.operator_store(runtime)
-        rounds = Rounds(store, runtime.settings(), runtime.spool(), runtime.events)
-        return 0 if rounds.run().is_good else 1
+        rounds = Rounds(
+            store, runtime.settings(), runtime.spool(), runtime.events, only_delivers=True
+        )
+        return _deliver(rounds, until=ticks() + LIFETIME_SECONDS)
     except tuple(EXIT_CODE_OF) as error:
         runtime.events.internal_error("deliver", error)
         return next(code for kind, code in EXIT_CODE_OF.items() if isinstance(error, kind))
     finally:
         runtime.close()
+
+
+def _deliver(rounds: Rounds, *, until: float) -> int:
+    while True:
+        report = rounds.run(stops=lambda: ticks() >= until)
+        due = None if report.troubles else rounds.next_due_in()
+        if due is None or ticks() + due.total_seconds() > until:
+            return 0 if report.is_good else 1
+        time.sleep(min(max(due.total_seconds(), 0.1), LOOK_EVERY_SECONDS))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ run rounds at once; each thing is done by one of them.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .._clock import now, ticks
@@ -17,10 +19,12 @@ from .._events import Events, error_text
 from .._failure.introspection import printable
 from .._run.reaper import reap
 from .._run.spool_replay import replay
+from .channels import Channels
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from .._notify.dispatcher import Dispatcher
     from .._run.spool import Spool
     from .._settings import Settings
     from .._store.operator import OperatorStore
@@ -28,41 +32,65 @@ if TYPE_CHECKING:
 STORE_TIMEOUT_SECONDS: Final = 30.0
 REPLAY_SECONDS: Final = 30.0
 LONGEST_TROUBLE: Final = 500
+MOST_COUNTED: Final = 10_000
 
 Part = Callable[[], Mapping[str, int]]
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
-    """What a round did. All but the last three are counts.
+    """What a round did. Numbers count what this round did, unless they say otherwise.
 
     Attributes:
         lost: Runs that were closed since their process had died.
+        settled: Incidents that were closed or reopened, and silences whose end was told.
+        routed: Alerts that were given to channels.
+        expired: Alerts that were too old to be told when they were first seen.
+        unroutable: Alerts that no channel takes.
+        sent: Messages that were sent.
+        retried: Messages that failed, and are tried again.
+        dead: Messages that were given up.
         replayed: Records that waited on this machine, and are in the store now.
         set_aside: Records that the store refuses, which wait no longer.
-        waiting: Records that still wait.
+        waiting: Records that still wait, now.
+        channels: The channels that are configured here and can be used.
+        failing: Those of them that fail now, or are disabled.
         troubles: The parts that failed, each with what went wrong.
         began_at: When it began, by this machine's clock.
         seconds: How long it took.
     """
 
     lost: int = 0
+    settled: int = 0
+    routed: int = 0
+    expired: int = 0
+    unroutable: int = 0
+    sent: int = 0
+    retried: int = 0
+    dead: int = 0
     replayed: int = 0
     set_aside: int = 0
     waiting: int = 0
+    channels: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
     troubles: Mapping[str, str] = field(default_factory=dict)
     began_at: datetime
     seconds: float
 
     @property
-    def is_idle(self) -> bool:
-        """Whether there was nothing to do."""
-        return not (self.lost or self.replayed or not self.is_good)
-
-    @property
     def is_good(self) -> bool:
         """Whether nothing is wrong that somebody should look at."""
-        return not (self.troubles or self.waiting or self.set_aside)
+        return not (self.troubles or self.failing or self.dead or self.waiting or self.set_aside)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing to do, and nothing is wrong."""
+        deeds = (self.lost, self.settled, self.routed, self.expired, self.unroutable)
+        return self.is_good and not any((*deeds, self.sent, self.retried, self.replayed))
 
 
 class Rounds:
@@ -73,8 +101,10 @@ class Rounds:
         settings: As a run of this process would have them.
         spool: The folder of records that wait for this store.
         events: Where to tell what went wrong.
+        channels: Those of this process; None: as its environment and folder say.
         await_beat: Waits as long as a heartbeat takes. None: what a heartbeat must decide is left
             to a later round.
+        only_delivers: Whether lost runs and waiting records are left to others.
     """
 
     def __init__(
@@ -84,36 +114,70 @@ class Rounds:
         spool: Spool,
         events: Events,
         *,
+        channels: Channels | None = None,
         await_beat: Callable[[int], None] | None = None,
+        only_delivers: bool = False,
     ) -> None:
         self._store = store
         self._settings = settings
         self._spool = spool
         self._events = events
+        self._channels = channels or Channels(os.environ, Path())
         self._await_beat = await_beat
+        self._only_delivers = only_delivers
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
+        self._dispatcher: Dispatcher | None = None
 
-    def run(self, *, stops: Callable[[], bool] = lambda: False) -> RoundReport:
+    def run(self, *, stops: Callable[[], bool] = _never) -> RoundReport:
         """Run one round. Never raises; `stops` says before each part whether to leave the rest."""
         began_at, began = now(), ticks()
         counts: Counter[str] = Counter()
         troubles: dict[str, str] = {}
-        for name, part in self._parts():
+        for wrong in self._channels.read():
+            self._note(troubles, "channels", wrong)
+        for name, part in self._parts(stops):
             if stops():
                 break
             try:
                 counts.update(part())
             except Exception as trouble:  # the other parts may do better
-                self._events.internal_error(name, trouble)
-                clean = self._settings.redactor.clean
-                troubles[name] = printable(clean(error_text(trouble)), LONGEST_TROUBLE)
+                self._note(troubles, name, trouble)
         return RoundReport(
-            **counts, troubles=troubles, began_at=began_at, seconds=round(ticks() - began, 3)
+            **counts,
+            channels=tuple(channel.name for channel in self._channels.usable),
+            failing=self._failing(troubles),
+            troubles=troubles,
+            began_at=began_at,
+            seconds=round(ticks() - began, 3),
         )
 
-    def _parts(self) -> Iterator[tuple[str, Part]]:
-        yield "reap", self._reap
-        yield "replay", self._replay
+    def next_due_in(self) -> timedelta | None:
+        """Return how long until something is due on the channels of the last round."""
+        return None if self._dispatcher is None else self._dispatcher.next_due_in()
+
+    def _parts(self, stops: Callable[[], bool]) -> Iterator[tuple[str, Part]]:
+        dispatcher = self._dispatcher = self._channels.dispatcher(self._store, self._events)
+
+        def dispatch() -> Mapping[str, int]:
+            done = dispatcher.dispatch()
+            return {
+                "routed": done.routed,
+                "expired": done.expired,
+                "unroutable": done.unroutable,
+            }
+
+        def deliver() -> Mapping[str, int]:
+            done = dispatcher.deliver_due(stops=stops)
+            return {"sent": done.sent, "retried": done.failed - done.dead, "dead": done.dead}
+
+        if not self._only_delivers:
+            yield "reap", self._reap
+        yield "dispatch", dispatch
+        yield "incidents", self._settle
+        yield "dispatch", dispatch
+        yield "deliver", deliver
+        if not self._only_delivers:
+            yield "replay", self._replay
 
     def _reap(self) -> Mapping[str, int]:
         """Close the runs whose process died; a doubt counts only when a heartbeat is past."""
@@ -130,6 +194,10 @@ class Rounds:
         self._doubted = {key: self._doubted.get(key, ticks()) for key in doubted | {*self._doubted}}
         return {"lost": lost}
 
+    def _settle(self) -> Mapping[str, int]:
+        settled = self._store.settle_incidents(auto_resolve=self._settings.auto_resolve)
+        return {"settled": len(settled)}
+
     def _replay(self) -> Mapping[str, int]:
         counts: Counter[str] = Counter()
         for replayed in replay(self._spool, self._store, seconds=REPLAY_SECONDS):
@@ -137,5 +205,24 @@ class Rounds:
             counts["set_aside"] += replayed.is_set_aside
             if replayed.trouble is not None:
                 self._events.internal_error("replay", replayed.trouble, file=str(replayed.path))
-        counts["waiting"] = self._spool.count(at_most=10_000)
+        counts["waiting"] = self._spool.count(at_most=MOST_COUNTED)
         return counts
+
+    def _failing(self, troubles: dict[str, str]) -> tuple[str, ...]:
+        """Name the channels of ours that fail now."""
+        ours = {channel.name for channel in self._channels.usable}
+        if not ours:
+            return ()
+        try:
+            states = self._store.channel_states()
+        except Exception as trouble:  # as above
+            self._note(troubles, "channels", trouble)
+            return ()
+        wrong = (one for one in states if one.failing_since or one.disabled_at)
+        return tuple(one.channel for one in wrong if one.channel in ours)
+
+    def _note(self, troubles: dict[str, str], part: str, trouble: Exception) -> None:
+        """Tell a fault."""
+        text = printable(self._settings.redactor.clean(error_text(trouble)), LONGEST_TROUBLE)
+        troubles[part] = f"{troubles[part]}; {text}" if part in troubles else text
+        self._events.internal_error(part, trouble)

@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 from weakref import WeakSet
 
 from .. import _settings
 from .._errors import ConfigurationError
-from .._events import UNKNOWN_SETTING, Events
+from .._events import Events
 from .._settings import Settings
 from .heartbeat import Heartbeat
 from .lost_runs import LostRunWatch
@@ -104,11 +105,13 @@ class Runtime:
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
+                    from .unknown_names import tell_unknown_names  # once in a process
+
                     settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
                     # A file or a module that cannot be read is the store's to tell, later.
                     with suppress(ImportError, OSError, AttributeError):
                         self._prove_usable(settings, self._explicit)
-                        self._tell_unknown_names()
+                        tell_unknown_names(self.events)
                     self._settings = settings
         return self._settings
 
@@ -127,7 +130,7 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
-                    from . import outage, outcome, reaper, spool_places  # noqa: F401
+                    from . import channels_here, outage, outcome, reaper, spool_places  # noqa: F401
 
                     self._store = self._open_store()
         return self._store
@@ -179,22 +182,16 @@ class Runtime:
         try:
             with self._lock:
                 if self._delivery is None:
-                    self._delivery = self._find_delivery()
+                    from .channels_here import find_delivery
+
+                    ask = partial(self._stores.is_delivery_due, self.store())
+                    self._delivery = find_delivery(
+                        self.settings(), self.events, ask, lock=self._lock, folder=self._here
+                    )
             if self._delivery:
                 self._delivery.after_ending(job_name, raised=raised, timeout=timeout)
         except Exception as trouble:  # the run is written; a later one may have more luck
             self.events.internal_error("deliver", trouble, job_name=job_name)
-
-    def _find_delivery(self) -> Delivery | Literal[False]:
-        settings = self.settings()
-        if settings.deliver == "off" or not _settings.may_have_channels(os.environ, self._here):
-            return False
-        from .delivery import Delivery
-
-        def is_due(job_name: str, *, timeout: float) -> bool:
-            return self._stores.is_delivery_due(self.store(), job_name, timeout=timeout)
-
-        return Delivery(settings, self.events, is_due, lock=self._lock, folder=self._here)
 
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
@@ -239,12 +236,6 @@ class Runtime:
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()
             self.heartbeat = Heartbeat(self.store, self.events)
-
-    def _tell_unknown_names(self) -> None:
-        from .unknown_names import unknown_names  # once in a process
-
-        for name, hint in unknown_names(os.environ):
-            self.events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
 
     def _prove_usable(self, settings: Settings, explicit: dict[str, Any]) -> None:
         if settings.engine is not None or settings.database_url is not None:

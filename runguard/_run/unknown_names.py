@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection
 from typing import Final
 
 from .._errors import did_you_mean
+from .._events import UNKNOWN_SETTING, Events
 from .._settings import OWN_NAMES
 
 _PREFIX: Final = "RUNGUARD_"
@@ -15,6 +17,12 @@ _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
 _OF_A_SERVICE: Final = re.compile(
     r"(RUNGUARD(?:_\w+?)?)_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)"
 )
+
+
+def tell_unknown_names(events: Events) -> None:
+    """Log each variable of this process that looks like a setting and is none."""
+    for name, hint in unknown_names(os.environ):
+        events.emit(UNKNOWN_SETTING, variable=f"{name}{hint}")
 
 
 def unknown_names(environ: Collection[str]) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from ..talk import say
 
 app = command_app()
 
+NO_CHANNEL = "No channel is configured"
 SPARE_SECONDS = 5.0  # for the heartbeat itself
 
 
@@ -32,8 +33,8 @@ SPARE_SECONDS = 5.0  # for the heartbeat itself
         "runguard monitor --once --quiet",
         "runguard monitor --once --json",
         notes=(
-            "--once exits with 1 if something needs a look: a part of the round failed, or",
-            "records still wait on this machine.",
+            "--once exits with 1 if something needs a look: a message was given up,",
+            "a channel fails, a part of the round failed, or records still wait here.",
         ),
     )
 )
@@ -50,10 +51,13 @@ def monitor(
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Close lost runs and write the records that wait on this machine, every 15 seconds.
+    """Tell people of alerts, and do all else that no run waits for, every 15 seconds.
 
-    Any number may run at once, on any number of machines. SIGTERM and Ctrl-C end it when the part
-    that is under way is done.
+    A round closes lost runs, closes and reopens incidents, gives alerts to the channels that are
+    configured here, sends what is due, and writes the records that wait on this machine.
+
+    Any number may run at once, on any number of machines. SIGTERM and Ctrl-C end it when what is
+    under way is done.
     """
     with opened_with_settings(database_url) as opened, _stopped_by_signals() as stop:
         show = _json_line if as_json else _Lines(quiet=quiet)
@@ -62,6 +66,8 @@ def monitor(
             show(report)
             if report.is_idle and not quiet and not as_json:
                 say("Nothing was due.")
+            if not report.channels and not quiet and not as_json:
+                say(f"{NO_CHANNEL} here: nobody is told of alerts.")
             if not report.is_good:
                 raise typer.Exit(1)
             return
@@ -122,13 +128,25 @@ class _Lines:
 
 
 def _deeds(report: RoundReport) -> Iterator[str]:
-    if report.lost:
-        yield f"{counted(report.lost, 'lost run')} closed"
-    if report.replayed:
-        yield f"{counted(report.replayed, 'record')} replayed"
+    for count, noun, verb in (
+        (report.lost, "lost run", "closed"),
+        (report.settled, "incident", "settled"),
+        (report.routed, "alert", "routed"),
+        (report.expired, "alert", "too old to be told"),
+        (report.unroutable, "alert", "that no channel takes"),
+        (report.sent, "message", "sent"),
+        (report.retried, "message", "to be tried again"),
+        (report.replayed, "record", "replayed"),
+    ):
+        if count:
+            yield f"{counted(count, noun)} {verb}"
 
 
 def _wrongs(report: RoundReport) -> Iterator[str]:
+    if report.dead:
+        yield f"{counted(report.dead, 'message')} given up"
+    if report.failing:
+        yield f"failing now: {', '.join(report.failing)}"
     if report.waiting:
         yield f"{counted(report.waiting, 'record')} waiting"
     if report.set_aside:

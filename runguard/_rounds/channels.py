@@ -1,0 +1,51 @@
+"""The channels of this process: read anew for each round, so that a change needs no restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from .._errors import ConfigurationError
+from .._events import Events
+from .._notify.channels.base import Channel
+from .._notify.channels.factory import open_channel
+from .._notify.config import NotifyConfig, load_config
+from .._notify.dispatcher import Dispatcher
+from .._notify.outbox import Outbox
+
+
+class Channels:
+    """What is configured here, and what of it can be used.
+
+    Args:
+        environ: The environment that is read.
+        folder: Where `runguard.toml` and `pyproject.toml` are looked for.
+    """
+
+    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._folder = folder
+        self.config = NotifyConfig()
+        self.usable: tuple[Channel, ...] = ()
+
+    def read(self) -> Iterator[ConfigurationError]:
+        """Read the configuration, and yield what is wrong with it.
+
+        The one before goes on where it cannot be read; of channels, those go on that can be used.
+        """
+        try:
+            self.config = load_config(self._environ, self._folder)
+        except ConfigurationError as wrong:
+            yield wrong
+            return
+        usable = []
+        for spec in self.config.channels.values():
+            try:
+                usable.append(open_channel(spec, self.config.resolve))
+            except ConfigurationError as wrong:
+                yield wrong
+        self.usable = tuple(usable)
+
+    def dispatcher(self, outbox: Outbox, events: Events) -> Dispatcher:
+        """Return what routes and sends on the usable channels."""
+        return Dispatcher(outbox, self.usable, self.config, events)
