@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -45,9 +46,15 @@ class Children:
     def over(self) -> int:
         return len(list(self.folder.glob("*.over")))
 
-    def let_go(self) -> None:
-        """Let those end that wait; blocks until there is one."""
-        self.fifo.write_bytes(b"")
+    def let_go(self, *, until_over: int = 1) -> None:
+        """Let those end that wait, until so many have ended in all."""
+
+        def are_over() -> bool:
+            with contextlib.suppress(OSError):  # nobody waits yet
+                os.close(os.open(self.fifo, os.O_WRONLY | os.O_NONBLOCK))
+            return self.over() >= until_over
+
+        until(are_over)
 
 
 def until(happened: Callable[[], object], limit: float = 30) -> None:
@@ -130,7 +137,7 @@ def test_alerts_that_come_while_the_child_is_at_work_get_one_more_child(
     assert len(children.started()) == 1
     children.let_go()
     until(lambda: len(children.started()) == 2)
-    children.let_go()
+    children.let_go(until_over=2)
     wait_for_delivery()
 
     assert children.over() == 2
@@ -368,10 +375,10 @@ def test_a_forked_process_has_a_child_of_its_own_and_waits_for_no_other(
         process.join(30)
         assert process.exitcode == 0
     until(lambda: len(children.started()) == 2)
-    children.let_go()
-    while children.over() < 2:  # one opening may let both go
-        children.let_go() if children.over() < 1 else time.sleep(0.01)
+    children.let_go(until_over=2)
     wait_for_delivery()
+
+    assert children.over() == 2
 
 
 @pytest.fixture
@@ -407,8 +414,7 @@ def fail():
         )
 
     yield run
-    if len(children.started()) > children.over():
-        children.let_go()
+    children.let_go(until_over=len(children.started()))
 
 
 def test_a_process_ends_when_its_patience_does_and_the_child_outlives_it(
@@ -429,7 +435,6 @@ def test_a_process_ends_when_its_patience_does_and_the_child_outlives_it(
     until(children.started)
     assert children.over() == 0
     children.let_go()
-    until(lambda: children.over() == 1)
 
 
 def test_a_process_that_dies_at_once_leaves_a_child_that_delivers(
@@ -440,7 +445,6 @@ def test_a_process_that_dies_at_once_leaves_a_child_that_delivers(
     assert done.returncode == 7
     until(children.started)
     children.let_go()
-    until(lambda: children.over() == 1)
 
 
 def test_a_run_that_ends_while_the_interpreter_does_starts_one_too(
