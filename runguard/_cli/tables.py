@@ -18,7 +18,6 @@ from .._monitor.alert_explanation import AlertExplanation
 from .._monitor.coverage import other_error
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
-from .._monitor.notices import Trail
 from .._monitor.records import (
     AlertRecord,
     GroupCount,
@@ -117,7 +116,7 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
 def told_alerts_listing(alerts: Sequence[ToldAlert]) -> Listing:
     """Show alerts, and who was told of each."""
     listing = alerts_listing(alerts)
-    told = (_worded(told_briefly(one.dispatch, one.deliveries)) for one in alerts)
+    told = (_worded(told_briefly(one.dispatch, one.deliveries, one.told_at)) for one in alerts)
     return replace(
         listing,
         columns=(*listing.columns, "told"),
@@ -272,7 +271,7 @@ def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> Renderabl
         ("error", run.error_type or "-"),
         ("where", run.error_location or "-"),
         ("alert", _alert_line(details)),
-        ("told", _told(details.trail)),
+        ("told", _told(details)),
         (
             "cooldown",
             "-" if run.cooldown_seconds is None else duration(run.cooldown_seconds),
@@ -374,8 +373,11 @@ def _alert_line(details: RunDetails) -> str | Text:
     return f"{outcome}: alert {alert.id}, {severity}, {state}, {_review(alert)}{cause}"
 
 
-def _told(trail: Trail | None) -> str | Text:
-    return "-" if trail is None else _worded(told_briefly(trail.dispatch, trail.deliveries))
+def _told(details: RunDetails) -> str | Text:
+    trail, alert = details.trail, details.alert
+    if trail is None or alert is None:
+        return "-"
+    return _worded(told_briefly(trail.dispatch, trail.deliveries, alert.told_at))
 
 
 def _cell(cell: RunCell | None, now: datetime) -> str:

@@ -68,14 +68,28 @@ def told(trail: Trail, *, now: datetime) -> tuple[Sentence, ...]:
     """Say who was told, who was not and why, and what is still tried."""
     said = [tuple(_acknowledged(trail.incident, now))]
     said += [silenced(one) for one in trail.silences]
-    said += [tuple(_delivery(one, trail, now)) for one in trail.deliveries]
+    said += [tuple(_delivery(one, trail, now)) for one in _each(trail.deliveries)]
     if not trail.deliveries:
         said.append(tuple(_nobody(trail, now)))
     return tuple(Sentence(Topic.TOLD, parts) for parts in said if parts)
 
 
-def told_briefly(dispatch: str | None, deliveries: Iterable[DeliveryRecord]) -> Label:
+def _each(deliveries: Sequence[DeliveryRecord]) -> Iterator[DeliveryRecord]:
+    """Yield the deliveries, but for a digest that the sentence on what it covers speaks of."""
+    covers = {one.covered_by for one in deliveries}
+    for one in deliveries:
+        if one.id not in covers or one.kind is not NoticeKind.DIGEST:
+            yield one
+
+
+def told_briefly(
+    dispatch: str | None,
+    deliveries: Iterable[DeliveryRecord],
+    told_at: datetime | None = None,
+) -> Label:
     """Say in a few words who was told of an alert: the channels, or why there are none.
+
+    `told_at` is when the first channel was told, perhaps by a message that covers it.
 
     >>> told_briefly("unroutable", ()).word, told_briefly("pending", ()).word
     ('no channel', 'nobody yet')
@@ -91,9 +105,11 @@ def told_briefly(dispatch: str | None, deliveries: Iterable[DeliveryRecord]) -> 
         return Label(", ".join(dict.fromkeys(arrived)), Tone.OK, "✓")
     if DeliveryState.PENDING in by_state or DeliveryState.SENDING in by_state:
         return Label("not yet", Tone.WARN, "◌")
-    covered = next((one.covered_by for one in found if one.covered_by is not None), None)
-    if covered is not None:
-        return Label(f"message {covered}")
+    covered = [one for one in found if one.covered_by is not None]
+    if covered and told_at is not None:
+        return Label(", ".join(dict.fromkeys(one.channel for one in covered)), Tone.OK, "✓")
+    if covered:
+        return Label(f"message {covered[0].covered_by}")
     if found:
         return Label("muted")
     return _UNTOLD.get(dispatch or "", Label("–"))
@@ -176,7 +192,7 @@ def _delivery(one: DeliveryRecord, trail: Trail, now: datetime) -> Iterator[Part
         case DeliveryState.SKIPPED:
             yield f"{one.channel} was not {done}{_why(one)}"
         case DeliveryState.REPLACED:
-            yield from _covered(one, trail.deliveries)
+            yield from _covered(one, trail, now)
         case DeliveryState.SENDING:
             yield f"{one.channel} is being {done} now (the {ordinal(one.attempts)} try)."
         case _:
@@ -197,16 +213,32 @@ def _is_tried(one: DeliveryRecord, trail: Trail, now: datetime) -> Iterator[Part
         yield f" {counted(failed, 'attempt')} failed{_why(one)}"
 
 
-def _covered(one: DeliveryRecord, others: Sequence[DeliveryRecord]) -> Iterator[Part]:
+def _covered(one: DeliveryRecord, trail: Trail, now: datetime) -> Iterator[Part]:
     if one.covered_by is None:
         yield f"{one.channel} was not {_TOLD[one.kind]} by a message of its own{_why(one)}"
         return
     yield f"It is covered by message {one.covered_by} to {one.channel}"
-    cover = next((other for other in others if other.id == one.covered_by), None)
-    if cover is not None and cover.state is DeliveryState.SENT and cover.sent_at is not None:
-        yield ", sent"
-        yield from _at(cover.sent_at)
-    yield "."
+    cover = next((other for other in trail.deliveries if other.id == one.covered_by), None)
+    if cover is None:
+        yield "."
+    else:
+        yield from _how_far(cover, trail, now)
+
+
+def _how_far(cover: DeliveryRecord, trail: Trail, now: datetime) -> Iterator[Part]:
+    """Say how far a message is that covers others, as the end of a sentence."""
+    match cover.state:
+        case DeliveryState.SENT | DeliveryState.UNKNOWN:
+            yield ", sent"
+            yield from _at(cover.sent_at)
+            yield "."
+        case DeliveryState.DEAD:
+            yield f", given up after {counted(cover.attempts, 'attempt')}{_why(cover)}"
+        case DeliveryState.PENDING:
+            yield ", not sent"
+            yield from _is_tried(cover, trail, now)
+        case _:
+            yield "."
 
 
 def _at(instant: datetime | None) -> Iterator[Part]:

@@ -115,14 +115,33 @@ def test_each_kind_of_notice_has_its_words(kind: NoticeKind) -> None:
     assert said(replace(OPENED, kind=kind)).startswith("oncall was ")
 
 
-def test_a_cover_that_arrived_says_when() -> None:
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"sent_at": NOON - 5 * MINUTE}, ", sent at 11:55."),
+        ({"state": DeliveryState.UNKNOWN, "sent_at": None}, ", sent."),
+        ({"state": DeliveryState.SENDING}, "."),
+        (
+            {"state": DeliveryState.DEAD, "attempts": 9, "last_error": "HTTP 503"},
+            ", given up after 9 attempts: HTTP 503.",
+        ),
+        (
+            {
+                "state": DeliveryState.PENDING,
+                "attempts": 0,
+                "next_attempt_at": NOON + 5 * MINUTE,
+            },
+            ", not sent yet. The first try is at 12:05.",
+        ),
+    ],
+)
+def test_what_covers_an_alert_is_said_once_with_how_far_it_is(
+    facts: dict[str, Any], expected: str
+) -> None:
     covered = replace(OPENED, state=DeliveryState.REPLACED, covered_by=12, sent_at=None)
-    digest = replace(OPENED, id=12, kind=NoticeKind.DIGEST, sent_at=NOON - 5 * MINUTE)
+    digest = replace(OPENED, id=12, kind=NoticeKind.DIGEST, **facts)
 
-    assert said(covered, digest) == (
-        "It is covered by message 12 to oncall, sent at 11:55."
-        " oncall was told of several alerts in one message at 11:55."
-    )
+    assert said(digest, covered) == f"It is covered by message 12 to oncall{expected}"
 
 
 def test_what_is_still_tried_says_when_and_why_it_failed() -> None:
@@ -214,6 +233,7 @@ def test_a_list_names_each_channel_once_and_the_message_that_covers() -> None:
 
     assert told_briefly("routed", [OPENED, hook, OPENED]).word == "oncall, hook"
     assert told_briefly("routed", [covered]).word == "message 12"
+    assert told_briefly("routed", [covered], told_at=NOON).word == "oncall"
 
 
 @pytest.mark.parametrize(
