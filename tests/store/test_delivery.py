@@ -29,6 +29,8 @@ from tests.store.drafts import TIMEOUT, failure, new_run, own_alert
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import Connection
+
     from runguard._store.operator import OperatorStore
     from tests.store.conftest import BackDoor
 
@@ -628,7 +630,7 @@ def statements_of(world: World, work: Callable[[], object]) -> list[str]:
 def test_a_round_with_nothing_to_do_is_a_few_statements(world: World) -> None:
     world.round()
 
-    assert len(statements_of(world, world.round)) <= 14
+    assert len(statements_of(world, world.round)) <= 17
 
 
 @pytest.mark.parametrize("store_kind", ["postgresql"], indirect=True)
@@ -704,3 +706,20 @@ def test_the_end_of_a_silence_over_an_open_incident_says_which_one_ended(
     assert mail.kinds == ["opened"]
     assert [one["id"] for one in mail.sent[0].data["silences_ended"]] == [1]
     assert mail.sent[0].data["incident"]["id"] == incident
+
+
+@pytest.mark.parametrize("store_kind", ["postgresql", "pgbouncer"], indirect=True)
+def test_a_process_that_stands_still_while_it_routes_is_put_out_by_the_server(
+    world: World,
+) -> None:
+    name = world.back_door.row("select current_database() as name")["name"]
+    world.back_door.rows(
+        f"alter database \"{name}\" set default_transaction_isolation = 'serializable'"
+    )
+    names = ("idle_in_transaction_session_timeout", "transaction_isolation")
+
+    def ask(connection: Connection) -> list[str]:
+        return [connection.exec_driver_sql(f"show {name}").scalar_one() for name in names]
+
+    assert world.store._transact(ask, timeout=TIMEOUT) == ["10s", "read committed"]
+    assert world.store._read(lambda attempt: ask(attempt.connection))[0] == "0"

@@ -197,8 +197,10 @@ def _context(
     incidents = sorted({one.incident for one in alerts})
     history: dict[int, list[DeliveryRecord]] = {}
     covering: set[int] = set()
-    wanted = select(*_DELIVERY_COLUMNS).where(_ONE.incident.in_(incidents)).order_by(_ONE.id)
-    for row in connection.execute(wanted):
+    # Of an incident that goes on for weeks, most rows are reminders that were not due.
+    matters = or_(_ONE.state != DeliveryState.SKIPPED.value, _ONE.kind == NoticeKind.OPENED.value)
+    wanted = select(*_DELIVERY_COLUMNS).where(_ONE.incident.in_(incidents), matters)
+    for row in connection.execute(wanted.order_by(_ONE.id)):
         record = delivery_from(row)
         history.setdefault(record.incident or record.alert_id, []).append(record)
         if record.covered_by is not None:
