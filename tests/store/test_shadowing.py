@@ -211,6 +211,7 @@ def all_that_delivery_asks(store: OperatorStore) -> None:
     [alert] = newest_alerts(store, limit=1)
     assert store.trail_of(alert).looked_at is not None
     assert store.incident_about_to_open(alert.id) is None
+    assert store.active_silences(store.now()) == ()
     assert [one.channel for one in store.channel_states()] == ["chat", "mail"]
     assert store.undelivered_count() >= 0
 
