@@ -117,6 +117,18 @@ def test_a_failure_starts_a_child_that_has_nothing_of_ours_but_its_environment(
 
 
 @pytest.mark.usefixtures("channel")
+def test_the_child_leaves_alerts_to_people_where_its_parent_is_configured_so(
+    children: Children, tmp_path: Path
+) -> None:
+    runguard.configure(database_url=f"sqlite:///{tmp_path / 'runguard.db'}", auto_resolve=False)
+    fail()
+    wait_for_delivery()
+
+    [child] = children.started()
+    assert child["environ"]["RUNGUARD_AUTO_RESOLVE"] == "false"
+
+
+@pytest.mark.usefixtures("channel")
 def test_no_zombie_remains_of_the_child(children: Children, sqlite_url: str) -> None:
     before = {child.pid for child in psutil.Process().children()}
     fail()
