@@ -34,7 +34,7 @@ COMMANDS: Final = (
         "report",
         "unknowns",
     ),
-    *("monitor", "reap", "prune", "web", "exec", "spool", "config", "db"),
+    *("monitor", "notify", "reap", "prune", "web", "exec", "spool", "config", "db"),
 )
 # Whose role a command is for; those of no list are an operator's.
 JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "monitor", "reap", "spool"})
