@@ -316,6 +316,20 @@ def test_a_channel_that_is_gone_is_left_alone_until_its_configuration_changes(
     assert [state for (state,) in world.deliveries("state")] == ["dead", "sent"]
 
 
+def test_hosts_that_configure_a_channel_differently_keep_its_failures_counted(
+    world: World, mail: RecordingChannel
+) -> None:
+    mail.outcomes = [RETRY] * 3
+    for config_hash in ("1", "2", "1"):
+        mail.config_hash = config_hash
+        world.fail(group=ErrorGroup.TIMEOUT)
+        world.round()
+        world.make_due()
+
+    assert world.back_door.row("select failures from channel_state") == {"failures": 3}
+    assert [event for event, _ in world.events.told] == [ALERT_NOT_DELIVERED]
+
+
 def test_what_is_refused_three_times_is_given_up_and_told_elsewhere(
     world: World, mail: RecordingChannel
 ) -> None:

@@ -100,7 +100,7 @@ class OutboxQueries(DeliveryFacts):
 
 def _note(connection: Connection, hashes: Mapping[str, str]) -> Mapping[str, ChannelState]:
     states = dispatching.channel_states(connection)
-    long_ago = update(channel_state).values(looked_at=db_now())
+    looked = update(channel_state).values(looked_at=db_now())
     for name, config_hash in sorted(hashes.items()):
         state = states.get(name)
         if state is None:
@@ -108,20 +108,14 @@ def _note(connection: Connection, hashes: Mapping[str, str]) -> Mapping[str, Cha
             insert = inserting(connection, channel_state)
             connection.execute(insert.values(looked_at=db_now(), **row))
         elif state.config_hash != config_hash:
-            connection.execute(
-                long_ago.where(_CHANNEL.channel == name).values(
-                    config_hash=config_hash,
-                    disabled_at=None,
-                    not_before=None,
-                    failing_since=None,
-                    failures=0,
-                    last_error=None,
-                )
-            )
+            # Two hosts may differ for long: what the channel was seen to do counts on.
+            anew = {"disabled_at": None, "failing_since": None, "failures": 0, "last_error": None}
+            changed = {"config_hash": config_hash, **(anew if state.disabled_at else {})}
+            connection.execute(looked.where(_CHANNEL.channel == name).values(**changed))
     is_old = or_(
         _CHANNEL.looked_at.is_(None), _CHANNEL.looked_at < db_now_plus(-LOOKED_EVERY_SECONDS)
     )
-    connection.execute(long_ago.where(_CHANNEL.channel.in_([*hashes]), is_old))
+    connection.execute(looked.where(_CHANNEL.channel.in_([*hashes]), is_old))
     _give_up(connection)
     return dispatching.channel_states(connection)
 
