@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from .._monitor.records import AlertFilter, RunFilter, RunWithAlert
+from . import demo_told
 from .demo_jobs import SYNC, Act, acts, enrolment_sync, running_upstream
 from .output import plain_table, stdout_console, write_listing, write_table
 from .stores import quiet_log
@@ -22,11 +23,18 @@ COOLDOWN: Final = timedelta(minutes=30)
 ROWS_SHOWN: Final = 12
 
 
-def play(store: OperatorStore, *, where: str, option: str, program: str = "runguard") -> None:
+def play(
+    store: OperatorStore,
+    *,
+    where: str,
+    option: str,
+    program: str = "runguard",
+    mail: bool = True,
+) -> None:
     """Play the quick check on a store, and tell what happened.
 
     `where` names the store; `option` is what makes other commands look at it; `program` is how
-    the reader would call those.
+    the reader would call those. `mail` says whether somebody is told by mail, too.
     """
     _print(f"runguard demo on {where}", "bold")
     _print("Three small jobs run for real, against a small HTTP server in this process.")
@@ -43,6 +51,9 @@ def play(store: OperatorStore, *, where: str, option: str, program: str = "rungu
         again = [_fail(store, act) for act in acts(upstream)]
         _tell_repeats(acts(upstream), again)
     _show_views(store, program, option)
+    if mail:
+        _title("5. Somebody is told")
+        demo_told.play(_print)
     _tell_what_next(program, option)
 
 

@@ -31,16 +31,21 @@ def demo(
         bool,
         typer.Option("--upgrade", help="Upgrade an outdated schema too."),
     ] = False,
+    mail: Annotated[
+        bool,
+        typer.Option("--mail/--no-mail", help="Show how a failure reaches somebody by mail."),
+    ] = True,
     web: Annotated[
         bool,
         typer.Option("--web", help="Then serve the pages, as `runguard web` does."),
     ] = False,
 ) -> None:
-    """Run a good job and six failures, and show what is recorded.
+    """Run a good job and six failures, and show what is recorded and who is told.
 
     Without --database-url it uses a fresh embedded file of its own, never the store that
     RUNGUARD_DATABASE_URL names: its failures would look like yours. Its jobs are named demo.…; an
-    empty database gets runguard's schema first.
+    empty database gets runguard's schema first. The mail goes to a small mail server inside the
+    demo, and nowhere else.
     """
     url = _fresh_file() if database_url is None else database_url
     source = _settings.source_of("database_url", {}, os.environ)
@@ -54,6 +59,7 @@ def demo(
         cooldown=demo_story.COOLDOWN,
         lock_ttl=_settings.Settings().lock_ttl,
         trigger_type=TriggerType.MANUAL,
+        deliver="off",  # its failures are no news for those who are told of yours
     )
     try:
         store = _api.operator_store(_api.runtime)
@@ -69,6 +75,7 @@ def demo(
             where=f"{report.dialect} {report.location}",
             option=option,
             program=_program(),
+            mail=mail,
         )
     finally:
         _api.runtime.close()

@@ -47,7 +47,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_it_plays_one_success_all_six_groups_and_suppressed_repeats(cli: Cli, url: str) -> None:
-    done = cli("demo", "--database-url", url)
+    done = cli("demo", "--no-mail", "--database-url", url)
 
     assert done.exit_code == 0, done.stderr
     runs = list(reversed(rows(cli, "runs", url)))
@@ -60,7 +60,7 @@ def test_it_plays_one_success_all_six_groups_and_suppressed_repeats(cli: Cli, ur
 
 
 def test_it_shows_the_four_views_and_what_to_do_next(cli: Cli, url: str) -> None:
-    shown = cli("demo", "--database-url", url).stdout
+    shown = cli("demo", "--no-mail", "--database-url", url).stdout
 
     places = [shown.find(view) for view in VIEWS]
     assert -1 not in places
@@ -71,14 +71,14 @@ def test_it_shows_the_four_views_and_what_to_do_next(cli: Cli, url: str) -> None
 
 
 def test_on_an_empty_server_it_says_that_it_makes_the_schema(cli: Cli, pg_url: str) -> None:
-    done = cli("demo", "--database-url", pg_url)
+    done = cli("demo", "--no-mail", "--database-url", pg_url)
 
     assert "Making runguard's schema" in done.stderr
 
 
 def test_a_second_demo_on_a_store_explains_why_nothing_alerts(cli: Cli, url: str) -> None:
-    cli("demo", "--database-url", url)
-    done = cli("demo", "--database-url", url)
+    cli("demo", "--no-mail", "--database-url", url)
+    done = cli("demo", "--no-mail", "--database-url", url)
 
     assert done.exit_code == 0, done.stderr
     assert "alerts of an earlier demo on this store still cover them" in done.stdout
@@ -87,8 +87,8 @@ def test_a_second_demo_on_a_store_explains_why_nothing_alerts(cli: Cli, url: str
 
 
 def test_without_a_url_each_demo_begins_on_a_fresh_file_that_stays(cli: Cli) -> None:
-    first = cli("demo")
-    second = cli("demo")
+    first = cli("demo", "--no-mail")
+    second = cli("demo", "--no-mail")
 
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "6 alerts raised" in second.stdout
@@ -98,7 +98,7 @@ def test_without_a_url_each_demo_begins_on_a_fresh_file_that_stays(cli: Cli) -> 
 
 
 def test_the_store_of_the_environment_is_left_alone(cli: Cli, migrated_pg_url: str) -> None:
-    done = cli("demo", RUNGUARD_DATABASE_URL=migrated_pg_url)
+    done = cli("demo", "--no-mail", RUNGUARD_DATABASE_URL=migrated_pg_url)
 
     assert done.exit_code == 0
     assert "RUNGUARD_DATABASE_URL is not used" in done.stderr
@@ -122,7 +122,7 @@ def test_tables_of_another_program_are_not_touched_without_being_asked_to(
 ) -> None:
     with postgres.connect(make_url(pg_url).database) as connection:
         connection.execute("create table run_log (id bigint primary key)")
-    done = cli("demo", "--database-url", pg_url)
+    done = cli("demo", "--no-mail", "--database-url", pg_url)
 
     assert (done.exit_code, done.stdout) == (4, "")
     assert "runguard db upgrade" in done.stderr
@@ -131,7 +131,7 @@ def test_tables_of_another_program_are_not_touched_without_being_asked_to(
 def test_the_program_alone_tells_the_story_without_log_lines_and_quickly() -> None:
     began = time.monotonic()
     done = subprocess.run(
-        [Path(sys.executable).with_name("runguard"), "demo"],
+        [Path(sys.executable).with_name("runguard"), "demo", "--no-mail"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -145,7 +145,9 @@ def test_the_program_alone_tells_the_story_without_log_lines_and_quickly() -> No
 
 
 def test_it_ends_by_offering_the_pages_of_its_store(cli: Cli, tmp_path: Path) -> None:
-    done = cli("demo", "--database-url", f"sqlite:///{tmp_path / 'a folder' / 'demo.db'}")
+    done = cli(
+        "demo", "--no-mail", "--database-url", f"sqlite:///{tmp_path / 'a folder' / 'demo.db'}"
+    )
 
     offered = next(line for line in done.stdout.splitlines() if " web " in line)
     assert shlex.split(offered) == [
@@ -157,7 +159,7 @@ def test_it_ends_by_offering_the_pages_of_its_store(cli: Cli, tmp_path: Path) ->
 def test_called_by_a_path_it_offers_commands_that_can_be_called() -> None:
     program = Path(sys.executable).with_name("runguard")
     done = subprocess.run(
-        [program, "demo"],
+        [program, "demo", "--no-mail"],
         env={**os.environ, "PATH": "/usr/bin:/bin"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -170,7 +172,7 @@ def test_called_by_a_path_it_offers_commands_that_can_be_called() -> None:
 
 def test_with_web_it_then_serves_what_it_played_until_ctrl_c() -> None:
     with subprocess.Popen(
-        [Path(sys.executable).with_name("runguard"), "demo", "--web"],
+        [Path(sys.executable).with_name("runguard"), "demo", "--no-mail", "--web"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -187,3 +189,17 @@ def test_with_web_it_then_serves_what_it_played_until_ctrl_c() -> None:
 
     for job_name in ("demo.enrolment_sync", "demo.invoice_import", "demo.nightly_report"):
         assert job_name in page
+
+
+def test_a_script_that_fails_is_told_by_mail_once_and_so_is_its_recovery(cli: Cli) -> None:
+    done = cli("demo", RUNGUARD_NOTIFY="smtp://127.0.0.1:1/?from=a@localhost&to=b@localhost")
+
+    assert done.exit_code == 0, done.stderr
+    scene = done.stdout.partition("5. Somebody is told")[2]
+    subjects = ["TIMEOUT demo.invoice_mailer failed (high)", "OK demo.invoice_mailer: recovered"]
+    places = [scene.find(subject) for subject in subjects]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "TimeoutError: the mail server did not answer within 5 s" in scene
+    assert "No further mail: it is the same incident." in scene
+    assert scene.count("A mail to you@localhost") == 2
