@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import typer
 
 from .._errors import ConfigurationError
+from .._events import Events
 from ..web import MISSING_EXTRA, NEEDED, web_credentials
-from .stores import opened_store
+from .stores import OpenedStore, opened_with_settings
 from .talk import say
 
 if TYPE_CHECKING:
@@ -28,8 +30,11 @@ def serve(
     proxies: Sequence[str] = (),
     root_path: str = "",
     open_browser: bool = False,
+    monitor: bool = False,
 ) -> None:
     """Serve the pages until Ctrl-C; port 0 takes a free one.
+
+    With `monitor`, rounds run meanwhile, unless the pages are `read_only`.
 
     Raises:
         ConfigurationError: what was asked for cannot be served.
@@ -50,7 +55,8 @@ def serve(
         credentials["token"] = token
     if root_path and not root_path.startswith("/"):
         raise ConfigurationError(f"--root-path: expected a path such as /x, found {root_path!r}")
-    with opened_store(database_url) as store, server.bind(host, port) as bound:
+    with opened_with_settings(database_url) as opened, server.bind(host, port) as bound:
+        store = opened.store
         access = server.access_for(bound, **credentials, allow_hosts=allow_hosts)
         read_only = _prove_usable(store) or read_only
         app = build_app(lambda: store, read_only=read_only, access=access)
@@ -60,13 +66,22 @@ def serve(
                 " can read everything and resolve alerts."
             )
         url = server.url_of(bound, root_path)
-        server.serve(
-            app,
-            bound,
-            root_path=root_path,
-            proxies=proxies,
-            on_ready=_greeting(url, read_only=read_only, open_browser=open_browser),
-        )
+        with _rounds(opened) if monitor and not read_only else nullcontext():
+            server.serve(
+                app,
+                bound,
+                root_path=root_path,
+                proxies=proxies,
+                on_ready=_greeting(url, read_only=read_only, open_browser=open_browser),
+            )
+
+
+def _rounds(opened: OpenedStore) -> AbstractContextManager[None]:
+    from .._rounds.loop import rounds_in_background
+    from .._rounds.round import Rounds
+
+    events = Events(lambda: opened.settings.redactor)
+    return rounds_in_background(Rounds(opened.store, opened.settings, opened.spool, events))
 
 
 def _prove_usable(store: OperatorStore) -> bool:

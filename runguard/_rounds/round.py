@@ -127,6 +127,7 @@ class Rounds:
         self._only_delivers = only_delivers
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
         self._dispatcher: Dispatcher | None = None
+        self._told: dict[str, str] = {}  # the fault of a part that was told last
 
     def run(self, *, stops: Callable[[], bool] = _never) -> RoundReport:
         """Run one round. Never raises; `stops` says before each part whether to leave the rest."""
@@ -142,10 +143,12 @@ class Rounds:
                 counts.update(part())
             except Exception as trouble:  # the other parts may do better
                 self._note(troubles, name, trouble)
+        failing = self._failing(troubles)
+        self._told = {part: text for part, text in self._told.items() if part in troubles}
         return RoundReport(
             **counts,
             channels=tuple(channel.name for channel in self._channels.usable),
-            failing=self._failing(troubles),
+            failing=failing,
             troubles=troubles,
             began_at=began_at,
             seconds=round(ticks() - began, 3),
@@ -222,7 +225,9 @@ class Rounds:
         return tuple(one.channel for one in wrong if one.channel in ours)
 
     def _note(self, troubles: dict[str, str], part: str, trouble: Exception) -> None:
-        """Tell a fault."""
+        """Tell a fault; one that goes on from round to round, once."""
         text = printable(self._settings.redactor.clean(error_text(trouble)), LONGEST_TROUBLE)
         troubles[part] = f"{troubles[part]}; {text}" if part in troubles else text
-        self._events.internal_error(part, trouble)
+        if self._told.get(part) != text:
+            self._told[part] = text
+            self._events.internal_error(part, trouble)

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,7 +19,7 @@ import runguard
 from runguard import ConfigurationError, run_scope
 from runguard._api import runtime
 from runguard._run import delivery
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,13 +54,6 @@ class Children:
             return self.over() >= until_over
 
         until(are_over)
-
-
-def until(happened: Callable[[], object], limit: float = 30) -> None:
-    deadline = time.monotonic() + limit
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def wait_for_delivery() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 MISSING = "Chromium is not installed (on Debian and Ubuntu: apt-get install chromium)"
 
-RUNGUARD_WEB: Final = ("-m", "runguard", "web", "--port", "0")
+RUNGUARD_WEB: Final = ("-m", "runguard", "web", "--port", "0", "--no-monitor")
 
 # What a busy machine may need for a page, in milliseconds. Waiting ends as soon as it is there.
 PATIENCE: Final = 20_000

@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 PRELUDE = "from tests.support.barrier import index, report, wait\n"
+
+
+def until(happened: Callable[[], object], limit: float = 30) -> None:
+    """Wait until something has happened; after `limit` seconds it is an error."""
+    deadline = time.monotonic() + limit
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True, slots=True)

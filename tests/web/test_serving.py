@@ -17,10 +17,13 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from runguard import ConfigurationError
+from runguard import ConfigurationError, run_scope
 from runguard._store.migrate import upgrade
 from runguard._web.app import STATIC_FOLDER, build_app
 from runguard._web.server import access_for, bind, url_of
+from tests.support.mail_server import MailServer
+from tests.support.processes import until
+from tests.support.stores import open_store
 from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER
 
 if TYPE_CHECKING:
@@ -431,3 +434,41 @@ def test_the_address_can_be_typed_into_a_browser(
         pytest.skip(f"this machine has no {host}")
 
     assert url_of(bound, "/ops") == f"{shown}{bound.getsockname()[1]}/ops/"
+
+
+def _unwatched_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setenv("RUNGUARD_DELIVER", "off")
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", url := f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(ValueError, match="x"), run_scope("nightly"):
+        raise ValueError("x")
+    return url
+
+
+def test_meanwhile_it_tells_people_of_alerts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _unwatched_failure(monkeypatch, tmp_path)
+    with MailServer() as mail, served("--port", "0", RUNGUARD_NOTIFY=mail.url()) as (process, _):
+        until(lambda: mail.mails)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=30)
+
+    assert mail.mails[0].message["Subject"].startswith("UNKNOWN nightly failed")
+    assert (process.returncode, stderr) == (0, "")
+
+
+@pytest.mark.parametrize("option", ["--no-monitor", "--read-only"])
+def test_it_leaves_that_to_others_where_it_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str
+) -> None:
+    url = _unwatched_failure(monkeypatch, tmp_path)
+    with (
+        MailServer() as mail,
+        served("--port", "0", option, RUNGUARD_NOTIFY=mail.url()) as (process, greeting),
+    ):
+        httpx.get(address_in(greeting))
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+
+    assert mail.mails == []
+    assert open_store(url).channel_states() == ()

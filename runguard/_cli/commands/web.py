@@ -76,9 +76,16 @@ def web(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
+    no_monitor: Annotated[
+        bool,
+        typer.Option("--no-monitor", help="Do not run the rounds of `runguard monitor` meanwhile."),
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Show jobs, runs and alerts in the browser, until Ctrl-C."""
+    """Show jobs, runs and alerts in the browser, until Ctrl-C.
+
+    Meanwhile it does what `runguard monitor` does, unless --read-only or --no-monitor is given.
+    """
     serve(
         database_url,
         host=host,
@@ -89,6 +96,7 @@ def web(
         proxies=proxy or (),
         root_path=root_path,
         open_browser=open_browser,
+        monitor=not no_monitor,
     )
 
 

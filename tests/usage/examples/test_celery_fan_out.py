@@ -15,6 +15,7 @@ import pytest
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 
 from runguard import run_scope
+from tests.support.mail_server import MailServer
 from tests.support.processes import ROOT
 from tests.usage.examples.conftest import asker
 
@@ -92,6 +93,13 @@ class Worker:
 
 
 @pytest.fixture
+def mail(monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
+    with MailServer() as server:
+        monkeypatch.setenv("RUNGUARD_NOTIFY", server.url())
+        yield server
+
+
+@pytest.fixture
 def worker(tmp_path: Path, migrated_pg_url: str) -> Iterator[Worker]:
     with tempfile.TemporaryFile() as output, contextlib.ExitStack() as stack:
         worker = Worker(tmp_path, migrated_pg_url, output)
@@ -145,6 +153,15 @@ def test_only_the_last_attempt_of_a_task_alerts(worker: Worker, ask: Ask) -> Non
         ("FAILED", "excluded", 1),
         ("FAILED", "raised", 2),
     ]
+
+
+def test_a_task_that_fails_tells_somebody(mail: MailServer, worker: Worker) -> None:
+    worker.send("-c", "import examples.celery_fan_out as e; e.sync_stubborn_course.delay(13)")
+    worker.until(lambda: bool(mail.mails))
+    worker.end()
+
+    [arrived] = mail.mails
+    assert "sync_stubborn_course failed" in arrived.message["Subject"]
 
 
 @pytest.mark.parametrize(
