@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from .._errors import ConfigurationError
 from .._events import Events
 from .._notify.channels.base import Channel
 from .._notify.channels.factory import open_channel
-from .._notify.config import NotifyConfig, load_config
+from .._notify.config import NotifyConfig, read_config
 from .._notify.dispatcher import Dispatcher
 from .._notify.outbox import Outbox
 
@@ -31,13 +32,14 @@ class Channels:
     def read(self) -> Iterator[ConfigurationError]:
         """Read the configuration, and yield what is wrong with it.
 
-        The one before goes on where it cannot be read; of channels, those go on that can be used.
+        Where something is, the configuration before goes on. Without one, what can be read counts,
+        but for its routes and maintenance windows: rather too many are told than nobody.
         """
-        try:
-            self.config = load_config(self._environ, self._folder)
-        except ConfigurationError as wrong:
-            yield wrong
+        config, problems = read_config(self._environ, self._folder)
+        yield from map(ConfigurationError, problems)
+        if problems and self.usable:
             return
+        self.config = replace(config, routes=(), quiet=()) if problems else config
         usable = []
         for spec in self.config.channels.values():
             try:
