@@ -32,6 +32,9 @@ NOT_RUN: Final = {
     " --set ON_ERROR_STOP=1 -f examples/partitioned_run_log.sql": (
         "psql may be missing; tests/store/test_partitioning.py runs the file"
     ),
+    "docs/howto/who-delivers.md: # /etc/systemd/system/runguard-monitor.service": (
+        "it runs until it is stopped; tests/cli/test_monitor.py runs the command"
+    ),
 }
 """The blocks that nothing runs, and why."""
 
