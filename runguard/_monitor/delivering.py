@@ -35,6 +35,7 @@ class DispatchContext:
         recent: What went to channels lately, the oldest first.
         digests: The digest of each channel that still takes alerts.
         told_digests: Digests that were sent.
+        lost_digests: Digests that never will be.
         channels: How channels are doing.
         silences: Those that mute now.
     """
@@ -46,6 +47,7 @@ class DispatchContext:
     recent: tuple[RecentNotice, ...] = ()
     digests: Mapping[str, int] = field(default_factory=dict)
     told_digests: frozenset[int] = frozenset()
+    lost_digests: frozenset[int] = frozenset()
     channels: Mapping[str, ChannelState] = field(default_factory=dict)
     silences: tuple[Silence, ...] = ()
 

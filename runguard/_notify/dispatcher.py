@@ -18,7 +18,13 @@ from typing import Final
 from .. import _clock
 from .._errors import StoreUnavailable
 from .._events import Events
-from .._monitor.delivering import ClaimedDelivery, DispatchContext, Dispatched, DispatchPlan
+from .._monitor.delivering import (
+    ClaimedDelivery,
+    DispatchContext,
+    Dispatched,
+    DispatchPlan,
+    Settlement,
+)
 from .._monitor.notices import DeliveryState, NoticeKind, Outcome, SendResult
 from .channels.base import Channel
 from .config import NotifyConfig
@@ -34,6 +40,7 @@ LEASE: Final = timedelta(minutes=2)
 SEND_TIMEOUT_SECONDS: Final = 30.0
 STORE_TIMEOUT_SECONDS: Final = 30.0
 MAIL: Final = "smtp"
+DELETED: Final = Settlement(state=DeliveryState.SKIPPED, error="the alert was deleted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,9 +146,11 @@ class Dispatcher:
         if claimed is None:
             return None
         outcome = self._send(channel, claimed)
-        settlement = settlement_of(
-            claimed, outcome, is_idempotent=channel.is_idempotent, now=self._clock()
-        )
+        settlement = DELETED
+        if outcome is not None:
+            settlement = settlement_of(
+                claimed, outcome, is_idempotent=channel.is_idempotent, now=self._claimed_at(claimed)
+            )
         if claimed.record.kind is not NoticeKind.UNDELIVERED:  # or two that fail tell each other
             settlement = replace(settlement, tell=reach(self._channels, channel.name))
         settled = self._outbox.settle_delivery(claimed, settlement, timeout=STORE_TIMEOUT_SECONDS)
@@ -162,14 +171,24 @@ class Dispatcher:
         )
 
     def _plan(self, context: DispatchContext) -> DispatchPlan:
-        return plan_deliveries(context, self._config, [*self._channels])
+        # Also for channels that only others can use: a secret may be missing here.
+        names = dict.fromkeys([*self._config.channels, *self._channels])
+        return plan_deliveries(context, self._config, [*names])
 
-    def _send(self, channel: Channel, claimed: ClaimedDelivery) -> Outcome:
-        """Send it. A fault of our own is an attempt that failed: it never stops the others."""
+    def _claimed_at(self, claimed: ClaimedDelivery) -> datetime:
+        """Return the database's time, by which deliveries grow old; ours may be wrong."""
+        expires_at = claimed.record.claim_expires_at
+        return self._clock() if expires_at is None else expires_at - LEASE
+
+    def _send(self, channel: Channel, claimed: ClaimedDelivery) -> Outcome | None:
+        """Send it; None where its alert was deleted.
+
+        A fault of our own is an attempt that failed: it never stops the others.
+        """
         try:
             facts = self._outbox.notice_facts(claimed, timeout=STORE_TIMEOUT_SECONDS)
             if facts is None:
-                return Outcome(SendResult.REFUSED, error="the alert was deleted")
+                return None
             facts = replace(facts, remind_every=self._config.remind_every)
             longest = LONGEST_IN_MAIL if channel.kind == MAIL else LONGEST_TEXT
             message = build_message(facts, self._config, now=self._clock(), longest=longest)

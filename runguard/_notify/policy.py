@@ -85,7 +85,7 @@ def plan_deliveries(
     Args:
         context: The alerts that wait, and what is known.
         config: Routes, maintenance windows, and how often to remind.
-        channels: Names of the channels that can be used here.
+        channels: Names of the channels that are configured here.
     """
     return _Planner(context, config, channels).plan()
 
@@ -117,7 +117,7 @@ class _Planner:
 
     def plan(self) -> DispatchPlan:
         for alert in self._context.alerts:
-            if alert.alert_type == RECOVERED_TYPE:
+            if alert.alert_type == RECOVERED_TYPE and alert.standing is not Standing.ALONE:
                 self._recover(alert)
             else:
                 self._tell(alert)
@@ -196,7 +196,7 @@ class _Planner:
     def _recover(self, alert: PendingAlert) -> None:
         """Tell a recovery where the failure was told, and both where its message still waits."""
         channels = {channel for incident, channel in self._notices if incident == alert.incident}
-        for channel in sorted(channels & {*self._channels}):
+        for channel in sorted(filter(self._is_in_use, channels)):
             told = self._told(alert.incident, channel)
             waiting = self._waiting(alert.incident, channel)
             if told in (_Told.NEVER, _Told.MUTED):
@@ -210,6 +210,14 @@ class _Planner:
                 self._withdraw(alert, channel, waiting, NoticeKind.RECOVERED, reason)
             else:
                 self._send(alert, channel, NoticeKind.RECOVERED, replaces=waiting)
+
+    def _is_in_use(self, channel: str) -> bool:
+        """Whether a channel is configured here, or by another host that has looked lately."""
+        if channel in self._channels:
+            return True
+        state = self._context.channels.get(channel)
+        looked_at = None if state is None else state.looked_at
+        return looked_at is not None and self._now - looked_at < GIVEN_UP_AFTER
 
     def _withdraw(
         self,
@@ -352,7 +360,7 @@ class _Planner:
             return _Told.WAITING
         if any(self._is_in_digest(one) for one in openings):
             return _Told.IN_DIGEST
-        if any(one.state is DeliveryState.DEAD for one in openings):
+        if any(self._is_given_up(one) for one in openings):
             return _Told.GIVEN_UP
         return _Told.MUTED if openings else _Told.NEVER
 
@@ -369,7 +377,10 @@ class _Planner:
             return False
         if notice.planned is not None:
             return notice.planned.digest_due is not None
-        return notice.covered_by is not None
+        return notice.covered_by is not None and notice.covered_by not in self._context.lost_digests
+
+    def _is_given_up(self, notice: _Notice) -> bool:
+        return notice.state is DeliveryState.DEAD or notice.covered_by in self._context.lost_digests
 
     def _waiting(self, incident: int, channel: str) -> list[_Notice]:
         return [

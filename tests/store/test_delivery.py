@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -737,3 +737,180 @@ def test_a_process_that_stands_still_while_it_routes_is_put_out_by_the_server(
 
     assert world.store._transact(ask, timeout=TIMEOUT) == ["10s", "read committed"]
     assert world.store._read(lambda attempt: ask(attempt.connection))[0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("detail", "[" * 5000 + "]" * 5000),
+        ("detail", '{"failing_since": "0001-01-01T00:00:00+14:00", "run_id": 1e30}'),
+        ("detail", '{"occurred_at": "0001-01-01T00:00:00+14:00"}'),
+        ("severity", b"\xff\xfe"),
+    ],
+    ids=["thousands of brackets", "first year", "failed in the first year", "bytes"],
+)
+def test_whatever_another_program_wrote_stops_no_other_alert(
+    world: World, mail: RecordingChannel, column: str, value: str | bytes
+) -> None:
+    is_sqlite = world.store.engine.dialect.name == "sqlite"
+    if isinstance(value, bytes) and not is_sqlite:
+        pytest.skip("such a column holds no bytes")
+    place = "cast(:value as jsonb)" if column == "detail" and not is_sqlite else ":value"
+    world.back_door.rows(
+        f"insert into alert (source_type, source_id, alert_type, title, {column})"
+        f" values ('run_log', 'theirs:TIMEOUT', 'FAILED', 'theirs', {place})",
+        value=value,
+    )
+    world.fail("ours", group=ErrorGroup.HTTP_4XX)
+
+    world.round()
+    world.store.settle_incidents()
+
+    subjects = " | ".join(message.subject for message in mail.sent)
+    assert "theirs" in subjects
+    assert "ours" in subjects
+    assert world.events.told == []
+
+
+def test_a_recovery_of_another_program_is_an_alert_like_any_other(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.back_door.rows(
+        "insert into alert (source_type, source_id, alert_type, severity, title)"
+        " values ('patient', '1', 'RECOVERED', 'low', 'a patient went home')"
+    )
+
+    world.round()
+
+    assert "a patient went home" in mail.sent[0].subject + mail.sent[0].text
+
+
+def test_a_deleted_alert_is_let_go_and_its_channel_not_blamed(
+    world: World, mail: RecordingChannel
+) -> None:
+    deleted, kept = world.fail(), world.fail("other", group=ErrorGroup.HTTP_4XX)
+    world.dispatcher().dispatch()
+    world.back_door.rows("delete from alert where id = :id", id=deleted)
+
+    world.dispatcher().deliver_due()
+
+    assert [message.data["alert"]["id"] for message in mail.sent] == [kept]
+    assert world.deliveries("state, last_error") == [
+        ("skipped", "the alert was deleted"),
+        ("sent", None),
+    ]
+    assert world.back_door.row("select failures from channel_state") == {"failures": 0}
+
+
+def test_a_digest_is_sent_also_when_its_first_alert_was_deleted(
+    world: World, mail: RecordingChannel
+) -> None:
+    first, second, third = (world.fail(f"job_{number}") for number in range(3))
+    world.round()
+    world.back_door.rows("delete from alert where id = :id", id=second)
+    world.make_due()
+
+    world.round()
+
+    assert [message.data["alert"]["id"] for message in mail.sent] == [first, third]
+    assert mail.kinds == ["opened", "digest"]
+
+
+def test_what_a_lost_digest_should_have_told_is_told_by_the_next_failure(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.fail("first")
+    world.fail("second")
+    world.round()
+    world.back_door.rows("update alert_delivery set state = 'dead' where kind = 'digest'")
+    world.fail("second")
+
+    world.round()
+
+    kinds = world.deliveries("kind, state")
+    assert kinds[-1] == ("opened", "replaced"), "it goes into the next digest"
+    assert ("digest", "pending") in kinds
+
+
+def test_deliveries_wait_for_a_channel_whose_secret_is_missing_here(
+    world: World, mail: RecordingChannel
+) -> None:
+    chat = RecordingChannel("chat")
+    world.channels = [mail, chat]
+    here = world.dispatcher()
+    without = Dispatcher(world.store, [mail], here._config, world.events)
+    world.fail()
+
+    without.dispatch()
+    without.deliver_due()
+
+    assert world.deliveries("channel, state") == [("mail", "sent"), ("chat", "pending")]
+    world.round()
+    assert len(mail.sent) == len(chat.sent) == 1
+
+
+def test_a_recovery_waits_for_the_host_whose_channel_told_the_failure(
+    world: World, mail: RecordingChannel
+) -> None:
+    chat = RecordingChannel("chat")
+    incident = world.fail()
+    world.round()
+    world.recover(incident)
+
+    world.channels = [chat]
+    world.round()
+    world.channels = [mail]
+    world.round()
+
+    assert mail.kinds == ["opened", "recovered"]
+    assert chat.sent == []
+
+
+def test_a_clock_that_is_a_day_ahead_gives_nothing_up(world: World, mail: RecordingChannel) -> None:
+    mail.outcomes = [RETRY]
+    world.fail()
+    dispatcher = Dispatcher(
+        world.store,
+        [mail],
+        world.dispatcher()._config,
+        world.events,
+        clock=lambda: datetime.now(UTC) + timedelta(days=2),
+    )
+
+    dispatcher.dispatch()
+    dispatcher.deliver_due()
+
+    assert world.deliveries("state") == [("pending",)]
+
+
+def test_a_message_whose_sender_died_is_not_for_ever_on_its_way(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.fail()
+    world.dispatcher().dispatch()
+    claimed = world.store.claim_delivery(
+        ["mail"], who="it", lease=timedelta(minutes=2), timeout=TIMEOUT
+    )
+    assert claimed is not None
+    for column in ("created_at", "claim_expires_at"):
+        world.back_door.age(f"alert_delivery.{column}", 100_000)
+
+    world.store.note_channels({"chat": "1"}, timeout=TIMEOUT)
+
+    assert world.deliveries("state, last_error") == [("unknown", "its sender died")]
+
+
+def test_a_recovery_takes_no_message_from_a_sender_that_is_at_it(world: World) -> None:
+    if world.store.engine.dialect.name == "sqlite":
+        pytest.skip("nobody claims while somebody dispatches")
+    incident = world.fail()
+    world.dispatcher().dispatch()
+    world.recover(incident)
+
+    def plan(context: Any) -> Any:
+        world.back_door.rows("update alert_delivery set state = 'sending', attempts = 1")
+        return world.dispatcher()._plan(context)
+
+    world.store.dispatch(plan, limit=10, timeout=TIMEOUT)
+
+    assert world.deliveries("kind, state") == [("opened", "sending"), ("recovered", "pending")]

@@ -19,7 +19,6 @@ from ..._monitor.notices import (
     NoticeFacts,
     NoticeKind,
     RunFacts,
-    Silence,
 )
 from ..schema.expressions import finite
 from ..schema.notice_tables import (
@@ -27,11 +26,11 @@ from ..schema.notice_tables import (
     alert_cooldown,
     alert_delivery,
     channel_state,
-    silence,
 )
 from ..schema.tables import run_log
 from ..schema.types import db_now
-from .dispatching import channel_from, json_object
+from .dispatching import channel_from
+from .foreign import json_object, text_of, time_of
 from .reports import Reports
 from .silences import silence_from, silence_of_id
 from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
@@ -69,6 +68,10 @@ class DeliveryFacts(Reports):
         """Gather what a message may say; None where its alert was deleted."""
         record = claimed.record
         rows = self._rows(select(*_ALERT_COLUMNS).where(alert.c.id == record.alert_id))
+        if not rows and record.kind is NoticeKind.DIGEST:  # the others that it tells are news still
+            covered = select(_ONE.alert_id).where(_ONE.covered_by == record.id)
+            others = select(*_ALERT_COLUMNS).where(alert.c.id.in_(covered)).order_by(alert.c.id)
+            rows = self._rows(others.limit(1))
         if not rows:
             return None
         [row] = rows
@@ -76,19 +79,19 @@ class DeliveryFacts(Reports):
         facts: dict[str, Any] = {
             "delivery": record,
             "alert_id": row.id,
-            "source_type": row.source_type or "",
-            "source_id": row.source_id or "",
-            "alert_type": row.alert_type or "",
-            "severity": row.severity or "",
-            "title": row.title or "",
+            "source_type": text_of(row.source_type),
+            "source_id": text_of(row.source_id),
+            "alert_type": text_of(row.alert_type),
+            "severity": text_of(row.severity),
+            "title": text_of(row.title),
             "created_at": row.created_at or record.created_at,
-            "message": row.message,
+            "message": text_of(row.message) or None,
             "detail": detail,
             "is_repeat": claimed.may_have_arrived,
             **_of_detail(detail),
         }
         is_failure = (row.source_type, row.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
-        if is_failure and (key := job_and_group(row.source_id)) is not None:
+        if is_failure and (key := job_and_group(facts["source_id"])) is not None:
             facts["job_name"], facts["error_group"] = key[0], str(key[1])
         facts |= self._incident_of(row, record, facts)
         if row.alert_type == SILENCE_ENDED:
@@ -98,8 +101,6 @@ class DeliveryFacts(Reports):
             facts["covered"] = self._covered(record.id)
         if record.kind is NoticeKind.UNDELIVERED:
             facts["failing_channel"] = self._failing_channel(record)
-        if row.alert_type == SILENCE_ENDED:
-            facts["silences_ended"] = self._silence(detail.get("silence"))
         facts["expired"] = self._expired()
         return NoticeFacts(**facts)
 
@@ -112,7 +113,7 @@ class DeliveryFacts(Reports):
         if job_name is None:
             return known
         guard = self._guard(incident)
-        opened_at = _time(facts["detail"].get("failing_since"))
+        opened_at = time_of(facts["detail"].get("failing_since"))
         if guard is not None:
             opened_at = opened_at or guard.opened_at
             known |= {"reopened": guard.reopened or 0, "acked_by": guard.acked_by}
@@ -222,23 +223,16 @@ class DeliveryFacts(Reports):
             found.append(
                 Covered(
                     alert_id=row_id,
-                    subject_word=detail["error_group"] or alert_type or "",
+                    subject_word=detail["error_group"] or text_of(alert_type),
                     job_name=detail["job_name"],
-                    severity=severity or "",
-                    title=title or "",
+                    severity=text_of(severity),
+                    title=text_of(title),
                     kind=NoticeKind(kind),
                     at=at or told_at,
                 )
             )
         ranks = {"high": 0, "medium": 1, "low": 2}
         return tuple(sorted(found, key=lambda one: ranks.get(one.severity, 1)))
-
-    def _silence(self, silence_id: object) -> tuple[Silence, ...]:
-        if not isinstance(silence_id, int) or not 0 < silence_id <= LARGEST_ID:
-            return ()
-        columns = tuple(silence.c[name] for name in Silence.__slots__)
-        rows = self._rows(select(*columns).where(silence.c.id == silence_id))
-        return tuple(Silence(**dict(zip(Silence.__slots__, row, strict=True))) for row in rows)
 
     def _failing_channel(self, record: DeliveryRecord) -> ChannelState | None:
         columns = tuple(channel_state.c[name] for name in ChannelState.__slots__)
@@ -273,14 +267,6 @@ def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
     }
     found = {field: detail.get(key) for field, key in names.items()}
     return {field: value if isinstance(value, str) else None for field, value in found.items()}
-
-
-def _time(text: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
-    return found if found is not None and found.tzinfo is not None else None
 
 
 def _run_facts(rows: Sequence[Any]) -> RunFacts | None:

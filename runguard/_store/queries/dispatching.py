@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Text, bindparam, case, cast, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy import update as update_of
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
@@ -32,6 +42,7 @@ from ..schema.expressions import finite
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
 from ..schema.types import db_now
+from .foreign import json_object, text_of
 from .incidents import Advanced, advance
 from .silences import note_matches, silences_in_force
 from .terms import inserting, job_and_group
@@ -73,15 +84,6 @@ def delivery_from(row: Sequence[Any]) -> DeliveryRecord:
     record = dict(zip(DeliveryRecord.__slots__, row, strict=True))
     record["kind"], record["state"] = NoticeKind(record["kind"]), DeliveryState(record["state"])
     return DeliveryRecord(**record)
-
-
-def json_object(text: str | None) -> dict[str, Any]:
-    """Read a detail, which another program may have written: nothing where it is no object."""
-    try:
-        found = json.loads(text or "null")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def dispatch(connection: Connection, plan: Plan, *, limit: int) -> Dispatched:
@@ -151,11 +153,11 @@ class _Waiting:
 def _waiting(row: Any) -> _Waiting:
     return _Waiting(
         id=row.id,
-        source_type=row.source_type or "",
-        source_id=row.source_id or "",
-        alert_type=row.alert_type or "",
-        severity=row.severity or "",
-        title=row.title or "",
+        source_type=text_of(row.source_type),
+        source_id=text_of(row.source_id),
+        alert_type=text_of(row.alert_type),
+        severity=text_of(row.severity),
+        title=text_of(row.title),
         incident=row.incident,
         created_at=row.created_at or row.now,
         detail=json_object(row.detail),
@@ -212,7 +214,7 @@ def _context(
         open_incidents=_open_of(connection, incidents),
         recent=_recent(connection),
         digests=_open_digests(connection),
-        told_digests=_told_of(connection, covering),
+        **_digests_of(connection, covering),
         channels=channel_states(connection),
         silences=tuple(silences_in_force(connection)),
     )
@@ -262,7 +264,7 @@ def _recent(connection: Connection) -> tuple[RecentNotice, ...]:
             channel=channel,
             kind=NoticeKind(kind),
             at=at,
-            source_id=source_id or "",
+            source_id=text_of(source_id),
             cause=_cause(json_object(detail)),
         )
         for channel, kind, at, source_id, detail in connection.execute(wanted)
@@ -294,13 +296,19 @@ def _open_digests(connection: Connection) -> dict[str, int]:
     return {row.channel: row.id for row in connection.execute(wanted)}
 
 
-def _told_of(connection: Connection, ids: Iterable[int]) -> frozenset[int]:
+def _digests_of(connection: Connection, ids: Iterable[int]) -> dict[str, frozenset[int]]:
+    """Which messages that tell several alerts were sent, and which never will be."""
     wanted = [*ids]
-    if not wanted:
-        return frozenset()
-    told = [DeliveryState.SENT.value, DeliveryState.UNKNOWN.value, DeliveryState.SENDING.value]
-    found = select(_ONE.id).where(_ONE.id.in_(wanted), or_(*(_ONE.state == one for one in told)))
-    return frozenset(connection.execute(found).scalars())
+    states: dict[int, str] = {}
+    if wanted:
+        found = connection.execute(select(_ONE.id, _ONE.state).where(_ONE.id.in_(wanted)))
+        states = {row.id: row.state for row in found}
+    told = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.SENDING)
+    lost = (DeliveryState.DEAD, DeliveryState.SKIPPED)
+    return {
+        "told_digests": frozenset(one for one, state in states.items() if state in told),
+        "lost_digests": frozenset(one for one, state in states.items() if state in lost),
+    }
 
 
 def _write_plan(
@@ -316,7 +324,8 @@ def _write_plan(
         written.update(_insert(connection, rows))
     for one in plan.deliveries:
         if one.replaces:
-            replace_with(connection, one.replaces, written.get((one.alert_id, one.channel)))
+            by = written.get((one.alert_id, one.channel))
+            replace_with(connection, one.replaces, by, _ONE.state == DeliveryState.PENDING.value)
     note_matches(connection, [one for one, count in plan.silenced.items() for _ in range(count)])
 
 
@@ -374,16 +383,13 @@ def _insert(
     return {(alert_id, channel): row for alert_id, channel, row in connection.execute(returned)}
 
 
-def replace_with(connection: Connection, ids: Sequence[int], by: int | None) -> None:
-    """Let one delivery tell what others would have told, which wait or whose sender died."""
+def replace_with(
+    connection: Connection, ids: Sequence[int], by: int | None, *where: ColumnElement[bool]
+) -> None:
+    """Let one delivery tell what others would have told."""
     connection.execute(
         update_of(alert_delivery)
-        .where(
-            _ONE.id.in_(ids),
-            or_(
-                _ONE.state == DeliveryState.PENDING.value, _ONE.state == DeliveryState.SENDING.value
-            ),
-        )
+        .where(_ONE.id.in_(ids), *where)
         .values(
             state=DeliveryState.REPLACED.value,
             covered_by=by,

@@ -17,7 +17,9 @@ from sqlalchemy import (
     Connection,
     Executable,
     Select,
+    Text,
     Update,
+    cast,
     exists,
     func,
     insert,
@@ -57,6 +59,7 @@ from ..schema.notice_tables import silence as silences
 from ..schema.tables import run_log
 from ..schema.types import db_now
 from ..sqlite.transaction import immediate
+from .foreign import json_object, time_of
 from .silences import SilenceQueries
 from .terms import (
     FAILURE_ALERT,
@@ -286,13 +289,12 @@ class IncidentQueries(SilenceQueries):
     def _alerted_run(self, incident: int) -> IncidentRun | None:
         """Read the run of an incident's newest failure alert."""
         newest = (
-            select(alert.c.detail)
+            select(cast(alert.c.detail, Text))
             .where(_in_incident(incident), alert.c.alert_type == FAILURE_ALERT_TYPE)
             .order_by(alert.c.id.desc())
             .limit(1)
         )
-        detail = next((row.detail for row in self._rows(newest)), None)
-        run_id = detail.get("run_id") if isinstance(detail, dict) else None
+        run_id = next((json_object(text).get("run_id") for (text,) in self._rows(newest)), None)
         if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
             return None
         its = select(*_RUN_COLUMNS).where(run_log.c.id == run_id, has_place(run_log.c.started_at))
@@ -607,11 +609,5 @@ def _told_of(connection: Connection, pending: DispatchedAlert) -> Advanced:
 
 def _occurred_at(pending: DispatchedAlert) -> datetime:
     """Return when a failure occurred: a record that came late says so."""
-    text = pending.detail.get("occurred_at") if isinstance(pending.detail, dict) else None
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        return pending.created_at
-    return min(found, pending.created_at)
+    found = time_of(pending.detail.get("occurred_at")) if isinstance(pending.detail, dict) else None
+    return pending.created_at if found is None else min(found, pending.created_at)

@@ -122,13 +122,20 @@ def _note(connection: Connection, hashes: Mapping[str, str]) -> Mapping[str, Cha
 
 def _give_up(connection: Connection) -> None:
     """Give up what has waited for a day: its channel is disabled, or nobody has it any more."""
+    has_no_sender = and_(_SENDING, _ONE.claim_expires_at < db_now_plus(-3600))
+    why = case((_PENDING, "it could not be sent for a day"), else_="its sender died")
     connection.execute(
         update(alert_delivery)
-        .where(_OPEN, _PENDING, _ONE.created_at < db_now_plus(-GIVEN_UP_SECONDS - 3600))
+        .where(
+            _OPEN,
+            or_(_PENDING, has_no_sender),
+            _ONE.created_at < db_now_plus(-GIVEN_UP_SECONDS - 3600),
+        )
         .values(
-            state=DeliveryState.DEAD.value,
+            state=case((_PENDING, DeliveryState.DEAD.value), else_=DeliveryState.UNKNOWN.value),
             next_attempt_at=None,
-            last_error=func.coalesce(_ONE.last_error, "it could not be sent for a day"),
+            claim_expires_at=None,
+            last_error=func.coalesce(_ONE.last_error, why),
         )
     )
 
