@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from runguard._monitor.notices import IncidentRecord, Silence, Trail
 from runguard._notify.config import NotifyConfig, read_config
 from runguard._notify.message import build_message
+from runguard._rounds.round import RoundReport
 
 from .facts import NOW, covered, notice
 from .test_message import FAILING, SILENCE
@@ -68,3 +70,21 @@ def keys_of_tables(value: Any) -> set[str]:
     tables = [one for one in value.values() if isinstance(one, dict)]
     tables += [one[0] for one in value.values() if isinstance(one, list) and one]
     return {key for table in tables for key in table}
+
+
+def names_of(record: type) -> set[str]:
+    return {one.name for one in fields(record)}
+
+
+def keys_after(sentence: str) -> set[str]:
+    """The keys in the first column of the table that follows a sentence."""
+    table = PAGE.partition(sentence)[2].partition("|---|---|\n")[2].partition("\n\n")[0]
+    rows = [line.split(" | ")[0] for line in table.splitlines()]
+    return {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+
+
+def test_the_reference_names_the_keys_of_each_record_that_commands_print_as_json() -> None:
+    assert keys_after("prints one object a round") == names_of(RoundReport) | {"good"}
+    assert keys_after("print a `trail`") == names_of(Trail)
+    assert keys_after("\nAn incident:") == names_of(IncidentRecord)
+    assert keys_after("\nA silence:") == names_of(Silence)
