@@ -89,8 +89,9 @@ class Delivery:
         now = ticks()
         if now < self._ask_again_at:
             return False
-        self._ask_again_at = now + self._ask_every
+        self._ask_again_at = now + LONGEST_PAUSE_SECONDS  # where it may not ask, or cannot
         is_due = self._is_due(job_name, timeout=timeout)
+        self._ask_again_at = now + self._ask_every
         # What stays due, as a notice for a channel that others have, is asked for less and less.
         longer = min(2 * self._ask_every, LONGEST_PAUSE_SECONDS)
         self._ask_every = longer if is_due else ASK_EVERY_SECONDS

@@ -12,7 +12,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    exists,
     func,
     literal_column,
     or_,
@@ -35,9 +34,22 @@ _DELIVERY: Final = table(
 _CHANNEL: Final = table("channel_state", *map(column, ("channel", "disabled_at", "not_before")))
 _GUARD: Final = table("alert_cooldown", column("source_id"), column("open_alert_id"))
 
-_is_held = exists().where(
-    _CHANNEL.c.channel == _DELIVERY.c.channel,
-    or_(_CHANNEL.c.disabled_at.is_not(None), _CHANNEL.c.not_before > db_now()),
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+
+
+def _is_any(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return select(_ONE).where(*conditions).exists()
+
+
+_is_held = (
+    select(_ONE)
+    .select_from(_CHANNEL)
+    .where(
+        _CHANNEL.c.channel == _DELIVERY.c.channel,
+        or_(_CHANNEL.c.disabled_at.is_not(None), _CHANNEL.c.not_before > db_now()),
+    )
+    .correlate(_DELIVERY)
+    .exists()
 )
 _may_be_claimed = or_(
     and_(
@@ -49,9 +61,9 @@ _may_be_claimed = or_(
 _is_of_this_job = func.substr(_GUARD.c.source_id, 1, bindparam("length")) == bindparam("begin")
 _DUE: Final = select(
     or_(
-        exists().where(_ALERT.c.dispatch == _PENDING),
-        exists().where(_may_be_claimed, ~_is_held),
-        exists().where(_GUARD.c.open_alert_id.is_not(None), _is_of_this_job),
+        _is_any(_ALERT.c.dispatch == _PENDING),
+        _is_any(_may_be_claimed, ~_is_held),
+        _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_this_job),
     )
 )
 
