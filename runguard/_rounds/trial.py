@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .._clock import ticks
 from .._events import Events
+from .._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from .._models import AlertDraft, AlertKey, Severity
 from .._monitor.delivering import ClaimedDelivery, DispatchContext, PlannedDelivery
 from .._monitor.notices import (
@@ -24,6 +25,7 @@ from .._notify.dispatcher import MAIL
 from .._notify.message import LONGEST_IN_MAIL, LONGEST_TEXT, build_message
 from .._notify.policy import TEST_TYPE, plan_deliveries
 from .._run.run_key import new_run_key
+from .._store.queries.terms import job_and_group
 from .channels import Channels
 
 if TYPE_CHECKING:
@@ -124,7 +126,8 @@ def _is_over(store: OperatorStore, alert_id: int | None) -> bool:
 
 def _as_if_it_came_now(alert: AlertRecord, now: datetime) -> PendingAlert:
     detail = alert.detail if isinstance(alert.detail, dict) else {}
-    name, _, group = alert.source_id.rpartition(":")
+    is_failure = (alert.source_type, alert.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
+    name, group = (is_failure and job_and_group(alert.source_id)) or (None, None)
 
     def text(key: str) -> str | None:
         value = detail.get(key)
@@ -140,10 +143,11 @@ def _as_if_it_came_now(alert: AlertRecord, now: datetime) -> PendingAlert:
         title=alert.title,
         created_at=now,
         detail=detail,
-        job_name=text("job_name") or name or None,
-        error_group=text("error_group") or group or None,
-        error_reason=text("error_reason"),
+        job_name=text("job_name") or name,
+        error_group=text("error_group") or (group and str(group)),
+        error_reason=text("reason"),
         upstream=text("upstream"),
+        owner=text("owner"),
         standing=Standing.FIRST if is_first else Standing.OPEN,
         incident=alert.incident or alert.id,
         opened_at=now if is_first else alert.created_at,

@@ -127,6 +127,23 @@ def test_a_preview_shows_subject_text_and_why_not(
     assert cli("notify", "--preview", "99").exit_code == 1
 
 
+def test_a_preview_follows_the_route_of_a_reason(
+    cli: Cli, mail: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNGUARD_DELIVER", "off")
+    with pytest.raises(MemoryError), run_scope("enrolment_sync"):
+        raise MemoryError
+    [alert] = cli("alerts", "--json").json
+    (tmp_path / "runguard.toml").write_text(
+        '[channels.nobody]\ncommand = ["true"]\n'
+        f'[[routes]]\nreason = "{alert["detail"]["reason"]}"\nto = ["nobody"]\n'
+    )
+
+    rows = json.loads(cli("notify", "--preview", "1", "--json").stdout)
+
+    assert [row["channel"] for row in rows if row["kind"]] == ["nobody"]
+
+
 def test_a_test_and_a_preview_are_not_asked_for_together(cli: Cli) -> None:
     assert cli("notify").exit_code == 2
     assert cli("notify", "--test", "--preview", "1").exit_code == 2
