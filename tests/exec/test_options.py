@@ -165,7 +165,11 @@ def test_stdout_is_not_read_where_nobody_asks_for_it(execute: Execute, run: Run)
 def test_the_command_sees_no_secret_of_runguards_unless_asked_to(
     execute: Execute, environ: dict[str, str], options: list[str], seen: bool
 ) -> None:
-    secrets = ["RUNGUARD_DATABASE_URL", "RUNGUARD_WEB_TOKEN", "RUNGUARD_WEB_PASSWORD"]
+    secrets = [
+        *("RUNGUARD_DATABASE_URL", "RUNGUARD_WEB_TOKEN", "RUNGUARD_WEB_PASSWORD"),
+        "RUNGUARD_NOTIFY",
+    ]
+    environ["RUNGUARD_DELIVER"] = "off"
     environ |= dict.fromkeys(secrets[1:], "hunter2")
     shown = execute("nightly", *options, "--", "env").stdout.decode().splitlines()
     names = {line.partition("=")[0] for line in shown}

@@ -78,6 +78,23 @@ def test_a_run_on_one_database_loads_nothing_of_the_other(
     assert not {name for name in loaded if "sqlite" in name}
 
 
+def test_a_job_that_has_its_alert_told_loads_nothing_that_tells(migrated_pg_url: str) -> None:
+    loaded = modules_after(
+        "import contextlib, runguard\n"
+        "from runguard._run import delivery\n"
+        "delivery.PROGRAM = 'this'\n"  # a module that ends at once
+        "with contextlib.suppress(ValueError), runguard.run_scope('job'): raise ValueError('x')\n"
+        "with runguard.run_scope('another'): pass",
+        RUNGUARD_DATABASE_URL=migrated_pg_url,
+        RUNGUARD_NOTIFY="webhook+https://127.0.0.1:1/",
+    )
+
+    assert "runguard._store.due" in loaded
+    assert "runguard._store.schema.notice_tables" not in loaded
+    parts = ("runguard._notify", "runguard._rounds", "runguard._monitor.notices", "smtplib")
+    assert {name for name in loaded if name.startswith(parts)} == set()
+
+
 def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
     loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
 
