@@ -451,6 +451,18 @@ def test_the_end_of_a_silence_is_told_once_where_what_it_muted_still_fails(world
     assert (told["incident"], detail_of(told)["silence"]) == (first, silence)
 
 
+def test_what_was_told_of_a_silence_takes_no_further_ids(world: World) -> None:
+    world.fail()
+    dispatch(world.store)
+    world.store.end_silence(mute(world), by="kim")
+    assert world.settle() == ["SILENCE_ENDED"]
+    [told] = world.alerts("SILENCE_ENDED")
+
+    assert world.settle() == []
+
+    assert world.fail("another") == told["id"] + 1
+
+
 def test_the_message_of_it_knows_which_silence_ended(world: World) -> None:
     world.fail()
     dispatch(world.store)

@@ -49,7 +49,7 @@ from ..._monitor.incidents import (
     Recovery,
     Settled,
 )
-from ..._monitor.notices import IncidentRecord, Standing
+from ..._monitor.notices import IncidentRecord, Silence, Standing
 from ..._monitor.silences import left_failing, matches
 from ..retry import Attempt
 from ..schema.expressions import finite
@@ -439,28 +439,41 @@ class IncidentQueries(SilenceQueries):
         lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
         ended_at = func.coalesce(silences.c.ended_at, silences.c.ends_at)
         wanted = (silences.c.matched > literal_column("0"), ended_at > lately, ended_at <= db_now())
-        for silence in self._silences(*wanted):
-            for cause in causes:
-                incident = cause.incident
-                if not left_failing(silence, incident, cause.job_name, cause.error_group):
-                    continue
-                detail = _detail(cause) | {"silence": silence.id}
-                since = wording.utc(incident.opened_at)
-                told = _alert_values(
-                    cause,
-                    SILENCE_ENDED,
-                    severity=SEVERITY_OF[cause.error_group],
-                    title=f"silence {silence.id} ended; {cause.job_name} still fails",
-                    message=f"it has been failing since {since}; the silence was set by"
-                    f" {silence.created_by}: {silence.reason}",
-                    detail=detail,
-                )
-                told["alert_key"] = uuid5(_NAMES, f"{silence.id}:{incident.id}")
-                dialect = sqlite if speaks_sqlite(self.engine) else postgresql
-                new = dialect.insert(alert).values(told)
-                once = new.on_conflict_do_nothing(index_elements=[alert.c.alert_key])
-                for (alert_id,) in self._rows(once.returning(alert.c.id)):
-                    yield Settled(incident, alert_id, SILENCE_ENDED)
+        left = {
+            uuid5(_NAMES, f"{silence.id}:{cause.incident.id}"): (silence, cause)
+            for silence in self._silences(*wanted)
+            for cause in causes
+            if left_failing(silence, cause.incident, cause.job_name, cause.error_group)
+        }
+        if not left:
+            return
+        # Looked up first: an insert that meets a conflict takes an id all the same.
+        known = {
+            key
+            for (key,) in self._rows(
+                select(alert.c.alert_key).where(alert.c.alert_key.in_([*left]))
+            )
+        }
+        for key, (silence, cause) in left.items():
+            if key not in known:
+                yield from self._tell_of_silence(silence, cause, key)
+
+    def _tell_of_silence(self, silence: Silence, cause: _Cause, key: UUID) -> Iterator[Settled]:
+        told = _alert_values(
+            cause,
+            SILENCE_ENDED,
+            severity=SEVERITY_OF[cause.error_group],
+            title=f"silence {silence.id} ended; {cause.job_name} still fails",
+            message=f"it has been failing since {wording.utc(cause.incident.opened_at)};"
+            f" the silence was set by {silence.created_by}: {silence.reason}",
+            detail=_detail(cause) | {"silence": silence.id},
+        )
+        told["alert_key"] = key
+        dialect = sqlite if speaks_sqlite(self.engine) else postgresql
+        new = dialect.insert(alert).values(told)
+        once = new.on_conflict_do_nothing(index_elements=[alert.c.alert_key])
+        for (alert_id,) in self._rows(once.returning(alert.c.id)):
+            yield Settled(cause.incident, alert_id, SILENCE_ENDED)
 
 
 class _Cause(NamedTuple):
