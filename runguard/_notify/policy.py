@@ -186,7 +186,7 @@ class _Planner:
         )
         if silence is not None:
             self._silenced[silence.id] = self._silenced.get(silence.id, 0) + 1
-            until = iso(silence.ends_at)
+            until = iso(silence.ends_at.replace(microsecond=0))
             return f"silenced by silence {silence.id} until {until}: {silence.reason}"
         window = quiet_window(self._config.quiet, alert, now=self._now)
         if window is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -538,7 +539,7 @@ def test_a_silence_mutes_the_notice_and_says_so(world: World, mail: RecordingCha
     assert mail.sent == []
     [(state, why)] = world.deliveries("state, last_error")
     assert state == "skipped"
-    assert why.startswith("silenced by silence 1 until")
+    assert re.fullmatch(r"silenced by silence 1 until [\d-]+T\d\d:\d\d:\d\dZ: planned", why)
     assert world.back_door.row("select matched from silence") == {"matched": 1}
 
 
