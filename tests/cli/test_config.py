@@ -117,6 +117,14 @@ def test_show_is_a_table_for_people(cli: Cli, here: Path) -> None:
     assert SECRET not in answer.stdout
 
 
+def test_show_names_each_value_once(cli: Cli, here: Path) -> None:
+    shown = cli("config", "show", "--json", RUNGUARD_DELIVER="off").json
+
+    names = [one["name"] for one in shown]
+    assert sorted({*names}) == sorted(names)
+    assert {"name": "deliver", "value": "off", "source": "RUNGUARD_DELIVER"} in shown
+
+
 def test_show_of_a_file_with_a_mistake_is_wrong_usage(cli: Cli, here: Path) -> None:
     (here / "runguard.toml").write_text("[notfy]")
 

@@ -194,6 +194,7 @@ def test_what_a_url_says_itself_stays() -> None:
         ("slack://s3cret-token", "in the form that Apprise has for it"),
         ("telegam://s3cret-token/1", "found another one"),
         ("slak://s3cret-token/1", "did you mean slack://?"),
+        ("smpt://mail.example.org/?to=s3cret@x.org", "did you mean smtp://?"),
         ("https://hooks.example.org/s3cret", "write webhook+https://"),
     ],
 )

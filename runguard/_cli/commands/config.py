@@ -129,8 +129,6 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
         source = _settings.source_of(name, {}, environ)
         is_given = bool(environ.get(source, "").strip())
         yield Value(name, _shown(name, getattr(settings, name)), source if is_given else DEFAULT)
-    deliver = environ.get(_settings.DELIVER, "").strip()
-    yield Value("deliver", deliver or "auto", _settings.DELIVER if deliver else DEFAULT)
     for variable in (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD):
         if environ.get(variable):
             name = variable.removeprefix("RUNGUARD_").lower()

@@ -27,6 +27,7 @@ INSTALL: Final = (
     "pip install 'runguard-runlog[notify]'      (in a checkout: pip install '.[notify]')"
 )
 LONGEST_SECONDS: Final = 30.0
+OWN_SCHEMES: Final = ("smtp", "smtps", "webhook+https", "webhook+http")  # meant sooner than others
 
 _SHORTEST_TOKEN: Final = 5
 _STATUS: Final = re.compile(r"error[=: ]+(\d{3})\b")
@@ -191,7 +192,7 @@ def _complaint(scheme: str) -> str:
             f"expected an address that Apprise knows, found another one: write webhook+{scheme}://"
             " to post JSON to it"
         )
-    meant = nearest(scheme, known)
+    meant = nearest(scheme, OWN_SCHEMES) or nearest(scheme, known)
     hint = f": did you mean {meant}://?" if meant else ": see https://appriseit.com/services/"
     return f"expected smtp://, webhook+https:// or a scheme of Apprise's, found another one{hint}"
 
