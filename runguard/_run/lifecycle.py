@@ -326,8 +326,9 @@ class Lifecycle:
         if self._runtime.lost_runs.is_due(self.run.job_name, self._settings.lost_after):
             from .reaper import reap_at_start
 
-            heartbeat, seconds = self._runtime.heartbeat, self._seconds_left()
-            reap_at_start(store, self._settings, heartbeat, self.run.job_name, timeout=seconds)
+            name, seconds = self.run.job_name, self._seconds_left()
+            if reap_at_start(store, self._settings, self._runtime.heartbeat, name, timeout=seconds):
+                self._runtime.see_to_delivery(name, seconds, raised=True)
 
     def _take_lock(self, store: RunRepository) -> LockHolder | None:
         """Take the job's lock; return who holds it where that is another run."""

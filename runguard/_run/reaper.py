@@ -87,12 +87,17 @@ def reap_at_start(
     job_name: str,
     *,
     timeout: float,
-) -> None:
-    """Close the lost runs of a job that starts. What stops this stops the start, which tells it."""
+) -> bool:
+    """Close the lost runs of a job that starts; return whether there was any.
+
+    What stops this stops the start, which tells it.
+    """
     heartbeat.catch_up(timeout=timeout)
+    closed = False
     with suppress(RunguardError):
         for _ in reap(store, settings, job_name=job_name, timeout=timeout, doubted=_doubted):
-            pass
+            closed = True
+    return closed
 
 
 def _is_never_spared(_: LostRun) -> bool:

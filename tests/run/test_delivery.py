@@ -7,9 +7,11 @@ import contextlib
 import json
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -18,7 +20,10 @@ import pytest
 import runguard
 from runguard import ConfigurationError, run_scope
 from runguard._api import runtime
+from runguard._models import NewRun, TriggerType
 from runguard._run import delivery
+from runguard._run.host import host_name
+from runguard._run.run_key import new_run_key
 from tests.support.processes import ROOT, until
 
 if TYPE_CHECKING:
@@ -178,6 +183,27 @@ def test_a_start_that_is_refused_for_its_lock_starts_one(
     with run_scope("enrolment_sync", lock=True):
         with pytest.raises(runguard.JobLockActive), run_scope("enrolment_sync", lock=True):
             pytest.fail("the body ran")
+        wait_for_delivery()
+
+        assert len(children.started()) == 1
+
+
+@pytest.mark.usefixtures("channel")
+def test_a_start_that_finds_a_lost_run_starts_one_at_once(
+    children: Children, sqlite_url: str
+) -> None:
+    lost = NewRun(
+        key=new_run_key(),
+        job_name="nightly",
+        trigger_type=TriggerType.SCHEDULER,
+        host=host_name(),
+        pid=2**22 + 1,  # more than Linux gives
+        lost_after=timedelta(minutes=5),
+    )
+    runtime.store().start_run(lost, timeout=30)
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
+        database.execute("update run_log set started_at = '2001-01-01', heartbeat_at = null")
+    with run_scope("nightly"):
         wait_for_delivery()
 
         assert len(children.started()) == 1
