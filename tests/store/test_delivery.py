@@ -615,12 +615,16 @@ def test_a_thousand_jobs_of_one_cause_make_a_handful_of_messages(
     world: World, mail: RecordingChannel
 ) -> None:
     failures_of_one_cause(world, 1000)
+    world.back_door.rows("update alert set severity = 'low' where id < 1000")
 
     world.round()
     world.make_due()
     world.round()
 
     assert mail.kinds == ["opened", "digest"]
+    assert mail.sent[1].subject.startswith("HTTP_5XX 999 jobs failed (high): job_1000")
+    assert "999 alerts in one message" in mail.sent[1].text
+    assert "and 969 more" in mail.sent[1].text
     by_digest = (
         "select count(*) as n from alert_delivery one join alert_delivery digest"
         " on digest.id = one.covered_by and digest.kind = 'digest' and digest.state = 'sent'"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column, null, or_, select
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._monitor.delivering import ClaimedDelivery
@@ -35,7 +35,7 @@ from .reports import Reports
 from .silences import silence_from, silence_of_id
 from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
 
-MOST_COVERED: Final = 200
+MOST_COVERED: Final = 10_000
 RECENT_RUNS: Final = 10
 LONGEST_RUN: Final = timedelta(days=7)
 
@@ -201,38 +201,42 @@ class DeliveryFacts(Reports):
 
     def _covered(self, digest_id: int) -> tuple[Covered, ...]:
         """The alerts that a digest tells, the loudest first."""
+        is_of_run = alert.c.source_type == FAILURE_SOURCE_TYPE
+        rank = case((alert.c.severity == "high", 0), (alert.c.severity == "low", 2), else_=1)
         wanted = (
             select(
                 alert.c.id,
+                case((is_of_run, alert.c.source_id)),
                 alert.c.alert_type,
                 alert.c.severity,
                 alert.c.title,
                 finite(alert.c.created_at),
-                cast(alert.c.detail, Text),
+                # The key of a failure says enough: thousands of documents would be much to read.
+                case((is_of_run, null()), else_=cast(alert.c.detail, Text)),
                 _ONE.kind,
                 _ONE.created_at,
             )
             .join_from(alert_delivery, alert, alert.c.id == _ONE.alert_id)
             .where(_ONE.covered_by == digest_id)
-            .order_by(_ONE.id)
+            .order_by(rank, _ONE.id)
             .limit(MOST_COVERED)
         )
         found = []
-        for row_id, alert_type, severity, title, at, text, kind, told_at in self._rows(wanted):
+        for row_id, key, alert_type, severity, title, at, text, kind, told_at in self._rows(wanted):
             detail = _of_detail(json_object(text))
+            job_name, group = job_and_group(text_of(key)) or (None, None)
             found.append(
                 Covered(
                     alert_id=row_id,
-                    subject_word=detail["error_group"] or text_of(alert_type),
-                    job_name=detail["job_name"],
+                    subject_word=detail["error_group"] or str(group or text_of(alert_type)),
+                    job_name=detail["job_name"] or job_name,
                     severity=text_of(severity),
                     title=text_of(title),
                     kind=NoticeKind(kind),
                     at=at or told_at,
                 )
             )
-        ranks = {"high": 0, "medium": 1, "low": 2}
-        return tuple(sorted(found, key=lambda one: ranks.get(one.severity, 1)))
+        return tuple(found)
 
     def _failing_channel(self, record: DeliveryRecord) -> ChannelState | None:
         columns = tuple(channel_state.c[name] for name in ChannelState.__slots__)
