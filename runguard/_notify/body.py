@@ -120,6 +120,8 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         if run is not None:
             yield "Run", f"{base}/runs/{run.id}"
         yield "Alert", f"{base}/alerts/{facts.alert_id}"
+    elif base is not None and len(facts.covered) == 1:
+        yield "Alert", f"{base}/alerts/{facts.covered[0].alert_id}"
     elif base is not None:
         yield "Alerts", f"{base}/alerts"
     if facts.runbook and is_of_one:
@@ -136,6 +138,8 @@ def _headline(facts: NoticeFacts) -> str:
     if kind is NoticeKind.UNDELIVERED:
         return "Messages are not delivered on this channel, so others tell you."
     if kind is NoticeKind.DIGEST:
+        if len(facts.covered) == 1:
+            return "One alert. It waited, so that others could go with it."
         return f"{counted(len(facts.covered), 'alert')} in one message, the most severe first."
     title = redacted_line(facts.title) or subjects.word_of(facts)
     if kind is NoticeKind.RECOVERED:
@@ -338,5 +342,7 @@ def _commands(facts: NoticeFacts) -> Iterator[tuple[str, str]]:
         yield "Resolve", f"runguard resolve {facts.alert_id}"
     elif kind is NoticeKind.UNDELIVERED:
         yield "Check", "runguard doctor"
+    elif kind is NoticeKind.DIGEST and len(facts.covered) == 1:
+        yield "Explain", f"runguard explain alert:{facts.covered[0].alert_id}"
     elif kind is NoticeKind.DIGEST:
         yield "List", "runguard alerts"

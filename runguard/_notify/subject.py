@@ -19,6 +19,7 @@ OF_AN_INCIDENT: Final = ("FAILED", RECOVERED, REOPENED, SILENCE_ENDED)
 REPEAT: Final = " (may be a repeat)"
 MOST_NAMES: Final = 3
 
+_GROUPS: Final = frozenset(one.value for one in ErrorGroup)
 _ORDER: Final[dict[str, int]] = {Severity.HIGH: 0, Severity.MEDIUM: 1, Severity.LOW: 2}
 
 
@@ -138,6 +139,8 @@ def _digest(facts: NoticeFacts) -> str:
     covered = by_loudness(facts.covered)
     if not covered:
         return f"DIGEST {redacted_line(facts.title)}"
+    if len(covered) == 1:
+        return _alone_in_digest(covered[0])
     # Of one cause, or of many; recoveries are good news only where nothing else is told.
     is_over = {one.kind is NoticeKind.RECOVERED for one in covered} == {True}
     jobs = list(dict.fromkeys(one.job_name for one in covered if one.job_name))
@@ -151,6 +154,17 @@ def _digest(facts: NoticeFacts) -> str:
         return f"{next(iter(words))} {counted(len(jobs), 'job')} failed {loudest}: {names}"
     listed = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
     return f"{counted(len(covered), 'alert')} {loudest}: {listed}"
+
+
+def _alone_in_digest(one: Covered) -> str:
+    """Say of an alert that waited for others, where none came, what its own message would."""
+    word, name = line(one.subject_word, 32), short_name(one.job_name, LONGEST_NAME)
+    if one.kind is NoticeKind.RECOVERED and name:
+        return f"OK {name}: recovered"
+    if name and word in _GROUPS:
+        happened = "did not run" if word == ErrorGroup.LOCK_CONFLICT else "failed"
+        return f"{word} {name} {happened} ({line(one.severity, 16)})"
+    return f"{word} {redacted_line(one.title)}"
 
 
 def _undelivered(facts: NoticeFacts, times: Times) -> str:

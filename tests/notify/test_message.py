@@ -99,6 +99,12 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             notice("digest", covered=(covered("a", kind="recovered"),) * 2),
             "OK 1 job recovered: a",
         ),
+        (notice("digest", covered=(covered("a"),)), "TIMEOUT a failed (high)"),
+        (notice("digest", covered=(covered("a", kind="recovered"),)), "OK a: recovered"),
+        (
+            notice("digest", covered=(covered("a", word="MISSED", title="a: not begun"),)),
+            "MISSED a: not begun",
+        ),
         (
             notice("undelivered", failing_channel=FAILING),
             "UNDELIVERED channel oncall fails since 02:00",
@@ -210,6 +216,14 @@ def test_a_message_about_more_than_one_alert_says_nothing_of_the_one_it_hangs_on
 
     for of_the_alert in ("ConnectTimeout", "page 3", "wiki.example", "/alerts/17"):
         assert of_the_alert not in message.text
+
+
+def test_a_digest_of_one_alert_leads_to_it() -> None:
+    text = message_of(notice("digest", covered=(covered("a"),))).text
+
+    assert text.startswith("One alert. It waited, so that others could go with it.")
+    assert "Explain: runguard explain alert:30" in text
+    assert "/alerts/30" in text
 
 
 def test_without_an_address_of_the_page_there_are_no_links_to_it() -> None:
