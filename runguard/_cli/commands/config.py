@@ -25,7 +25,7 @@ from ..output import Listing, write_json, write_listing
 from ..talk import say
 
 app = command_app(
-    help="What is configured: variables, and the file that says who is told.",
+    help="What is configured: variables, and the file of channels.",
     epilog=help_end("runguard config check", "runguard config show"),
     no_args_is_help=True,
 )

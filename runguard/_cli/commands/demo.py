@@ -40,7 +40,7 @@ def demo(
         typer.Option("--web", help="Then serve the pages, as `runguard web` does."),
     ] = False,
 ) -> None:
-    """Run a good job and six failures, and show what is recorded and who is told.
+    """Run a good job and six failures, and show who is told.
 
     Without --database-url it uses a fresh embedded file of its own, never the store that
     RUNGUARD_DATABASE_URL names: its failures would look like yours. Its jobs are named demo.…; an

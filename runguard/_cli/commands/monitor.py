@@ -51,10 +51,11 @@ def monitor(
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Tell people of alerts, and do all else that no run waits for, every 15 seconds.
+    """Tell people of alerts, and do all else that no run waits for.
 
-    A round closes lost runs, closes and reopens incidents, gives alerts to the channels that are
-    configured here, sends what is due, and writes the records that wait on this machine.
+    A round, every 15 seconds, closes lost runs, closes and reopens incidents, gives alerts to the
+    channels that are configured here, sends what is due, and writes the records that wait on this
+    machine.
 
     Any number may run at once, on any number of machines. SIGTERM and Ctrl-C end it when what is
     under way is done.

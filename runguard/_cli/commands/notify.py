@@ -88,7 +88,7 @@ def notify(
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Try whether alerts arrive, or show what would be sent, to whom, and why not.
+    """Try whether alerts arrive, or show what would be sent to whom.
 
     A test is an alert of type TEST: it is written to the store, routed, claimed, sent and settled
     as any other. No silence and no route keeps it from a channel.

@@ -58,11 +58,11 @@ def prune(
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Delete old runs, alerts (resolved or not), their deliveries and cooldown state.
+    """Delete old runs, alerts, their deliveries and cooldown state.
 
-    It keeps open runs, the newest run of each job, what a cooldown still needs, and what belongs to
-    an open incident. It deletes in small batches, so that jobs can run meanwhile. You can stop
-    it and start it again at any time.
+    Alerts go whether they are resolved or not. It keeps open runs, the newest run of each job, what
+    a cooldown still needs, and what belongs to an open incident. It deletes in small batches, so
+    that jobs can run meanwhile. You can stop it and start it again at any time.
     """
     with opened_with_settings(database_url) as opened:
         store = opened.store
