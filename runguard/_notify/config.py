@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -103,7 +104,7 @@ def read_config(environ: Mapping[str, str], cwd: Path) -> Reading:
     """Read the configuration as far as it can be read, with everything that is wrong in it."""
     problems: list[str] = []
     try:
-        source = _find_file(environ, cwd)
+        source = _find_file(environ, cwd, problems)
     except ConfigurationError as error:
         problems.append(str(error))
         source = _Source()
@@ -147,7 +148,7 @@ class _Source(NamedTuple):
     path: Path | None = None
 
 
-def _find_file(environ: Mapping[str, str], cwd: Path) -> _Source:
+def _find_file(environ: Mapping[str, str], cwd: Path, problems: list[str]) -> _Source:
     named = environ.get(CONFIG, "").strip().strip("\"'")
     if named:
         path = cwd / named
@@ -156,14 +157,29 @@ def _find_file(environ: Mapping[str, str], cwd: Path) -> _Source:
         # Not Path.is_file: that raises where a folder on the way may not be entered.
         if not os.path.isfile(path):  # noqa: PTH113
             continue
-        if path.name != PROJECT_FILE:
-            return _parsed(_text_of(path), path)
-        text = ""
-        with suppress(ConfigurationError):  # a file of others, which need not be for us to read
-            text = _text_of(path)
-        if _IN_PROJECT in text:
-            return _parsed(text, path)
+        text: str | None = None
+        if path.name == PROJECT_FILE:
+            with suppress(ConfigurationError):  # a file of others, which need not be for us to read
+                text = _text_of(path)
+            if _IN_PROJECT not in (text or ""):
+                continue
+        if _may_be_planted(path):
+            problems.append(
+                f"{path}: expected a file of this user or of root, since everybody may write to"
+                f" that folder; found one of another user: move it, or name it in {CONFIG}"
+            )
+            continue
+        return _parsed(_text_of(path) if text is None else text, path)
     return _Source()
+
+
+def _may_be_planted(path: Path) -> bool:
+    """Whether anybody may have put a file there: its commands would run as this user."""
+    try:
+        is_for_all = path.parent.stat().st_mode & stat.S_IWOTH
+        return bool(is_for_all) and path.stat().st_uid not in (0, os.geteuid())
+    except OSError:  # it is gone: reading it will say so
+        return False
 
 
 def _text_of(path: Path) -> str:

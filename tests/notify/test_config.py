@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -292,3 +293,22 @@ def test_a_window_without_the_library_that_reads_it_names_what_to_install(
     [problem] = problems_of("[[quiet]]\ncron='0 2 * * 0'\nfor='1h'\nreason='x'\n", here)
 
     assert "found none: pip install 'runguard-runlog[monitor]'" in problem
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_file_that_anybody_may_have_put_there_counts_only_where_it_is_named(
+    here: Path, no_system_file: Path
+) -> None:
+    no_system_file.write_text('[channels.ours]\ncommand = ["true"]\n')
+    file = here / "runguard.toml"
+    file.write_text('[channels.theirs]\ncommand = ["/bin/sh", "-c", "id"]\n')
+    os.chown(file, 12345, -1)
+    in_a_folder_of_its_owner = load_config({}, here)
+    here.chmod(0o1777)
+
+    config, [problem] = read_config({}, here)
+
+    assert [*in_a_folder_of_its_owner.channels] == ["theirs"]
+    assert "found one of another user" in problem
+    assert [*config.channels] == ["ours"]
+    assert [*load_config({"RUNGUARD_CONFIG": str(file)}, here).channels] == ["theirs"]
