@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
-PRELUDE = "from tests.support.barrier import index, report, wait\n"
+START = "from tests.support.barrier import start; start()"
 
 
 def until(happened: Callable[[], object], limit: float = 30) -> None:
@@ -51,7 +52,7 @@ def race(
     environment: Mapping[str, str] | None = None,
     timeout: float = 150,
 ) -> list[Outcome]:
-    """Run `code` in `count` interpreters and release them together, `rounds` times.
+    """Run `code` in `count` processes and release them together, `rounds` times.
 
     The code finds `wait()`, `report(value)` and `index` ready, calls `wait()` once for each round
     right before what is to happen at once, and its `sys.argv[1:]` are the arguments. No racer
@@ -59,84 +60,114 @@ def race(
     """
     deadline = time.monotonic() + timeout
     with contextlib.ExitStack() as stack:
-        ready, ready_for_child = _pipe(stack)
+        ready, ready_for_racers = _pipe(stack)
+        ends, ends_for_starter = _pipe(stack)
         releases = [_pipe(stack) for _ in range(rounds)]
-        racers = [
-            stack.enter_context(
-                _racer(
-                    [sys.executable, "-c", PRELUDE + code, *arguments],
-                    keep=[ready_for_child.fileno(), *(reading.fileno() for reading, _ in releases)],
-                    environment={
-                        **os.environ,
-                        "PYTHONPATH": str(ROOT),
-                        **(environment or {}),
-                        "RACE_INDEX": str(index),
-                        "RACE_READY_FD": str(ready_for_child.fileno()),
-                        "RACE_RELEASE_FDS": ",".join(str(r.fileno()) for r, _ in releases),
-                    },
-                )
+        # Files, not pipes: nobody has to read while sixteen processes write.
+        outputs = [
+            (
+                stack.enter_context(tempfile.TemporaryFile()),
+                stack.enter_context(tempfile.TemporaryFile()),
             )
-            for index in range(count)
+            for _ in range(count)
         ]
+        task = {
+            "code": code,
+            "arguments": list(arguments),
+            "ready": ready_for_racers.fileno(),
+            "ends": ends_for_starter.fileno(),
+            "releases": [reading.fileno() for reading, _ in releases],
+            "outputs": [[stdout.fileno(), stderr.fileno()] for stdout, stderr in outputs],
+        }
+        errors = stack.enter_context(_starter(task, {**os.environ, **(environment or {})}))
+        ends_for_starter.close()
+        racers = _Racers(ready, ends, outputs, errors, deadline)
         for _, release in releases:
-            _await_all_at_the_line(ready, racers, deadline)
+            racers.await_all_at_the_line()
             release.close()
-        return [racer.outcome(deadline) for racer in racers]
+        return racers.outcomes()
 
 
 @dataclass(frozen=True, slots=True)
-class _Racer:
-    process: subprocess.Popen[bytes]
-    stdout: IO[bytes]
-    stderr: IO[bytes]
+class _Racers:
+    ready: IO[bytes]
+    ends: IO[bytes]
+    outputs: list[tuple[IO[bytes], IO[bytes]]]
+    starter_errors: IO[bytes]
+    deadline: float
 
-    def outcome(self, deadline: float) -> Outcome:
-        try:
-            exit_code = self.process.wait(timeout=max(deadline - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            raise RaceFailed(f"a racer did not end in time\n{self.errors()}") from None
-        self.stdout.seek(0)
-        return Outcome(exit_code, [json.loads(line) for line in self.stdout], self.errors())
+    def await_all_at_the_line(self) -> None:
+        missing = len(self.outputs)
+        while missing:
+            happened = self._next(
+                [self.ready, self.ends], f"{missing} of {len(self.outputs)} did not reach the line"
+            )
+            if self.ends in happened:
+                index, _ = self._end()
+                raise RaceFailed(f"a racer ended before the line\n{self._errors(index)}")
+            missing -= len(os.read(self.ready.fileno(), missing))
 
-    def errors(self) -> str:
-        self.stderr.seek(0)
-        return self.stderr.read().decode(errors="replace")
+    def outcomes(self) -> list[Outcome]:
+        exit_codes: dict[int, int] = {}
+        while len(exit_codes) < len(self.outputs):
+            self._next([self.ends], "a racer did not end")
+            index, exit_code = self._end()
+            exit_codes[index] = exit_code
+        return [self._outcome(index, exit_codes[index]) for index in range(len(self.outputs))]
+
+    def _next(self, awaited: list[IO[bytes]], otherwise: str) -> list[IO[bytes]]:
+        left = max(self.deadline - time.monotonic(), 0)
+        happened, _, _ = select.select(awaited, [], [], left)
+        if not happened:
+            late = "\n".join(self._errors(index) for index in range(len(self.outputs)))
+            raise RaceFailed(f"{otherwise} in time\n{late}")
+        return happened
+
+    def _end(self) -> tuple[int, int]:
+        line = self.ends.readline()
+        if not line:
+            raise RaceFailed(
+                f"the process that forks the racers died\n{_read(self.starter_errors)}"
+            )
+        index, exit_code = map(int, line.split())
+        return index, exit_code
+
+    def _outcome(self, index: int, exit_code: int) -> Outcome:
+        reports = [json.loads(line) for line in _read(self.outputs[index][0]).splitlines()]
+        return Outcome(exit_code, reports, self._errors(index))
+
+    def _errors(self, index: int) -> str:
+        return _read(self.outputs[index][1])
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 @contextlib.contextmanager
-def _racer(
-    command: Sequence[str], *, keep: Sequence[int], environment: Mapping[str, str]
-) -> Iterator[_Racer]:
-    # Files, not pipes: nobody has to read while sixteen processes write.
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+def _starter(task: dict[str, Any], environment: Mapping[str, str]) -> Iterator[IO[bytes]]:
+    """The interpreter that forks the racers, in a process group with them; its stderr."""
+    outputs = [descriptor for pair in task["outputs"] for descriptor in pair]
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-c", START],
             cwd=ROOT,
-            env=environment,
-            pass_fds=keep,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
+            env={**environment, "PYTHONPATH": str(ROOT)},
+            pass_fds=[task["ready"], task["ends"], *task["releases"], *outputs],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=stderr,
+            process_group=0,
         )
+        assert process.stdin is not None
         try:
-            yield _Racer(process, stdout, stderr)
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # it may have died already
+                process.stdin.write(json.dumps(task).encode())
+            yield stderr
         finally:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-
-def _await_all_at_the_line(ready: IO[bytes], racers: list[_Racer], deadline: float) -> None:
-    missing = len(racers)
-    while missing:
-        if select.select([ready], [], [], 0.1)[0]:
-            missing -= len(os.read(ready.fileno(), missing))
-            continue
-        dead = [racer for racer in racers if racer.process.poll() is not None]
-        if dead:
-            raise RaceFailed(f"a racer ended before the line\n{dead[0].errors()}")
-        if time.monotonic() > deadline:
-            late = "\n".join(racer.errors() for racer in racers)
-            raise RaceFailed(f"{missing} of {len(racers)} did not reach the line in time\n{late}")
 
 
 def _pipe(stack: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:
