@@ -98,7 +98,7 @@ class Session:
 
     def _do(self, command: str) -> str:
         if variable := _VARIABLE.match(command):
-            self.environment[variable[1]] = variable[2]
+            self.environment[variable[1]] = _as_a_shell_reads(variable[2])
             return ""
         if command.startswith(INSTALLS):
             return ""
@@ -203,6 +203,15 @@ class Session:
 
 def _variables_of(text: str) -> dict[str, str]:
     return dict(found.groups() for line in text.splitlines() if (found := _VARIABLE.match(line)))
+
+
+def _as_a_shell_reads(value: str) -> str:
+    """Return the value without its quotes; fail where a shell would end it sooner, as at `&`."""
+    words = shlex.shlex(value, posix=True, punctuation_chars=True)
+    words.whitespace_split, words.commenters = True, ""
+    read = list(words)
+    assert len(read) == 1, f"expected one word of a shell, found {value}: put it in quotes"
+    return read[0]
 
 
 def _steps(text: str) -> Iterator[tuple[str, str]]:
