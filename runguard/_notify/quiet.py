@@ -87,7 +87,8 @@ def _next_tick(cron: str, after: datetime) -> datetime | None:
             f"quiet: expected the library cronsim, which reads `cron`, found none: {INSTALL}"
         ) from None
     try:
-        tick = next(CronSim(cron, after), None)
+        # Asked in the hour that a change of the clock repeats, it may go back to the first of two.
+        ticks = (tick.astimezone(UTC) for tick in CronSim(cron, after))
+        return next((tick for tick in ticks if tick > after.astimezone(UTC)), None)
     except CronSimError:
         raise UnreadableCron(cron) from None
-    return None if tick is None else tick.astimezone(UTC)
