@@ -78,7 +78,12 @@ def send_test(
     while not dispatcher.dispatch().is_whole and ticks() < until:
         time.sleep(PAUSE_SECONDS)  # another process is at it, or there is much to route
     dispatcher.deliver_due(stops=lambda: ticks() >= until or _is_over(store, alert_id))
-    return () if alert_id is None else store.trail([alert_id])
+    if alert_id is None:
+        return ()
+    trail = store.trail([alert_id])
+    if trail and all(one.state is DeliveryState.SENT for one in trail):
+        store.resolve_alerts([alert_id], by=by)  # it arrived: nothing is left to do
+    return trail
 
 
 def preview(store: OperatorStore, channels: Channels, alert: AlertRecord) -> Sequence[Preview]:

@@ -42,6 +42,13 @@ def test_a_test_arrives_and_its_trail_is_printed(cli: Cli, mail: MailServer) -> 
     assert (row["alert_type"], row["dispatch"]) == ("TEST", "routed")
 
 
+def test_a_test_that_arrived_leaves_no_open_alert(cli: Cli, mail: MailServer) -> None:
+    assert cli("notify", "--test").exit_code == 0
+
+    assert cli("alerts", "--open", "--json").json == []
+    assert [one["resolved"] for one in cli("alerts", "--json").json] == [True]
+
+
 def test_a_second_test_is_no_repeat_of_the_first(cli: Cli, mail: MailServer) -> None:
     assert [cli("notify", "--test").exit_code for _ in range(2)] == [0, 0]
 
@@ -59,6 +66,7 @@ def test_a_channel_that_cannot_be_reached_ends_with_1_and_says_why(
     assert answer.exit_code == 1
     [row] = json.loads(answer.stdout)
     assert (row["channel"], row["state"], row["attempts"]) == ("smtp", "pending", 1)
+    assert [one["resolved"] for one in cli("alerts", "--json").json] == [False]
     assert "refused" in row["error"].lower()
     assert "hunter2" not in answer.stdout + answer.stderr
 
