@@ -777,6 +777,28 @@ def test_whatever_another_program_wrote_stops_no_other_alert(
     assert world.events.told == []
 
 
+@pytest.mark.parametrize("time", ["0044-03-15 BC", "290000-01-01", "yesterday evening"])
+def test_a_time_that_is_none_of_our_days_stops_no_other_alert(
+    world: World, mail: RecordingChannel, time: str
+) -> None:
+    is_sqlite = world.store.engine.dialect.name == "sqlite"
+    if not is_sqlite and time.startswith("yesterday"):
+        pytest.skip("such a column holds times only")
+    place = ":time" if is_sqlite else "cast(:time as timestamptz)"
+    world.back_door.rows(
+        "insert into alert (source_type, source_id, alert_type, title, created_at)"
+        f" values ('feed', '1', 'NEW', 'theirs', {place})",
+        time=time,
+    )
+    world.fail("ours")
+
+    world.round()
+
+    subjects = " | ".join(message.subject for message in mail.sent)
+    assert "theirs" in subjects
+    assert "ours" in subjects
+
+
 def test_a_recovery_of_another_program_is_an_alert_like_any_other(
     world: World, mail: RecordingChannel
 ) -> None:

@@ -30,7 +30,7 @@ from ..schema.notice_tables import (
 from ..schema.tables import run_log
 from ..schema.types import db_now
 from .dispatching import channel_from
-from .foreign import json_object, text_of, time_of
+from .foreign import json_object, readable, text_of, time_of
 from .reports import Reports
 from .silences import silence_from, silence_of_id
 from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
@@ -49,7 +49,7 @@ _ALERT_COLUMNS: Final = (
     alert.c.title,
     alert.c.message,
     alert.c.incident,
-    finite(alert.c.created_at).label("created_at"),
+    readable(alert.c.created_at).label("created_at"),
     cast(alert.c.detail, Text).label("detail"),
 )
 _RUN: Final = (
@@ -210,7 +210,7 @@ class DeliveryFacts(Reports):
                 alert.c.alert_type,
                 alert.c.severity,
                 alert.c.title,
-                finite(alert.c.created_at),
+                readable(alert.c.created_at),
                 # The key of a failure says enough: thousands of documents would be much to read.
                 case((is_of_run, null()), else_=cast(alert.c.detail, Text)),
                 _ONE.kind,

@@ -38,11 +38,10 @@ from ..._monitor.notices import (
     NoticeKind,
     PendingAlert,
 )
-from ..schema.expressions import finite
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
 from ..schema.types import db_now
-from .foreign import json_object, text_of
+from .foreign import json_object, readable, text_of
 from .incidents import Advanced, advance
 from .silences import note_matches, silences_in_force
 from .terms import inserting, job_and_group
@@ -68,7 +67,7 @@ _WAITING: Final = (
         alert.c.severity,
         alert.c.title,
         alert.c.incident,
-        finite(alert.c.created_at).label("created_at"),
+        readable(alert.c.created_at).label("created_at"),
         cast(alert.c.detail, Text).label("detail"),
         db_now().label("now"),
     )

@@ -6,6 +6,13 @@ import json
 from datetime import datetime
 from typing import Any, Final
 
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from ..schema.moments import argument
+from ..schema.types import SQLITE_TIME_FORMAT, UtcDateTime
+
 _FIRST_YEAR: Final = 1970
 _LAST_YEAR: Final = 9998  # so that what is reckoned with a time stays one
 
@@ -33,3 +40,29 @@ def time_of(value: object) -> datetime | None:
     if found is None or found.tzinfo is None:
         return None
     return found if _FIRST_YEAR <= found.year <= _LAST_YEAR else None
+
+
+class readable(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
+    """A time, or NULL where another program wrote none of our days."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(readable)
+def _readable_postgresql(element: readable, compiler: SQLCompiler, **kw: Any) -> str:
+    time = argument(element, compiler, **kw)
+    first, end = (
+        f"CAST('{year}-01-01 00:00:00+00' AS pg_catalog.timestamptz)"
+        for year in (_FIRST_YEAR, _LAST_YEAR)
+    )
+    return (
+        f"CASE WHEN {time} OPERATOR(pg_catalog.>=) {first}"
+        f" AND {time} OPERATOR(pg_catalog.<) {end} THEN {time} END"
+    )
+
+
+@compiles(readable, "sqlite")
+def _readable_sqlite(element: readable, compiler: SQLCompiler, **kw: Any) -> str:
+    time = f"strftime('{SQLITE_TIME_FORMAT}', {argument(element, compiler, **kw)})"
+    return f"CASE WHEN {time} BETWEEN '{_FIRST_YEAR}' AND '{_LAST_YEAR}' THEN {time} END"
