@@ -64,6 +64,17 @@ def test_check_names_each_mistake_and_no_secret(cli: Cli, here: Path) -> None:
     assert f"{len(answer.lines)} mistakes found." in answer.stderr
 
 
+def test_check_names_a_program_that_is_not_there(cli: Cli, here: Path) -> None:
+    (here / "runguard.toml").write_text("[channels.pager]\ncommand = ['./no-such-program']\n")
+
+    answer = cli("config", "check")
+
+    assert answer.exit_code == 1
+    assert answer.lines == [
+        "channels.pager: expected a program that can be executed, found none: ./no-such-program"
+    ]
+
+
 def test_check_says_what_a_configuration_without_mistakes_holds(cli: Cli) -> None:
     answer = cli(
         "config",

@@ -47,7 +47,7 @@ def check() -> None:
     """Look for mistakes in variables and file. Exits with 1 if there are any.
 
     Nothing is sent, and no channel is connected to: `runguard doctor` and `runguard notify --test`
-    do that. Run it where alerts are sent: secrets are looked up in its environment.
+    do that. Run it where alerts are sent: secrets and programs are looked up there.
     """
     config, problems = read_config(os.environ, Path.cwd())
     problems = (*_setting_problems(os.environ), *problems, *_channel_problems(config))
@@ -110,9 +110,13 @@ def _channel_problems(config: NotifyConfig) -> Iterator[str]:
         yield from (f"channels.{name}: {problem}" for problem in missing)
         if not missing:
             try:
-                open_channel(spec, config.resolve)
+                channel = open_channel(spec, config.resolve)
             except ConfigurationError as error:  # it names the channel
                 yield str(error)
+                continue
+            # Of a program, a look at this machine tells; others would have to be connected to.
+            if spec.command and not (found := channel.probe(timeout=0)).ok:
+                yield f"channels.{name}: {found.summary}"
 
 
 def _missing_secrets(spec: ChannelSpec, config: NotifyConfig) -> Iterator[str]:
