@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -41,7 +42,7 @@ def test_one_round_closes_lost_runs_and_says_so(cli: Cli, tmp_path: Path) -> Non
     again = cli("monitor", "--once", RUNGUARD_DATABASE_URL=url, **limits)
 
     assert answer.exit_code == 0
-    assert answer.stdout.endswith("  1 lost run closed\n")
+    assert re.fullmatch(r"[\d-]{10}T[\d:]{8}Z  1 lost run closed\n", answer.stdout)
     assert (again.exit_code, again.stdout) == (0, "")
     assert "Nothing was due." in again.stderr
 

@@ -124,7 +124,8 @@ class _Lines:
         did = [] if self._quiet else list(_deeds(report))
         wrong = list(_wrongs(report))
         if did or wrong:
-            sys.stdout.write(f"{iso(report.began_at)}  {', '.join([*did, *wrong])}\n")
+            began_at = iso(report.began_at.replace(microsecond=0))
+            sys.stdout.write(f"{began_at}  {', '.join([*did, *wrong])}\n")
             sys.stdout.flush()
 
 
