@@ -70,7 +70,7 @@ def dying(index: int) -> Callable[[int], str | None]:
     """Two senders in three die, each at another message of its own."""
     if index % 3 == 0:
         return lambda _count: None
-    at, when = 2 + index, "before" if index % 3 == 1 else "after"
+    at, when = 2 + index // 2, "before" if index % 3 == 1 else "after"
     return lambda count: when if count == at else None
 
 
@@ -114,6 +114,13 @@ def _wrong(url: str, path: str, wait: Callable[[], None], index: int, *, marks_f
 def fork_and_release(function: str, url: str, path: str, count: int) -> list[int]:
     """Run the function in forked processes, all released at once; return how each ended."""
     reading, writing = os.pipe()
+    ready, ready_for_children = os.pipe()
+
+    def wait() -> None:
+        os.write(ready_for_children, b".")
+        os.close(ready_for_children)
+        os.read(reading, 1)
+
     children = []
     for index in range(count):
         child = os.fork()
@@ -121,13 +128,16 @@ def fork_and_release(function: str, url: str, path: str, count: int) -> list[int
             code = 1
             try:
                 os.close(writing)
-                globals()[function](url, path, lambda: os.read(reading, 1), index)
+                globals()[function](url, path, wait, index)
                 code = 0
             except BaseException as error:
                 sys.stderr.write(f"{type(error).__name__}: {error}\n")
             finally:
                 os._exit(code)
         children.append(child)
+    os.close(ready_for_children)
+    while os.read(ready, count):  # until all stand at the line, or have died
+        pass
     os.close(writing)  # the end of the file is the signal
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
