@@ -141,19 +141,34 @@ def _digest(facts: NoticeFacts) -> str:
         return f"DIGEST {redacted_line(facts.title)}"
     if len(covered) == 1:
         return _alone_in_digest(covered[0])
-    # Of one cause, or of many; recoveries are good news only where nothing else is told.
-    is_over = {one.kind is NoticeKind.RECOVERED for one in covered} == {True}
-    jobs = list(dict.fromkeys(one.job_name for one in covered if one.job_name))
-    names = ", ".join(short_name(job, 24) for job in jobs[:MOST_NAMES])
-    names += f" and {len(jobs) - MOST_NAMES} more" if len(jobs) > MOST_NAMES else ""
-    if is_over:
-        return f"OK {counted(len(jobs), 'job')} recovered: {names}"
-    loudest = f"({line(covered[0].severity, 16)})"
-    words = Counter(line(one.subject_word, 32) for one in covered)
-    if len(words) == 1 and len(jobs) == len(covered):
-        return f"{next(iter(words))} {counted(len(jobs), 'job')} failed {loudest}: {names}"
+    # Recoveries are good news only where nothing else is told.
+    failing = [one for one in covered if one.kind is not NoticeKind.RECOVERED]
+    if not failing:
+        jobs = _jobs_of(covered)
+        return f"OK {counted(len(jobs), 'job')} recovered: {_names(jobs)}"
+    over = len(covered) - len(failing)
+    return _failures(failing) + (f"; {over:,} recovered" if over else "")
+
+
+def _failures(failing: Sequence[Covered]) -> str:
+    """Say what fails: of one cause, or of many."""
+    if len(failing) == 1:
+        return _alone_in_digest(failing[0])
+    jobs, loudest = _jobs_of(failing), f"({line(failing[0].severity, 16)})"
+    words = Counter(line(one.subject_word, 32) for one in failing)
+    if len(words) == 1 and len(jobs) == len(failing):
+        return f"{next(iter(words))} {counted(len(jobs), 'job')} failed {loudest}: {_names(jobs)}"
     listed = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
-    return f"{counted(len(covered), 'alert')} {loudest}: {listed}"
+    return f"{counted(len(failing), 'alert')} {loudest}: {listed}"
+
+
+def _jobs_of(covered: Sequence[Covered]) -> list[str]:
+    return list(dict.fromkeys(one.job_name for one in covered if one.job_name))
+
+
+def _names(jobs: Sequence[str]) -> str:
+    names = ", ".join(short_name(job, 24) for job in jobs[:MOST_NAMES])
+    return names + (f" and {len(jobs) - MOST_NAMES} more" if len(jobs) > MOST_NAMES else "")
 
 
 def _alone_in_digest(one: Covered) -> str:

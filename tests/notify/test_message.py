@@ -99,6 +99,14 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             notice("digest", covered=(covered("a", kind="recovered"),) * 2),
             "OK 1 job recovered: a",
         ),
+        (
+            notice("digest", covered=(covered("a"), covered("b"), covered("c", kind="recovered"))),
+            "TIMEOUT 2 jobs failed (high): a, b; 1 recovered",
+        ),
+        (
+            notice("digest", covered=(covered("a"), covered("c", kind="recovered"))),
+            "TIMEOUT a failed (high); 1 recovered",
+        ),
         (notice("digest", covered=(covered("a"),)), "TIMEOUT a failed (high)"),
         (notice("digest", covered=(covered("a", kind="recovered"),)), "OK a: recovered"),
         (
