@@ -73,7 +73,7 @@ def test_no_half_of_a_secret_is_shown_wherever_the_tail_begins(padding: int) -> 
 
 
 def test_a_secret_just_before_what_is_shown_is_hidden() -> None:
-    for length in range(8150, 8200):
+    for length in range(8150, 8200, 3):
         message = failed(b"password=hunter2geheim " + b"z" * length).error_message
 
         assert not any(part in message for part in ("geheim", "hunter2"))
