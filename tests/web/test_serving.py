@@ -21,6 +21,7 @@ from runguard import ConfigurationError, run_scope
 from runguard._store.migrate import upgrade
 from runguard._web.app import STATIC_FOLDER, build_app
 from runguard._web.server import access_for, bind, url_of
+from tests.cli.conftest import cli
 from tests.support.mail_server import MailServer
 from tests.support.processes import until
 from tests.support.stores import open_store
@@ -29,7 +30,10 @@ from tests.web.conftest import OPEN, PASSWORD, TOKEN, USER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.cli.conftest import Answer
     from tests.web.conftest import Client
+
+__all__ = ["cli"]
 
 PROGRAM = Path(sys.executable).with_name("runguard")
 FILES = sorted(
@@ -199,11 +203,23 @@ def test_other_machines_are_let_in_only_with_a_login(filled_file: str) -> None:
     ],
 )
 def test_what_cannot_be_used_is_code_2_and_one_line(
-    filled_file: str, arguments: list[str], environ: dict[str, str], said: str
+    cli: Callable[..., Answer],
+    filled_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    arguments: list[str],
+    environ: dict[str, str],
+    said: str,
 ) -> None:
-    done = refused(*arguments, **{"RUNGUARD_DATABASE_URL": filled_file, **environ})
+    def serve(*_: object) -> None:
+        pytest.fail("it serves")
 
-    assert (done.returncode, done.stdout) == (2, "")
+    monkeypatch.setattr("uvicorn.Server.run", serve)
+    done = cli(
+        "web", "--port", "0", *arguments, **{"RUNGUARD_DATABASE_URL": filled_file, **environ}
+    )
+
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("runguard: ")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
