@@ -233,7 +233,8 @@ def test_a_missing_schema_is_code_4(pg_url: str) -> None:
 
 
 def test_a_store_that_is_away_is_code_3() -> None:
-    done = refused("--database-url", f"postgresql://u:{PASSWORD}@127.0.0.1:1/nothing")
+    url = f"postgresql://u:{PASSWORD}@127.0.0.1:1/nothing"
+    done = refused("--database-url", url, RUNGUARD_STORE_TIMEOUT_SECONDS="0.2")
 
     assert done.returncode == 3
     assert PASSWORD not in done.stderr

@@ -119,7 +119,14 @@ def test_another_users_folder_is_left_alone_and_no_record_is_lost(
     run()
     waiting = runtime.spool().count()
     runguard.testing.reset()
-    doctor = cli("doctor", "--json", "--database-url", AWAY, RUNGUARD_SPOOL_DIR=str(tmp_path)).json
+    doctor = cli(
+        "doctor",
+        "--json",
+        "--database-url",
+        AWAY,
+        RUNGUARD_SPOOL_DIR=str(tmp_path),
+        RUNGUARD_STORE_TIMEOUT_SECONDS="0.2",
+    ).json
 
     assert list(theirs.iterdir()) == []
     assert waiting == 2
@@ -249,6 +256,7 @@ def test_records_of_a_user_without_a_home_are_kept(tmp_path: Path) -> None:
         "import runguard\nwith runguard.run_scope('job'): print('body')",
         tmp_path,
         RUNGUARD_DATABASE_URL=AWAY,
+        RUNGUARD_STORE_TIMEOUT_SECONDS="0.2",
     )
 
     assert done.stdout == "body\n"
@@ -259,7 +267,14 @@ def test_records_of_a_user_without_a_home_are_kept(tmp_path: Path) -> None:
 def test_doctor_says_that_no_folder_can_be_made(tmp_path: Path, cli: Callable[..., Any]) -> None:
     (blocked := tmp_path / "a file").write_text("")
 
-    doctor = cli("doctor", "--json", "--database-url", AWAY, RUNGUARD_SPOOL_DIR=str(blocked)).json
+    doctor = cli(
+        "doctor",
+        "--json",
+        "--database-url",
+        AWAY,
+        RUNGUARD_SPOOL_DIR=str(blocked),
+        RUNGUARD_STORE_TIMEOUT_SECONDS="0.2",
+    ).json
 
     [told] = [one for one in doctor if one["check"] == "spool"]
     assert (told["state"], str(blocked) in told["found"]) == ("problem", True)
