@@ -324,16 +324,17 @@ def test_the_commands_show_and_flush(
     server.stop()
     fail()
 
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [RUNGUARD, "spool", *arguments, "--database-url", url],
+            env={**os.environ, **environ},
             capture_output=True,
             text=True,
             check=False,
         )
 
     [shown] = json.loads(command("status", "--json").stdout)
-    away = command("flush")
+    away = command("flush", RUNGUARD_STORE_TIMEOUT_SECONDS="0.5")
     server.start()
     back = command("flush")
 
