@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,6 +105,7 @@ class Rounds:
         await_beat: Waits as long as a heartbeat takes. None: what a heartbeat must decide is left
             to a later round.
         only_delivers: Whether lost runs and waiting records are left to others.
+        job_names: The jobs whose incidents are settled; all where None.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Rounds:
         channels: Channels | None = None,
         await_beat: Callable[[int], None] | None = None,
         only_delivers: bool = False,
+        job_names: Sequence[str] | None = None,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -125,6 +127,7 @@ class Rounds:
         self._channels = channels or Channels(os.environ, Path())
         self._await_beat = await_beat
         self._only_delivers = only_delivers
+        self._job_names = job_names
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
         self._dispatcher: Dispatcher | None = None
         self._told: dict[str, str] = {}  # the fault of a part that was told last
@@ -198,7 +201,9 @@ class Rounds:
         return {"lost": lost}
 
     def _settle(self) -> Mapping[str, int]:
-        settled = self._store.settle_incidents(auto_resolve=self._settings.auto_resolve)
+        settled = self._store.settle_incidents(
+            self._job_names, auto_resolve=self._settings.auto_resolve
+        )
         return {"settled": len(settled)}
 
     def _replay(self) -> Mapping[str, int]:

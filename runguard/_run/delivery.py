@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ PROGRAM: Final = "runguard._rounds.child"
 ASK_EVERY_SECONDS: Final = 60.0
 LONGEST_PAUSE_SECONDS: Final = 900.0  # between two such questions, while the answer stays yes
 PATIENCE_AT_EXIT_SECONDS: Final = 5.0
+ENDED_JOBS: Final = "_RUNGUARD_ENDED_JOBS"  # for the child, in JSON: whose incidents may be over
+MOST_ENDED_JOBS: Final = 200
+LONGEST_ENDED_JOBS: Final = 64 * 1024  # characters: the system bounds an environment
 INSTEAD: Final = "`runguard monitor` or `runguard monitor --once` delivers instead"
 
 
@@ -33,7 +36,7 @@ class Delivery:
     Args:
         settings: of this process; the child uses the same store.
         events: where to tell what goes wrong.
-        is_due: whether anything is to be told, asked with a job's name and a timeout.
+        is_due: whether anything is to be told, asked with the names of jobs and a timeout.
         lock: held while a process is started: forks wait for it, so that none inherits the pipe
             by which `subprocess` learns of the start.
         folder: where relative paths of a configuration begin; empty for the current one.
@@ -60,12 +63,18 @@ class Delivery:
         self._is_awaited = False  # somebody waits for the child of the moment
         self._is_wanted_again = False  # an alert came while it was at work
         self._idle = threading.Event()
+        self._ended_jobs: dict[str, None] = {}  # since the last child was started
         self._told: set[object] = set()
         self._command = [*_interpreter(), "-m", PROGRAM]
 
     def after_ending(self, job_name: str, *, raised: bool, timeout: float) -> None:
         """Start the child where an alert was raised, or, asked once a minute, anything is due."""
-        if raised or self._is_anything_due(job_name, timeout):
+        with self._lock:
+            self._ended_jobs[job_name] = None
+            if len(self._ended_jobs) > MOST_ENDED_JOBS:
+                del self._ended_jobs[next(iter(self._ended_jobs))]
+            ended = tuple(self._ended_jobs)
+        if raised or self._is_anything_due(ended, timeout):
             self.start()
 
     def start(self) -> None:
@@ -85,12 +94,12 @@ class Delivery:
         except KeyboardInterrupt:  # somebody does not want to wait; the child goes on
             return
 
-    def _is_anything_due(self, job_name: str, timeout: float) -> bool:
+    def _is_anything_due(self, ended: tuple[str, ...], timeout: float) -> bool:
         now = ticks()
         if now < self._ask_again_at:
             return False
         self._ask_again_at = now + LONGEST_PAUSE_SECONDS  # where it may not ask, or cannot
-        is_due = self._is_due(job_name, timeout=timeout)
+        is_due = self._is_due(ended, timeout=timeout)
         self._ask_again_at = now + self._ask_every
         # What stays due, as a notice for a channel that others have, is asked for less and less.
         longer = min(2 * self._ask_every, LONGEST_PAUSE_SECONDS)
@@ -101,7 +110,9 @@ class Delivery:
         why_not = _why_not(self._settings)
         if why_not is None:
             try:
-                return self._popen(self._folder or None)
+                child = self._popen(self._folder or None)
+                self._ended_jobs.clear()
+                return child
             except OSError as trouble:  # such as no process, no memory or no file that is left
                 why_not = str(trouble)
         self._tell(DELIVERY_UNAVAILABLE, reason=f"{why_not}: {INSTEAD}")
@@ -110,7 +121,7 @@ class Delivery:
     def _popen(self, folder: str | None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - this interpreter, and constants
             self._command,
-            env=_environment(self._settings),
+            env=_environment(self._settings) | {ENDED_JOBS: _in_json(self._ended_jobs)},
             cwd=folder if folder is None or os.path.isdir(folder) else os.sep,  # noqa: PTH112
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -203,6 +214,16 @@ def _environment(settings: Settings) -> dict[str, str]:
         DELIVER: "off",  # what the child itself runs shall start no further one
         "PYTHONPATH": os.pathsep.join(_importable()),
     }
+
+
+def _in_json(job_names: Iterable[str]) -> str:
+    """Spell the names for the child; the last of them where they are too many."""
+    import json
+
+    names = list(job_names)
+    while len(text := json.dumps(names)) > LONGEST_ENDED_JOBS:
+        names = names[len(names) // 2 + 1 :]
+    return text
 
 
 def _importable() -> list[str]:

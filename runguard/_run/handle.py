@@ -156,7 +156,7 @@ class Run:
         failure = classify_text(
             text_from(reason),
             http_status_code=http_status_code,
-            clean=self._runtime.settings().redactor.clean,
+            clean=self._runtime.first_use().redactor.clean,
         )
         self._declared = DeclaredFailure(failure, place_of(caller, caller.f_lineno))
 
@@ -289,11 +289,11 @@ class Run:
         return raised
 
     def _seconds_for_alert(self) -> float:
-        return self._runtime.settings().store_timeout.total_seconds() / 2
+        return self._runtime.first_use().store_timeout.total_seconds() / 2
 
     def _key_of(self, *parts: object) -> AlertKey:
         """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
-        clean = partial(self._runtime.settings().redactor.clean, limit=LONGEST_KEY_PART)
+        clean = partial(self._runtime.first_use().redactor.clean, limit=LONGEST_KEY_PART)
         source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
         return AlertKey(source_type, source_id, alert_type)
 

@@ -118,8 +118,10 @@ class StoreFactory(Protocol):
         """Name a store without its secrets; the records of its outages wait under that name."""
         ...
 
-    def is_delivery_due(self, store: RunRepository, job_name: str, *, timeout: float) -> bool:
-        """Whether an alert or a notice waits, or an incident of this job is open."""
+    def is_delivery_due(
+        self, store: RunRepository, job_names: Sequence[str], *, timeout: float
+    ) -> bool:
+        """Whether an alert or a notice waits, or an incident of these jobs is open."""
         ...
 
     def open(

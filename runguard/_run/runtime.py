@@ -105,12 +105,12 @@ class Runtime:
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
-                    from .unknown_names import tell_unknown_names  # once in a process
-
                     settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
                     # A file or a module that cannot be read is the store's to tell, later.
                     with suppress(ImportError, OSError, AttributeError):
                         self._prove_usable(settings, self._explicit)
+                        from .unknown_names import tell_unknown_names  # once in a process
+
                         tell_unknown_names(self.events)
                     self._settings = settings
         return self._settings

@@ -5,6 +5,7 @@ One statement over partial indexes. Apart from the tables of delivery, which no 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import (
@@ -12,7 +13,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     column,
-    func,
     literal_column,
     or_,
     select,
@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from .._errors import SchemaOutOfDate
+from .._models import ErrorGroup
 from .base import BaseStore
 from .schema.types import db_now
 
@@ -58,30 +59,29 @@ _may_be_claimed = or_(
     ),
     and_(_DELIVERY.c.state == _SENDING, _DELIVERY.c.claim_expires_at <= db_now()),
 )
-_is_of_this_job = func.substr(_GUARD.c.source_id, 1, bindparam("length")) == bindparam("begin")
+_is_of_these_jobs = _GUARD.c.source_id.in_(bindparam("keys", expanding=True))
 _DUE: Final = select(
     or_(
         _is_any(_ALERT.c.dispatch == _PENDING),
         _is_any(_may_be_claimed, ~_is_held),
-        _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_this_job),
+        _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_these_jobs),
     )
 )
 
 
-def is_delivery_due(store: BaseStore, job_name: str, *, timeout: float) -> bool:
-    """Whether an alert or a notice waits, or an incident of this job is open.
+def is_delivery_due(store: BaseStore, job_names: Sequence[str], *, timeout: float) -> bool:
+    """Whether an alert or a notice waits, or an incident of these jobs is open.
 
     Never on the schema of a release that delivers nothing.
 
     Raises:
         StoreUnavailable: the time is up, or the store is away.
     """
-    begin = f"{job_name}:"
-    values = {"begin": begin, "length": len(begin)}
+    keys = [f"{name}:{group}" for name in job_names for group in ErrorGroup]
     try:
         return bool(
             store._attempts.run(
-                lambda attempt: attempt.connection.execute(_DUE, values).scalar_one(),
+                lambda attempt: attempt.connection.execute(_DUE, {"keys": keys}).scalar_one(),
                 timeout=timeout,
             )
         )

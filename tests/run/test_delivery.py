@@ -216,9 +216,9 @@ def test_the_question_whether_anything_is_due_is_asked_once_a_minute_and_then_le
     asked: list[float] = []
     now = [1000.0]
 
-    def is_due(_store: object, job_name: str, **_: object) -> bool:
+    def is_due(_store: object, job_names: tuple[str, ...], **_: object) -> bool:
         asked.append(now[0] - 1000)
-        assert job_name == "nightly"
+        assert job_names == ("nightly",)
         return now[0] > 1000
 
     monkeypatch.setattr("runguard._store.due.is_delivery_due", is_due)
@@ -231,6 +231,43 @@ def test_the_question_whether_anything_is_due_is_asked_once_a_minute_and_then_le
 
     assert asked == [0, 60, 120, 240]
     assert 1 <= len(children.started()) <= 3  # not one for each run
+
+
+@pytest.mark.usefixtures("channel")
+def test_the_question_and_the_child_are_about_all_jobs_that_have_ended_since(
+    children: Children, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    now = [1000.0]
+
+    def is_due(_store: object, job_names: tuple[str, ...], **_: object) -> bool:
+        asked.append(job_names)
+        return len(asked) == 2
+
+    monkeypatch.setattr("runguard._store.due.is_delivery_due", is_due)
+    monkeypatch.setattr(delivery, "ticks", lambda: now[0])
+    for name in ("one", "two", "three"):
+        with run_scope(name):
+            pass
+        now[0] += 40
+    wait_for_delivery()
+    now[0] += 600
+    with run_scope("four"):
+        pass
+
+    assert asked == [("one",), ("one", "two", "three"), ("four",)]
+    [child] = children.started()
+    assert json.loads(child["environ"][delivery.ENDED_JOBS]) == ["one", "two", "three"]
+
+
+def test_no_name_of_a_job_makes_the_childs_environment_too_long() -> None:
+    names = [f"{number:03}" + "x" * 5000 for number in range(200)]
+
+    text = delivery._in_json(names)
+
+    assert 0 < len(text) <= delivery.LONGEST_ENDED_JOBS
+    assert json.loads(text)[-1] == names[-1]
+    assert json.loads(delivery._in_json(["x" * 100_000])) == []
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_somebody_is_to_be_told(
     for row in rows:
         back_door.rows(row)
 
-    assert is_delivery_due(store, "nightly", timeout=30) is expected
+    assert is_delivery_due(store, ["hourly", "nightly"], timeout=30) is expected
 
 
 def test_another_jobs_incident_is_for_that_jobs_runs(
@@ -79,11 +79,11 @@ def test_another_jobs_incident_is_for_that_jobs_runs(
     statements: list[str] = []
     event.listen(store.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
 
-    assert is_delivery_due(store, "night", timeout=30) is False
+    assert is_delivery_due(store, ["night"], timeout=30) is False
     assert len([one for one in statements if "alert_delivery" in one]) == 1
 
 
 def test_on_the_schema_before_nobody_is(store: OperatorStore, back_door: BackDoor) -> None:
     back_door.rows("drop table alert_delivery")
 
-    assert is_delivery_due(store, "nightly", timeout=30) is False
+    assert is_delivery_due(store, ["hourly", "nightly"], timeout=30) is False

@@ -17,6 +17,7 @@ import psycopg
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
+from runguard._store.postgresql.cooldown import PLAINLY
 from runguard._store.rows import NOTHING
 
 from ..measuring import Contender, repeated
@@ -39,7 +40,7 @@ def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contende
     """One connection, kept open."""
     start = _text(statements.start())
     finish_success = _text(statements.finish_success())
-    finish_failed = _text(statements.finish_failed(NOTHING, by_reason=False))
+    finish_failed = _text(statements.finish_failed(NOTHING, PLAINLY))
     execute = connection.execute
 
     def begin(job: str) -> Any:

@@ -75,7 +75,18 @@ def test_an_operator_reads_all_that_a_page_shows(operator: OperatorStore) -> Non
     assert told.trail is not None
 
 
-def test_a_job_reads_its_alerts_and_nothing_of_who_was_told(job: OperatorStore) -> None:
+def test_a_job_reads_who_was_told_of_its_alerts(job: OperatorStore) -> None:
+    told = job.alert_details(1)
+
+    assert told is not None
+    assert told.trail is not None
+    assert told.trail.deliveries == ()
+
+
+def test_a_role_that_may_not_read_deliveries_reads_its_alerts_all_the_same(
+    job: OperatorStore, world: World
+) -> None:
+    world.run("revoke all on alert_delivery, channel_state, silence from runguard_job", "migrator")
     told = job.alert_details(1)
 
     assert told is not None
