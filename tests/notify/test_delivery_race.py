@@ -19,7 +19,7 @@ from tests.support.stores import open_store
 
 ROOT = Path(__file__).parents[2]
 SENDERS = 12
-DELIVERIES = 240
+DELIVERIES = 400
 FILL = """
 insert into alert (source_type, source_id, alert_type, severity, title, dispatch)
 with recursive n (i) as (select 1 union all select i + 1 from n where i < {count})

@@ -219,3 +219,19 @@ def test_a_detail_of_another_program_breaks_nothing(
         assert (one.job_name, one.state) == (None, ProblemState.UNKNOWN)
         assert isinstance(one.error_reason, str) == ("reason" in str(one.source_id))
         assert [alert.id for alert in newest_alerts(store, cause=one.cause)] == [one.alert_id]
+
+
+def test_that_a_failure_is_over_is_no_problem_unless_it_is_asked_for(
+    store: OperatorStore,
+) -> None:
+    fail(store, "sync")
+    told = own_alert("sync:HTTP_5XX")
+    recovered = told._replace(key=told.key._replace(source_type="run_log", alert_type="RECOVERED"))
+    store.raise_alert(recovered, timeout=TIMEOUT)
+
+    page = store.problem_page(AlertFilter(), limit=9)
+    asked = store.problem_page(AlertFilter(alert_type="RECOVERED"), limit=9)
+
+    assert [one.alert_type for one in page.found] == ["FAILED"]
+    assert (page.problems, page.alerts) == (1, 1)
+    assert [one.alert_type for one in asked.found] == ["RECOVERED"]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, tuple_
 
+from ..._monitor.incidents import RECOVERED
 from ..._monitor.problems import judged
 from ..._monitor.records import AlertFilter, Cursor, Problem, ProblemPage
 from ..schema.tables import alert
@@ -60,7 +61,10 @@ class ProblemQueries(JobQueries, PageQueries):
             .limit(LOOKS_THROUGH)
             .subquery("seen")
         )
-        causes = _causes(seen, [meets(seen.c[name]) for name, meets in sifted.items()])
+        conditions = [meets(seen.c[name]) for name, meets in sifted.items()]
+        if wanted.alert_type is None:  # that a problem is over is no problem
+            conditions.append(func.coalesce(seen.c.alert_type, "") != RECOVERED)
+        causes = _causes(seen, conditions)
         rows = self._rows(_next(causes, following).limit(limit + 1))
         return ProblemPage(
             found=tuple(self._described(rows[:limit])),
