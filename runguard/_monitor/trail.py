@@ -322,11 +322,11 @@ def channel_trouble(states: Sequence[ChannelState]) -> tuple[Sentence, ...]:
 def _trouble(state: ChannelState, standing: ChannelStanding) -> Iterator[Part]:
     why = f": {_ended(state.last_error)}" if state.last_error else "."
     if standing is ChannelStanding.DISABLED:
-        yield f"Channel {state.channel} is disabled"
+        yield f"Channel {state.channel} has been disabled"
         yield from _since(state.disabled_at)
         yield f"{why} A change of its configuration enables it again."
     elif standing is ChannelStanding.FAILING:
-        yield f"Channel {state.channel} fails"
+        yield f"Channel {state.channel} has been failing"
         yield from _since(state.failing_since)
         yield f", {state.failures} times in a row{why}"
 

@@ -187,8 +187,8 @@ def _undelivered(facts: NoticeFacts, times: Times) -> str:
     if state is None:
         return f"UNDELIVERED {redacted_line(facts.title)}"
     since = state.disabled_at or state.failing_since
-    what = "is disabled" if state.disabled_at else "fails"
+    what = "is disabled" if state.disabled_at else "is failing"
     return (
         f"UNDELIVERED channel {line(state.channel, 40)} {what}"
-        f"{f' since {times.short(since)}' if since else ''}"
+        f"{f', since {times.short(since)}' if since else ''}"
     )

@@ -38,7 +38,7 @@ def test_an_alert_is_acknowledged_and_its_job_silenced_until_a_time(
         page.get_by_role("region", name="Channels that do not deliver"),
     )
     expect(main).to_contain_text("oncall was told at")
-    expect(banner).to_contain_text("Channel hook fails since")
+    expect(banner).to_contain_text("Channel hook has been failing since")
     look(url, "hook")
     page.evaluate("htmx.trigger(document.body, 'refresh')")
     expect(banner).to_have_count(0)

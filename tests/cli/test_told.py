@@ -178,7 +178,7 @@ def test_doctor_fails_where_a_channel_fails_or_gave_up(cli: Cli, filled_file: st
 
     assert answer.exit_code == 1
     assert found["delivery"]["found"] == (
-        "Channel hook fails since 2026-03-01 02:00:00 UTC, 4 times in a row: HTTP 503."
+        "Channel hook has been failing since 2026-03-01 02:00:00 UTC, 4 times in a row: HTTP 503."
     )
     assert found["undelivered"]["found"] == "1 alert was given up in the last 7 days"
     assert answer.stderr == "2 problems keep alerts from being delivered.\n"

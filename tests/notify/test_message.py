@@ -115,7 +115,7 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
         ),
         (
             notice("undelivered", failing_channel=FAILING),
-            "UNDELIVERED channel oncall fails since 02:00",
+            "UNDELIVERED channel oncall is failing, since 02:00",
         ),
         (notice("test"), "TEST runguard: channel mail works"),
         (

@@ -262,8 +262,8 @@ def test_trouble_names_the_channel_since_when_and_why() -> None:
     ]
 
     assert texts == [
-        "Channel hook fails since 11:00, 5 times in a row: HTTP 503.",
-        "Channel old is disabled since 12:00: HTTP 410."
+        "Channel hook has been failing since 11:00, 5 times in a row: HTTP 503.",
+        "Channel old has been disabled since 12:00: HTTP 410."
         " A change of its configuration enables it again.",
     ]
     assert last_look([CHANNEL, replace(CHANNEL, looked_at=None)]) == NOON

@@ -156,7 +156,7 @@ def test_a_channel_that_fails_is_said_above_every_page(
     assert "Channel hook" not in text_of(client, path)
     look(filled_file, "hook", failures=3, failing_since=LONG_AGO, last_error="HTTP 503")
 
-    said = "Channel hook fails since 2026-03-01 02:00 UTC, 3 times in a row: HTTP 503."
+    said = "Channel hook has been failing since 2026-03-01 02:00 UTC, 3 times in a row: HTTP 503."
     assert said in text_of(client, path)
     if path != "/silences":  # it does not follow what happens
         part = Page(client.get(path, headers={"HX-Request": "true"}).text)
