@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from runguard._models import ErrorGroup, SpooledRun
 from runguard._monitor.delivering import ClaimedDelivery
@@ -303,6 +304,25 @@ def test_one_success_closes_the_incidents_of_all_groups(world: World) -> None:
     assert world.settle() == ["RECOVERED", "RECOVERED"]
     runs = {detail_of(row)["recovered_by_run"] for row in world.alerts("RECOVERED")}
     assert runs == {3}
+
+
+def test_what_has_not_run_again_costs_a_round_nothing_however_many_they_are(world: World) -> None:
+    jobs = [f"{name}:{number}" for number in range(20) for name in ("sync", "export%")]
+    for job in jobs:
+        world.fail(job)
+    dispatch(world.store)
+    world.wait(HOUR)
+    statements: list[str] = []
+    event.listen(
+        world.store.engine, "before_cursor_execute", lambda *args: statements.append(args[2])
+    )
+
+    assert world.settle() == []
+    assert len(statements) <= 5
+    world.end_well(world.begin("export%:7"))
+    statements.clear()
+    assert world.settle() == ["RECOVERED"]
+    assert len(statements) <= 16
 
 
 def test_any_number_of_processes_close_an_incident_once(world: World) -> None:

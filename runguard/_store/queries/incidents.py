@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Text,
     Update,
+    case,
     cast,
     exists,
     func,
@@ -241,9 +242,15 @@ class IncidentQueries(SilenceQueries):
         """
         settled: list[Settled] = []
         still_open: list[_Cause] = []
-        for cause in self._causes(job_names):
+        causes = self._causes(job_names)
+        moved = self._have_moved() if causes else frozenset()
+        for cause in causes:
+            is_closed = cause.incident.closed_at is not None
+            if cause.incident.id not in moved:
+                still_open += [] if is_closed or _is_acked(cause) else [cause]
+                continue
             runs = self._runs_of(cause.job_name)
-            if cause.incident.closed_at is not None:
+            if is_closed:
                 settled += self._reopened(cause, runs)
                 continue
             recovery = deciding.recovery_of(
@@ -276,6 +283,36 @@ class IncidentQueries(SilenceQueries):
             if named is not None:
                 causes.append(_Cause(_record(row), named[0], named[1], row.now))
         return causes
+
+    def _have_moved(self) -> frozenset[int]:
+        """Return those whose jobs have since had what may close or reopen them: one statement.
+
+        Hundreds may be open of one cause, and few of their jobs have run again.
+        """
+        newest = (
+            select(run_log.c.status, run_log.c.finished_at)
+            .where(run_log.c.job_name == _job_of(_GUARD.source_id))
+            .order_by(run_log.c.started_at.desc())
+            .limit(LOOKS_AT)
+            .correlate(alert_cooldown)
+            .subquery("newest")
+        )
+        closes = (newest.c.status == "SUCCESS") & (newest.c.finished_at >= _GUARD.opened_at)
+        reopens = (newest.c.status == "FAILED") & (newest.c.finished_at >= _GUARD.closed_at)
+        is_open = _GUARD.open_alert_id.is_not(None)
+        has = (
+            select(_ONE)
+            .select_from(newest)
+            .where(case((is_open, closes), else_=reopens))
+            .correlate(alert_cooldown)
+            .exists()
+        )
+        lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
+        may_come_back = (_GUARD.closed_alert_id.is_not(None)) & (_GUARD.closed_at > lately)
+        wanted = select(func.coalesce(_GUARD.open_alert_id, _GUARD.closed_alert_id)).where(
+            or_(is_open, may_come_back), *_OF_FAILURES, or_(_GUARD.opened_at.is_(None), has)
+        )
+        return frozenset(incident for (incident,) in self._rows(wanted))
 
     def _runs_of(self, job_name: str) -> list[IncidentRun]:
         newest = (
@@ -558,6 +595,17 @@ def _alert_values(
         "alert_key": uuid4(),
         "incident": cause.incident.id,
     }
+
+
+def _job_of(source_id: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The job in the key of a failure alert: what stands before the group."""
+    length = func.length(source_id)
+    names = {}
+    for group in ErrorGroup:
+        rest = length - len(group) - 1
+        is_its = func.substr(source_id, rest + 1) == literal_column(f"':{group.value}'")
+        names[is_its] = func.substr(source_id, 1, rest, type_=Text())
+    return case(*names.items())
 
 
 def _in_one_statement(
