@@ -1,4 +1,4 @@
-"""Who does something: the option, and what it is without it."""
+"""Who does something, and why: the options, and who it is without one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Annotated
 
 import typer
 
+Why = Annotated[
+    str | None,
+    typer.Option(
+        "--reason", metavar="TEXT", help="Why; stored with it. Needed.", show_default=False
+    ),
+]
 By = Annotated[
     str | None,
     typer.Option(

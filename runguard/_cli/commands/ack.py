@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ..._monitor.wording import iso
-from ..actor import By, actor
+from ..actor import By, Why, actor
 from ..completion import open_alerts
 from ..options import AsJson, DatabaseUrl, command_app, help_end, read_duration
 from ..output import write_json
@@ -47,10 +47,7 @@ def ack(
             show_default=False,
         ),
     ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Why; stored with it. Needed.", show_default=False),
-    ] = None,
+    reason: Why = None,
     undo: Annotated[bool, typer.Option("--undo", help="Send reminders again instead.")] = False,
     by: By = None,
     as_json: AsJson = False,

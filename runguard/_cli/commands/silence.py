@@ -13,7 +13,7 @@ from ..._models import ErrorGroup
 from ..._monitor.notices import Silence
 from ..._monitor.silences import end_of, is_in_force
 from ..._monitor.wording import iso
-from ..actor import By, actor
+from ..actor import By, Why, actor
 from ..options import AsJson, DatabaseUrl, Group, command_app, help_end, read_duration
 from ..output import Listing, moment, write_json, write_listing
 from ..stores import opened_store
@@ -63,10 +63,7 @@ def add(
             show_default=False,
         ),
     ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="Why; stored with it. Needed.", show_default=False),
-    ] = None,
+    reason: Why = None,
     group: Group = None,
     alert_type: Annotated[
         str | None,
