@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,7 +34,7 @@ def test_one_round_closes_lost_runs_and_says_so(cli: Cli, tmp_path: Path) -> Non
         env={**os.environ, "PYTHONPATH": str(ROOT), "RUNGUARD_DATABASE_URL": url},
     )
     limits = {"RUNGUARD_LOST_AFTER_SECONDS": "3", "RUNGUARD_HEARTBEAT_SECONDS": "1"}
-    with sqlite3.connect(tmp_path / "x.db") as database:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
         database.execute(
             "update run_log set started_at = datetime('now', '-1 hour'),"
             " heartbeat_at = datetime('now', '-1 hour')"

@@ -201,7 +201,10 @@ def test_a_start_that_finds_a_lost_run_starts_one_at_once(
         lost_after=timedelta(minutes=5),
     )
     runtime.store().start_run(lost, timeout=30)
-    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
+    with (
+        contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as database,
+        database,
+    ):
         database.execute("update run_log set started_at = '2001-01-01', heartbeat_at = null")
     with run_scope("nightly"):
         wait_for_delivery()

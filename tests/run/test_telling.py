@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ class World:
         return time.monotonic() - began
 
     def sql(self, statement: str) -> list[tuple[object, ...]]:
-        with sqlite3.connect(self.file, timeout=30) as database:
+        with closing(sqlite3.connect(self.file, timeout=30)) as database, database:
             return database.execute(statement).fetchall()
 
     def children(self) -> list[psutil.Process]:
