@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 WORDS = {"_models", "_errors", "_version"}
 PURE = {"_failure", "_monitor"}
+JUDGES = {"_failure", "_monitor", "_watch"}  # as pure, and they know calendars
 # Folder or file at the root of the package → what it may import besides its own. What is not
 # named here is a surface, which may import all of these but no other surface.
 MAY_IMPORT = {
@@ -21,6 +22,7 @@ MAY_IMPORT = {
     "_errors": {"_models"},
     "_failure": WORDS,
     "_monitor": WORDS,
+    "_watch": WORDS | PURE,
     "_clock": set[str](),
     "_secret_file": WORDS,
     "_database_url": set[str](),
@@ -28,10 +30,10 @@ MAY_IMPORT = {
     "_events": WORDS | PURE,
     "_run": WORDS | PURE | {"_clock", "_database_url", "_settings", "_events"},
     "_store": WORDS | PURE | {"_clock"},
-    "_notify": WORDS | PURE | {"_clock", "_settings", "_secret_file", "_events"},
+    "_notify": WORDS | JUDGES | {"_clock", "_settings", "_secret_file", "_events"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
     "_rounds": WORDS
-    | PURE
+    | JUDGES
     | {"_clock", "_settings", "_secret_file", "_events", "_run", "_store", "_notify", "_api"},
 }
 BELOW_SURFACES = set(MAY_IMPORT)
@@ -46,7 +48,8 @@ SURFACES_MAY_ALSO_IMPORT = {
 PLACES = {
     "apprise": ("_notify.channels.apprise",),
     "alembic": ("_store.migrate", "migrations"),
-    "cronsim": ("_notify.quiet",),
+    "cronsim": ("_notify.quiet", "_watch"),
+    "oncalendar": ("_watch",),
     "fastapi": ("_web",),
     "h11": ("_web",),
     "itsdangerous": ("_web",),
@@ -131,7 +134,7 @@ def wrong_imports(module: str, source: str, rooms: set[str]) -> list[str]:
             if not at_home and not (for_types_only and room not in PURE | WORDS):
                 wrong.append(f"{says}{top} belongs in {' and '.join(allowed) or 'no module'} only")
         # `os.path` only handles text; `import os` opens the way to everything else in it.
-        elif room in PURE | WORDS and top in IMPURE_MODULES and not name.startswith("os.path."):
+        elif room in JUDGES | WORDS and top in IMPURE_MODULES and not name.startswith("os.path."):
             wrong.append(f"{says}{room} has no clock, no environment and no I/O")
     return wrong
 

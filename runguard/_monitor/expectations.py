@@ -1,0 +1,312 @@
+"""The words of watching: what a job is expected to do, and what is found where it does not.
+
+Pure records. The store writes and reads them, `_watch` decides, surfaces show them. A run that
+expects nothing loads none of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from .._models import Severity
+
+JOB_SOURCE_TYPE: Final = "job"  # `alert.source_type` of all findings
+MONITOR_SOURCE_ID: Final = "runguard"  # `alert.source_id` of UNWATCHED, which is about no job
+
+
+class FindingType(StrEnum):
+    """What is found: column `alert.alert_type`, where `source_type` is `job`."""
+
+    MISSED = "MISSED"  # no start covers a due time
+    STUCK = "STUCK"  # runs longer than it may
+    SLOW = "SLOW"
+    FAST = "FAST"
+    EMPTY = "EMPTY"  # fewer records than expected
+    FREQUENT = "FREQUENT"  # starts far more often than declared
+    WRONG_ZONE = "WRONG_ZONE"  # all starts are off by the same whole quarter hours
+    UNWATCHED = "UNWATCHED"  # jobs are expected, and no monitor looks
+
+
+SEVERITY_OF_FINDING: Final[Mapping[FindingType, Severity]] = {
+    FindingType.MISSED: Severity.HIGH,
+    FindingType.STUCK: Severity.HIGH,
+    FindingType.SLOW: Severity.LOW,
+    FindingType.FAST: Severity.LOW,
+    FindingType.EMPTY: Severity.MEDIUM,
+    FindingType.FREQUENT: Severity.MEDIUM,
+    FindingType.WRONG_ZONE: Severity.MEDIUM,
+    FindingType.UNWATCHED: Severity.HIGH,
+}
+
+
+class Declarer(StrEnum):
+    """Who declared an expectation; the later one here wins."""
+
+    CODE = "code"  # `Expect`, `runguard.expect`, `runguard exec --every`
+    FILE = "file"  # `[jobs.NAME]` of the configuration
+    PERSON = "person"  # `runguard expect NAME`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a job is expected to do. At most one of `every`, `cron` and `calendar` is set.
+
+    Attributes:
+        every: Longest time between two starts.
+        cron: Five fields, in `tz`.
+        calendar: A systemd calendar expression, in `tz`.
+        tz: Name of a zone of the IANA database; UTC where None.
+        grace: How late a start may be. None: max(10 min, a tenth of the gap), at most half of the
+            smallest gap.
+        max_runtime: How long a run may take.
+        min_records: The least `total_records` of a successful run.
+        learn: Whether the usual cadence, as far as one is known, counts as declared.
+        ping_url: `env:NAME` or `file:/path` of an address that the monitor tells of each ending.
+    """
+
+    every: timedelta | None = None
+    cron: str | None = None
+    calendar: str | None = None
+    tz: str | None = None
+    grace: timedelta | None = None
+    max_runtime: timedelta | None = None
+    min_records: int | None = None
+    learn: bool = False
+    ping_url: str | None = None
+
+    @property
+    def has_schedule(self) -> bool:
+        """Whether starts are expected at times that are known."""
+        return bool(self.every or self.cron or self.calendar)
+
+    def as_document(self) -> dict[str, Any]:
+        """Return it as JSON values, without what is not set; durations in seconds."""
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {
+            name: value.total_seconds() if isinstance(value, timedelta) else value
+            for name, value in values
+            if value is not None and value is not False
+        }
+
+
+_DURATIONS: Final = frozenset({"every", "grace", "max_runtime"})
+
+
+def expectation_from(document: Mapping[str, Any]) -> Expectation:
+    """Read what `as_document` wrote; a key of a later release is passed over."""
+    known = {key: value for key, value in document.items() if key in Expectation.__slots__}
+    for name in _DURATIONS & known.keys():
+        known[name] = timedelta(seconds=known[name])
+    return Expectation(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDeclaration:
+    """What somebody says of a job.
+
+    Attributes:
+        environment: The environment that it is for; None where none is set.
+        expectation: What is expected; None where only the texts are declared.
+        owner: A word that routes can ask for.
+        runbook: Address of what to do.
+        description: What the job is for, a sentence.
+        by: Who declares.
+        who: The person, the file, or the host.
+    """
+
+    job_name: str
+    environment: str | None = None
+    expectation: Expectation | None = None
+    owner: str | None = None
+    runbook: str | None = None
+    description: str | None = None
+    by: Declarer = Declarer.CODE
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """A row of `job`: what holds for a job, and how far it was judged. Times are aware, in UTC.
+
+    Attributes:
+        expectation: What holds; an empty one where only texts are declared.
+        declared_by: Who declared what holds; `declared_who` is the person, the file or the host.
+        declarations: All that was declared, by who did, each as the document that is stored.
+        declared_at: When what holds was first declared: nothing before is judged.
+        retired_at: When somebody ended it; None while it holds.
+        next_due_at: When the next start is expected; None where no time is known.
+        look_at: When the monitor must look at it again, if it does not run before.
+        judged_at: All before was judged.
+    """
+
+    job_name: str
+    environment: str | None = None
+    expectation: Expectation = field(default_factory=Expectation)
+    owner: str | None = None
+    runbook: str | None = None
+    description: str | None = None
+    declared_by: Declarer = Declarer.CODE
+    declared_who: str | None = None
+    declarations: Mapping[str, Any] = field(default_factory=dict)
+    spec_hash: str | None = None
+    declared_at: datetime | None = None
+    retired_at: datetime | None = None
+    next_due_at: datetime | None = None
+    grace_seconds: float | None = None
+    look_at: datetime | None = None
+    judged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedRun:
+    """A run as the judge needs it. Times are aware, in UTC.
+
+    Attributes:
+        refused: Whether it never began, since another run held the job's lock.
+        came_late: Whether its row was replayed from a spool, with the times of its host.
+    """
+
+    id: int
+    status: str
+    started_at: datetime
+    finished_at: datetime | None = None
+    total_records: int | None = None
+    refused: bool = False
+    came_late: bool = False
+    trigger_type: str = "SCHEDULER"
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch of time in which no monitor looked."""
+
+    began_at: datetime
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFinding:
+    """A finding whose incident is open: its guard row, with the detail of its newest alert."""
+
+    type: FindingType
+    incident: int
+    opened_at: datetime
+    last_alert_at: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """All that the judge knows of a job.
+
+    Attributes:
+        runs: Its newest runs, the newest first: as many as `WATCHED_RUNS`, at least all that
+            began since `job.judged_at` less a grace.
+        open: Its findings whose incidents are open.
+    """
+
+    job: JobRecord
+    runs: tuple[WatchedRun, ...] = ()
+    open: Mapping[FindingType, OpenFinding] = field(default_factory=dict)
+
+
+WATCHED_RUNS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong now.
+
+    The store raises an alert where no incident of its key is open, or where the cooldown is over
+    and `mark` is another than that of the newest alert; at the earliest a cooldown after the last.
+
+    Attributes:
+        title: One line.
+        message: Sentences for a person.
+        detail: For programs; the store adds `job_name`, `environment` and `owner`.
+        since: When it began.
+        mark: Changes where there is something new to tell, such as the due time missed last.
+    """
+
+    type: FindingType
+    title: str
+    message: str
+    since: datetime
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """Why a finding that is open is over; a RECOVERED alert gets `title` and `message`."""
+
+    type: FindingType
+    title: str
+    message: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the judge says of a job, to be written in one transaction."""
+
+    job: JobRecord
+    findings: tuple[Finding, ...] = ()
+    closings: tuple[Closing, ...] = ()
+    next_due_at: datetime | None = None
+    grace_seconds: float | None = None
+    look_at: datetime | None = None
+    judged_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorRecord:
+    """A row of `monitor`: one process that looks, and when it did last.
+
+    `who` is `host:pid`; `kind` is `monitor`, `once` or `web`.
+    """
+
+    who: str
+    kind: str
+    started_at: datetime
+    last_round_at: datetime
+    rounds: int = 1
+    seconds: float | None = None
+    version: str | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ExpectedState(StrEnum):
+    """How a job stands against its schedule, for people."""
+
+    ON_TIME = "ON_TIME"
+    LATE = "LATE"  # due, and within its grace
+    MISSED = "MISSED"  # the finding is open
+
+
+def expected_state(
+    job: JobRecord, *, last_start_at: datetime | None, is_missed: bool, now: datetime
+) -> ExpectedState | None:
+    """Say how a job stands against its schedule; None where no start is expected."""
+    if job.retired_at is not None or (job.next_due_at is None and not is_missed):
+        return None
+    if is_missed:
+        return ExpectedState.MISSED
+    due = job.next_due_at
+    if due is None or due > now:
+        return ExpectedState.ON_TIME
+    early = timedelta(seconds=min(job.grace_seconds or 0.0, 60.0))
+    if last_start_at is not None and last_start_at >= due - early:
+        return ExpectedState.ON_TIME  # the round that notices has not come yet
+    return ExpectedState.LATE
+
+
+def source_id_of(job_name: str, environment: str | None) -> str:
+    """Return `alert.source_id` of a job's findings, which is also in the key of its guard."""
+    return job_name if environment is None else f"{job_name}@{environment}"

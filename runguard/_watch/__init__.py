@@ -1,0 +1,1 @@
+"""Whether jobs do what is expected of them. Pure: rows and a clock in, verdicts out."""
