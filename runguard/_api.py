@@ -186,6 +186,7 @@ def configure(
     cooldown_by: CooldownBy | None = None,
     lock_ttl: timedelta | None = None,
     trigger_type: TriggerType | TriggerTypeName | None = None,
+    environment: str | None = None,
     rules: Sequence[Rule] | None = None,
     redact: RedactionPatterns | None = None,
     outage_policy: OutagePolicy | None = None,
@@ -211,6 +212,8 @@ def configure(
             alerts although its group is quiet. Added in 0.2.
         lock_ttl: Lease of the job lock, more than 0 (default 900 seconds).
         trigger_type: Trigger of runs whose code names none (default MANUAL).
+        environment: Such as `staging`: keeps its runs, alerts and locks apart from those of other
+            environments in the same database. 1 to 40 of a-z, 0-9, _ and -. Added in 0.2.
         rules: Your own classification rules. They are asked first, in order.
         redact: More secrets to remove: regular expressions, or functions from text to text.
         outage_policy: With the store away, `run` the body (default) or `refuse` to.
@@ -233,26 +236,8 @@ def configure(
 
     Added in 0.1.
     """
-    explicit = {
-        "database_url": database_url,
-        "engine": engine,
-        "cooldown": cooldown,
-        "cooldown_by": cooldown_by,
-        "lock_ttl": lock_ttl,
-        "trigger_type": trigger_type,
-        "rules": rules,
-        "redact": redact,
-        "outage_policy": outage_policy,
-        "store_timeout": store_timeout,
-        "max_connections": max_connections,
-        "heartbeat_interval": heartbeat_interval,
-        "lost_after": lost_after,
-        "spool_dir": spool_dir,
-        "failures_to_alert": failures_to_alert,
-        "auto_resolve": auto_resolve,
-        "deliver": deliver,
-    }
-    runtime.configure(explicit)
+    explicit = locals().copy()  # the arguments: nothing else has a name yet
+    runtime.configure({name: value for name, value in explicit.items() if name != "check"})
     if check:
         report = operator_store(runtime).inspect()
         if not report.can_record and report.dialect != "sqlite":

@@ -25,6 +25,7 @@ RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
 DATABASE_URL: Final = "RUNGUARD_DATABASE_URL"
 DATABASE_URL_FILE: Final = "RUNGUARD_DATABASE_URL_FILE"
 TRIGGER_TYPE: Final = "RUNGUARD_TRIGGER_TYPE"
+ENVIRONMENT: Final = "RUNGUARD_ENVIRONMENT"
 COOLDOWN_MINUTES: Final = "ALERT_COOLDOWN_MINUTES"
 LOCK_TTL_SECONDS: Final = "JOB_LOCK_TTL_SECONDS"
 HEARTBEAT_SECONDS: Final = "RUNGUARD_HEARTBEAT_SECONDS"
@@ -42,7 +43,7 @@ NOTIFY_FILE: Final = "RUNGUARD_NOTIFY_FILE"
 DELIVER: Final = "RUNGUARD_DELIVER"
 
 OWN_NAMES: Final = (
-    *(DATABASE_URL, TRIGGER_TYPE, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
+    *(DATABASE_URL, TRIGGER_TYPE, ENVIRONMENT, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
     *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
     *(CONFIG, NOTIFY, NOTIFY_FILE, DELIVER),
@@ -50,6 +51,8 @@ OWN_NAMES: Final = (
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 MOST_FAILURES_TO_ALERT: Final = 100
+_AN_ENVIRONMENT: Final = "expected 1 to 40 of a-z, 0-9, _ and -"
+_ENVIRONMENT: Final = re.compile("[a-z0-9_-]{1,40}")
 _WORDS: Final = {"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver}
 LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)
@@ -67,6 +70,7 @@ class Settings:
         cooldown_by: `group`, or `reason`: then an UNKNOWN failure for a new reason alerts too.
         lock_ttl: Lease of the job lock, more than 0; renewed at a third of it.
         trigger_type: Trigger of runs whose code names none: `MANUAL`, `SCHEDULER` or `RETRY`.
+        environment: Name that keeps runs apart from those of other environments; None for none.
         rules: Your own classification rules, asked first, in order.
         redactor: More secrets to remove from every text: regular expressions, or functions.
         outage_policy: With the store away, `run` the body or `refuse` to.
@@ -87,6 +91,7 @@ class Settings:
     cooldown_by: CooldownBy = "group"
     lock_ttl: timedelta = timedelta(seconds=900)
     trigger_type: TriggerType = TriggerType.MANUAL
+    environment: str | None = None
     rules: tuple[Rule, ...] = ()
     redactor: Redactor = field(default_factory=Redactor)
     outage_policy: OutagePolicy = "run"
@@ -122,14 +127,13 @@ class Settings:
             if (found := getattr(self, name)) not in get_args(words):
                 known = " or ".join(map(repr, get_args(words)))
                 raise ConfigurationError(f"{name}: expected {known}, found {found!r}")
-        if not isinstance(self.max_connections, int) or self.max_connections < 1:
-            raise ConfigurationError(
-                f"max_connections: expected a whole number from 1, found {self.max_connections!r}"
-            )
         if not isinstance(self.auto_resolve, bool):
             raise ConfigurationError(f"auto_resolve: expected a bool, found {self.auto_resolve!r}")
         check_count("max_connections", self.max_connections)
         check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
+        its: object = self.environment
+        if its is not None and not (isinstance(its, str) and _ENVIRONMENT.fullmatch(its)):
+            raise ConfigurationError(f"environment: {_AN_ENVIRONMENT}, found {its!r}")
         for rule in self.rules:
             if not isinstance(rule, Rule):
                 raise ConfigurationError(f"rules: expected runguard.Rule, found {rule!r}")
@@ -268,6 +272,7 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "cooldown": (COOLDOWN_MINUTES, _minutes),
     "lock_ttl": (LOCK_TTL_SECONDS, _seconds),
     "trigger_type": (TRIGGER_TYPE, _text),
+    "environment": (ENVIRONMENT, _text),
     "heartbeat_interval": (HEARTBEAT_SECONDS, _seconds),
     "store_timeout": (STORE_TIMEOUT_SECONDS, _seconds),
     "lost_after": (LOST_AFTER_SECONDS, _seconds),

@@ -17,6 +17,7 @@ import runguard
 import runguard.testing
 from runguard import ConfigurationError, Rule, StoreUnavailable, classify, run_scope
 from runguard._run.unknown_names import unknown_names
+from runguard._settings import settings_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,6 +265,12 @@ def test_an_unknown_variable_is_one_warning_with_a_hint(
         ({"max_connections": 0}, "from 1"),
         ({"outage_policy": "panic"}, "'run' or 'refuse'"),
         ({"trigger_type": "CRON"}, "MANUAL"),
+        (
+            {"environment": "Staging"},
+            "environment: expected 1 to 40 of a-z, 0-9, _ and -, found 'S",
+        ),
+        ({"environment": "x" * 41}, "expected 1 to 40"),
+        ({"environment": 7}, "found 7"),
         ({"rules": [ValueError]}, "runguard.Rule"),
         ({"redact": ["("]}, "expected"),
     ],
@@ -271,6 +278,16 @@ def test_an_unknown_variable_is_one_warning_with_a_hint(
 def test_a_bad_argument_is_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         runguard.configure(**settings)
+
+
+def test_an_environment_comes_from_the_argument_or_its_variable() -> None:
+    there = {"RUNGUARD_ENVIRONMENT": "staging"}
+
+    assert settings_from({}, {}).environment is None
+    assert settings_from({}, there).environment == "staging"
+    assert settings_from({"environment": "production"}, there).environment == "production"
+    with pytest.raises(ConfigurationError, match=r"^RUNGUARD_ENVIRONMENT: expected 1 to 40 of"):
+        settings_from({}, {"RUNGUARD_ENVIRONMENT": "pre prod"})
 
 
 def test_own_rules_come_first(sqlite_url: str, sql: Sql) -> None:

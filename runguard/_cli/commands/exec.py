@@ -123,6 +123,14 @@ def execute(
         str | None,
         typer.Option(metavar="TYPE", help="MANUAL, SCHEDULER or RETRY.", show_default=False),
     ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep the run apart from those of other environments, such as staging.",
+            show_default=False,
+        ),
+    ] = None,
     cooldown: Annotated[
         timedelta | None,
         typer.Option(
@@ -237,7 +245,8 @@ def execute(
         keep_environment=keep_env,
     )
     try:
-        with opened_runtime(database_url, store_timeout=store_timeout) as runtime:
+        settings = {"store_timeout": store_timeout, "environment": environment}
+        with opened_runtime(database_url, **settings) as runtime:
             code = _exec.execute(command, options, runtime, how, say=say)
     except (StoreUnavailable, SchemaOutOfDate) as trouble:
         with suppress(OSError):
