@@ -379,8 +379,8 @@ def test_a_role_is_judged_by_what_it_is_for(
     run_sql(f"grant update (resolved, resolved_at, resolved_by, review_status, reviewed_at,"
             f" reviewed_by) on alert to {role};"
             f"grant update (acked_until, acked_by, ack_reason) on alert_cooldown to {role};"
-            f"grant select on alert_delivery, channel_state to {role};"
-            f"grant select, insert, update on silence to {role}")  # fmt: skip
+            f"grant select on alert_delivery, channel_state, monitor, monitor_gap to {role};"
+            f"grant select, insert, update on silence, job to {role}")  # fmt: skip
     if purpose == "migrator":
         tables = (
             "run_log",
@@ -391,6 +391,9 @@ def test_a_role_is_judged_by_what_it_is_for(
             "alert_delivery",
             "channel_state",
             "silence",
+            "job",
+            "monitor",
+            "monitor_gap",
         )
         run_sql(f"grant create on schema public to {role};"
                 + "".join(f"alter table {table} owner to {role};" for table in tables))  # fmt: skip

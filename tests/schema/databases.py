@@ -24,7 +24,7 @@ _DUMPS = {
         left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
         where c.relnamespace = current_schema()::regnamespace and a.attnum > 0
           and not a.attisdropped
-        order by c.relname, a.attnum""",
+        order by c.relname, a.attname""",
     "constraints": """
         select conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated
         from pg_constraint

@@ -50,12 +50,21 @@ def sqlite_schema(file: Path) -> dict[str, Any]:
         return {
             name: (
                 sorted(row[1:] for row in connection.execute(f"pragma index_list('{name}')")),
-                [row[1] for row in connection.execute(f"pragma table_info('{name}')")],
-                re.findall(r"[^\s(),]+", definition),
+                sorted(row[1] for row in connection.execute(f"pragma table_info('{name}')")),
+                words_of(definition),
             )
             for name, definition in written.items()
             if not name.startswith("sqlite_")
         }
+
+
+def words_of(definition: str) -> list[list[str]]:
+    """The words of each clause; a table's columns in any order, as an upgrade adds them last."""
+    clauses = [definition]
+    if definition.startswith("create table"):
+        inside = definition.partition("(")[2].removesuffix(")")
+        clauses = re.split(r",\s*(?![^()]*\))", inside)
+    return sorted(re.findall(r"[^\s(),]+", clause) for clause in clauses)
 
 
 def made_by_the_store(url: str) -> None:

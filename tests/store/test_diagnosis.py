@@ -32,6 +32,7 @@ def test_a_store_of_our_own_has_nothing_to_complain_of(
     assert set(found.tables) == {
         *("run_log", "alert", "alert_cooldown", "job_lock"),
         *("alert_delivery", "channel_state", "silence"),
+        *("job", "monitor", "monitor_gap"),
     }
     assert (found.lacking, found.row_security, found.read_only) == ((), (), False)
     assert abs(found.clock - datetime.now(UTC)) < timedelta(minutes=1)

@@ -26,18 +26,25 @@ NEEDED_PRIVILEGES: Final = {
     "job_lock": ("SELECT", "INSERT", "UPDATE"),
     VERSION_TABLE: ("SELECT",),
 }
+_DECLARING: Final = {"job": ("SELECT", "INSERT", "UPDATE"), "monitor": ("SELECT",)}
 _NOTICE_TABLES: Final = ("alert_delivery", "channel_state", "silence")
-# Who delivers also reaps lost runs and replays the spool: it does what jobs do.
+_WATCH_TABLES: Final = ("job", "monitor", "monitor_gap")
+# Who delivers also reaps lost runs and replays the spool: it does what jobs do. It keeps the
+# record of its own rounds short.
 _NOTIFIER_PRIVILEGES: Final = {
     **NEEDED_PRIVILEGES,
+    **_DECLARING,
+    "monitor": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "monitor_gap": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "alert_delivery": ("SELECT", "INSERT", "UPDATE"),
     "channel_state": ("SELECT", "INSERT", "UPDATE"),
     "silence": ("SELECT", "UPDATE"),
 }
 _NEEDED: Final[Mapping[Purpose, Mapping[str, tuple[str, ...]]]] = {
-    Purpose.JOB: NEEDED_PRIVILEGES,
+    Purpose.JOB: {**NEEDED_PRIVILEGES, **_DECLARING},
     Purpose.OPERATOR: {
-        **dict.fromkeys((*NEEDED_PRIVILEGES, *_NOTICE_TABLES), ("SELECT",)),
+        **dict.fromkeys((*NEEDED_PRIVILEGES, *_NOTICE_TABLES, *_WATCH_TABLES), ("SELECT",)),
+        "job": ("SELECT", "INSERT", "UPDATE"),
         "silence": ("SELECT", "INSERT", "UPDATE"),
     },
     Purpose.NOTIFIER: _NOTIFIER_PRIVILEGES,
@@ -157,7 +164,7 @@ def _lacking(connection: Connection, purpose: Purpose) -> Iterator[str]:
         written = {"table": table, "columns": list(columns)}
         yield from connection.execute(_LACKING_COLUMNS, written).scalars()
     if purpose is Purpose.MIGRATOR:
-        names = {"names": [*NEEDED_PRIVILEGES, *_NOTICE_TABLES]}
+        names = {"names": [*NEEDED_PRIVILEGES, *_NOTICE_TABLES, *_WATCH_TABLES]}
         yield from connection.execute(_NOT_OWNED, names).scalars()
 
 

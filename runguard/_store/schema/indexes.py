@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sqlalchemy import Index, Text, and_, cast, text
 
-from .notice_tables import metadata
 from .tables import alert, run_log
+from .watch_tables import metadata
 
 __all__ = ["metadata"]
 
@@ -43,6 +43,14 @@ Index(
     run_log.c.started_at,
     postgresql_where=text("refused"),
     sqlite_where=text("refused"),
+)
+_HAS_ENVIRONMENT = text("environment IS NOT NULL")
+Index(
+    "runguard_run_log_environment",
+    run_log.c.environment,
+    run_log.c.started_at,
+    postgresql_where=_HAS_ENVIRONMENT,
+    sqlite_where=_HAS_ENVIRONMENT,
 )
 Index("runguard_alert_alert_key", alert.c.alert_key, unique=True)
 Index("runguard_alert_created_at", alert.c.created_at)

@@ -2,7 +2,8 @@
 
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
 `alert` and `job_lock` may belong to an installation that was there before us, so every constraint
-here is on a column of ours. What no run needs stands in `indexes` and `notice_tables`.
+here is on a column of ours. What no run needs stands in `indexes`, `notice_tables` and
+`watch_tables`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 VERSION_TABLE = "runguard_version"
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
@@ -71,6 +72,7 @@ run_log = Table(
     Column("lock_holder", Text),  # who held the job's lock then, as in `job_lock.locked_by`
     Column("lock_held_until", UtcDateTime),
     Column("lost_after_seconds", Integer),  # the run's own limit of silence
+    Column("environment", Text),
     CheckConstraint(
         "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
         name="error_group",
@@ -103,6 +105,7 @@ alert = Table(
     Column("resolved_by", Text),
     Column("reviewed_at", UtcDateTime),
     Column("reviewed_by", Text),
+    Column("environment", Text),
     comment=MADE_BY_US,
 )
 

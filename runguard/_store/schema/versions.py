@@ -13,7 +13,7 @@ from .tables import SCHEMA_VERSION
 
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 # A process goes on recording on the schema of a release before, without what is added since.
-VERSIONS_BEFORE: Final = frozenset({"0001", "0002", "0003"})
+VERSIONS_BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
 ADDED_BY_0003: Final = frozenset(
     {
         "error_reason",
@@ -28,6 +28,9 @@ ADDED_BY_0003: Final = frozenset(
 
 # No run writes it; but where it is there, a run may wait for more failures.
 ADDED_BY_0004: Final = frozenset({"open_alert_id"})
+ADDED_BY_0005: Final = frozenset({"environment"})
+
+_ADDED: Final = {"0003": ADDED_BY_0003, "0004": ADDED_BY_0004, "0005": ADDED_BY_0005}
 
 
 class Adapting(Protocol):
@@ -44,7 +47,7 @@ def adapt(store: Adapting, version: str | None) -> bool:
         store.lacking = NOTHING
         return True
     if version in VERSIONS_BEFORE:
-        store.lacking = ADDED_BY_0004 | (NOTHING if version == "0003" else ADDED_BY_0003)
+        store.lacking = NOTHING.union(*(its for newer, its in _ADDED.items() if newer > version))
         store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
     return store.lacking != lacked
 

@@ -82,8 +82,8 @@ def _world(postgres: PostgresAddress) -> Iterator[World]:
 def world(_world: World) -> Iterator[World]:
     """The world with empty tables; whatever a test changed of the job's role is put right."""
     _world.run(
-        "truncate run_log, alert, alert_cooldown, job_lock, alert_delivery, channel_state, silence"
-        " restart identity"
+        "truncate run_log, alert, alert_cooldown, job_lock, alert_delivery, channel_state, silence,"
+        " job, monitor, monitor_gap restart identity"
     )
     yield _world
     runguard.testing.reset()

@@ -1,0 +1,74 @@
+"""The tables of watching: what is expected of jobs, who looks, and when nobody did.
+
+Apart from `tables`: a run that expects nothing loads none of it. `declaring` names the few columns
+that a job's process writes.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, Table, Text, text
+from sqlalchemy.sql.schema import Identity
+
+from .notice_tables import alert, alert_cooldown
+from .tables import MADE_BY_US, metadata
+from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
+
+__all__ = ["alert", "alert_cooldown", "job", "metadata", "monitor", "monitor_gap"]
+
+job = Table(
+    "job",
+    metadata,
+    Column("job_name", Text, primary_key=True),
+    Column("environment", Text, primary_key=True, server_default=""),  # '': none is set
+    Column("expectation", JSON_DOCUMENT),  # what holds; NULL where only texts are declared
+    Column("owner", Text),
+    Column("runbook", Text),
+    Column("description", Text),
+    Column("declared_by", Text, nullable=False, server_default="code"),
+    Column("declared_who", Text),
+    Column("declarations", JSON_DOCUMENT),  # all that was declared, by who did
+    Column("spec_hash", Text),
+    Column("declared_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("retired_at", UtcDateTime),
+    Column("next_due_at", UtcDateTime),
+    Column("grace_seconds", Double),
+    Column("look_at", UtcDateTime),
+    Column("judged_at", UtcDateTime),
+    Column("updated_at", UtcDateTime, nullable=False, server_default=db_now()),
+    comment=MADE_BY_US,
+)
+
+monitor = Table(
+    "monitor",
+    metadata,
+    Column("who", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("last_round_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("rounds", BigInteger, nullable=False, server_default="0"),
+    Column("seconds", Double),
+    Column("version", Text),
+    Column("report", JSON_DOCUMENT),
+    comment=MADE_BY_US,
+)
+
+monitor_gap = Table(
+    "monitor_gap",
+    metadata,
+    Column("id", BIG_ID, Identity(always=False), primary_key=True),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False, server_default=db_now()),
+    comment=MADE_BY_US,
+)
+# A number that was deleted is never given to another row.
+monitor_gap.dialect_options["sqlite"]["autoincrement"] = True
+
+_NOT_RETIRED = text("retired_at IS NULL")
+Index(
+    "runguard_job_look_at",
+    job.c.look_at,
+    postgresql_where=_NOT_RETIRED,
+    sqlite_where=_NOT_RETIRED,
+)
+Index("runguard_monitor_last_round_at", monitor.c.last_round_at)
+Index("runguard_monitor_gap_ended_at", monitor_gap.c.ended_at)
