@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 
 from .._models import Severity
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind, RunFacts
 from .._monitor.wording import counted, duration, error, ordinal
+from . import findings
 from . import subject as subjects
 from .config import NotifyConfig
 from .texts import (
@@ -99,7 +101,7 @@ def body_of(facts: NoticeFacts, config: NotifyConfig, times: Times) -> Body:
     kind = facts.delivery.kind
     return Body(
         subject=subjects.subject_of(facts, times),
-        headline=_headline(facts),
+        headline=_headline(facts, times),
         tone=_tone(facts),
         error=_error(facts),
         facts=tuple((label, value) for label, value in _facts(facts, times) if value),
@@ -119,6 +121,8 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         run = facts.recovered_by if is_over and facts.recovered_by else facts.failed_run
         if run is not None:
             yield "Run", f"{base}/runs/{run.id}"
+        if facts.job_name and findings.is_finding(facts):
+            yield "Job", f"{base}/jobs/{quote(facts.job_name, errors='replace')}"
         yield "Alert", f"{base}/alerts/{facts.alert_id}"
     elif base is not None and len(facts.covered) == 1:
         yield "Alert", f"{base}/alerts/{facts.covered[0].alert_id}"
@@ -128,7 +132,7 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         yield "Runbook", line(facts.runbook, 1000)
 
 
-def _headline(facts: NoticeFacts) -> str:
+def _headline(facts: NoticeFacts, times: Times) -> str:
     kind = facts.delivery.kind
     if kind is NoticeKind.TEST:
         return (
@@ -141,9 +145,13 @@ def _headline(facts: NoticeFacts) -> str:
         if len(facts.covered) == 1:
             return "One alert. It waited, so that others could go with it."
         return f"{counted(len(facts.covered), 'alert')} in one message, the most severe first."
+    name = subjects.name_of(facts, 200)
     title = redacted_line(facts.title) or subjects.word_of(facts)
+    if findings.is_finding(facts):
+        if kind is NoticeKind.RECOVERED:
+            return f"{name}: {subjects.how_it_ended(facts)}."
+        title = f"{name}: {subjects.what_happened(facts, times)}"
     if kind is NoticeKind.RECOVERED:
-        name = subjects.name_of(facts, 200)
         return f"{name} works again." if facts.was_told else f"{name} had failed, and works again."
     if kind is NoticeKind.REMINDER:
         return f"Not over yet: {title}"
@@ -209,12 +217,17 @@ def _channel_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]
 
 
 def _recovery_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
+    is_finding = findings.is_finding(facts)
     if facts.opened_at is not None:
         length = subjects.down_time(facts)
         lasted = f", for {duration(length)}" if length is not None else ""
-        yield "Failing since", f"{times.full(facts.opened_at)}{lasted}"
-    yield "Failures", f"{facts.failures:,} with {subjects.word_of(facts)}"
-    yield "Recovered by", _run(facts.recovered_by, times)
+        since = f"{subjects.word_of(facts)} since" if is_finding else "Failing since"
+        yield since, f"{times.full(facts.opened_at)}{lasted}"
+    if is_finding:
+        yield from findings.facts_of(facts, times)
+    else:
+        yield "Failures", f"{facts.failures:,} with {subjects.word_of(facts)}"
+    yield "Ended by" if is_finding else "Recovered by", _run(facts.recovered_by, times)
     yield "Recent runs", _recent(facts)
     if facts.acked_by:
         yield "Acknowledged by", line(facts.acked_by, 100)
@@ -223,14 +236,18 @@ def _recovery_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str
 def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     run = facts.failed_run
     yield "Job", short_name(facts.job_name, 200)
+    if findings.is_finding(facts):
+        yield "Description", _text_in(facts, "description")
     yield "Severity", line(facts.severity, 16)
-    location = facts.detail.get("error_location")
-    places = [redacted_line(location) if isinstance(location, str) else "", _host(run)]
+    places = [_text_in(facts, "error_location"), _host(run)]
     yield "Where", ", ".join(place for place in places if place)
     yield "Upstream", line(facts.upstream, 200)
+    is_going_on = facts.failures > 1 or findings.is_finding(facts)
     if facts.opened_at is not None:
-        yield ("Since" if facts.failures > 1 else "At"), _since(facts.opened_at, times)
-    if facts.failures > 1:
+        yield ("Since" if is_going_on else "At"), _since(facts.opened_at, times)
+    if findings.is_finding(facts):
+        yield from findings.facts_of(facts, times)
+    elif facts.failures > 1:
         yield "Failures", f"this is the {ordinal(facts.failures)}"
     yield "Recent runs", _recent(facts)
     if facts.error_group is not None:
@@ -238,6 +255,11 @@ def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
         yield "Changed since then", _changes(facts.last_success, run)
     if facts.acked_by:
         yield "Acknowledged by", line(facts.acked_by, 100)
+
+
+def _text_in(facts: NoticeFacts, key: str) -> str:
+    value = facts.detail.get(key)
+    return redacted_line(value) if isinstance(value, str) else ""
 
 
 def _since(instant: datetime, times: Times) -> str:
@@ -288,7 +310,9 @@ def _items(facts: NoticeFacts, times: Times) -> Iterator[str]:
 def _item(one: Covered, times: Times) -> str:
     is_over = one.kind is NoticeKind.RECOVERED
     word = "OK" if is_over else line(one.subject_word, 32)
-    said = f"{short_name(one.job_name, 60)} recovered" if is_over and one.job_name else one.title
+    said = one.title
+    if is_over and one.job_name:
+        said = f"{short_name(one.job_name, 60)} {subjects.recovered_in_digest(one)}"
     return f"{times.short(one.at)} {word}: {redacted_line(said, 120)} (alert {one.alert_id})"
 
 
@@ -312,24 +336,28 @@ def _notes(facts: NoticeFacts, times: Times) -> Iterator[str]:
 
 def _what_comes_next(facts: NoticeFacts, times: Times) -> Iterator[str]:
     name = subjects.name_of(facts, 100)
-    yield f"This covers later failures of {name} with {subjects.word_of(facts)}, until it recovers."
+    if findings.is_finding(facts):
+        yield findings.what_it_covers(facts, name)
+        still, over = "If it is not over", "when it is over"
+    else:
+        word = subjects.word_of(facts)
+        yield f"This covers later failures of {name} with {word}, until it recovers."
+        still, over = "If it still fails", "if it recovers"
     if facts.acked_by:
-        yield "No reminder comes while it is acknowledged. If it recovers, you are told."
+        yield f"No reminder comes while it is acknowledged. {over.capitalize()}, you are told."
     elif facts.next_reminder_at is not None:
         yield (
-            f"If it still fails after {times.full(facts.next_reminder_at)}, you are told again; if"
-            " it recovers, at once."
+            f"{still} after {times.full(facts.next_reminder_at)}, you are told again; {over}, at"
+            " once."
         )
     elif facts.remind_every:
-        yield (
-            f"If it still fails in {duration(facts.remind_every)}, you are told again; if it"
-            " recovers, at once."
-        )
+        yield (f"{still} in {duration(facts.remind_every)}, you are told again; {over}, at once.")
 
 
 def is_of_an_incident(facts: NoticeFacts) -> bool:
     """Whether the alert belongs to a cause that opens, goes on, and recovers."""
-    return facts.source_type == "run_log" and facts.alert_type in subjects.OF_AN_INCIDENT
+    is_of_a_run = facts.source_type == "run_log" and facts.alert_type in subjects.OF_AN_INCIDENT
+    return is_of_a_run or findings.is_finding(facts)
 
 
 def _commands(facts: NoticeFacts) -> Iterator[tuple[str, str]]:
@@ -338,6 +366,8 @@ def _commands(facts: NoticeFacts) -> Iterator[tuple[str, str]]:
         yield "Acknowledge", f'runguard ack {facts.alert_id} --reason "…"'
         if facts.failed_run is not None:
             yield "Explain", f"runguard explain {facts.failed_run.id}"
+        elif findings.is_finding(facts):
+            yield "Explain", f"runguard explain alert:{facts.alert_id}"
     elif kind in _ABOUT_A_CAUSE:
         yield "Resolve", f"runguard resolve {facts.alert_id}"
     elif kind is NoticeKind.UNDELIVERED:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from .._monitor.notices import ChannelState, Covered, NoticeFacts, NoticeKind, RunFacts, Silence
 from .._monitor.wording import iso
+from . import findings
 from .body import is_of_an_incident, links_of
 from .config import NotifyConfig
 from .texts import line, redacted, redacted_json, redacted_line
@@ -38,6 +39,8 @@ def notice_json(facts: NoticeFacts, config: NotifyConfig) -> dict[str, Any]:
         "error_group": _name(facts.error_group),
         "reason": _name(facts.error_reason),
         "upstream": _name(facts.upstream),
+        "finding": findings.finding_of(facts) if findings.is_finding(facts) else None,
+        "owner": _name(_text(facts.detail.get("owner"))),
         "incident": _incident(facts),
         "failed_run": _run(facts.failed_run),
         "last_success": _run(facts.last_success),
@@ -113,6 +116,10 @@ def _channel(state: ChannelState | None) -> dict[str, Any] | None:
         "last_error": redacted(state.last_error) or None,
         "disabled_at": _time(state.disabled_at),
     }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _name(text: str | None) -> str | None:

@@ -11,6 +11,7 @@ from .._models import ErrorGroup, Severity
 from .._monitor.incidents import RECOVERED, REOPENED, SILENCE_ENDED
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind
 from .._monitor.wording import counted, duration, ordinal
+from . import findings
 from .texts import Times, line, redacted_line, short_name
 
 LONGEST: Final = 160
@@ -33,7 +34,7 @@ def subject_of(facts: NoticeFacts, times: Times) -> str:
 def _said(facts: NoticeFacts, times: Times) -> str:
     match facts.delivery.kind:
         case NoticeKind.OPENED:
-            return _reminder(facts, times) if facts.silences_ended else _opened(facts)
+            return _reminder(facts, times) if facts.silences_ended else _opened(facts, times)
         case NoticeKind.REMINDER:
             return _reminder(facts, times)
         case NoticeKind.RAISED:
@@ -50,12 +51,14 @@ def _said(facts: NoticeFacts, times: Times) -> str:
 
 def word_of(facts: NoticeFacts) -> str:
     """Return the word for what happened: the group of a failure, else the alert's type."""
-    return line(facts.error_group or facts.alert_type, 32) or "ALERT"
+    found = findings.finding_of(facts) if findings.is_finding(facts) else None
+    return line(facts.error_group or found or facts.alert_type, 32) or "ALERT"
 
 
 def name_of(facts: NoticeFacts, longest: int = LONGEST_NAME) -> str:
     """Return the name of the job, or of what else the alert is about."""
-    return short_name(facts.job_name or facts.source_id, longest) or "runguard"
+    name = findings.name_in(facts) if findings.is_finding(facts) else facts.job_name
+    return short_name(name or facts.source_id, longest) or "runguard"
 
 
 def down_time(facts: NoticeFacts) -> timedelta | None:
@@ -68,17 +71,23 @@ def down_time(facts: NoticeFacts) -> timedelta | None:
     return max(timedelta(0), ended - began) if ended and began else None
 
 
-def what_happened(facts: NoticeFacts) -> str:
+def what_happened(facts: NoticeFacts, times: Times) -> str:
     """Say what happened, without the name of the job, which an alert's title begins with.
 
     A failure's group says it all but for UNKNOWN, whose title ends with its reason.
     """
-    title = redacted_line(facts.title)
-    name = line(facts.job_name)
-    rest = title.removeprefix(name).lstrip(" :") if name else title
+    if findings.is_finding(facts) and (said := findings.said(facts, times)):
+        return said
+    rest = without_name(facts.title, facts.job_name)
     if facts.error_group is None or facts.error_group == ErrorGroup.UNKNOWN:
         return rest or "failed"
     return "did not run" if facts.error_group == ErrorGroup.LOCK_CONFLICT else "failed"
+
+
+def without_name(title: str, job_name: str | None) -> str:
+    """Return what a title says behind the name of the job."""
+    whole, name = redacted_line(title), line(job_name)
+    return whole.removeprefix(name).lstrip(" :") if name else whole
 
 
 def by_loudness(covered: Sequence[Covered]) -> list[Covered]:
@@ -89,14 +98,15 @@ def by_loudness(covered: Sequence[Covered]) -> list[Covered]:
     )
 
 
-def _opened(facts: NoticeFacts) -> str:
+def _opened(facts: NoticeFacts, times: Times) -> str:
     word, name, severity = word_of(facts), name_of(facts), f"({line(facts.severity, 16)})"
     if facts.reopened or facts.alert_type == REOPENED:
         return f"AGAIN {word} {name}: {on_and_off(facts)} {severity}"
-    happened = what_happened(facts)
+    happened = what_happened(facts, times)
     if facts.error_group is not None:
         return f"{word} {name} {line(happened, 60)} {severity}"
-    return f"{word} {name}: {happened}" if facts.job_name else f"{word} {happened}"
+    is_named = facts.job_name or findings.is_finding(facts)
+    return f"{word} {name}: {happened}" if is_named else f"{word} {happened}"
 
 
 def on_and_off(facts: NoticeFacts) -> str:
@@ -111,6 +121,10 @@ def on_and_off(facts: NoticeFacts) -> str:
 
 
 def _reminder(facts: NoticeFacts, times: Times) -> str:
+    if findings.is_finding(facts):
+        ended = "silence ended, " if facts.silences_ended else ""
+        goes_on = findings.reminder(facts, times)
+        return f"STILL {word_of(facts)} {name_of(facts)}: {ended}{goes_on}"
     which = "silence ended" if facts.silences_ended else ordinal(facts.failures)
     return f"STILL {word_of(facts)} {name_of(facts)}: {which}{_since(facts, times)}"
 
@@ -121,14 +135,25 @@ def _raised(facts: NoticeFacts, times: Times) -> str:
 
 
 def _recovered(facts: NoticeFacts, times: Times) -> str:
+    if findings.is_finding(facts):
+        return f"OK {name_of(facts)}: {_late(facts, times)}{how_it_ended(facts)}"
     length = down_time(facts)
     after = "" if length is None else f" after {duration(length)}"
-    late = "" if facts.was_told else _late(facts, times)
-    return f"OK {name_of(facts)}: {late}recovered{after}"
+    return f"OK {name_of(facts)}: {_late(facts, times)}recovered{after}"
+
+
+def how_it_ended(facts: NoticeFacts) -> str:
+    """Say how a finding ended, without the name of the job."""
+    said = findings.over(facts) or without_name(facts.title, facts.job_name)
+    return said or f"no longer {word_of(facts)}"
 
 
 def _late(facts: NoticeFacts, times: Times) -> str:
-    return f"failed at {times.short(facts.opened_at)}, " if facts.opened_at else "had failed, "
+    """Say first what was wrong, where nobody was told of it."""
+    if facts.was_told:
+        return ""
+    what = word_of(facts) if findings.is_finding(facts) else "failed"
+    return f"{what} at {times.short(facts.opened_at)}, " if facts.opened_at else f"had {what}, "
 
 
 def _since(facts: NoticeFacts, times: Times) -> str:
@@ -157,7 +182,9 @@ def _failures(failing: Sequence[Covered]) -> str:
     jobs, loudest = _jobs_of(failing), f"({line(failing[0].severity, 16)})"
     words = Counter(line(one.subject_word, 32) for one in failing)
     if len(words) == 1 and len(jobs) == len(failing):
-        return f"{next(iter(words))} {counted(len(jobs), 'job')} failed {loudest}: {_names(jobs)}"
+        word, many = next(iter(words)), counted(len(jobs), "job")
+        happened = f"{many} failed" if word in _GROUPS else many
+        return f"{word} {happened} {loudest}: {_names(jobs)}"
     listed = ", ".join(f"{count:,} {word}" for word, count in words.most_common())
     return f"{counted(len(failing), 'alert')} {loudest}: {listed}"
 
@@ -171,11 +198,17 @@ def _names(jobs: Sequence[str]) -> str:
     return names + (f" and {len(jobs) - MOST_NAMES} more" if len(jobs) > MOST_NAMES else "")
 
 
+def recovered_in_digest(one: Covered) -> str:
+    """Say how an alert of a digest ended: the title of a finding that is over says it."""
+    is_finding = one.subject_word == RECOVERED
+    return (is_finding and without_name(one.title, one.job_name)) or "recovered"
+
+
 def _alone_in_digest(one: Covered) -> str:
     """Say of an alert that waited for others, where none came, what its own message would."""
     word, name = line(one.subject_word, 32), short_name(one.job_name, LONGEST_NAME)
     if one.kind is NoticeKind.RECOVERED and name:
-        return f"OK {name}: recovered"
+        return f"OK {name}: {recovered_in_digest(one)}"
     if name and word in _GROUPS:
         happened = "did not run" if word == ErrorGroup.LOCK_CONFLICT else "failed"
         return f"{word} {name} {happened} ({line(one.severity, 16)})"

@@ -69,3 +69,31 @@ def covered(job: str, *, word: str = "TIMEOUT", kind: str = "opened", **changed:
     given: dict[str, Any] = {"severity": "high", "alert_id": 30, "title": f"{job} failed"}
     given |= changed
     return Covered(subject_word=word, job_name=job, kind=NoticeKind(kind), at=NOW, **given)
+
+
+def finding(kind: str = "MISSED", over: bool = False, **changed: Any) -> NoticeFacts:
+    """The facts of what was found of a job, or of its end; `detail` is added to the usual one."""
+    detail = {
+        "job_name": "nightly_backup",
+        "owner": "data",
+        "description": "Copies the warehouse.",
+        **({"finding": kind} if over else {}),
+        **changed.pop("detail", {}),
+    }
+    given: dict[str, Any] = {
+        "source_type": "job",
+        "source_id": "nightly_backup",
+        "job_name": "nightly_backup",
+        "alert_type": "RECOVERED" if over else kind,
+        "title": "nightly_backup: as its title says",
+        "message": "Sentences of the judge.",
+        "error_group": None,
+        "error_reason": None,
+        "upstream": None,
+        "failed_run": None,
+        "last_success": None,
+        "runbook": "https://wiki.example/backup",
+        "detail": detail,
+    }
+    kind_of_notice = changed.pop("notice", "recovered" if over else "opened")
+    return notice(kind_of_notice, **{**given, **changed})

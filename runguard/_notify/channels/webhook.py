@@ -1,8 +1,7 @@
 """Webhooks, signed as Standard Webhooks has it, on the standard library.
 
 A POST of `payload` with `webhook-id`, `webhook-timestamp`, `webhook-signature` (one for each
-secret, so that keys can be changed) and `Idempotency-Key`. No redirect is followed. The proxy of
-`https_proxy`, `http_proxy` and `no_proxy` is used.
+secret, so that keys can be changed) and `Idempotency-Key`. No redirect is followed.
 """
 
 from __future__ import annotations
@@ -15,19 +14,18 @@ import hmac
 import http.client
 import re
 import socket
-import ssl
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from ..._monitor.notices import ChannelSpec, Message, Outcome, Probe, SendResult
 from ..._version import __version__
-from .addresses import Place, read_place, wrong
+from .addresses import wrong
 from .deadline import Deadline, probe_within, send_within
-from .hiding import config_hash, hider
+from .hiding import config_hash
+from .http_address import HttpAddress
 from .payload import payload
 
 FORM: Final = "https://user:password@hooks.example.org/runguard"
@@ -42,7 +40,6 @@ _NEW_KEY_COMMAND: Final = (
     ' base64.b64encode(secrets.token_bytes(32)).decode())"'
 )
 _LATER: Final = frozenset({408, 425, 429})
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 class WebhookChannel:
@@ -58,20 +55,12 @@ class WebhookChannel:
             ConfigurationError: One of them cannot be used.
         """
         self.name: Final = spec.name
-        self._place: Final = _read_address(spec, url)
-        self._keys: Final = tuple(_read_key(spec, secret) for secret in secrets)
-        self._proxy: Final = _proxy_for(spec, self._place)
-        self.config_hash: Final = config_hash(
-            self._place, self._place.path, _login(self._place), secrets
+        self._address: Final = HttpAddress(
+            spec, url.removeprefix("webhook+"), form=FORM, secrets=secrets
         )
-        self._where: Final = self._place.netloc
-        self._hide: Final = hider(self._secrets(secrets))
-
-    def _secrets(self, secrets: tuple[str, ...]) -> list[str]:
-        path = self._place.path  # that of a chat's webhook is its password
-        proxy = self._proxy.password if self._proxy else None
-        found = [self._place.password, _login(self._place), proxy, *secrets]
-        return [secret for secret in [*found, path if len(path) > 1 else None] if secret]
+        self._keys: Final = tuple(_read_key(spec, secret) for secret in secrets)
+        place = self._address.place
+        self.config_hash: Final = config_hash(place, place.path, self._address.login, secrets)
 
     def __repr__(self) -> str:
         """Name it, without anything secret."""
@@ -79,32 +68,34 @@ class WebhookChannel:
 
     def target(self) -> str:
         """Name the host: a path is often a secret."""
-        return f"{self._place.scheme}://{self._where}/…"
+        return f"{self._address.place.scheme}://{self._address.where}/…"
 
     def send(self, message: Message, *, timeout: float) -> Outcome:
         """Post one message. Never raises."""
         return send_within(
             min(timeout, LONGEST_SECONDS),
             lambda deadline: self._sent(message, deadline),
-            where=self._where,
-            hide=self._hide,
+            where=self._address.where,
+            hide=self._address.hide,
         )
 
     def probe(self, *, timeout: float) -> Probe:
         """Connect, and begin TLS; a webhook cannot tell more without a message."""
         return probe_within(
-            min(timeout, LONGEST_SECONDS), self._probed, where=self._where, hide=self._hide
+            min(timeout, LONGEST_SECONDS),
+            self._probed,
+            where=self._address.where,
+            hide=self._address.hide,
         )
 
     def headers(self, message: Message, body: bytes, *, now: int) -> dict[str, str]:
         """Return the headers of one attempt."""
         key = _header_key(message.key)
         headers = {
-            "Host": self._place.netloc,
+            **self._address.headers(),
             "Content-Type": "application/json; charset=utf-8",
             "Content-Length": str(len(body)),
             "User-Agent": f"runguard/{__version__}",
-            "Connection": "close",
             "Idempotency-Key": key,
             "webhook-id": key,
             "webhook-timestamp": str(now),
@@ -115,70 +106,49 @@ class WebhookChannel:
                 f"v1,{_base64(hmac.digest(secret, signed, hashlib.sha256))}"
                 for secret in self._keys
             )
-        if login := _login(self._place):
-            headers["Authorization"] = f"Basic {login}"
         return headers
 
     def _sent(self, message: Message, deadline: Deadline) -> Outcome:
         body = payload(message)
         try:
-            connection = self._connect(deadline)
+            connection = self._address.connect(deadline)
         except (OSError, http.client.HTTPException) as error:
             return self._unreached(error, deadline)
         with contextlib.closing(connection):
             wire = connection.sock
             headers = self.headers(message, body, now=int(time.time()))
-            if self._proxy is not None and self._place.scheme == "http" and _login(self._proxy):
-                headers["Proxy-Authorization"] = f"Basic {_login(self._proxy)}"
             deadline.commit()
             try:
-                connection.request("POST", self._request_target(), body, headers)
+                connection.request("POST", self._address.target(), body, headers)
             except OSError as error:
                 return self._unreached(error, deadline)
             response = connection.getresponse()
             deadline.settle(self._judged(response, ""))
             return self._judged(response, self._excerpt(response, wire, deadline))
 
-    def _request_target(self) -> str:
-        if self._proxy is not None and self._place.scheme == "http":
-            return f"http://{self._place.netloc}{self._place.path}"
-        return self._place.path
-
-    def _connect(self, deadline: Deadline) -> http.client.HTTPConnection:
-        place, proxy = self._place, self._proxy
-        port = place.port or _PORTS[place.scheme]
-        via = (place.host, port) if proxy is None else (proxy.host, proxy.port or 80)
-        connection = _connection(place.scheme, *via, deadline)
-        if proxy is not None and place.scheme == "https":
-            login = {"Proxy-Authorization": f"Basic {_login(proxy)}"} if _login(proxy) else {}
-            connection.set_tunnel(place.host, port, login)
-        try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
     def _unreached(self, error: Exception, deadline: Deadline) -> Outcome:
         deadline.remaining()  # cut by us: then it is late, and nothing else
-        return Outcome(SendResult.RETRY, f"{self._where}: {self._hide(_why(error))}")
+        return Outcome(SendResult.RETRY, self._address.unreached(error))
 
     def _probed(self, deadline: Deadline) -> Probe:
         try:
-            with contextlib.closing(self._connect(deadline)):
-                how = "its certificate is trusted" if self._place.scheme == "https" else "no TLS"
-                via = f" through the proxy {self._proxy.netloc}" if self._proxy else ""
-                return Probe(ok=True, summary=f"{self._where} can be reached{via}, {how}")
+            with contextlib.closing(self._address.connect(deadline)):
+                is_tls = self._address.place.scheme == "https"
+                how = "its certificate is trusted" if is_tls else "no TLS"
+                summary = f"{self._address.where} can be reached{self._address.via}, {how}"
+                return Probe(ok=True, summary=summary)
         except (OSError, http.client.HTTPException) as error:
             return Probe(ok=False, summary=self._unreached(error, deadline).error or "")
 
     def _judged(self, response: http.client.HTTPResponse, excerpt: str) -> Outcome:
         status = response.status
-        said = self._hide(f"{status} {response.reason}" + (f": {excerpt}" if excerpt else ""))
-        error = f"{self._where} answered {said}"
+        said = self._address.hide(
+            f"{status} {response.reason}" + (f": {excerpt}" if excerpt else "")
+        )
+        error = f"{self._address.where} answered {said}"
         if 200 <= status < 300:
             receipt = response.getheader("X-Request-Id")
-            return Outcome(SendResult.SENT, None, self._hide(receipt) if receipt else None)
+            return Outcome(SendResult.SENT, None, self._address.hide(receipt) if receipt else None)
         if 300 <= status < 400:
             return Outcome(SendResult.REFUSED, error + self._moved(response))
         if status == 410:
@@ -193,7 +163,7 @@ class WebhookChannel:
             host = urlsplit(response.getheader("Location", "")).hostname
         except ValueError:
             host = None
-        to = f" to {self._hide(host)}" if host else ""
+        to = f" to {self._address.hide(host)}" if host else ""
         return f"; it redirects{to}, which is not followed: configure the address it moved to"
 
     @staticmethod
@@ -208,43 +178,6 @@ class WebhookChannel:
             return response.read1(LONGEST_ANSWER).decode(errors="replace")
         except (OSError, http.client.HTTPException, ValueError):
             return ""
-
-
-def _connection(
-    scheme: str, host: str, port: int, deadline: Deadline
-) -> http.client.HTTPConnection:
-    """Return a connection that ends at the deadline; it is not open yet."""
-    seconds = deadline.remaining()
-    if scheme == "https":
-        # Default settings: certificates and names are checked.
-        context = ssl.create_default_context()
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=seconds, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=seconds)
-
-    def create(address: tuple[str, int], *_: object) -> socket.socket:
-        made = socket.create_connection(address, deadline.remaining())
-        deadline.cuts(made)
-        return made
-
-    # The one way to a socket before a proxy and TLS have had their turn, which may be long.
-    connection._create_connection = create  # type: ignore[attr-defined]
-    return connection
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the server's certificate cannot be trusted: {error.verify_message} (name its"
-            " authority in SSL_CERT_FILE)"
-        )
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    if isinstance(error, OSError) and error.strerror:
-        return f"no connection: {error.strerror}"
-    return f"no connection: {error or type(error).__name__}"
 
 
 def _wait(asked: str | None) -> timedelta | None:
@@ -262,6 +195,10 @@ def _wait(asked: str | None) -> timedelta | None:
     return min(max(until - datetime.now(UTC), timedelta()), LONGEST_WAIT)
 
 
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 def _header_key(key: str) -> str:
     """Return the key as a header and the signature can take it; else its digest."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key):
@@ -269,31 +206,7 @@ def _header_key(key: str) -> str:
     return hashlib.sha256(key.encode(errors="replace")).hexdigest()[:40]
 
 
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
-
-
-def _login(place: Place) -> str | None:
-    if place.user is None:
-        return None
-    return _base64(f"{place.user}:{place.password or ''}".encode(errors="replace"))
-
-
 # --- Its configuration. --------------------------------------------------------------------------
-
-
-def _read_address(spec: ChannelSpec, url: str) -> Place:
-    place = read_place(spec, url.removeprefix("webhook+"), FORM)
-    if place.scheme not in _PORTS:
-        raise wrong(
-            spec, f"expected an address such as {FORM}, found another scheme: write https://"
-        )
-    if not place.path.isascii():
-        raise wrong(
-            spec,
-            f"expected an address such as {FORM}, found one that is not ASCII: write it with %",
-        )
-    return place
 
 
 def _read_key(spec: ChannelSpec, secret: str) -> bytes:
@@ -309,21 +222,3 @@ def _read_key(spec: ChannelSpec, secret: str) -> bytes:
             f"  {_NEW_KEY_COMMAND}",
         )
     return key
-
-
-def _proxy_for(spec: ChannelSpec, place: Place) -> Place | None:
-    """Return the proxy that the environment names for this address."""
-    proxies = getproxies()
-    url = proxies.get(place.scheme) or proxies.get("all")
-    if not url or proxy_bypass(place.netloc):
-        return None
-    proxy = read_place(
-        spec, url if "://" in url else f"http://{url}", "http://proxy.example.org:3128"
-    )
-    if proxy.scheme != "http":
-        raise wrong(
-            spec,
-            f"expected a proxy such as http://proxy.example.org:3128 in {place.scheme}_proxy,"
-            " found another scheme: write http://",
-        )
-    return proxy

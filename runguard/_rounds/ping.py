@@ -1,0 +1,104 @@
+"""Pings: an address of another system hears that all is well, and notices when it does not.
+
+What healthchecks.io and its like take: a POST says that it is well, one to the same address with
+`/fail` at its end that it is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+from .._errors import ConfigurationError
+from .._monitor.notices import ChannelSpec, Probe
+from .._notify.channels.deadline import Deadline, probe_within
+from .._notify.channels.http_address import HttpAddress
+from .._version import __version__
+
+FORM: Final = "https://hc-ping.com/UUID"
+LONGEST_SECONDS: Final = 5.0
+AT_ONCE: Final = 8
+
+
+class PingFailed(Exception):
+    """A ping did not arrive; the message holds nothing of the address but its host."""
+
+
+class Ping(NamedTuple):
+    """A ping to be sent.
+
+    Attributes:
+        source: Where the address stands, for errors.
+        url: The address. Its path is a secret.
+        is_good: Whether all is well.
+        text: What the other side may show, a line.
+    """
+
+    source: str
+    url: str
+    is_good: bool
+    text: str
+
+
+def send_ping(ping: Ping, *, timeout: float = LONGEST_SECONDS) -> None:
+    """Send one.
+
+    Raises:
+        ConfigurationError: the address cannot be used.
+        PingFailed: it did not arrive in time, or was refused.
+    """
+    spec = ChannelSpec(name="ping", webhook=ping.url, source=ping.source)
+    address = HttpAddress(spec, ping.url, form=FORM)
+    probe = probe_within(
+        timeout,
+        lambda deadline: _posted(address, ping, deadline),
+        where=address.where,
+        hide=address.hide,
+    )
+    if not probe.ok:
+        raise PingFailed(f"{ping.source}: {probe.summary}")
+
+
+def send_pings(pings: Iterable[Ping]) -> list[Exception]:
+    """Send several, some at once; return what went wrong."""
+
+    def tried(ping: Ping) -> Exception | None:
+        try:
+            send_ping(ping)
+        except (ConfigurationError, PingFailed) as wrong:
+            return wrong
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="runguard-ping") as pool:
+        return [wrong for wrong in pool.map(tried, pings) if wrong is not None]
+
+
+def _posted(address: HttpAddress, ping: Ping, deadline: Deadline) -> Probe:
+    body = ping.text.encode(errors="replace")
+    try:
+        connection = address.connect(deadline)
+        with contextlib.closing(connection):
+            connection.request(
+                "POST",
+                address.target(_path_of(address, ping)),
+                body,
+                {
+                    **address.headers(),
+                    "Content-Type": "text/plain; charset=utf-8",
+                    "User-Agent": f"runguard/{__version__}",
+                },
+            )
+            answer = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        return Probe(ok=False, summary=address.unreached(error))
+    said = address.hide(f"{answer.status} {answer.reason}")
+    return Probe(ok=200 <= answer.status < 300, summary=f"{address.where} answered {said}")
+
+
+def _path_of(address: HttpAddress, ping: Ping) -> str:
+    path, mark, query = address.place.path.partition("?")
+    ending = "" if ping.is_good else "/fail"
+    return f"{path.rstrip('/') if ending else path}{ending}{mark}{query}"
