@@ -67,6 +67,15 @@ def test_exec_loads_its_own_command_and_nothing_that_prints_tables(
     assert loaded & {"alembic", "jinja2", "runguard._web", "runguard._store.operator"} == set()
 
 
+def test_a_command_on_a_file_loads_nothing_of_the_other_database(
+    modules_of: Callable[..., set[str]],
+) -> None:
+    loaded = modules_of("jobs")
+
+    assert "runguard._store.sqlite.operator" in loaded
+    assert not {name for name in loaded if "dialects.postgresql" in name or "psycopg" in name}
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"), [("runs", []), ("jobs", []), ("show", ["1"]), ("doctor", [])]
 )

@@ -78,6 +78,16 @@ def test_a_run_on_one_database_loads_nothing_of_the_other(
     assert not {name for name in loaded if "sqlite" in name}
 
 
+def test_a_run_on_a_file_loads_nothing_of_the_other_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'runguard.db'}"
+    modules_of_a_run(url, tmp_path)  # the first run of all makes the file
+
+    loaded = modules_of_a_run(url, tmp_path)
+
+    assert "sqlalchemy.dialects.sqlite" in loaded
+    assert not {name for name in loaded if "postgresql" in name or "psycopg" in name}
+
+
 def test_a_job_that_has_its_alert_told_loads_nothing_that_tells(migrated_pg_url: str) -> None:
     loaded = modules_after(
         "import contextlib, runguard\n"

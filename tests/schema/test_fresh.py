@@ -17,10 +17,10 @@ from sqlalchemy.pool import NullPool
 from runguard import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from runguard._errors import SchemaConflict
 from runguard._store import migrate as migrations
-from runguard._store.operator import SqliteOperatorStore
 from runguard._store.schema.indexes import metadata
 from runguard._store.schema.tables import SCHEMA_VERSION, VERSION_TABLE
 from runguard._store.sqlite.engine import make_sqlite_engine
+from runguard._store.sqlite.operator import SqliteOperatorStore
 
 if TYPE_CHECKING:
     from pathlib import Path

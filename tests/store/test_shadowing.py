@@ -17,7 +17,8 @@ from runguard._notify.config import NotifyConfig
 from runguard._notify.policy import plan_deliveries
 from runguard._store import migrate as migrations
 from runguard._store.factory import open_recorder
-from runguard._store.operator import PostgreSqlOperatorStore, open_operator_store
+from runguard._store.operator import open_operator_store
+from runguard._store.postgresql.operator import PostgreSqlOperatorStore
 from runguard._store.queries.silences import note_matches, silences_in_force
 from runguard._store.schema.tables import SCHEMA_VERSION
 from tests.faults.privileges.test_grants import everything

@@ -29,7 +29,8 @@ from ..refusal import refusal_values
 from ..retry import Attempt
 from ..rows import NOTHING, Lacking, parameters, run_values
 from ..schema.expressions import RELEASED
-from ..schema.tables import job_lock, run_log
+from ..schema.lock_table import job_lock
+from ..schema.tables import run_log
 from ..schema.types import UtcDateTime
 from .answers import ending_parameters, finished, how_of
 from .cooldown import PLAINLY, How, claim_alert

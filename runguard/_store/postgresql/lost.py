@@ -12,7 +12,8 @@ from ..._models import FinishedRun, LostRun, RunEnding
 from ..retry import Attempt
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
-from ..schema.tables import job_lock, run_log
+from ..schema.lock_table import job_lock
+from ..schema.tables import run_log
 from .answers import ending_parameters, finished, how_of
 from .cooldown import How, claim_alert
 from .statements import (

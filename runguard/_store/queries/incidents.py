@@ -32,7 +32,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ..._failure.alert import (
     FAILURE_ALERT_TYPE,
@@ -66,6 +65,8 @@ from .terms import (
     FAILURE_ALERT,
     LARGEST_ID,
     has_place,
+    inserting,
+    inserting_into,
     job_and_group,
     keys_of,
     speaks_sqlite,
@@ -506,9 +507,7 @@ class IncidentQueries(SilenceQueries):
             detail=_detail(cause) | {"silence": silence.id},
         )
         told["alert_key"] = key
-        dialect = sqlite if speaks_sqlite(self.engine) else postgresql
-        new = dialect.insert(alert).values(told)
-        once = new.on_conflict_do_nothing(index_elements=[alert.c.alert_key])
+        once = inserting_into(alert, is_sqlite=speaks_sqlite(self.engine)).values(told)
         for (alert_id,) in self._rows(once.returning(alert.c.id)):
             yield Settled(cause.incident, alert_id, SILENCE_ENDED)
 
@@ -631,10 +630,9 @@ def _in_one_statement(
 
 def _locked_guard(connection: Connection, pending: DispatchedAlert) -> Any:
     """Return the guard row of a failure's key, which nobody else changes until the commit."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     values = {column.name: getattr(pending, column.name) for column in _KEY}
-    new = dialect.insert(alert_cooldown).values(**values, last_alert_at=pending.created_at)
-    connection.execute(new.on_conflict_do_nothing(index_elements=list(_KEY)))
+    new = inserting(connection, alert_cooldown)
+    connection.execute(new.values(**values, last_alert_at=pending.created_at))
     return connection.execute(_guards(*_is_key(pending)).with_for_update()).one()
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Column,
     ColumnElement,
@@ -24,13 +25,13 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..._errors import ConfigurationError
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
 from ..schema.expressions import finite
-from ..schema.tables import alert, job_lock, run_log
+from ..schema.lock_table import job_lock
+from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime, db_now
 from .reports import Reports, every_job
 from .terms import (

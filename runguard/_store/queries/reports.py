@@ -33,7 +33,6 @@ from ..._monitor.records import (
 )
 from ..base import BaseStore
 from ..retry import Attempt
-from ..schema.diagnosis import diagnose, location_of
 from ..schema.found import schema_error_of, schema_version_of
 from ..schema.moments import db_now_plus
 from ..schema.tables import SCHEMA_VERSION, alert, run_log
@@ -174,6 +173,7 @@ class Reports(BaseStore):
 
         A role that may not read the version asks without it, and is told of none.
         """
+        from ..schema.diagnosis import location_of  # it loads the PostgreSQL dialect
 
         def work(attempt: Attempt) -> StoreReport:
             connection = attempt.connection
@@ -191,6 +191,8 @@ class Reports(BaseStore):
 
     def diagnose(self, purpose: Purpose = Purpose.JOB) -> StoreDiagnosis:
         """Say what may stop this role from what it is for."""
+        from ..schema.diagnosis import diagnose
+
         return self._read(lambda attempt: diagnose(attempt.connection, purpose))
 
     def schema_error(self) -> SchemaOutOfDate:

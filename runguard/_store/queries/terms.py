@@ -189,7 +189,13 @@ def speaks_sqlite(engine: Engine) -> bool:
 
 def inserting(connection: Connection, table: Table) -> Any:
     """An INSERT that leaves a row alone that is there already."""
-    if connection.dialect.name == "sqlite":
+    return inserting_into(table, is_sqlite=connection.dialect.name == "sqlite")
+
+
+def inserting_into(table: Table, *, is_sqlite: bool) -> Any:
+    """As `inserting`, for those that hold no connection."""
+    # Each dialect on its own: a command that uses one does not wait for the other to be imported.
+    if is_sqlite:
         from sqlalchemy.dialects.sqlite import insert
 
         return insert(table).on_conflict_do_nothing()

@@ -1,20 +1,24 @@
 """The tables with their indexes, for whoever makes or compares a schema.
 
-Apart from `tables`: SQLAlchemy imports the whole SQLite dialect for one option that begins with
-`sqlite_`, and a job on PostgreSQL would wait for it.
+Apart from the tables: SQLAlchemy imports a whole dialect for one option that begins with its name,
+and a job or a command on another database would wait for it.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Index, Text, and_, cast, text
+from typing import Any, Final
 
+from sqlalchemy import Column, Index, Text, and_, cast, text
+
+from .lock_table import metadata
+from .notice_tables import alert_cooldown, alert_delivery, silence
 from .tables import alert, run_log
-from .watch_tables import metadata
+from .watch_tables import job, monitor, monitor_gap
 
 __all__ = ["metadata"]
 
 # A number that was deleted is never given to another row.
-for _table in (run_log, alert):
+for _table in (run_log, alert, alert_delivery, silence, monitor_gap):
     _table.dialect_options["sqlite"]["autoincrement"] = True
 
 # Our name stands in front, so that no index of an adopted table is taken for ours or ours for it.
@@ -100,3 +104,31 @@ Index(
     alert.c.created_at,
     _table=alert,
 ).ddl_if(dialect="postgresql")
+
+
+def _partial(name: str, condition: str, *columns: Column[Any]) -> None:
+    Index(name, *columns, postgresql_where=text(condition), sqlite_where=text(condition))
+
+
+_DELIVERIES: Final = alert_delivery.c
+_partial("runguard_alert_pending", "dispatch = 'pending'", alert.c.id)
+_partial("runguard_alert_expired", "dispatch = 'expired' AND told_at IS NULL", alert.c.id)
+_partial("runguard_alert_incident", "incident IS NOT NULL", alert.c.incident)
+_partial(
+    "runguard_alert_cooldown_open", "open_alert_id IS NOT NULL", alert_cooldown.c.open_alert_id
+)
+_partial(
+    "runguard_alert_delivery_due",
+    "state = 'pending' OR state = 'sending'",
+    _DELIVERIES.channel,
+    _DELIVERIES.next_attempt_at,
+)
+_partial(
+    "runguard_alert_delivery_covered_by", "covered_by IS NOT NULL", alert_delivery.c.covered_by
+)
+Index("runguard_alert_delivery_incident", _DELIVERIES.incident, _DELIVERIES.channel)
+Index("runguard_alert_delivery_created_at", _DELIVERIES.created_at)
+Index("runguard_silence_ends_at", silence.c.ends_at)
+_partial("runguard_job_look_at", "retired_at IS NULL", job.c.look_at)
+Index("runguard_monitor_last_round_at", monitor.c.last_round_at)
+Index("runguard_monitor_gap_ended_at", monitor_gap.c.ended_at)

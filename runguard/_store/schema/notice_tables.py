@@ -15,14 +15,12 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    Index,
     Integer,
     Table,
     Text,
     UniqueConstraint,
     event,
     false,
-    text,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -141,34 +139,6 @@ silence = Table(
     comment=MADE_BY_US,
 )
 
-# A number that was deleted is never given to another row.
-for _table in (alert_delivery, silence):
-    _table.dialect_options["sqlite"]["autoincrement"] = True
-
-
-def _partial(name: str, condition: str, *columns: Column[Any]) -> None:
-    Index(name, *columns, postgresql_where=text(condition), sqlite_where=text(condition))
-
-
-_DELIVERIES: Final = alert_delivery.c
-_partial("runguard_alert_pending", "dispatch = 'pending'", alert.c.id)
-_partial("runguard_alert_expired", "dispatch = 'expired' AND told_at IS NULL", alert.c.id)
-_partial("runguard_alert_incident", "incident IS NOT NULL", alert.c.incident)
-_partial(
-    "runguard_alert_cooldown_open", "open_alert_id IS NOT NULL", alert_cooldown.c.open_alert_id
-)
-_partial(
-    "runguard_alert_delivery_due",
-    "state = 'pending' OR state = 'sending'",
-    _DELIVERIES.channel,
-    _DELIVERIES.next_attempt_at,
-)
-_partial(
-    "runguard_alert_delivery_covered_by", "covered_by IS NOT NULL", alert_delivery.c.covered_by
-)
-Index("runguard_alert_delivery_incident", _DELIVERIES.incident, _DELIVERIES.channel)
-Index("runguard_alert_delivery_created_at", _DELIVERIES.created_at)
-Index("runguard_silence_ends_at", silence.c.ends_at)
 
 MARK_NEW_ALERTS: Final = (
     "CREATE TRIGGER runguard_alert_dispatch AFTER INSERT ON alert WHEN new.dispatch IS NULL"

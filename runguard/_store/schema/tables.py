@@ -1,4 +1,4 @@
-"""The four tables that a run needs, as SQLAlchemy Core knows them.
+"""The three tables that every run needs, as SQLAlchemy Core knows them.
 
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
 `alert` and `job_lock` may belong to an installation that was there before us, so every constraint
@@ -106,17 +106,6 @@ alert = Table(
     Column("reviewed_at", UtcDateTime),
     Column("reviewed_by", Text),
     Column("environment", Text),
-    comment=MADE_BY_US,
-)
-
-job_lock = Table(
-    "job_lock",
-    metadata,
-    Column("job_name", Text, primary_key=True),
-    Column("locked_by", Text, nullable=False),
-    Column("locked_at", UtcDateTime, nullable=False, server_default=db_now()),
-    Column("lock_expires_at", UtcDateTime, nullable=False),
-    Column("fence", BigInteger, nullable=False, server_default="0"),  # ours
     comment=MADE_BY_US,
 )
 

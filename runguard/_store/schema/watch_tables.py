@@ -6,7 +6,7 @@ that a job's process writes.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Table, Text, text
+from sqlalchemy import BigInteger, Column, Double, Table, Text
 from sqlalchemy.sql.schema import Identity
 
 from .notice_tables import alert, alert_cooldown
@@ -60,15 +60,3 @@ monitor_gap = Table(
     Column("ended_at", UtcDateTime, nullable=False, server_default=db_now()),
     comment=MADE_BY_US,
 )
-# A number that was deleted is never given to another row.
-monitor_gap.dialect_options["sqlite"]["autoincrement"] = True
-
-_NOT_RETIRED = text("retired_at IS NULL")
-Index(
-    "runguard_job_look_at",
-    job.c.look_at,
-    postgresql_where=_NOT_RETIRED,
-    sqlite_where=_NOT_RETIRED,
-)
-Index("runguard_monitor_last_round_at", monitor.c.last_round_at)
-Index("runguard_monitor_gap_ended_at", monitor_gap.c.ended_at)

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select, update
 from ..._models import AlertOutcome, FinishedRun, LostRun, RunEnding
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
-from ..schema.tables import job_lock, run_log
+from ..schema.lock_table import job_lock
+from ..schema.tables import run_log
 from ..schema.types import db_now
 from .endings import alerted, ended_values
 from .statements import silent

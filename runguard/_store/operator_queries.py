@@ -1,0 +1,12 @@
+"""All that operators read, do and delete, in the words of either dialect."""
+
+from __future__ import annotations
+
+from .queries.outbox import OutboxQueries
+from .queries.problems import ProblemQueries
+from .queries.told import ToldDetails
+from .queries.triage import Triage
+
+
+class OperatorQueries(ProblemQueries, ToldDetails, OutboxQueries, Triage):
+    """All that operators ask of a store beside what runs record."""
