@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-WORKERS ?= logical
+WORKERS ?= auto
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 MATRIX_ARGS ?=
@@ -39,7 +39,8 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/runguard demo $(if $(ON_SERVER),--database-url "$$DATABASE_URL") $(if $(IN_BROWSER),--web)
 
-test: lint types docs
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs lint types docs
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 test-matrix: $(VENV)/.dev

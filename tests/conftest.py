@@ -41,6 +41,14 @@ def pytest_configure_node(node: object) -> None:
     node.workerinput["postgres_url"] = stash[_shared_server].url()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Have more workers than processors: a third of a test's time is spent waiting."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
 def pytest_report_header() -> str:
     """Say at the top whether the pooler is there; the tests that need it are skipped if not."""
     return f"pooler: {pooling.PROGRAM or pooling.MISSING}"
