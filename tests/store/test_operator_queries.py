@@ -274,6 +274,19 @@ def test_last_runs_are_cells_the_newest_first(store: OperatorStore, back_door: B
     assert [cell.seconds for cell in cells] == [1.0, 1.0]
 
 
+def test_starts_of_a_job_are_told_the_newest_first(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    play(store, "sync", GOOD, BAD, GOOD)
+    spread(back_door)
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    minute = timedelta(minutes=1)
+
+    assert store.starts("sync", since=noon - minute) == [noon, noon - minute]
+    assert store.starts("sync", since=noon - 9 * minute, limit=1) == [noon]
+    assert store.starts("nobody", since=noon - minute) == []
+
+
 def test_a_cooldown_tells_until_when_it_is_quiet_and_what_it_covered(store: OperatorStore) -> None:
     play(store, "sync", BAD, BAD, BAD, SLOW, GOOD)
 

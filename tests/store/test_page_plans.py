@@ -122,6 +122,7 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "a run": lambda store: store.run_details(a_failed_run(store)),
     "an alert": lambda store: store.alert_details(a_failure_alert(store)),
     "last runs": lambda store: store.last_runs("job_7", limit=200),
+    "starts": lambda store: store.starts("job_7", since=store.now() - timedelta(days=60)),
     "cooldowns": lambda store: store.cooldowns("job_7"),
     "a lock": lambda store: store.lock_state("job_7"),
     "resolving": lambda store: store.resolve_alerts([a_failure_alert(store)], by="ana"),

@@ -129,6 +129,7 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         store.problem_page(filter_, limit=2, older_than=here, following=here)
     store.overview(strip=1)
     store.last_runs("job", limit=3)
+    store.starts("job", since=now - DAY)
     store.last_runs_of(["job", "b"], limit=3)
     store.overview(strip=3, job_name="job", jobs=["j*"])
     store.failure_buckets(since=now - DAY, bucket=timedelta(hours=1), jobs=["j?b", "job"])

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from ..._errors import ConfigurationError
+from ..._monitor.cadence import MOST_STARTS
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
 from ..schema.expressions import finite
@@ -130,6 +131,15 @@ class JobQueries(Reports):
             select(*CELL_COLUMNS).where(of_job(job_name)), RUN_PLACE, ascending=False
         ).limit(limit)
         return [RunCell(*row) for row in self._rows(query)]
+
+    def starts(
+        self, job_name: str, *, since: datetime, limit: int = MOST_STARTS
+    ) -> Sequence[datetime]:
+        """Return when a job started, the newest first; starts that its lock refused too."""
+        its = and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+        query = select(run_log.c.started_at).where(its, run_log.c.started_at >= since)
+        newest = in_order(query, RUN_PLACE, ascending=False).limit(limit)
+        return [started_at for (started_at,) in self._rows(newest)]
 
     def lock_state(self, job_name: str) -> LockState | None:
         """Tell who holds, or last held, the job's lock; None where it was never taken."""
