@@ -46,11 +46,11 @@ class _Stores:
 
         return identity_of(url, engine)
 
-    def is_delivery_due(self, store: Any, job_names: Any, *, timeout: float) -> bool:
+    def is_delivery_due(self, store: Any, job_names: Any, **how: Any) -> bool:
         """Ask a store whether somebody is still to be told of something."""
         from ._store.due import is_delivery_due
 
-        return is_delivery_due(store, job_names, timeout=timeout)
+        return is_delivery_due(store, job_names, **how)
 
     def open(
         self, *, url: str | None, engine: Any, max_connections: int, patience: float

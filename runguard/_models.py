@@ -99,16 +99,6 @@ class ErrorReason(StrEnum):
     BUG = "bug"
 
 
-class ReviewStatus(StrEnum):
-    """What somebody has made of an alert. Other programs may have written other words."""
-
-    AUTO = "AUTO"  # nobody has looked at it
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    IN_PROGRESS = "IN_PROGRESS"
-    FALSE_ALARM = "FALSE_ALARM"
-    DONE = "DONE"
-
-
 class AlertOutcome(StrEnum):
     """What a failed run did to the alerts: column `run_log.alert_outcome`."""
 
@@ -188,6 +178,7 @@ class NewRun(NamedTuple):
     host: str
     pid: int
     lost_after: timedelta | None = None
+    environment: str | None = None
 
 
 class Counters(NamedTuple):
@@ -224,6 +215,7 @@ class AlertDraft(NamedTuple):
     cooldown: timedelta
     reason: str | None = None
     failures_to_alert: int = 1
+    environment: str | None = None
 
 
 class AlertVerdict(NamedTuple):
@@ -315,11 +307,17 @@ class LostRun:
     pid: int | None
     last_heard_at: datetime
     lost_after: timedelta | None = None
+    environment: str | None = None
 
     @property
     def lock_owner(self) -> str:
         """The name under which the run would hold its job's lock."""
         return lock_owner(self.host, self.pid, self.key)
+
+
+def in_environment(name: str, environment: str | None) -> str:
+    """Return a key or a lock's name, kept apart from those of other environments."""
+    return name if environment is None else f"{name}@{environment}"
 
 
 def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:

@@ -93,12 +93,14 @@ def _indexed() -> sa.Table:
         "run_log",
         sa.MetaData(),
         sa.Column("environment", sa.Text),
+        sa.Column("job_name", sa.Text),
         sa.Column("started_at", sa.DateTime(timezone=True)),
     )
     has_one = sa.text("environment IS NOT NULL")
     sa.Index(
         BY_ENVIRONMENT,
         run_log.c.environment,
+        run_log.c.job_name,
         run_log.c.started_at,
         postgresql_where=has_one,
         sqlite_where=has_one,

@@ -11,7 +11,16 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from .._models import AlertDraft, AlertKey, CooldownBy, ErrorGroup, ErrorReason, Failure, Severity
+from .._models import (
+    AlertDraft,
+    AlertKey,
+    CooldownBy,
+    ErrorGroup,
+    ErrorReason,
+    Failure,
+    Severity,
+    in_environment,
+)
 
 SEVERITY_OF: Final[Mapping[ErrorGroup, Severity]] = MappingProxyType(
     {
@@ -63,13 +72,14 @@ _REASON_IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def failure_key(job_name: str, group: ErrorGroup) -> AlertKey:
+def failure_key(job_name: str, group: ErrorGroup, environment: str | None = None) -> AlertKey:
     """Return the cooldown key of a job's failures of one group.
 
-    `source_id` is `<job>:<group>`; a job's name may hold colons, a group holds none, so it splits
-    from the right.
+    `source_id` is `<job>:<group>`, or `<job>:<group>@<environment>`; a job's name may hold colons,
+    a group and an environment hold none, so it splits from the right.
     """
-    return AlertKey(FAILURE_SOURCE_TYPE, f"{job_name}:{group}", FAILURE_ALERT_TYPE)
+    source_id = in_environment(f"{job_name}:{group}", environment)
+    return AlertKey(FAILURE_SOURCE_TYPE, source_id, FAILURE_ALERT_TYPE)
 
 
 def failure_alert(
@@ -82,6 +92,7 @@ def failure_alert(
     cooldown_by: CooldownBy = "group",
     failures_to_alert: int = 1,
     versions: str | None = None,
+    environment: str | None = None,
 ) -> AlertDraft:
     """Draft the alert of a failed run. The store adds `run_id` to its detail.
 
@@ -102,20 +113,32 @@ def failure_alert(
     }
     if versions is not None:
         detail["versions"] = versions
+    if environment is not None:
+        detail["environment"] = environment
     by_reason = cooldown_by == "reason" and failure.error_group is ErrorGroup.UNKNOWN
     if by_reason:
         detail["cooldown_by"] = cooldown_by
     return AlertDraft(
         uuid=run_key,
-        key=failure_key(job_name, failure.error_group),
+        key=failure_key(job_name, failure.error_group, environment),
         severity=failure.severity,
-        title=f"{job_name} {_what_happened(failure)}",
+        title=f"{named_in(job_name, environment)} {_what_happened(failure)}",
         message=failure.error_message,
         detail=detail,
         cooldown=cooldown,
         reason=failure.error_reason if by_reason else None,
         failures_to_alert=failures_to_alert,
+        environment=environment,
     )
+
+
+def named_in(job_name: str, environment: str | None) -> str:
+    """Name a job to people: with its environment, where it has one.
+
+    >>> named_in("nightly", None), named_in("nightly", "staging")
+    ('nightly', 'nightly in staging')
+    """
+    return job_name if environment is None else f"{job_name} in {environment}"
 
 
 def _what_happened(failure: Failure) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from .._models import Severity
+from .._models import Severity, in_environment
 
 JOB_SOURCE_TYPE: Final = "job"  # `alert.source_type` of all findings
 MONITOR_SOURCE_ID: Final = "runguard"  # `alert.source_id` of UNWATCHED, which is about no job
@@ -309,4 +309,4 @@ def expected_state(
 
 def source_id_of(job_name: str, environment: str | None) -> str:
     """Return `alert.source_id` of a job's findings, which is also in the key of its guard."""
-    return job_name if environment is None else f"{job_name}@{environment}"
+    return in_environment(job_name, environment)

@@ -15,6 +15,16 @@ from uuid import UUID
 from .notices import DeliveryRecord, Trail
 
 
+class ReviewStatus(StrEnum):
+    """What somebody has made of an alert. Other programs may have written other words."""
+
+    AUTO = "AUTO"  # nobody has looked at it
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    IN_PROGRESS = "IN_PROGRESS"
+    FALSE_ALARM = "FALSE_ALARM"
+    DONE = "DONE"
+
+
 class Prunable(StrEnum):
     """What `prune` deletes from, by the name of its table."""
 

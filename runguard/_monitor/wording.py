@@ -13,9 +13,9 @@ from enum import StrEnum
 from math import floor
 from typing import Final
 
-from .._models import ReviewStatus, RunStatus, Severity
+from .._models import RunStatus, Severity
 from .health import JobState
-from .records import ProblemState
+from .records import ProblemState, ReviewStatus
 
 NOTHING: Final = "–"
 JUST_NOW_SECONDS: Final = 10

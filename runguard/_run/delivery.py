@@ -18,7 +18,14 @@ from typing import Any, Final
 
 from .._clock import ticks
 from .._events import DELIVERY_FAILED, DELIVERY_UNAVAILABLE, Events
-from .._settings import AUTO_RESOLVE, DATABASE_URL, DATABASE_URL_FILE, DELIVER, Settings
+from .._settings import (
+    AUTO_RESOLVE,
+    DATABASE_URL,
+    DATABASE_URL_FILE,
+    DELIVER,
+    ENVIRONMENT,
+    Settings,
+)
 
 PROGRAM: Final = "runguard._rounds.child"
 ASK_EVERY_SECONDS: Final = 60.0
@@ -209,6 +216,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     ours.pop(DATABASE_URL_FILE, None)
     return {
         **ours,
+        **({} if settings.environment is None else {ENVIRONMENT: settings.environment}),
         DATABASE_URL: _url_of(settings),
         AUTO_RESOLVE: str(settings.auto_resolve).lower(),
         DELIVER: "off",  # what the child itself runs shall start no further one

@@ -25,6 +25,7 @@ from .._models import (
     SeverityName,
     SpooledAlert,
     TriggerType,
+    in_environment,
 )
 from .run_key import new_run_key
 
@@ -233,7 +234,8 @@ class Run:
         deadline = ticks() + self._seconds_for_alert()
 
         def draft() -> AlertDraft:
-            redactor = self._runtime.settings().redactor
+            settings = self._runtime.settings()
+            redactor = settings.redactor
             whole = detail if isinstance(detail, Mapping) else {"detail": detail}
             cleaned = redactor.clean_json({} if detail is None else whole)
             return AlertDraft(
@@ -244,6 +246,7 @@ class Run:
                 message=redactor.clean(text_from(message)),
                 detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
                 cooldown=self._cooldown,
+                environment=settings.environment,
             )
 
         def raised(alert: AlertDraft) -> AlertVerdict:
@@ -293,9 +296,10 @@ class Run:
 
     def _key_of(self, *parts: object) -> AlertKey:
         """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
-        clean = partial(self._runtime.first_use().redactor.clean, limit=LONGEST_KEY_PART)
+        settings = self._runtime.first_use()
+        clean = partial(settings.redactor.clean, limit=LONGEST_KEY_PART)
         source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
-        return AlertKey(source_type, source_id, alert_type)
+        return AlertKey(source_type, in_environment(source_id, settings.environment), alert_type)
 
     def _must_be_open(self, what: str) -> None:
         if self.status is not RunStatus.RUNNING:

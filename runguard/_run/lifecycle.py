@@ -33,6 +33,7 @@ from .._models import (
     Severity,
     SpooledAlert,
     SpooledRun,
+    in_environment,
     lock_owner,
 )
 from .handle import DeclaredFailure, Run, current_run, innermost_run, open_run_from
@@ -305,6 +306,7 @@ class Lifecycle:
             host=host_name(),
             pid=self._pid,
             lost_after=self._settings.lost_after,
+            environment=self._settings.environment,
         )
 
     def _keep(self, record: SpooledRun | SpooledAlert) -> None:
@@ -333,7 +335,8 @@ class Lifecycle:
     def _take_lock(self, store: RunRepository) -> LockHolder | None:
         """Take the job's lock; return who holds it where that is another run."""
         owner = lock_owner(self._new.host, self._pid, self.run.key)
-        taken = self._ask(store.acquire_lock, self.run.job_name, owner, self._lock_ttl)
+        name = in_environment(self.run.job_name, self._settings.environment)
+        taken = self._ask(store.acquire_lock, name, owner, self._lock_ttl)
         if isinstance(taken, LockHolder):
             return taken
         self._lease = taken

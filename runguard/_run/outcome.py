@@ -125,6 +125,7 @@ def judge(
         cooldown_by=settings.cooldown_by,
         failures_to_alert=failures_to_alert,
         versions=VERSIONS,
+        environment=settings.environment,
     )
     return RunEnding(run.key, counters, failure, location, alert if alerts else None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from .._errors import RunguardError
@@ -46,6 +46,7 @@ def reap(
     timeout: float = 30.0,
     doubted: set[UUID] | None = None,
     await_beat: Callable[[int], None] | None = None,
+    is_ours: Callable[[LostRun], bool] | None = None,
 ) -> Iterator[LostRun]:
     """Close every lost run, and yield each one that was ours to close.
 
@@ -63,18 +64,20 @@ def reap(
             its own.
         await_beat: waits for as long as a heartbeat takes; is told for how many runs. Where None,
             the runs that are spared are left to a later call.
+        is_ours: which of those runs are looked at; all where None.
     """
     doubted = set() if doubted is None else doubted
     known = frozenset(doubted)
 
     def is_spared(lost: LostRun) -> bool:
-        if lost.key in known or not may_be_alive(lost):
+        if is_ours is not None and not is_ours(lost):
+            return True
+        if not store.has_hosts_clock or lost.key in known or not may_be_alive(lost):
             return False
         doubted.add(lost.key)
         return True
 
-    judge = is_spared if store.has_hosts_clock else _is_never_spared
-    yield from _close(store, settings, job_name, timeout, judge)
+    yield from _close(store, settings, job_name, timeout, is_spared)
     if await_beat is not None and (spared := doubted - known):
         await_beat(len(spared))
         yield from _close(store, settings, job_name, timeout, lambda lost: lost.key not in spared)
@@ -93,15 +96,16 @@ def reap_at_start(
     What stops this stops the start, which tells it.
     """
     heartbeat.catch_up(timeout=timeout)
+
+    def is_ours(lost: LostRun) -> bool:  # that name in another environment is another job's
+        return lost.environment == settings.environment
+
+    how: dict[str, Any] = {"timeout": timeout, "doubted": _doubted, "is_ours": is_ours}
     closed = False
     with suppress(RunguardError):
-        for _ in reap(store, settings, job_name=job_name, timeout=timeout, doubted=_doubted):
+        for _ in reap(store, settings, job_name=job_name, **how):
             closed = True
     return closed
-
-
-def _is_never_spared(_: LostRun) -> bool:
-    return False
 
 
 def _close(
@@ -150,6 +154,7 @@ def _ending_of(lost: LostRun, settings: Settings) -> RunEnding:
         cooldown=settings.cooldown,
         cooldown_by=settings.cooldown_by,
         failures_to_alert=settings.failures_to_alert,
+        environment=lost.environment,
     )
     # A key of its own: if the run comes back, its real ending may raise an alert too.
     alert = alert._replace(uuid=new_run_key())

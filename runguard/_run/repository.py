@@ -119,7 +119,12 @@ class StoreFactory(Protocol):
         ...
 
     def is_delivery_due(
-        self, store: RunRepository, job_names: Sequence[str], *, timeout: float
+        self,
+        store: RunRepository,
+        job_names: Sequence[str],
+        *,
+        timeout: float,
+        environment: str | None,
     ) -> bool:
         """Whether an alert or a notice waits, or an incident of these jobs is open."""
         ...

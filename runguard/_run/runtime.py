@@ -184,9 +184,10 @@ class Runtime:
                 if self._delivery is None:
                     from .channels_here import find_delivery
 
-                    ask = partial(self._stores.is_delivery_due, self.store())
+                    settings, ask = self.settings(), self._stores.is_delivery_due
+                    ask = partial(ask, self.store(), environment=settings.environment)
                     self._delivery = find_delivery(
-                        self.settings(), self.events, ask, lock=self._lock, folder=self._here
+                        settings, self.events, ask, lock=self._lock, folder=self._here
                     )
             if self._delivery:
                 self._delivery.after_ending(job_name, raised=raised, timeout=timeout)

@@ -149,6 +149,7 @@ def _run(data: _Fields) -> SpooledRun:
         host=run.text("host"),
         pid=run.whole("pid", _LARGEST_INTEGER),
         lost_after=None if run.is_null("lost_after") else run.length("lost_after", _LONGEST),
+        environment=run.text_or_none("environment"),
     )
     started_at = data.instant("started_at")
     if data.is_null("ending"):
@@ -208,6 +209,7 @@ def _draft(data: _Fields) -> AlertDraft:
         cooldown=data.length("cooldown", _LONGEST),
         reason=data.text_or_none("reason"),
         failures_to_alert=data.whole_or_none("failures_to_alert", _LARGEST_INTEGER) or 1,
+        environment=data.text_or_none("environment"),
     )
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from .._errors import SchemaOutOfDate
-from .._models import ErrorGroup
+from .._models import ErrorGroup, in_environment
 from .base import BaseStore
 from .schema.types import db_now
 
@@ -69,7 +69,13 @@ _DUE: Final = select(
 )
 
 
-def is_delivery_due(store: BaseStore, job_names: Sequence[str], *, timeout: float) -> bool:
+def is_delivery_due(
+    store: BaseStore,
+    job_names: Sequence[str],
+    *,
+    timeout: float,
+    environment: str | None = None,
+) -> bool:
     """Whether an alert or a notice waits, or an incident of these jobs is open.
 
     Never on the schema of a release that delivers nothing.
@@ -77,7 +83,9 @@ def is_delivery_due(store: BaseStore, job_names: Sequence[str], *, timeout: floa
     Raises:
         StoreUnavailable: the time is up, or the store is away.
     """
-    keys = [f"{name}:{group}" for name in job_names for group in ErrorGroup]
+    keys = [
+        in_environment(f"{name}:{group}", environment) for name in job_names for group in ErrorGroup
+    ]
     try:
         return bool(
             store._attempts.run(

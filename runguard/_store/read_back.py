@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import Connection, select
+
 from .._errors import RecordRefused
 from .._models import AlertOutcome, AlertVerdict, EarlierEnding, LostRun, RunStatus
+from .rows import Lacking
+from .schema.tables import run_log
 
 NO_ROW: Final = (
     "the store took the run and kept no row of it: is there a trigger or a policy on run_log?"
 )
 
+_ENVIRONMENT: Final = run_log.c.environment
 
-def lost_run_from(run_id: int, key: UUID, *row: Any) -> LostRun:
-    """A run that was found to be silent, from its row."""
+
+def lost_runs_from(
+    connection: Connection, lacking: Lacking, rows: Sequence[Any]
+) -> Sequence[LostRun]:
+    """The runs that were found to be silent, from their rows, with their environments."""
+    environments: dict[int, str] = {}
+    if _ENVIRONMENT.name not in lacking:  # asked here, so that no start of a run asks for it
+        of_these = run_log.c.id.in_([row[0] for row in rows]) & _ENVIRONMENT.is_not(None)
+        found = connection.execute(select(run_log.c.id, _ENVIRONMENT).where(of_these))
+        environments = {row.id: row.environment for row in found}
+    return [_lost_run_from(environments.get(row[0]), *row) for row in rows]
+
+
+def _lost_run_from(environment: str | None, run_id: int, key: UUID, *row: Any) -> LostRun:
     job_name, host, pid, last_heard_at, seconds = row
     limit = None if seconds is None else timedelta(seconds=seconds)
-    return LostRun(run_id, key, job_name, host, pid, last_heard_at, limit)
+    return LostRun(run_id, key, job_name, host, pid, last_heard_at, limit, environment)
 
 
 def verdict_from(alert_outcome: str, raised_id: int | None, covered_by: int | None) -> AlertVerdict:

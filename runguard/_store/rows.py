@@ -7,12 +7,11 @@ from datetime import timedelta
 from math import ceil
 from typing import Any, Final
 
-from .._models import (
-    AlertDraft,
-    NewRun,
-    RunEnding,
-)
+from .._models import AlertDraft, NewRun, RunEnding
 
+RUN_COLUMNS: Final = (
+    *("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds", "environment"),
+)
 FAILURE_COLUMNS: Final = (
     "error_message",
     "error_group",
@@ -30,11 +29,17 @@ REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
 # Columns of this release that the store has not got yet: see `BaseStore.lacking`.
 Lacking = frozenset[str]
 NOTHING: Final[Lacking] = frozenset()
+NO_ENVIRONMENT: Final[Lacking] = frozenset({"environment"})
 
 
 def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
     """Column values as parameters of a statement: Core keeps the bare names for itself."""
     return {f"in_{column}": value for part in values for column, value in part.items()}
+
+
+def lacking_of(run: NewRun, lacking: Lacking) -> Lacking:
+    """What is left out of a run: where it has no environment, its column too."""
+    return lacking if run.environment is not None else lacking | NO_ENVIRONMENT
 
 
 def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
@@ -46,6 +51,7 @@ def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
         "host": run.host,
         "pid": run.pid,
         "lost_after_seconds": _whole_seconds(run.lost_after) if run.lost_after else None,
+        "environment": run.environment,
     }
     return present(values, lacking)
 
@@ -80,6 +86,7 @@ def alert_values(draft: AlertDraft) -> dict[str, Any]:
         "title": draft.title,
         "message": draft.message,
         "detail": dict(draft.detail),
+        **({} if draft.environment is None else {"environment": draft.environment}),
     }
 
 

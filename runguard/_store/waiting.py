@@ -38,9 +38,12 @@ _GUARD: Final = table(
 )
 
 
-def due_of(candidate: CTE, lacking: Lacking) -> tuple[CTE, tuple[Any, ...]]:
+def due_of(
+    candidate: CTE, lacking: Lacking, *, has_environment: bool = False
+) -> tuple[CTE, tuple[Any, ...]]:
     """Keep of a failed run what need not wait; and say when it waits, with the word for it."""
-    due = select(candidate.c.id).where(_is_due(lacking)).cte("due")
+    is_due = _is_due(lacking, has_environment=has_environment)
+    due = select(candidate.c.id).where(is_due).cte("due")
     is_waiting = ~exists(select(literal_column("1")).select_from(due))
     word = "none" if CAME_WITH in lacking else "waiting"
     return due, ((is_waiting, literal_column(f"'{word}'", Text())),)
@@ -49,8 +52,9 @@ def due_of(candidate: CTE, lacking: Lacking) -> tuple[CTE, tuple[Any, ...]]:
 def waiting_values(draft: AlertDraft) -> dict[str, Any]:
     """Return what decides whether a failure waits, as columns and values."""
     return {
-        "job_name": draft.detail["job_name"],
+        "its_job": draft.detail["job_name"],
         "failures_to_alert": draft.failures_to_alert,
+        "environment": draft.environment,
     }
 
 
@@ -62,19 +66,24 @@ def verdict_if_waiting(
     assert draft is not None  # noqa: S101 - nothing else asks
     own = {"run_key": ending.key, "error_group": draft.detail["error_group"]}
     values = parameters(draft.key._asdict(), waiting_values(draft), own)
-    if connection.execute(select(_is_due(lacking)), values).scalar_one():
+    is_due = _is_due(lacking, has_environment=draft.environment is not None)
+    if connection.execute(select(is_due), values).scalar_one():
         return None
     knows = CAME_WITH not in lacking
     return AlertVerdict(AlertOutcome.WAITING if knows else AlertOutcome.NONE)
 
 
-def _is_due(lacking: Lacking) -> ColumnElement[bool]:
+def _is_due(lacking: Lacking, *, has_environment: bool) -> ColumnElement[bool]:
     """Whether enough failures of the key came in a row, or its incident is open."""
+    its_job = [run_log.c.job_name == _given("its_job")]
+    if (environment := run_log.c.environment).name not in lacking:
+        its = environment == _given("environment") if has_environment else environment.is_(None)
+        its_job.append(its)
     newest = (
         select(run_log.c.started_at, run_log.c.status, run_log.c.error_group)
         .add_columns(run_log.c.alert_outcome)
         .where(
-            run_log.c.job_name == _given("job_name"),
+            *its_job,
             run_log.c.status != literal_column("'RUNNING'"),
             or_(
                 run_log.c.run_key.is_(None),

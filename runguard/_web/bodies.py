@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .._errors import did_you_mean
-from .._models import ErrorGroup, ReviewStatus
+from .._models import ErrorGroup
 from .._monitor.filters import UnreadableFilter, When, read_when, read_word
-from .._monitor.records import Cause
+from .._monitor.records import Cause, ReviewStatus
 from .auth.actor import LONGEST_NAME
 from .query import CAUSE, INSTANT, LARGEST_EXACT, WHEN, WRITTEN, Reader, is_storable, word_of
 

@@ -16,8 +16,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from .._models import ErrorReason, ReviewStatus
+from .._models import ErrorReason
 from .._monitor import wording
+from .._monitor.records import ReviewStatus
 from .._monitor.trail import SilenceState, silence_label, told_briefly
 from .._monitor.wording import Label, Tone
 from . import charts

@@ -96,6 +96,28 @@ def test_success_failure_and_alert_are_recorded(
     assert "internal_error" not in caplog.text
 
 
+@pytest.mark.parametrize("release", ["0003", "0004"])
+def test_a_run_with_an_environment_is_recorded_without_it(
+    pg_url: str, release: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RUNGUARD_ENVIRONMENT", "staging")
+    migrations.upgrade(pg_url, release)
+    configure(database_url=pg_url)
+    with run_scope("own") as run:
+        run.emit_alert(
+            "NEW", source_type="student", source_id="1", severity="low", title="t", message="m"
+        )
+    fail(failures_to_alert=2)
+    fail(failures_to_alert=2, lock=True)
+    runguard.testing.reset()
+
+    outcomes = [outcome for *_, outcome in rows(pg_url, RUNS)]
+    assert outcomes == ["none", "none" if release == "0003" else "waiting", "raised"]
+    alerts = rows(pg_url, "select source_id from alert order by id")
+    assert alerts == [("1@staging",), ("sync:UNKNOWN@staging",)]
+    assert "internal_error" not in caplog.text
+
+
 def test_a_locked_run_begins_and_a_second_one_is_refused(older: str) -> None:
     with (
         run_scope("sync", lock=True),

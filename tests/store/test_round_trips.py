@@ -77,6 +77,20 @@ def test_a_failed_run_is_two_round_trips_whether_it_alerts_or_not(proxy: Protoco
         assert words(traffic) == ["INSERT", "WITH"]
 
 
+def test_an_environment_adds_none(migrated_pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNGUARD_ENVIRONMENT", "staging")
+    with ProtocolProxy(migrated_pg_url) as proxy:
+        runguard.configure(database_url=proxy.url)
+        warm_up()
+        with proxy.counting() as traffic:
+            succeed()
+            fail()
+
+        runguard.testing.reset()
+    assert words(traffic) == ["INSERT", "UPDATE", "INSERT", "WITH"]
+    assert traffic.trips == 4
+
+
 def test_so_is_one_that_waits_for_more_failures(proxy: ProtocolProxy) -> None:
     warm_up()
     fail("waiting", failures_to_alert=2)

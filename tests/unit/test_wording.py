@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runguard._models import ReviewStatus, RunStatus, Severity
+from runguard._models import RunStatus, Severity
 from runguard._monitor import wording
 from runguard._monitor.health import JobState
+from runguard._monitor.records import ReviewStatus
 from runguard._monitor.sentences import Topic
 from runguard._monitor.wording import Tone
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..._models import ReviewStatus
 from ..._monitor.filters import When
-from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts
+from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts, ReviewStatus
 from ..._monitor.wording import counted, iso
 from ..actor import By, actor
 from ..lists import explain_nothing

@@ -22,11 +22,12 @@ def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
     )
 
 
-def how_of(ending: RunEnding) -> How:
-    """Say how the cooldown is asked for the alert."""
-    if (alert := ending.alert) is None:
+def how_of(alert: AlertDraft | None, lacking: Lacking) -> How:
+    """Say how the cooldown is asked for an alert."""
+    if alert is None:
         return PLAINLY
-    return How(by_reason=alert.reason is not None, waits=alert.failures_to_alert > 1)
+    has_environment = alert.environment is not None and "environment" not in lacking
+    return How(alert.reason is not None, alert.failures_to_alert > 1, has_environment)
 
 
 def alert_parameters(draft: AlertDraft) -> dict[str, Any]:

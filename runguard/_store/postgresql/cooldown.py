@@ -49,10 +49,11 @@ _WINDOW_END = func.now() + literal_column("interval '1 minute'")
 
 
 class How(NamedTuple):
-    """How a cooldown is asked: kept by reason, and whether failures wait for more of them."""
+    """How a cooldown is asked: by reason, by failures that wait for more, in an environment."""
 
     by_reason: bool = False
     waits: bool = False
+    has_environment: bool = False
 
 
 PLAINLY: Final = How()
@@ -70,6 +71,7 @@ class Claim(NamedTuple):
     guarded: CTE
     claimed: CTE
     waiting: tuple[tuple[ColumnElement[bool], ColumnElement[str]], ...] = ()
+    has_environment: bool = False
 
 
 def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) -> Claim:
@@ -82,7 +84,7 @@ def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) 
     if how.waits:
         from ..waiting import due_of
 
-        candidate, waiting = due_of(candidate, lacking)
+        candidate, waiting = due_of(candidate, lacking, has_environment=how.has_environment)
     same_reason = (
         literal_column("(alert.detail OPERATOR(pg_catalog.->>) 'reason')", Text()) == REASON
     )
@@ -138,4 +140,4 @@ def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) 
         .returning(guard.c.last_alert_at)
         .cte("claimed")
     )
-    return Claim(covering, guarded, claimed, waiting)
+    return Claim(covering, guarded, claimed, waiting, how.has_environment)

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ..._models import FinishedRun, Lease, LockHolder, NewRun, RunEnding
 from ..refusal import refusal_values
 from ..retry import Attempt
-from ..rows import NOTHING, Lacking, parameters, run_values
+from ..rows import NOTHING, Lacking, lacking_of, parameters, run_values
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
 from ..schema.tables import run_log
@@ -220,8 +220,9 @@ def record_refused(
     attempt: Attempt, lacking: Lacking, run: NewRun, ending: RunEnding
 ) -> FinishedRun:
     """Write a run that never began, or find that it is written."""
-    quietly = ending.alert is None
-    statement = _refused_quietly(lacking) if quietly else _refused(lacking, how_of(ending))
+    lacking = lacking_of(run, lacking)
+    how = how_of(ending.alert, lacking)
+    statement = _refused_quietly(lacking) if ending.alert is None else _refused(lacking, how)
     values = parameters(run_values(run, lacking), refusal_values(ending, lacking))
     values |= ending_parameters(ending, lacking)
     row = attempt.connection.execute(statement, values).one_or_none()

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Executable, exists, func, literal_column, select, update
 
-from ..._models import FinishedRun, LostRun, RunEnding
+from ..._models import FinishedRun, LostRun, RunEnding, in_environment
 from ..retry import Attempt
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
@@ -82,9 +82,9 @@ def close(
     values = {
         **ending_parameters(ending, lacking),
         "in_silent_for": silent_for,
-        "in_job_name": lost.job_name,
+        "in_job_name": in_environment(lost.job_name, lost.environment),
         "in_locked_by": lost.lock_owner,
     }
-    statement = close_lost(lacking, how_of(ending))
+    statement = close_lost(lacking, how_of(ending.alert, lacking))
     row = attempt.connection.execute(statement, values).one()
     return FinishedRun(recorded=False) if row.run_id is None else finished(row, ending)

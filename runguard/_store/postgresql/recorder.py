@@ -25,8 +25,8 @@ from ..._models import (
 )
 from ..base import BaseStore
 from ..retry import Attempt
+from ..rows import lacking_of, run_values
 from ..rows import parameters as row_parameters
-from ..rows import run_values
 from . import statements as sql
 from .answers import ending_parameters, finished, how_of
 from .faults import fault_of
@@ -48,8 +48,9 @@ class PostgreSqlRecorder(BaseStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(attempt: Attempt) -> int:
-            values = row_parameters(run_values(run, self.lacking))
-            row = attempt.connection.execute(sql.start(self.lacking), values).one()
+            lacking = lacking_of(run, self.lacking)
+            values = row_parameters(run_values(run, lacking))
+            row = attempt.connection.execute(sql.start(lacking), values).one()
             self._attempts.note_backend(attempt.connection, row.backend_pid)
             run_id: int = row.id
             return run_id
@@ -58,7 +59,6 @@ class PostgreSqlRecorder(BaseStore):
 
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run: one statement, whether it raises an alert or not."""
-        how = how_of(ending)
 
         def work(attempt: Attempt) -> FinishedRun:
             lacking = self.lacking
@@ -67,7 +67,7 @@ class PostgreSqlRecorder(BaseStore):
             elif ending.alert is None:
                 statement = sql.finish_failed_quietly(lacking)
             else:
-                statement = sql.finish_failed(lacking, how)
+                statement = sql.finish_failed(lacking, how_of(ending.alert, lacking))
             parameters = ending_parameters(ending, lacking)
             row = attempt.connection.execute(statement, parameters).one_or_none()
             if row is not None and row[0] is not None:
@@ -119,9 +119,9 @@ class PostgreSqlRecorder(BaseStore):
             found = attempt.connection.execute(statement(self.lacking), asked).all()
             if not found:
                 return ()
-            from ..read_back import lost_run_from
+            from ..read_back import lost_runs_from
 
-            return [lost_run_from(*row) for row in found]
+            return lost_runs_from(attempt.connection, self.lacking, found)
 
         return self._adapting(work, timeout=timeout)
 
@@ -140,7 +140,9 @@ class PostgreSqlRecorder(BaseStore):
         """Write an alert of a job's own, if its key's cooldown allows."""
         from .own_alert import raise_own
 
-        return self._attempts.run(lambda attempt: raise_own(attempt, alert_draft), timeout=timeout)
+        return self._adapting(
+            lambda attempt: raise_own(attempt, self.lacking, alert_draft), timeout=timeout
+        )
 
     def acquire_lock(
         self, job_name: str, owner: str, ttl: timedelta, *, timeout: float

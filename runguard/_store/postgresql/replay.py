@@ -13,7 +13,7 @@ from ..._models import FinishedRun, RunEnding, SpooledRun
 from ..read_back import NO_ROW, earlier_ending, verdict_from
 from ..refusal import refusal_values
 from ..retry import Attempt
-from ..rows import NOTHING, Lacking, parameters, run_values
+from ..rows import NOTHING, Lacking, lacking_of, parameters, run_values
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
 from .answers import ending_parameters, finished, how_of
@@ -116,17 +116,18 @@ def read_back_run() -> Executable:
 def replay(attempt: Attempt, lacking: Lacking, record: SpooledRun) -> FinishedRun:
     """Write what is missing of a run: its start, then its end."""
     ending = record.ending
-    start = parameters(run_values(record.run, lacking), {"started_at": record.started_at})
+    written = lacking_of(record.run, lacking)
+    start = parameters(run_values(record.run, written), {"started_at": record.started_at})
     if ending is None:
-        found_id = attempt.connection.execute(replay_open(lacking), start).scalar()
+        found_id = attempt.connection.execute(replay_open(written), start).scalar()
         return FinishedRun(recorded=True, run_id=found_id or _known_id(attempt, record))
-    attempt.connection.execute(replay_start(lacking), start)
+    attempt.connection.execute(replay_start(written), start)
     if ending.failure is None:
         statement = replay_success(lacking)
     elif ending.alert is None:
         statement = replay_failed_quietly(lacking)
     else:
-        statement = replay_failed(lacking, how_of(ending))
+        statement = replay_failed(lacking, how_of(ending.alert, lacking))
     then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
     end = {**ending_parameters(ending, lacking), **parameters(then)}
     row = attempt.connection.execute(statement, end).one_or_none()

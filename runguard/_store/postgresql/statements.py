@@ -35,7 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, Lacking
+from ..._models import Counters
+from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, RUN_COLUMNS, Lacking
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
 from .cooldown import PLAINLY, Claim, How, claim_alert
@@ -54,26 +55,8 @@ def given(column: Column[Any]) -> ColumnElement[Any]:
 
 
 RUN_KEY: Final = given(run_log.c.run_key)
-NEW_RUN: Final = {
-    column: given(column)
-    for column in (
-        run_log.c.run_key,
-        run_log.c.job_name,
-        run_log.c.trigger_type,
-        run_log.c.host,
-        run_log.c.pid,
-        run_log.c.lost_after_seconds,
-    )
-}
-COUNTERS: Final = {
-    column: given(column)
-    for column in (
-        run_log.c.total_records,
-        run_log.c.changed_records,
-        run_log.c.created_alerts,
-        run_log.c.retry_count,
-    )
-}
+NEW_RUN: Final = {run_log.c[name]: given(run_log.c[name]) for name in RUN_COLUMNS}
+COUNTERS: Final = {run_log.c[name]: given(run_log.c[name]) for name in Counters._fields}
 _FAILURE: Final = {run_log.c[name]: given(run_log.c[name]) for name in FAILURE_COLUMNS}
 REFUSAL: Final = {run_log.c[name]: given(run_log.c[name]) for name in REFUSAL_COLUMNS}
 ENDED_NOW: Final[Values] = {
@@ -213,6 +196,8 @@ def write_alert(claim: Claim, run: CTE | None) -> CTE:
         alert.c.created_at: claim.claimed.c.last_alert_at,
         alert.c.alert_key: given(alert.c.alert_key),
     }
+    if claim.has_environment:
+        values[alert.c.environment] = given(alert.c.environment)
     return (
         insert(alert)
         .from_select(list(values), select(*values.values()).select_from(source))

@@ -10,8 +10,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, false, null, or_, select, true, update
 
 from ..._errors import ConfigurationError, did_you_mean
-from ..._models import ReviewStatus
-from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts
+from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts, ReviewStatus
 from ..schema.tables import alert
 from ..schema.types import db_now
 from .pages import PageQueries

@@ -52,6 +52,7 @@ _HAS_ENVIRONMENT = text("environment IS NOT NULL")
 Index(
     "runguard_run_log_environment",
     run_log.c.environment,
+    run_log.c.job_name,
     run_log.c.started_at,
     postgresql_where=_HAS_ENVIRONMENT,
     sqlite_where=_HAS_ENVIRONMENT,

@@ -29,7 +29,7 @@ from sqlalchemy.types import Float, Text
 
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict
 from ..by_reason import guard_id, reason_values
-from ..rows import alert_values, parameters
+from ..rows import Lacking, alert_values, parameters, present
 from ..schema.moments import db_now_plus
 from ..schema.tables import alert, alert_cooldown
 from ..schema.types import db_now
@@ -40,17 +40,18 @@ _GIVEN: Final = (*_KEY, "alert_key", "severity", "title", "message", "detail")
 
 
 def raise_if_allowed(
-    connection: Connection, draft: AlertDraft, *, run_id: int | None = None
+    connection: Connection, lacking: Lacking, draft: AlertDraft, *, run_id: int | None = None
 ) -> AlertVerdict:
     """Write the alert unless its key has one inside the window; `run_id` goes into its detail."""
     if draft.cooldown > timedelta(0):
         covering = _covering(connection, draft)
         if covering is not None:
             return covering
-    values = alert_values(draft)
+    values = present(alert_values(draft), lacking)
     if run_id is not None:
         values["detail"]["run_id"] = run_id
-    written = connection.execute(_write_alert(), parameters(values)).one_or_none()
+    new = _write_alert(has_environment="environment" in values)
+    written = connection.execute(new, parameters(values)).one_or_none()
     if written is None:  # a record that comes again: its alert has been written before
         own = connection.execute(_own_alert(), parameters({"alert_key": draft.uuid}))
         return AlertVerdict(AlertOutcome.RAISED, own.scalar_one())
@@ -111,11 +112,12 @@ def _guard_inside() -> Select[Any]:
 
 
 @cache
-def _write_alert() -> Executable:
+def _write_alert(*, has_environment: bool = False) -> Executable:
     """Write an alert, once for each key of its own."""
+    names = (*_GIVEN, "environment") if has_environment else _GIVEN
     return (
         upsert(alert)
-        .values(**given(alert, *_GIVEN), review_status="AUTO", resolved=False, created_at=db_now())
+        .values(**given(alert, *names), review_status="AUTO", resolved=False, created_at=db_now())
         .on_conflict_do_nothing(index_elements=["alert_key"])
         .returning(alert.c.id, alert.c.created_at)
     )
@@ -155,5 +157,6 @@ def _is_inside_window(time: Column[Any]) -> ColumnElement[bool]:
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
     _covering_alert(by_reason=False)
-    for statement in (_guard_inside, _write_alert, _move_guard):
+    _write_alert(has_environment=False)
+    for statement in (_guard_inside, _move_guard):
         statement()

@@ -50,7 +50,7 @@ def alerted(
 
         if (verdict := verdict_if_waiting(connection, lacking, ending)) is not None:
             return verdict
-    return raise_if_allowed(connection, ending.alert, run_id=run_id)
+    return raise_if_allowed(connection, lacking, ending.alert, run_id=run_id)
 
 
 def ended_values(ending: RunEnding, verdict: AlertVerdict, lacking: Lacking) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select, update
 
-from ..._models import AlertOutcome, FinishedRun, LostRun, RunEnding
+from ..._models import AlertOutcome, FinishedRun, LostRun, RunEnding, in_environment
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
@@ -42,7 +42,7 @@ def close(
     )
     connection.execute(
         update(job_lock)
-        .where(job_lock.c.job_name == lost.job_name)
+        .where(job_lock.c.job_name == in_environment(lost.job_name, lost.environment))
         .where(job_lock.c.locked_by == lost.lock_owner)
         .values(lock_expires_at=RELEASED)
     )

@@ -31,7 +31,7 @@ from ..._models import (
 )
 from ..base import BaseStore
 from ..retry import Attempt, Attempts
-from ..rows import parameters, run_values
+from ..rows import lacking_of, parameters, run_values
 from ..schema.found import schema_version_of
 from ..schema.tables import SCHEMA_VERSION, run_log
 from ..schema.types import db_now
@@ -67,8 +67,9 @@ class SqliteRecorder(BaseStore):
         """Write the RUNNING row; a repeat finds its own."""
 
         def work(connection: Connection) -> int:
-            values = parameters(run_values(run, self.lacking))
-            run_id: int = connection.execute(sql.start(self.lacking), values).scalar_one()
+            lacking = lacking_of(run, self.lacking)
+            values = parameters(run_values(run, lacking))
+            run_id: int = connection.execute(sql.start(lacking), values).scalar_one()
             return run_id
 
         return self._write(work, timeout=timeout)
@@ -141,9 +142,9 @@ class SqliteRecorder(BaseStore):
             rows = connection.execute(query).all()
             if not rows:
                 return ()
-            from ..read_back import lost_run_from
+            from ..read_back import lost_runs_from
 
-            return [lost_run_from(*row) for row in rows]
+            return lost_runs_from(connection, self.lacking, rows)
 
         return self._write(work, timeout=timeout)
 
@@ -161,7 +162,8 @@ class SqliteRecorder(BaseStore):
     def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
         """Write an alert of a job's own, if its key's cooldown allows."""
         return self._write(
-            lambda connection: raise_if_allowed(connection, alert_draft), timeout=timeout
+            lambda connection: raise_if_allowed(connection, self.lacking, alert_draft),
+            timeout=timeout,
         )
 
     def acquire_lock(

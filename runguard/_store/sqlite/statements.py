@@ -25,13 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
-from ..rows import FAILURE_COLUMNS, NOTHING, Lacking, present
+from ..._models import Counters
+from ..rows import FAILURE_COLUMNS, NOTHING, RUN_COLUMNS, Lacking, present
 from ..schema.moments import db_now_plus
 from ..schema.tables import run_log
 from ..schema.types import db_now
-
-_NEW_RUN: Final = ("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds")
-_COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
 
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
 STILL_OPEN: Final = (run_log.c.status == "RUNNING") | (
@@ -52,7 +50,7 @@ def parameter(column: Column[Any]) -> ColumnElement[Any]:
 @cache
 def start(lacking: Lacking = NOTHING) -> Executable:
     """Write the RUNNING row; a repeat finds its own."""
-    new = present(given(run_log, *_NEW_RUN), lacking)
+    new = present(given(run_log, *RUN_COLUMNS), lacking)
     return (
         upsert(run_log)
         .values(**new, status="RUNNING", started_at=db_now(), updated_at=db_now())
@@ -89,7 +87,7 @@ def open_run() -> Select[Any]:
 @cache
 def end(lacking: Lacking = NOTHING) -> Executable:
     """End a run, well or not."""
-    columns = ("status", "alert_outcome", "covered_by", *_COUNTERS, *FAILURE_COLUMNS)
+    columns = ("status", "alert_outcome", "covered_by", *Counters._fields, *FAILURE_COLUMNS)
     values = present(given(run_log, *columns), lacking)
     # An alert of the time when a run seemed lost has its window by the run's cooldown.
     cooldown = run_log.c.cooldown_seconds

@@ -14,10 +14,9 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ..._models import ReviewStatus
 from ..._monitor import wording
 from ..._monitor.filters import UnreadableFilter, read_when
-from ..._monitor.records import AlertFilter
+from ..._monitor.records import AlertFilter, ReviewStatus
 from ..._store.operator import OperatorStore
 from ..forms import SentForm
 from ..forms import text_in as field_of
