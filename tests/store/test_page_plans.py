@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
 from runguard._monitor.records import AlertFilter, AlertOrder, Cause, Cursor, RunFilter
+from runguard._monitor.timeline import DEFAULT_ZOOM, ZOOMS, window_of
 from tests.store.test_query_plans import (  # the fixtures too
     Sent,
     assert_no_table_is_read_whole,
@@ -55,6 +56,8 @@ def problems(**wanted: object) -> Callable[[OperatorStore], object]:
     return lambda store: store.problem_page(AlertFilter(**wanted), limit=50)  # type: ignore[arg-type]
 
 
+NOW = datetime.now(UTC)
+MONTH, DAY_NOW = (window_of(zoom, now=NOW) for zoom in (ZOOMS[-1], DEFAULT_ZOOM))
 CAUSE = Cause("run_log", "job_7:TIMEOUT", "FAILED", None)
 QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
@@ -121,6 +124,15 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "undoing": lambda store: store.undo_resolution(store.now(), count=5),
     "a run": lambda store: store.run_details(a_failed_run(store)),
     "an alert": lambda store: store.alert_details(a_failure_alert(store)),
+    "who ran when in a month": lambda store: store.timeline(["job_7", "job_8"], MONTH),
+    "who ran when in a day": lambda store: store.timeline([f"job_{n}" for n in range(50)], DAY_NOW),
+    "a year of a job": lambda store: store.runs_between(
+        "job_7", [store.now() - days * DAY for days in range(365, -1, -1)]
+    ),
+    "a job's first run": lambda store: store.first_start_of("job_7"),
+    "missed starts": lambda store: store.missed_starts(
+        ["job_7", "job_8"], since=store.now() - 30 * DAY, until=store.now()
+    ),
     "last runs": lambda store: store.last_runs("job_7", limit=200),
     "starts": lambda store: store.starts("job_7", since=store.now() - timedelta(days=60)),
     "cooldowns": lambda store: store.cooldowns("job_7"),

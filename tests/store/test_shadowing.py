@@ -13,12 +13,14 @@ from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
 from runguard._monitor.delivering import DispatchContext, DispatchPlan, Settlement
 from runguard._monitor.notices import DeliveryState
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
+from runguard._monitor.timeline import DEFAULT_ZOOM, window_of
 from runguard._notify.config import NotifyConfig
 from runguard._notify.policy import plan_deliveries
 from runguard._store import migrate as migrations
 from runguard._store.factory import open_recorder
 from runguard._store.operator import open_operator_store
 from runguard._store.postgresql.operator import PostgreSqlOperatorStore
+from runguard._store.queries import timeline
 from runguard._store.queries.silences import note_matches, silences_in_force
 from runguard._store.schema.tables import SCHEMA_VERSION
 from tests.faults.privileges.test_grants import everything
@@ -136,6 +138,7 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     store.failures_by_group(since=DAY, jobs=["j*"])
     store.failed_runs_with_alerts(limit=2)
     store.lock_state("job")
+    ask_who_ran_when(store)
     store.cooldowns("job")
     store.job_names()
     store.foreign_open_runs(older_than=DAY)
@@ -160,6 +163,18 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         assert store.diagnose(purpose).lacking == ()
     assert store.inspect().is_current
     assert store.schema_error().needed == SCHEMA_VERSION
+
+
+def ask_who_ran_when(store: OperatorStore) -> None:
+    """For a timeline, of a job that runs often too, and for a calendar."""
+    now = store.now()
+    with pytest.MonkeyPatch.context() as world:
+        world.setattr(timeline, "MOST_RUNS", 0)
+        facts = store.timeline(["waiting", "b"], window_of(DEFAULT_ZOOM, now=now))
+    assert facts[0].slices
+    store.runs_between("job", [now - DAY, now])
+    store.first_start_of("job")
+    store.missed_starts(["job"], since=now - DAY, until=now)
 
 
 def mute_and_settle(store: OperatorStore, alert_id: int) -> None:

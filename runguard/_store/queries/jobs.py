@@ -224,12 +224,12 @@ class JobQueries(Reports):
         times = (cells.c.started_at, cells.c.finished_at)
         query = (
             select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
-            .add_columns(*(_microseconds(time) for time in times), cells.c.error_reason)
+            .add_columns(*(microseconds(time) for time in times), cells.c.error_reason)
             .outerjoin_from(names, cells, true())
             .where(is_asked)
         )
         return [
-            (name, run_id, status, group, _instant(started_at), _instant(finished_at), reason)
+            (name, run_id, status, group, instant_of(started_at), instant_of(finished_at), reason)
             for name, run_id, status, group, started_at, finished_at, reason in self._rows(query)
         ]
 
@@ -311,11 +311,12 @@ class JobQueries(Reports):
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
 
 
-def _microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
+def microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
     """Since the epoch: thousands of times are read several times faster as numbers."""
-    microseconds = func.date_part("epoch", time) * literal_column("1000000")
-    return cast(case((func.isfinite(time), microseconds)), BigInteger)
+    number = func.date_part("epoch", time) * literal_column("1000000")
+    return cast(case((func.isfinite(time), number)), BigInteger)
 
 
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else datetime.fromtimestamp(microseconds / 1e6, UTC)
+def instant_of(number: int | None) -> datetime | None:
+    """Read what `microseconds` counts."""
+    return None if number is None else datetime.fromtimestamp(number / 1e6, UTC)

@@ -1,0 +1,311 @@
+"""Who ran when: what a timeline of many jobs shows, and a calendar of one, and no row more."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from ..._models import RunStatus
+from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
+from ..._monitor.records import RunCell
+from ..._monitor.timeline import MOST_RUNS, LaneFacts, RunSlice, Window
+from ..schema.expressions import finite
+from ..schema.tables import alert, run_log
+from ..schema.types import UtcDateTime
+from .jobs import JobQueries, instant_of, microseconds
+from .terms import (
+    CELL_COLUMNS,
+    FAILED_RUN,
+    OPEN_RUN,
+    RUN_PLACE,
+    has_place,
+    in_order,
+    speaks_sqlite,
+    storable,
+)
+
+MOST_COUNTED: Final = 250  # runs of a job in one slice
+MOST_PROBED: Final = 500_000  # entries of the index in one answer
+LOOKS_BEFORE: Final = 3  # runs of a job that began before a window, and may reach into it
+MOST_OPEN: Final = 500
+MOST_MISSED: Final = 1000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class TimelineQueries(JobQueries):
+    """The answers about who ran when."""
+
+    def timeline(self, job_names: Sequence[str], window: Window) -> Sequence[LaneFacts]:
+        """Return what is known of jobs in a window, in the order of the names.
+
+        Of a job with more runs than `MOST_RUNS` it counts them slice by slice, up to
+        `MOST_COUNTED` in each: what is read grows with what is drawn, and not with what ran.
+        """
+        names = {storable(name): name for name in job_names}
+        if not names:
+            return []
+        runs = self._runs_in(list(names), window)
+        dense = [name for name, (inside, _) in runs.items() if len(inside) > MOST_RUNS]
+        slices = self._slices_in(dense, window) if dense else {}
+        found = []
+        for stored, name in names.items():
+            inside, others = runs.get(stored, ({}, {}))
+            cells = others if stored in slices else {**others, **inside}
+            found.append(LaneFacts(name, tuple(cells.values()), slices.get(stored, ())))
+        return found
+
+    def runs_between(
+        self, job_name: str, edges: Sequence[datetime], *, most: int = MOST_COUNTED
+    ) -> Sequence[tuple[datetime, int]]:
+        """Count the runs of a job that began between each two of some times, up to `most` in each.
+
+        Returns the earlier time with the count; nothing where none began.
+        """
+        counted = self._counted([storable(job_name)], edges, most)
+        query = select(counted.c.starts_at, counted.c.runs).where(counted.c.last_id.is_not(None))
+        return [(starts_at, runs) for starts_at, runs in self._rows(query)]
+
+    def first_start_of(self, job_name: str) -> datetime | None:
+        """Return when the oldest run of a job began."""
+        query = (
+            select(run_log.c.started_at)
+            .where(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+            .order_by(run_log.c.started_at)
+            .limit(1)
+        )
+        rows = self._rows(query)
+        return rows[0][0] if rows else None
+
+    def missed_starts(
+        self, source_ids: Sequence[str], *, since: datetime, until: datetime
+    ) -> Mapping[str, Sequence[datetime]]:
+        """List the expected starts that were found missing, by `source_id`, the newest first.
+
+        What was found in that time counts; many that were found at once are one.
+        """
+        if not source_ids:
+            return {}
+        query = (
+            select(alert.c.source_id, alert.c.created_at, alert.c.detail)
+            .where(
+                alert.c.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'"),
+                alert.c.alert_type == literal_column(f"'{FindingType.MISSED}'"),
+                alert.c.source_id.in_([storable(one) for one in source_ids]),
+                alert.c.created_at >= since,
+                alert.c.created_at < until,
+            )
+            .order_by(alert.c.created_at.desc())
+            .limit(MOST_MISSED)
+        )
+        found: dict[str, list[datetime]] = defaultdict(list)
+        for source_id, created_at, detail in self._rows(query):
+            found[source_id].append(_due_in(detail) or created_at)
+        return found
+
+    def _runs_in(
+        self, job_names: Sequence[str], window: Window
+    ) -> dict[str, tuple[dict[int, RunCell], dict[int, RunCell]]]:
+        """Read the runs that began in a window, up to one too many, and those that reach into it.
+
+        Those that have not ended are among both.
+        Starts that a lock refused are among them: they fail as LOCK_CONFLICT.
+        """
+        started_at = run_log.c.started_at
+        inside = (started_at >= window.since, started_at < window.until)
+        before = (started_at < window.since, has_place(started_at))
+        names = self._given(job_names)
+        parts = [
+            self._newest_of_each(names, inside, MOST_RUNS + 1),
+            self._newest_of_each(names, before, LOOKS_BEFORE, ending_since=window.since),
+            select(
+                *select(run_log.c.job_name, *CELL_COLUMNS)
+                .where(
+                    OPEN_RUN,
+                    run_log.c.job_name.in_(job_names),
+                    started_at < window.until,
+                    has_place(started_at),
+                )
+                .limit(MOST_OPEN)
+                .subquery("open_run")
+                .c
+            ),
+        ]
+        found: dict[str, tuple[dict[int, RunCell], dict[int, RunCell]]] = {}
+        for name, *values in self._cells(union_all(*parts).subquery("run")):
+            cell = RunCell(*values)
+            begun, others = found.setdefault(name, ({}, {}))
+            is_inside = cell.started_at is not None and cell.started_at >= window.since
+            if is_inside:
+                begun[cell.id] = cell
+            if not is_inside or cell.status == RunStatus.RUNNING:
+                others[cell.id] = cell
+        return found
+
+    def _newest_of_each(
+        self,
+        names: FromClause,
+        which: Iterable[ColumnElement[bool]],
+        limit: int,
+        *,
+        ending_since: datetime | None = None,
+    ) -> Select[Any]:
+        """Select the newest runs of each of some jobs; of these, those that ended since a time."""
+        newest = in_order(
+            select(*CELL_COLUMNS).where(run_log.c.job_name == names.c.job_name, *which),
+            RUN_PLACE,
+            ascending=False,
+        ).limit(limit)
+        cells: FromClause
+        if speaks_sqlite(self.engine):  # it has no LATERAL, and reads the ids anew for each name
+            ids = newest.with_only_columns(run_log.c.id).correlate(names)
+            cells, joined = run_log, names.join(run_log, run_log.c.id.in_(ids))
+        else:
+            cells = newest.lateral()
+            joined = names.join(cells, true())
+        columns = (
+            finite(cells.c[name]) if name == "finished_at" else cells.c[name]
+            for name in RunCell.__slots__
+        )
+        query = select(names.c.job_name, *columns).select_from(joined)
+        return query if ending_since is None else query.where(cells.c.finished_at >= ending_since)
+
+    def _cells(self, runs: FromClause) -> Iterable[Sequence[Any]]:
+        """Read runs, each with its job before the values of a `RunCell`."""
+        if speaks_sqlite(self.engine):
+            return self._rows(select(*runs.c))
+        columns = [
+            microseconds(column) if isinstance(column.type, UtcDateTime) else column
+            for column in runs.c
+        ]
+        return [
+            (name, run_id, status, group, instant_of(started_at), instant_of(ended_at), reason)
+            for name, run_id, status, group, started_at, ended_at, reason in self._rows(
+                select(*columns)
+            )
+        ]
+
+    def _slices_in(self, job_names: Sequence[str], window: Window) -> dict[str, Any]:
+        starts = window.starts()
+        most = min(MOST_COUNTED, MOST_PROBED // (len(starts) * len(job_names)))
+        counted = self._counted(job_names, [*starts, window.until], most)
+        query = select(
+            *(counted.c[name] for name in ("job_name", "starts_at", "runs")),
+            run_log.c.started_at,
+            finite(run_log.c.finished_at),
+        ).join_from(counted, run_log, run_log.c.id == counted.c.last_id)
+        failures = self._failures_in(job_names, window)
+        found: dict[str, dict[datetime, RunSlice]] = defaultdict(dict)
+        for name, starts_at, runs, started_at, ended_at in self._rows(query):
+            its = failures.get((name, starts_at), {})
+            found[name][starts_at] = RunSlice(
+                starts_at, runs, runs < most, started_at, ended_at, its
+            )
+        return {
+            name: tuple(slices[start] for start in sorted(slices)) for name, slices in found.items()
+        }
+
+    def _counted(
+        self, job_names: Sequence[str], edges: Sequence[datetime], most: int
+    ) -> FromClause:
+        """Count the runs of each job between each two times, and find the last of them.
+
+        The counting reads entries of the index of jobs and starts, `most` for each.
+        """
+        names, spans = self._given(job_names), self._given_spans(edges)
+        its = (
+            run_log.c.job_name == names.c.job_name,
+            run_log.c.started_at >= spans.c.starts_at,
+            run_log.c.started_at < spans.c.ends_at,
+        )
+        some: Any = (
+            select(literal_column("1", BigInteger()))
+            .select_from(run_log)
+            .where(*its)
+            .limit(most)
+            .correlate(names, spans)
+        )
+        runs = select(func.count()).select_from(some.subquery()).scalar_subquery()
+        last = in_order(select(run_log.c.id).where(*its), RUN_PLACE, ascending=False).limit(1)
+        return (
+            select(
+                names.c.job_name,
+                spans.c.starts_at,
+                runs.label("runs"),
+                last.correlate(names, spans).scalar_subquery().label("last_id"),
+            )
+            .select_from(names.join(spans, true()))
+            .subquery("counted")
+        )
+
+    def _given_spans(self, edges: Sequence[datetime]) -> FromClause:
+        """Make a table of the spans between some times; the last of them has no end."""
+        instant: ColumnElement[datetime]
+        if speaks_sqlite(self.engine):
+            form, dialect = UtcDateTime(), self.engine.dialect
+            texts = [form.process_bind_param(one, dialect) for one in edges]
+            document = bindparam("edges", json.dumps(texts), type_=Text())
+            given = func.json_each(document).table_valued("value", name="given_edge")
+            instant = type_coerce(given.c.value, UtcDateTime())
+        else:
+            array = bindparam("edges", list(edges), type_=ARRAY(UtcDateTime()))
+            column = func.unnest(array).table_valued(Column("instant", UtcDateTime), name="edge")
+            instant = column.render_derived().c.instant
+        end = func.lead(instant, type_=UtcDateTime()).over(order_by=instant)
+        return select(instant.label("starts_at"), end.label("ends_at")).subquery("span")
+
+    def _failures_in(
+        self, job_names: Sequence[str], window: Window
+    ) -> dict[tuple[str, datetime], dict[str | None, int]]:
+        """Count the failures of jobs by slice and group; the index of failures has all of it."""
+        started_at = run_log.c.started_at
+        seconds = round(window.slice.total_seconds())
+        whole = literal_column(str(seconds), BigInteger())
+        number = self._epoch_of(started_at).op("/", return_type=BigInteger())(whole)
+        query = (
+            select(run_log.c.job_name, number, run_log.c.error_group, func.count())
+            .where(
+                FAILED_RUN,
+                started_at >= window.since,
+                started_at < window.until,
+                run_log.c.job_name.in_(job_names),
+            )
+            .group_by(run_log.c.job_name, literal_column("2"), run_log.c.error_group)
+        )
+        found: dict[tuple[str, datetime], dict[str | None, int]] = defaultdict(dict)
+        for name, slice_number, group, failures in self._rows(query):
+            starts_at = _EPOCH + timedelta(seconds=slice_number * seconds)
+            found[name, starts_at][group] = failures
+        return found
+
+
+def _due_in(detail: Any) -> datetime | None:
+    """Return the start that a finding misses: its mark, or since when it does."""
+    for key in ("mark", "since"):
+        text = detail.get(key) if isinstance(detail, dict) else None
+        try:
+            due = datetime.fromisoformat(text) if isinstance(text, str) else None
+        except ValueError:
+            continue
+        if due is not None and due.tzinfo is not None:
+            return due.astimezone(UTC)
+    return None

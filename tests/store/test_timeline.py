@@ -1,0 +1,166 @@
+"""Conformance: who ran when, read for a timeline and for a calendar, within bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import event
+
+from runguard._monitor.timeline import MOST_RUNS, ZOOMS, Window, window_of
+from runguard._store.queries import timeline as queries
+from tests.store.test_operator_queries import foreign_alert, foreign_run, spelled
+
+if TYPE_CHECKING:
+    from runguard._store.operator import OperatorStore
+    from tests.store.conftest import BackDoor
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = Window(NOON - 24 * HOUR, NOON, 10 * MINUTE)
+
+
+def run_at(
+    back_door: BackDoor,
+    job_name: str,
+    start: datetime,
+    took: timedelta | None = MINUTE,
+    **values: Any,
+) -> int:
+    return foreign_run(
+        back_door,
+        **{"job_name": job_name, "status": "SUCCESS", **values},
+        started_at=spelled(back_door, start),
+        finished_at=None if took is None else spelled(back_door, start + took),
+    )
+
+
+@pytest.fixture
+def one_run_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MOST_RUNS", 1)
+
+
+def test_the_runs_of_each_job_come_with_those_that_reach_into_the_window(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    before = run_at(back_door, "long", NOON - 26 * HOUR, 4 * HOUR)
+    run_at(back_door, "long", NOON - 30 * HOUR)
+    inside = run_at(back_door, "long", NOON - HOUR, status="FAILED", error_group="TIMEOUT")
+    stuck = run_at(back_door, "stuck", NOON - 90 * HOUR, None, status="RUNNING")
+    for hours in range(25, 30):
+        run_at(back_door, "stuck", NOON - hours * HOUR)
+    run_at(back_door, "stuck", NOON + HOUR)
+    run_at(back_door, "another", NOON - HOUR)
+
+    long, never, stuck_facts = store.timeline(["long", "never", "stuck"], DAY)
+
+    assert {cell.id for cell in long.runs} == {before, inside}
+    assert {cell.error_group for cell in long.runs} == {None, "TIMEOUT"}
+    assert (never.job_name, never.runs, never.slices) == ("never", (), ())
+    assert [cell.id for cell in stuck_facts.runs] == [stuck]
+    assert stuck_facts.runs[0].started_at == NOON - 90 * HOUR
+
+
+@pytest.mark.usefixtures("one_run_is_many")
+def test_a_job_that_runs_often_is_counted_slice_by_slice(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    for minutes in (61, 62, 63, 5):
+        run_at(back_door, "often", NOON - minutes * MINUTE, 2 * MINUTE)
+    run_at(back_door, "often", NOON - 64 * MINUTE, status="FAILED", error_group="HTTP_5XX")
+    open_run = run_at(back_door, "often", NOON - 4 * MINUTE, None, status="RUNNING")
+    run_at(back_door, "seldom", NOON - HOUR)
+
+    often, seldom = store.timeline(["often", "seldom"], DAY)
+
+    first, last = often.slices
+    assert (first.starts_at, first.runs, first.is_all) == (NOON - 70 * MINUTE, 4, True)
+    assert first.failures == {"HTTP_5XX": 1}
+    assert first.last_started_at == NOON - 61 * MINUTE
+    assert first.last_ended_at == NOON - 59 * MINUTE
+    assert (last.runs, last.last_ended_at, last.failures) == (2, None, {})
+    assert [cell.id for cell in often.runs] == [open_run]
+    assert len(seldom.runs) == 1
+
+
+@pytest.mark.usefixtures("one_run_is_many")
+def test_the_counting_has_an_end_in_each_slice(
+    store: OperatorStore, back_door: BackDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_COUNTED", 2)
+    for minutes in (1, 2, 3):
+        run_at(back_door, "often", NOON - minutes * MINUTE, status="FAILED", error_group=None)
+
+    [often] = store.timeline(["often"], DAY)
+
+    assert [(one.runs, one.is_all, one.failures) for one in often.slices] == [(2, False, {None: 3})]
+
+
+@pytest.mark.usefixtures("one_run_is_many")
+def test_any_number_of_jobs_and_runs_takes_three_statements(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    for number in range(6):
+        for minutes in (1, 2):
+            run_at(back_door, f"job {number}", NOON - minutes * MINUTE)
+    sent: list[str] = []
+    store.timeline(["nobody"], DAY)
+    event.listen(store.engine, "before_cursor_execute", lambda _c, _u, sql, *_: sent.append(sql))
+
+    found = store.timeline([f"job {number}" for number in range(6)], DAY)
+
+    assert all(facts.slices for facts in found)
+    statements = [one for one in sent if not one.lower().startswith(("pragma", "set ", "begin"))]
+    assert len(statements) == 3
+
+
+def test_no_jobs_take_no_statement(store: OperatorStore) -> None:
+    assert store.timeline([], DAY) == []
+    assert store.missed_starts([], since=NOON, until=NOON) == {}
+
+
+def test_runs_are_counted_between_given_times(store: OperatorStore, back_door: BackDoor) -> None:
+    for hours in (1, 2, 3, 30, 60):
+        run_at(back_door, "job", NOON - hours * HOUR)
+    days = [NOON - timedelta(days=number) for number in (3, 2, 1, 0)]
+
+    assert store.runs_between("job", days) == [(days[0], 1), (days[1], 1), (days[2], 3)]
+    assert store.runs_between("job", days, most=2)[-1] == (days[2], 2)
+    assert store.first_start_of("job") == NOON - 60 * HOUR
+    assert store.first_start_of("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "due"),
+    [
+        ('{"mark": "2026-03-01T02:00:00+00:00", "since": "2026-02-01T00:00:00+00:00"}', 2),
+        ('{"mark": "the third", "since": "2026-03-01T12:00:00+09:00"}', 3),
+        ('{"mark": 7, "since": "2026-03-01"}', 11),
+        ("[]", 11),
+    ],
+)
+def test_a_missed_start_is_when_it_was_due(
+    store: OperatorStore, back_door: BackDoor, detail: str, due: int
+) -> None:
+    for source_id in ("job", "job@staging"):
+        foreign_alert(
+            back_door,
+            source_type="job",
+            source_id=source_id,
+            alert_type="MISSED",
+            detail=detail,
+            created_at=spelled(back_door, NOON - HOUR),
+        )
+
+    found = store.missed_starts(["job"], since=NOON - 24 * HOUR, until=NOON)
+
+    assert found == {"job": [NOON.replace(hour=due)]}
+    assert store.missed_starts(["job"], since=NOON, until=NOON + HOUR) == {}
+
+
+def test_every_window_has_fewer_slices_than_runs_that_are_read_one_by_one() -> None:
+    # Else a job that runs at an even pace would seem to have gaps.
+    for zoom in ZOOMS:
+        assert len(window_of(zoom, now=NOON).starts()) <= MOST_RUNS
