@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .queries.outbox import OutboxQueries
+from .queries.expectations import ExpectationQueries
 from .queries.problems import ProblemQueries
 from .queries.timeline import TimelineQueries
 from .queries.told import ToldDetails
 from .queries.triage import Triage
 
 
-class OperatorQueries(ProblemQueries, TimelineQueries, ToldDetails, OutboxQueries, Triage):
+class OperatorQueries(ProblemQueries, TimelineQueries, ToldDetails, ExpectationQueries, Triage):
     """All that operators ask of a store beside what runs record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sqlalchemy.pool import NullPool
 
 from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
 from runguard._monitor.delivering import DispatchContext, DispatchPlan, Settlement
+from runguard._monitor.expectations import Declarer, Expectation, JobDeclaration
 from runguard._monitor.notices import DeliveryState
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
 from runguard._monitor.timeline import DEFAULT_ZOOM, window_of
@@ -233,6 +235,25 @@ def all_that_delivery_asks(store: OperatorStore) -> None:
     assert store.undelivered_count() >= 0
 
 
+def all_that_is_expected(store: OperatorStore) -> None:
+    """What somebody says of a job, and takes back."""
+    said = JobDeclaration(
+        job_name="job",
+        expectation=Expectation(every=DAY),
+        owner="ops",
+        by=Declarer.FILE,
+        who="/etc/runguard.toml",
+    )
+    assert store.declare_file([said], who=said.who) == 1
+    store.declare(replace(said, by=Declarer.PERSON, who="ana"))
+    assert store.expected_jobs(["j*", "b"], environment=None, with_retired=True)
+    store.withdraw("job", None, by=Declarer.PERSON, who="ana")
+    store.retire("job")
+    store.unretire("job")
+    assert store.declare_file([], who=said.who) == 1
+    store.open_findings()
+
+
 def all_that_is_rare(store: OperatorStore) -> None:
     """What a job's process sends now and then: refusals, replays, lost runs."""
     refused, late, quiet = new_run("refused"), new_run("late"), new_run("late")
@@ -271,6 +292,7 @@ def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
         all_that_is_rare(store)
         all_that_operators_ask(store)
         all_that_delivery_asks(store)
+        all_that_is_expected(store)
     finally:
         store.close()
 

@@ -12,10 +12,12 @@ import pytest
 import runguard
 from runguard import JobLockActive, RunguardError, current_run, run_scope
 from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
+from runguard._monitor.expectations import JobDeclaration
 from runguard._run.reaper import reap
 from runguard._run.spool import Spool
 from runguard._run.spool_replay import replay
 from runguard._settings import Settings
+from runguard._store.declaring import declare_jobs
 from runguard._store.migrate import current, downgrade, upgrade
 from runguard._store.schema.diagnosis import NEEDED_PRIVILEGES
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
@@ -106,6 +108,8 @@ def everything(store: OperatorStore) -> None:
     store.renew_lock(lease, TTL, timeout=TIMEOUT)
     store.release_lock(lease, timeout=TIMEOUT)
     store.find_lost_runs(silent_for=timedelta(minutes=5), job_name=None, limit=9, timeout=TIMEOUT)
+    for _ in range(2):
+        declare_jobs(store, [JobDeclaration(job_name="job", owner="ops")], timeout=TIMEOUT)
     assert store.inspect().is_current
 
 
