@@ -208,11 +208,14 @@ class JobFacts:
         runs: Its newest runs, the newest first: as many as `WATCHED_RUNS`, at least all that
             began since `job.judged_at` less a grace.
         open: Its findings whose incidents are open.
+        learned: What is expected of it with the schedule that its starts prove, where that is to
+            be learned and they do; it takes the place of `job.expectation`.
     """
 
     job: JobRecord
     runs: tuple[WatchedRun, ...] = ()
     open: Mapping[FindingType, OpenFinding] = field(default_factory=dict)
+    learned: Expectation | None = None
 
 
 WATCHED_RUNS: Final = 40

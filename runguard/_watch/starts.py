@@ -1,0 +1,309 @@
+"""MISSED: a start was due, its grace is over, and no start covers it.
+
+What covers a due time: a start from a little before it up to the end of its grace, a run that is
+going on at that time, a start that the job's lock refused, and any later start, which is told as
+late. So only what is due after the newest start matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import islice
+from typing import Any, Final
+
+from .._monitor.expectations import Closing, Finding, FindingType, Gap, OpenFinding, WatchedRun
+from .._monitor.wording import counted, duration, iso
+from .case import Case, Opinion, as_seconds, ended_at, time_in
+from .schedule import ClockSchedule, EverySchedule, Schedule, Slot, plus
+from .zones import waits_for_a_first_start, wrong_zone, zone_is_right, zones_of_starts
+
+MOST_COUNTED: Final = 1000  # of starts that did not come
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What is to be said of a job's starts, and when the next one is due."""
+
+    opinion: Opinion
+    next_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """The next start that nothing covers.
+
+    Attributes:
+        deadline: When it is missed.
+        gap: The last stretch in which nobody looked and that moved the deadline.
+    """
+
+    schedule: Schedule
+    slot: Slot
+    deadline: datetime
+    gap: Gap | None
+
+
+def judge_starts(case: Case) -> Starts:
+    """Say whether a start is missed, and whether the schedule's zone is."""
+    schedule = case.schedule
+    if schedule is None:
+        return Starts(Opinion(closings=tuple(_not_expected(case))))
+    expected = _expected(case, schedule)
+    fits: tuple[ClockSchedule, ...] = ()
+    if isinstance(schedule, ClockSchedule) and _is_doubtful(case, expected):
+        fits = zones_of_starts(case, schedule, is_missed=_is_missed(case, expected))
+        if fits:
+            expected = _latest(_expected(case, one) for one in fits)
+        elif expected is not None and expected.deadline <= case.now:
+            expected = _with_time_to_start(case, schedule, expected)
+    findings, closings = [], []
+    if fits and isinstance(schedule, ClockSchedule):
+        findings.append(wrong_zone(case, schedule, fits[0]))
+    elif FindingType.WRONG_ZONE in case.open:
+        closings.append(zone_is_right(case, _clock(schedule)))
+    if expected is not None and _is_missed(case, expected):
+        findings.append(_missed(case, expected))
+    elif FindingType.MISSED in case.open:
+        closings.append(_came(case, schedule if not fits else fits[0]))
+    return Starts(
+        Opinion(tuple(findings), tuple(closings), None if expected is None else expected.deadline),
+        _next_due(case, expected),
+    )
+
+
+# What is due -------------------------------------------------------------------------------------
+
+
+def _expected(case: Case, schedule: Schedule) -> _Expected | None:
+    if isinstance(schedule, EverySchedule):
+        due = _due_after_the_last(case, schedule)
+        slot: Slot | None = Slot(due, due)
+    else:
+        slot = schedule.slot_after(_covered_until(case, schedule.early))
+    if slot is None:
+        return None
+    deadline, gap = _deadline(slot, schedule.grace, case.gaps)
+    return _Expected(schedule, slot, deadline, gap)
+
+
+def _covered_until(case: Case, early: timedelta) -> datetime:
+    """Return up to when all that was due is covered."""
+    covered = case.watched_from
+    for run in case.runs:
+        covered = max(covered, run.started_at + early, ended_at(run, case.now))
+    return covered
+
+
+def _due_after_the_last(case: Case, schedule: EverySchedule) -> datetime:
+    if not case.runs:
+        return plus(case.watched_from, schedule.every)
+    started = case.runs[0].started_at
+    ended = max(ended_at(run, case.now) for run in case.runs)
+    due = schedule.after_run(started, ended)
+    # A job that had long been quiet when it was declared gets a whole period.
+    return due if due > case.watched_from else plus(case.watched_from, schedule.every)
+
+
+def _deadline(slot: Slot, grace: timedelta, gaps: tuple[Gap, ...]) -> tuple[datetime, Gap | None]:
+    """Return when a start is missed: one more grace follows a gap in which nobody looked."""
+    deadline, last = plus(slot.until, grace), None
+    for gap in gaps:
+        if gap.ended_at > slot.due and gap.began_at <= deadline < plus(gap.ended_at, grace):
+            deadline, last = plus(gap.ended_at, grace), gap
+    return deadline, last
+
+
+def _is_missed(case: Case, expected: _Expected | None) -> bool:
+    return expected is not None and expected.deadline <= case.now
+
+
+def _is_doubtful(case: Case, expected: _Expected | None) -> bool:
+    return FindingType.WRONG_ZONE in case.open or _is_missed(case, expected)
+
+
+def _latest(expected: Iterable[_Expected | None]) -> _Expected | None:
+    """Return what is due by the zone that waits longest: all that fit must agree on a miss."""
+    known = [one for one in expected if one is not None]
+    return max(known, key=lambda one: one.deadline, default=None)
+
+
+def _with_time_to_start(case: Case, schedule: ClockSchedule, expected: _Expected) -> _Expected:
+    first = waits_for_a_first_start(case, schedule)
+    if first is None:
+        return expected
+    slot = Slot(expected.slot.due, max(first, expected.slot.until))
+    deadline, gap = _deadline(slot, schedule.grace, case.gaps)
+    return _Expected(schedule, expected.slot, max(deadline, expected.deadline), gap or expected.gap)
+
+
+def _next_due(case: Case, expected: _Expected | None) -> datetime | None:
+    """Return when the next start is due: within its grace it may have been due already."""
+    if expected is None or not _is_missed(case, expected):
+        return None if expected is None else expected.slot.due
+    if isinstance(expected.schedule, ClockSchedule):
+        return expected.schedule.due_after(case.now)
+    return expected.slot.due
+
+
+# Missed ------------------------------------------------------------------------------------------
+
+
+def _missed(case: Case, expected: _Expected) -> Finding:
+    schedule, first = expected.schedule, expected.slot.due
+    newest, count = _newest_and_count(case, expected)
+    zone = _zone_of(schedule)
+    last = case.runs[0] if case.runs else None
+    more = (
+        ""
+        if count == 1
+        else f" {counted(count, 'start')} did not come, the first at {_at(first, zone)}."
+    )
+    looked = (
+        f" Nobody looked between {_at(expected.gap.began_at, zone)}"
+        f" and {_at(expected.gap.ended_at, zone)}."
+        if expected.gap
+        else ""
+    )
+    started = (
+        f"Its last start was at {_at(last.started_at, zone)}."
+        if last
+        else "No start of it is known."
+    )
+    detail: dict[str, Any] = {
+        "schedule": schedule.words,
+        "due": iso(newest),
+        "first_due": iso(first),
+        "missed": count,
+        "grace_seconds": as_seconds(schedule.grace),
+    }
+    if last is not None:
+        detail |= {"last_start_at": iso(last.started_at), "last_run_id": last.id}
+    if expected.gap is not None:
+        detail |= {
+            "gap_began_at": iso(expected.gap.began_at),
+            "gap_ended_at": iso(expected.gap.ended_at),
+        }
+    return Finding(
+        type=FindingType.MISSED,
+        title=f"{case.name} did not start: due {_at(newest, zone)}",
+        message=(
+            f"{case.name} was due at {_at(newest, zone)} ({schedule.words})"
+            f" and did not start within {duration(schedule.grace)}.{more}{looked} {started}"
+        ),
+        since=first,
+        detail=detail,
+        mark=iso(newest),
+    )
+
+
+def _newest_and_count(case: Case, expected: _Expected) -> tuple[datetime, int]:
+    """Return which start was missed last, and how many were."""
+    schedule, slot = expected.schedule, expected.slot
+    over = case.now - schedule.grace
+    if isinstance(schedule, EverySchedule):
+        periods = max(0, (over - slot.due) // schedule.every)
+        return slot.due + periods * schedule.every, min(periods + 1, MOST_COUNTED)
+    newest = schedule.last_due(over, after=slot.due)
+    if newest is None:
+        return slot.due, 1
+    counted_to, before = _counted(case.open.get(FindingType.MISSED), slot)
+    left = MOST_COUNTED - before
+    further = sum(1 for _ in islice(schedule.due_between(counted_to, newest), left))
+    return newest, before + further
+
+
+def _counted(known: OpenFinding | None, slot: Slot) -> tuple[datetime, int]:
+    """Return up to where an open finding has counted, and how many."""
+    if known is not None and time_in(known, "first_due") == slot.due:
+        due, missed = time_in(known, "due"), known.detail.get("missed")
+        if due is not None and due >= slot.due and isinstance(missed, int) and missed > 0:
+            return due, min(missed, MOST_COUNTED)
+    return slot.due, 1
+
+
+# Not missed any more -----------------------------------------------------------------------------
+
+
+def _came(case: Case, schedule: Schedule) -> Closing:
+    """Say which start covers what was missed, and how late it is."""
+    known = case.open[FindingType.MISSED]
+    due = time_in(known, "first_due") or time_in(known, "due") or known.opened_at
+    run = _covering(case, due, schedule)
+    if run is None or due <= case.watched_from:
+        return _changed(case, FindingType.MISSED)
+    zone = _zone_of(schedule)
+    detail: dict[str, Any] = {
+        "due": iso(due),
+        "started_at": iso(run.started_at),
+        "since": iso(due),
+        "missed": known.detail.get("missed", 1),
+    }
+    late = run.started_at - due
+    own = (
+        schedule.slot_of(run.started_at, late=schedule.grace)
+        if isinstance(schedule, ClockSchedule)
+        else None
+    )
+    if late <= _longest_wait(schedule, due):
+        said = f"started on time, at {_at(run.started_at, zone)}, and was reported late"
+        detail["reported_late"] = True
+    elif own is not None and own.due > due:
+        said = f"starts again: the start that was due {_at(own.due, zone)} came"
+        detail["next_due"] = iso(own.due)
+    else:
+        said = f"started {duration(late)} late, at {_at(run.started_at, zone)}"
+        detail["late_seconds"] = as_seconds(late)
+    return Closing(
+        type=FindingType.MISSED,
+        title=f"{case.name} {said}",
+        message=f"{case.name} was due at {_at(due, zone)}. It {said}.",
+        detail=detail,
+        run_id=run.id,
+    )
+
+
+def _longest_wait(schedule: Schedule, due: datetime) -> timedelta:
+    if isinstance(schedule, ClockSchedule):
+        slot = schedule.slot_after(due - timedelta(microseconds=1))
+        if slot is not None and slot.due == due:
+            return slot.until - due + schedule.grace
+    return schedule.grace
+
+
+def _covering(case: Case, due: datetime, schedule: Schedule) -> WatchedRun | None:
+    """Return the first run that covers a due time."""
+    for run in reversed(case.runs):
+        if run.started_at + schedule.early >= due or ended_at(run, case.now) >= due:
+            return run
+    return None
+
+
+def _not_expected(case: Case) -> Iterable[Closing]:
+    for kind in (FindingType.MISSED, FindingType.WRONG_ZONE):
+        if kind in case.open:
+            yield _changed(case, kind)
+
+
+def _changed(case: Case, kind: FindingType) -> Closing:
+    message = f"What is expected of {case.name} has changed."
+    return Closing(
+        type=kind, title=f"{case.name}: {message}", message=message, detail={"changed": True}
+    )
+
+
+# Words -------------------------------------------------------------------------------------------
+
+
+def _clock(schedule: Schedule) -> ClockSchedule | None:
+    return schedule if isinstance(schedule, ClockSchedule) else None
+
+
+def _zone_of(schedule: Schedule) -> tzinfo:
+    return schedule.zone if isinstance(schedule, ClockSchedule) else UTC
+
+
+def _at(moment: datetime, zone: tzinfo) -> str:
+    """Spell a time on the wall of a zone, with its distance from UTC."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"

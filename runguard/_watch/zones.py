@@ -1,0 +1,203 @@
+"""Starts that are right on the wall of another zone: a mistake that says nothing of the job.
+
+Where all starts of a job are off by the same quarter hours, its scheduler reads the schedule in
+another zone than the one that is declared. That is one finding, and what is due follows the zone
+that the starts fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from .._errors import ConfigurationError
+from .._models import TriggerType
+from .._monitor.expectations import Closing, Finding, FindingType, OpenFinding, WatchedRun
+from .._monitor.wording import iso
+from .case import Case, as_seconds, ended_at
+from .schedule import ClockSchedule
+
+MOST_STARTS: Final = 10  # the newest ones, which must all fit a zone
+FEWEST_AFTER_ON_TIME: Final = 2  # starts that must be off where earlier ones were on time
+PROMPT: Final = timedelta(minutes=5)  # how late each of several starts may be in another zone
+PROMPT_ALONE: Final = timedelta(minutes=2)  # the same of a start that is the only one
+_DECLARED_AFTER: Final = timedelta(minutes=10)  # a run's end, by the process that ran it
+
+# One of each set of zones whose clocks agree all year, the most common ones first.
+ZONES: Final = (
+    *("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles"),
+    *("America/Chicago", "Asia/Seoul", "Asia/Shanghai", "Asia/Kolkata", "Australia/Sydney"),
+    *("America/Sao_Paulo", "America/Denver", "Europe/Athens", "Europe/Moscow", "Asia/Bangkok"),
+    *("Pacific/Auckland", "Asia/Dubai", "Africa/Johannesburg", "Africa/Lagos", "Asia/Jerusalem"),
+    *("America/Phoenix", "America/Bogota", "America/Mexico_City", "America/Halifax"),
+    *("America/St_Johns", "America/Santiago", "America/Caracas", "America/Anchorage"),
+    *("Pacific/Honolulu", "Pacific/Pago_Pago", "America/Noronha", "America/Nuuk"),
+    *("Atlantic/Azores", "Atlantic/Cape_Verde", "Africa/Cairo", "Asia/Beirut", "Asia/Tehran"),
+    *("Asia/Kabul", "Asia/Karachi", "Asia/Kathmandu", "Asia/Dhaka", "Asia/Yangon"),
+    *("Australia/Perth", "Australia/Eucla", "Australia/Darwin", "Australia/Adelaide"),
+    *("Australia/Brisbane", "Australia/Lord_Howe", "Pacific/Noumea", "Pacific/Norfolk"),
+    *("Pacific/Fiji", "Pacific/Chatham", "Pacific/Tongatapu", "Pacific/Kiritimati"),
+)
+
+
+def zones_of_starts(
+    case: Case, schedule: ClockSchedule, *, is_missed: bool
+) -> tuple[ClockSchedule, ...]:
+    """Return the schedule in each other zone that the starts fit, the likeliest first.
+
+    Args:
+        case: The job.
+        schedule: As it is declared.
+        is_missed: Whether a start is missed, as it is declared.
+
+    Returns:
+        Nothing where the declared zone may be right.
+    """
+    starts = [one.started_at for one in scheduled_runs(case)]
+    known = case.open.get(FindingType.WRONG_ZONE)
+    if known is not None:
+        return _still(schedule, starts, known)
+    if not is_missed or not starts:
+        return ()
+    on_time = [_is_at(schedule, one, late=schedule.grace) for one in starts]
+    if all(on_time):
+        return ()
+    late = PROMPT if len(starts) > 1 else PROMPT_ALONE
+    fits = _fitting(schedule, starts, late=late)
+    newest_off = starts[: on_time.index(True)] if any(on_time) else starts
+    if not fits and len(newest_off) >= FEWEST_AFTER_ON_TIME:
+        fits = _fitting(schedule, newest_off, late=PROMPT)
+    return fits
+
+
+def waits_for_a_first_start(case: Case, schedule: ClockSchedule) -> datetime | None:
+    """Return until when a job that was never on time is not missed; None where it was.
+
+    Its scheduler may read the schedule in any zone: before each has had its turn, a job without
+    history cannot be told from one whose zone is wrong.
+    """
+    if any(_is_at(schedule, one.started_at, late=schedule.grace) for one in scheduled_runs(case)):
+        return None
+    return _last_first_due(schedule, case.watched_from)
+
+
+def scheduled_runs(case: Case) -> list[WatchedRun]:
+    """Return the newest runs that show when the scheduler starts what is declared now."""
+    since = case.watched_from - _DECLARED_AFTER
+    return [
+        one
+        for one in case.runs
+        if one.trigger_type == TriggerType.SCHEDULER and ended_at(one, case.now) >= since
+    ][:MOST_STARTS]
+
+
+def wrong_zone(case: Case, schedule: ClockSchedule, fits: ClockSchedule) -> Finding:
+    """Say which zone the starts fit."""
+    starts = scheduled_runs(case)
+    declared, fitting = schedule.zone_name, fits.zone_name
+    last = starts[0].started_at if starts else None
+    shift = None
+    if last is not None and (slot := fits.slot_of(last, late=max(PROMPT, fits.grace))) is not None:
+        wall = slot.due.astimezone(fits.zone).replace(tzinfo=schedule.zone)
+        shift = slot.due - wall
+    return Finding(
+        type=FindingType.WRONG_ZONE,
+        title=f"{case.name} starts as if its zone were {fitting}, not {declared}",
+        message=(
+            f"{case.name} is declared as {schedule.words}, but its starts fit {fits.words}."
+            f" Declare tz = {fitting!r}, or let its scheduler use {declared}."
+            f" Until then, starts are expected by {fitting}."
+        ),
+        since=starts[-1].started_at if starts else case.now,
+        detail={
+            "schedule": schedule.words,
+            "declared_zone": declared,
+            "fits_zone": fitting,
+            "starts": len(starts),
+            **({} if last is None else {"last_start_at": iso(last)}),
+            **({} if shift is None else {"shift_seconds": as_seconds(shift)}),
+        },
+    )
+
+
+def zone_is_right(case: Case, schedule: ClockSchedule | None) -> Closing:
+    """Say that the starts fit the declared zone, or that it is another one now."""
+    known = case.open[FindingType.WRONG_ZONE]
+    runs = scheduled_runs(case)
+    if schedule is None or known.detail.get("schedule") != schedule.words:
+        message, run = f"What is expected of {case.name} has changed.", None
+    else:
+        message = f"The starts of {case.name} fit {schedule.words}."
+        run = runs[0] if runs else None
+    return Closing(
+        type=FindingType.WRONG_ZONE,
+        title=f"{case.name}: {message}",
+        message=message,
+        detail={} if run is None else {"started_at": iso(run.started_at)},
+        run_id=None if run is None else run.id,
+    )
+
+
+def _still(
+    schedule: ClockSchedule, starts: Sequence[datetime], known: OpenFinding
+) -> tuple[ClockSchedule, ...]:
+    """Return the zones that fit while the finding is open: those of all starts, or of the newest.
+
+    Clocks of the zone that was named and of the real one may change on different days.
+    """
+    if known.detail.get("schedule") != schedule.words:
+        return ()
+    try:
+        named = schedule.in_zone(str(known.detail.get("fits_zone")))
+    except ConfigurationError:
+        return ()
+    if not starts:
+        return (named,)
+    newest = starts[0]
+    if _is_at(schedule, newest, late=PROMPT) and not _is_at(named, newest, late=PROMPT):
+        return ()
+    return (
+        _fitting(schedule, starts, late=PROMPT)
+        or _fitting(schedule, starts, late=max(PROMPT, schedule.grace))
+        or _fitting(schedule, starts[:1], late=PROMPT)
+        or (named,)
+    )
+
+
+def _fitting(
+    schedule: ClockSchedule, starts: Sequence[datetime], *, late: timedelta
+) -> tuple[ClockSchedule, ...]:
+    return tuple(
+        one
+        for one in _elsewhere(schedule)
+        if all(_is_at(one, start, late=late) for start in starts)
+    )
+
+
+def _is_at(schedule: ClockSchedule, start: datetime, *, late: timedelta) -> bool:
+    return schedule.slot_of(start, late=late) is not None
+
+
+@lru_cache(maxsize=1024)
+def _elsewhere(schedule: ClockSchedule) -> tuple[ClockSchedule, ...]:
+    """Return the schedule in each other zone that this machine knows."""
+    names = (name for name in ZONES if name != schedule.zone_name)
+    return tuple(_known(schedule, names))
+
+
+def _known(schedule: ClockSchedule, names: Iterable[str]) -> list[ClockSchedule]:
+    known = []
+    for name in names:
+        try:
+            known.append(schedule.in_zone(name))
+        except ConfigurationError:
+            continue
+    return known
+
+
+@lru_cache(maxsize=4096)
+def _last_first_due(schedule: ClockSchedule, after: datetime) -> datetime | None:
+    dues = (one.due_after(after) for one in (schedule, *_elsewhere(schedule)))
+    return max((due for due in dues if due is not None), default=None)
