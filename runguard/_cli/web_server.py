@@ -81,7 +81,9 @@ def _rounds(opened: OpenedStore) -> AbstractContextManager[None]:
     from .._rounds.round import Rounds
 
     events = Events(lambda: opened.settings.redactor)
-    return rounds_in_background(Rounds(opened.store, opened.settings, opened.spool, events))
+    return rounds_in_background(
+        Rounds(opened.store, opened.settings, opened.spool, events, kind="web")
+    )
 
 
 def _prove_usable(store: OperatorStore) -> bool:

@@ -24,7 +24,7 @@ class Channels:
     """
 
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
-        self._environ = environ
+        self.environ = environ
         self._folder = folder
         self.config = NotifyConfig()
         self.usable: tuple[Channel, ...] = ()
@@ -35,7 +35,7 @@ class Channels:
         Where something is, the configuration before goes on. Without one, what can be read counts,
         but for its routes and maintenance windows: rather too many are told than nobody.
         """
-        config, problems = read_config(self._environ, self._folder)
+        config, problems = read_config(self.environ, self._folder)
         yield from map(ConfigurationError, problems)
         if problems and self.usable:
             return

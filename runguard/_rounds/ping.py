@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
+from .._clock import ticks
 from .._errors import ConfigurationError
 from .._monitor.notices import ChannelSpec, Probe
 from .._notify.channels.deadline import Deadline, probe_within
 from .._notify.channels.http_address import HttpAddress
+from .._settings import PING_URL
 from .._version import __version__
 
 FORM: Final = "https://hc-ping.com/UUID"
@@ -43,6 +45,20 @@ class Ping(NamedTuple):
     text: str
 
 
+def ping_url_of(environ: Mapping[str, str], resolve: Callable[[str], str]) -> str | None:
+    """Read the address that hears of rounds; None where there is none.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
+    text = environ.get(PING_URL, "").strip().strip("\"'")
+    if not text:
+        return None
+    url = resolve(text)
+    _address_of(PING_URL, url)
+    return url
+
+
 def send_ping(ping: Ping, *, timeout: float = LONGEST_SECONDS) -> None:
     """Send one.
 
@@ -50,8 +66,7 @@ def send_ping(ping: Ping, *, timeout: float = LONGEST_SECONDS) -> None:
         ConfigurationError: the address cannot be used.
         PingFailed: it did not arrive in time, or was refused.
     """
-    spec = ChannelSpec(name="ping", webhook=ping.url, source=ping.source)
-    address = HttpAddress(spec, ping.url, form=FORM)
+    address = _address_of(ping.source, ping.url)
     probe = probe_within(
         timeout,
         lambda deadline: _posted(address, ping, deadline),
@@ -62,18 +77,28 @@ def send_ping(ping: Ping, *, timeout: float = LONGEST_SECONDS) -> None:
         raise PingFailed(f"{ping.source}: {probe.summary}")
 
 
-def send_pings(pings: Iterable[Ping]) -> list[Exception]:
-    """Send several, some at once; return what went wrong."""
+def send_pings(pings: Iterable[Ping], *, seconds: float) -> list[Exception]:
+    """Send several, some at once, and take no longer than that; return what went wrong."""
+    until = ticks() + seconds
 
     def tried(ping: Ping) -> Exception | None:
         try:
-            send_ping(ping)
+            if (left := until - ticks()) <= 0:
+                return PingFailed(f"{ping.source}: not sent, since others took too long")
+            send_ping(ping, timeout=min(left, LONGEST_SECONDS))
         except (ConfigurationError, PingFailed) as wrong:
             return wrong
         return None
 
+    listed = [*pings]
+    if not listed:
+        return []
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="runguard-ping") as pool:
-        return [wrong for wrong in pool.map(tried, pings) if wrong is not None]
+        return [wrong for wrong in pool.map(tried, listed) if wrong is not None]
+
+
+def _address_of(source: str, url: str) -> HttpAddress:
+    return HttpAddress(ChannelSpec(name="ping", webhook=url, source=source), url, form=FORM)
 
 
 def _posted(address: HttpAddress, ping: Ping, deadline: Deadline) -> Probe:

@@ -15,15 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .._clock import now, ticks
+from .._errors import ConfigurationError
 from .._events import Events, error_text
 from .._failure.introspection import printable
+from .._monitor.wording import counted
 from .._run.reaper import reap
 from .._run.spool_replay import replay
+from .._settings import PING_URL
 from .channels import Channels
+from .ping import Ping, PingFailed, ping_url_of, send_ping
+from .watching import Found, Watch
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from .._monitor.notices import ChannelState
     from .._notify.dispatcher import Dispatcher
     from .._run.spool import Spool
     from .._settings import Settings
@@ -33,6 +39,9 @@ STORE_TIMEOUT_SECONDS: Final = 30.0
 REPLAY_SECONDS: Final = 30.0
 LONGEST_TROUBLE: Final = 500
 MOST_COUNTED: Final = 10_000
+MOST_FINDINGS: Final = 200  # of one report
+PING_EVERY_SECONDS: Final = 55.0  # what one hears each minute is well
+FAILURES_THAT_TELL: Final = 3  # of a channel, in a row
 
 Part = Callable[[], Mapping[str, int]]
 
@@ -47,6 +56,11 @@ class RoundReport:
 
     Attributes:
         lost: Runs that were closed since their process had died.
+        judged: Jobs that were looked at, since something is expected of them.
+        found: What was found of jobs, and an alert tells.
+        missed: Of those, starts that did not come.
+        closed: What was found before, and is over.
+        findings: Those that were found or are over, at most 200.
         settled: Incidents that were closed or reopened, and silences whose end was told.
         routed: Alerts that were given to channels.
         expired: Alerts that were too old to be told when they were first seen.
@@ -65,6 +79,11 @@ class RoundReport:
     """
 
     lost: int = 0
+    judged: int = 0
+    found: int = 0
+    missed: int = 0
+    closed: int = 0
+    findings: tuple[Found, ...] = ()
     settled: int = 0
     routed: int = 0
     expired: int = 0
@@ -89,8 +108,9 @@ class RoundReport:
     @property
     def is_idle(self) -> bool:
         """Whether there was nothing to do, and nothing is wrong."""
-        deeds = (self.lost, self.settled, self.routed, self.expired, self.unroutable)
-        return self.is_good and not any((*deeds, self.sent, self.retried, self.replayed))
+        deeds = (self.lost, self.found, self.closed, self.settled, self.routed, self.expired)
+        sent = (self.unroutable, self.sent, self.retried, self.replayed)
+        return self.is_good and not any((*deeds, *sent))
 
 
 class Rounds:
@@ -106,6 +126,7 @@ class Rounds:
             to a later round.
         only_delivers: Whether lost runs and waiting records are left to others.
         job_names: The jobs whose incidents are settled; all where None.
+        kind: `monitor`, `once` or `web`: what this process is.
     """
 
     def __init__(
@@ -119,6 +140,7 @@ class Rounds:
         await_beat: Callable[[int], None] | None = None,
         only_delivers: bool = False,
         job_names: Sequence[str] | None = None,
+        kind: str = "monitor",
     ) -> None:
         self._store = store
         self._settings = settings
@@ -128,6 +150,10 @@ class Rounds:
         self._await_beat = await_beat
         self._only_delivers = only_delivers
         self._job_names = job_names
+        self._kind = kind
+        self._watch: Watch | None = None
+        self._found: tuple[Found, ...] = ()
+        self._pinged: tuple[float, bool] | None = None  # when, and whether all was well
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
         self._dispatcher: Dispatcher | None = None
         self._told: dict[str, str] = {}  # the fault of a part that was told last
@@ -137,21 +163,26 @@ class Rounds:
         began_at, began = now(), ticks()
         counts: Counter[str] = Counter()
         troubles: dict[str, str] = {}
+        is_whole, self._found = True, ()
         for wrong in self._channels.read():
             self._note(troubles, "channels", wrong)
         for name, part in self._parts(stops):
             if stops():
+                is_whole = False
                 break
             try:
                 counts.update(part())
             except Exception as trouble:  # the other parts may do better
                 self._note(troubles, name, trouble)
         failing = self._failing(troubles)
+        if is_whole and not self._only_delivers:
+            self._end(counts, failing, troubles, seconds=ticks() - began)
         self._told = {part: text for part, text in self._told.items() if part in troubles}
         return RoundReport(
             **counts,
+            findings=self._found[:MOST_FINDINGS],
             channels=tuple(channel.name for channel in self._channels.usable),
-            failing=failing,
+            failing=tuple(state.channel for state in failing),
             troubles=troubles,
             began_at=began_at,
             seconds=round(ticks() - began, 3),
@@ -178,12 +209,11 @@ class Rounds:
 
         if not self._only_delivers:
             yield "reap", self._reap
+            yield "replay", self._replay  # what has run is known before it counts as missed
         yield "dispatch", dispatch
         yield "incidents", self._settle
         yield "dispatch", dispatch
         yield "deliver", deliver
-        if not self._only_delivers:
-            yield "replay", self._replay
 
     def _reap(self) -> Mapping[str, int]:
         """Close the runs whose process died; a doubt counts only when a heartbeat is past."""
@@ -216,8 +246,48 @@ class Rounds:
         counts["waiting"] = self._spool.count(at_most=MOST_COUNTED)
         return counts
 
-    def _failing(self, troubles: dict[str, str]) -> tuple[str, ...]:
-        """Name the channels of ours that fail now."""
+    def _end(
+        self,
+        counts: Mapping[str, int],
+        failing: Sequence[ChannelState],
+        troubles: dict[str, str],
+        *,
+        seconds: float,
+    ) -> None:
+        """Write that somebody has looked, and tell it the address that waits for it."""
+        if self._watch is not None and "watch" not in troubles:
+            report = {**counts, "failing": [one.channel for one in failing], "troubles": troubles}
+            try:
+                self._watch.note(seconds=round(seconds, 3), report=report)
+            except Exception as trouble:  # as above
+                self._note(troubles, "note", trouble)
+        if not troubles:
+            try:
+                self._ping(counts, failing)
+            except (ConfigurationError, PingFailed) as wrong:
+                self._note(troubles, "ping", wrong)
+
+    def _ping(self, counts: Mapping[str, int], failing: Sequence[ChannelState]) -> None:
+        """Say that all is well, or that people are not told; at most once a minute."""
+        url = ping_url_of(self._channels.environ, self._channels.config.resolve)
+        if url is None:
+            return
+        broken = [
+            one.channel for one in failing if one.disabled_at or one.failures >= FAILURES_THAT_TELL
+        ]
+        is_good = not (broken or counts.get("dead"))
+        if self._pinged is not None:
+            at, was_good = self._pinged
+            if was_good is is_good and ticks() < at + PING_EVERY_SECONDS:
+                return
+        text = f"{counted(counts.get('judged', 0), 'job')} judged"
+        if not is_good:
+            text = f"alerts are not delivered: {', '.join(broken) or 'a message was given up'}"
+        send_ping(Ping(PING_URL, url, is_good, text))
+        self._pinged = (ticks(), is_good)
+
+    def _failing(self, troubles: dict[str, str]) -> tuple[ChannelState, ...]:
+        """Return the channels of ours that fail now."""
         ours = {channel.name for channel in self._channels.usable}
         if not ours:
             return ()
@@ -227,7 +297,7 @@ class Rounds:
             self._note(troubles, "channels", trouble)
             return ()
         wrong = (one for one in states if one.failing_since or one.disabled_at)
-        return tuple(one.channel for one in wrong if one.channel in ours)
+        return tuple(one for one in wrong if one.channel in ours)
 
     def _note(self, troubles: dict[str, str], part: str, trouble: Exception) -> None:
         """Tell a fault; one that goes on from round to round, once."""

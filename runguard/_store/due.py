@@ -22,6 +22,7 @@ from sqlalchemy import (
 from .._errors import SchemaOutOfDate
 from .._models import ErrorGroup, in_environment
 from .base import BaseStore
+from .schema.moments import db_now_plus
 from .schema.types import db_now
 
 # Spelled in the statement: a plan for any parameter could not use the partial indexes.
@@ -33,8 +34,13 @@ _DELIVERY: Final = table(
     *map(column, ("state", "channel", "next_attempt_at", "claim_expires_at")),
 )
 _CHANNEL: Final = table("channel_state", *map(column, ("channel", "disabled_at", "not_before")))
-_GUARD: Final = table("alert_cooldown", column("source_id"), column("open_alert_id"))
+_GUARD: Final = table(
+    "alert_cooldown", *map(column, ("source_type", "source_id", "alert_type", "open_alert_id"))
+)
+_JOB: Final = table("job", *map(column, ("expectation", "declared_at", "retired_at")))
+_MONITOR: Final = table("monitor", column("last_round_at"))
 
+UNWATCHED_SECONDS: Final = 900.0
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 
 
@@ -59,12 +65,27 @@ _may_be_claimed = or_(
     ),
     and_(_DELIVERY.c.state == _SENDING, _DELIVERY.c.claim_expires_at <= db_now()),
 )
+# Jobs are expected, no monitor has looked for as long, and no alert says so yet.
+_LONG_AGO: Final = db_now_plus(-UNWATCHED_SECONDS)
+_IS_UNWATCHED: Final = and_(
+    _is_any(
+        _JOB.c.expectation.is_not(None), _JOB.c.retired_at.is_(None), _JOB.c.declared_at < _LONG_AGO
+    ),
+    ~_is_any(_MONITOR.c.last_round_at >= _LONG_AGO),
+    ~_is_any(
+        _GUARD.c.source_type == literal_column("'job'"),
+        _GUARD.c.source_id == literal_column("'runguard'"),
+        _GUARD.c.alert_type == literal_column("'UNWATCHED'"),
+        _GUARD.c.open_alert_id.is_not(None),
+    ),
+)
 _is_of_these_jobs = _GUARD.c.source_id.in_(bindparam("keys", expanding=True))
 _DUE: Final = select(
     or_(
         _is_any(_ALERT.c.dispatch == _PENDING),
         _is_any(_may_be_claimed, ~_is_held),
         _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_these_jobs),
+        _IS_UNWATCHED,
     )
 )
 
@@ -76,7 +97,7 @@ def is_delivery_due(
     timeout: float,
     environment: str | None = None,
 ) -> bool:
-    """Whether an alert or a notice waits, or an incident of these jobs is open.
+    """Whether an alert or a notice waits, an incident of these jobs is open, or nobody watches.
 
     Never on the schema of a release that delivers nothing.
 

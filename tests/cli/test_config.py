@@ -104,6 +104,7 @@ def test_show_says_where_each_value_comes_from_and_hides_secrets(cli: Cli, here:
         RUNGUARD_DATABASE_URL=f"postgresql://app:{SECRET}@db/sales",
         RUNGUARD_NOTIFY=f"slack://{SECRET}/x/y",
         RUNGUARD_WEB_TOKEN=f"{SECRET}-{SECRET}",
+        RUNGUARD_PING_URL=f"https://hc-ping.com/{SECRET}",
     )
 
     shown = {one["name"]: (one["value"], one["source"]) for one in answer.json}
@@ -112,6 +113,7 @@ def test_show_says_where_each_value_comes_from_and_hides_secrets(cli: Cli, here:
     assert shown["database_url"][1] == "RUNGUARD_DATABASE_URL"
     assert shown["cooldown"] == ("30 min", "default")
     assert shown["web_token"] == ("[hidden]", "RUNGUARD_WEB_TOKEN")
+    assert shown["ping_url"] == ("[hidden]", "RUNGUARD_PING_URL")
     assert shown["notify.web_url"] == ("https://ops.example/runguard", file)
     assert shown["notify.remind_every"] == ("4 h", "default")
     assert shown["channels.oncall"] == ("env:ONCALL_URL", file)
@@ -143,3 +145,13 @@ def test_show_of_a_file_with_a_mistake_is_wrong_usage(cli: Cli, here: Path) -> N
 
     assert answer.exit_code == 2
     assert "notfy: unknown (did you mean 'notify'?)" in answer.stderr
+
+
+def test_an_address_for_pings_that_cannot_be_used_is_a_mistake(cli: Cli) -> None:
+    answer = cli("config", "check", RUNGUARD_PING_URL="env:NOTHING_HERE")
+    broken = cli("config", "check", RUNGUARD_PING_URL=f"https:///{SECRET}")
+
+    assert (answer.exit_code, broken.exit_code) == (1, 1)
+    assert "NOTHING_HERE" in answer.stdout
+    assert "RUNGUARD_PING_URL" in broken.stdout
+    assert SECRET not in broken.stdout

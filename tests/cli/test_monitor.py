@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,6 @@ from tests.support.processes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.cli.conftest import Answer
 
@@ -100,3 +101,33 @@ def test_a_signal_ends_it_well(tmp_path: Path, signum: signal.Signals) -> None:
 
     assert json.loads(first)["good"] is True
     assert (process.returncode, stdout, stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_the_unit_that_it_prints_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    folder = tmp_path / "50% of jobs"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "runguard", "monitor", "--systemd"],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "RUNGUARD_DATABASE_URL": f"sqlite:///{folder}/runs.db",
+            "RUNGUARD_SPOOL_DIR": str(folder / "spool"),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    unit = tmp_path / "runguard-monitor.service"
+    unit.write_text(done.stdout)
+    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, check=True)
+    written = str(folder).replace("%", "%%")
+
+    assert (done.stderr, verified.stderr) == ("", b"")
+    assert f"ExecStart={Path(sys.executable).with_name('runguard')} monitor --quiet" in done.stdout
+    assert f"WorkingDirectory={written}\n" in done.stdout
+    assert f'ReadWritePaths="-{written}/spool"\n' in done.stdout
+    assert "sqlite" not in done.stdout
+    assert not (folder / "runs.db").exists()

@@ -167,7 +167,7 @@ def test_the_command_sees_no_secret_of_runguards_unless_asked_to(
 ) -> None:
     secrets = [
         *("RUNGUARD_DATABASE_URL", "RUNGUARD_WEB_TOKEN", "RUNGUARD_WEB_PASSWORD"),
-        "RUNGUARD_NOTIFY",
+        *("RUNGUARD_NOTIFY", "RUNGUARD_PING_URL"),
     ]
     environ["RUNGUARD_DELIVER"] = "off"
     environ |= dict.fromkeys(secrets[1:], "hunter2")

@@ -28,6 +28,18 @@ GUARD = (
     " (source_type, source_id, alert_type, last_alert_at, open_alert_id)"
     f" values ('run_log', 'nightly:TIMEOUT', 'FAILED', {PAST}, {{open}})"
 )
+EXPECTED = (
+    "insert into job (job_name, environment, expectation, declared_at)"
+    " values ('nightly', '', '{{}}', {declared})"
+)
+RETIRED = "update job set retired_at = declared_at"
+NOTHING_EXPECTED = "update job set expectation = null"
+MONITOR = "insert into monitor (who, kind, last_round_at) values ('a:1', 'once', {last})"
+UNWATCHED = (
+    "insert into alert_cooldown"
+    " (source_type, source_id, alert_type, last_alert_at, open_alert_id)"
+    f" values ('job', 'runguard', 'UNWATCHED', {PAST}, 1)"
+)
 CHANNEL = "insert into channel_state (channel, {column}) values ('ops', {value})"
 
 
@@ -58,6 +70,22 @@ CASES = {
         False,
     ),
     "an open incident": ((GUARD.format(open="1"),), True),
+    "jobs that nobody watches": ((EXPECTED.format(declared=PAST),), True),
+    "jobs that nobody watches any more": (
+        (EXPECTED.format(declared=PAST), MONITOR.format(last=PAST)),
+        True,
+    ),
+    "jobs that somebody watches": (
+        (EXPECTED.format(declared=PAST), MONITOR.format(last=FUTURE)),
+        False,
+    ),
+    "jobs that were just declared": ((EXPECTED.format(declared=FUTURE),), False),
+    "jobs that are retired": ((EXPECTED.format(declared=PAST), RETIRED), False),
+    "jobs that only have an owner": ((EXPECTED.format(declared=PAST), NOTHING_EXPECTED), False),
+    "jobs of which an alert says that nobody watches": (
+        (EXPECTED.format(declared=PAST), UNWATCHED),
+        False,
+    ),
     "an incident that is over": ((GUARD.format(open="null"),), False),
 }
 

@@ -51,6 +51,7 @@ def check() -> None:
     """
     config, problems = read_config(os.environ, Path.cwd())
     problems = (*_setting_problems(os.environ), *problems, *_channel_problems(config))
+    problems += tuple(_ping_problems(config))
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
     if problems:
@@ -119,6 +120,16 @@ def _channel_problems(config: NotifyConfig) -> Iterator[str]:
                 yield f"channels.{name}: {found.summary}"
 
 
+def _ping_problems(config: NotifyConfig) -> Iterator[str]:
+    """Read the address that hears of rounds."""
+    from ..._rounds.ping import ping_url_of
+
+    try:
+        ping_url_of(os.environ, config.resolve)
+    except ConfigurationError as error:
+        yield str(error)
+
+
 def _missing_secrets(spec: ChannelSpec, config: NotifyConfig) -> Iterator[str]:
     for text in (spec.url, spec.webhook, *spec.secrets):
         try:
@@ -133,7 +144,8 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
         source = _settings.source_of(name, {}, environ)
         is_given = bool(environ.get(source, "").strip())
         yield Value(name, _shown(name, getattr(settings, name)), source if is_given else DEFAULT)
-    for variable in (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD):
+    logins = (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD)
+    for variable in (_settings.PING_URL, *logins):
         if environ.get(variable):
             name = variable.removeprefix("RUNGUARD_").lower()
             yield Value(name, HIDDEN, variable)

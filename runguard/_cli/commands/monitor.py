@@ -9,17 +9,26 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..._events import Events
+from ..._monitor.expectations import source_id_of
 from ..._monitor.wording import counted, iso
 from ..._rounds.loop import PAUSE_SECONDS, run_rounds
 from ..._rounds.round import RoundReport, Rounds
+from ..._rounds.watching import Found
+from ..._run.embedded import embedded_url
+from ..._store.url import parse_url
 from ..options import DatabaseUrl, command_app, help_end
-from ..stores import OpenedStore, opened_with_settings
-from ..talk import say
+from ..stores import OpenedStore, opened_runtime, opened_with_settings
+from ..systemd_unit import monitor_unit
+from ..talk import one_line, say
+
+if TYPE_CHECKING:
+    from ..._run.runtime import Runtime
 
 app = command_app()
 
@@ -32,6 +41,7 @@ SPARE_SECONDS = 5.0  # for the heartbeat itself
         "runguard monitor",
         "runguard monitor --once --quiet",
         "runguard monitor --once --json",
+        "runguard monitor --systemd",
         notes=(
             "--once exits with 1 if something needs a look: a message was given up,",
             "a channel fails, a part of the round failed, or records still wait here.",
@@ -49,17 +59,25 @@ def monitor(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print only rounds in which something is wrong.")
     ] = False,
+    systemd: Annotated[
+        bool, typer.Option("--systemd", help="Print a unit for systemd, and do nothing else.")
+    ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Tell people of alerts, and do all else that no run waits for.
+    """Notice what did not run, tell people of alerts, and do all else that no run waits for.
 
-    A round, every 15 seconds, closes lost runs, closes and reopens incidents, gives alerts to the
-    channels that are configured here, sends what is due, and writes the records that wait on this
-    machine.
+    A round, every 15 seconds, closes lost runs, writes the records that wait on this machine, looks
+    whether jobs ran as they are expected to, closes and reopens incidents, gives alerts to the
+    channels that are configured here, and sends what is due. RUNGUARD_PING_URL is an address that
+    hears once a minute that all this was done.
 
     Any number may run at once, on any number of machines. SIGTERM and Ctrl-C end it when what is
     under way is done.
     """
+    if systemd:
+        with opened_runtime(database_url) as runtime:
+            sys.stdout.write(monitor_unit(_written(runtime)))
+        return
     with opened_with_settings(database_url) as opened, _stopped_by_signals() as stop:
         show = _json_line if as_json else _Lines(quiet=quiet)
         if once:
@@ -90,7 +108,16 @@ def _rounds(opened: OpenedStore, stop: threading.Event, *, waits: bool) -> Round
         opened.spool,
         Events(lambda: opened.settings.redactor),
         await_beat=await_beat if waits else None,
+        kind="once" if waits else "monitor",
     )
+
+
+def _written(runtime: Runtime) -> Iterator[Path]:
+    """Name the folders in which rounds write."""
+    yield runtime.spool().folder.parent
+    url = runtime.settings().database_url or embedded_url()
+    if url.startswith("sqlite") and (file := parse_url(url).database):
+        yield Path(file).parent
 
 
 @contextmanager
@@ -126,12 +153,15 @@ class _Lines:
         if did or wrong:
             began_at = iso(report.began_at.replace(microsecond=0))
             sys.stdout.write(f"{began_at}  {', '.join([*did, *wrong])}\n")
+            sys.stdout.writelines([] if self._quiet else _table(report))
             sys.stdout.flush()
 
 
 def _deeds(report: RoundReport) -> Iterator[str]:
     for count, noun, verb in (
         (report.lost, "lost run", "closed"),
+        (report.found, "finding", "told"),
+        (report.closed, "finding", "over"),
         (report.settled, "incident", "settled"),
         (report.routed, "alert", "routed"),
         (report.expired, "alert", "too old to be told"),
@@ -142,6 +172,24 @@ def _deeds(report: RoundReport) -> Iterator[str]:
     ):
         if count:
             yield f"{counted(count, noun)} {verb}"
+
+
+def _table(report: RoundReport) -> Iterator[str]:
+    """Say what was found of which job, and what is over, a line each."""
+    rows = [(f"{'OK ' if one.is_over else ''}{one.type}", one) for one in report.findings]
+    words = max((len(word) for word, _ in rows), default=0)
+    names = max((len(_name(one)) for _, one in rows), default=0)
+    for word, one in rows:
+        said = one_line(one.title.removeprefix(one.job_name or "").lstrip(" :"))
+        yield f"  {word:<{words}}  {_name(one):<{names}}  {said}\n"
+    if (more := report.found + report.closed - len(rows)) > 0:
+        yield f"  and {more:,} more\n"
+
+
+def _name(one: Found) -> str:
+    if one.job_name is None:
+        return "runguard"
+    return one_line(source_id_of(one.job_name, one.environment))
 
 
 def _wrongs(report: RoundReport) -> Iterator[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -78,6 +81,16 @@ def test_prune_has_the_url_of_the_role_that_may_delete(page: str) -> None:
     before_prune = crontab[: crontab.index(" prune ")]
 
     assert re.findall(r"_FILE=(\S+)", before_prune)[-1] == "/etc/runguard/migrator-url"
+
+
+def test_the_commands_of_manifests_run(tmp_path: Path) -> None:
+    session = Session(tmp_path)
+    manifests = [block.text for page in PAGES for block in blocks(page, "yaml")]
+    commands = [found for text in manifests for found in re.findall(r"command: (\[.*\])", text)]
+
+    assert commands
+    for command in map(json.loads, commands):
+        assert session._run_bare(shlex.join(command), {**os.environ, **session.environment}) == ""
 
 
 def test_a_wrong_line_of_a_crontab_would_be_noticed(tmp_path: Path) -> None:

@@ -1,0 +1,238 @@
+"""The part of a round that notices what did not happen: facts are read, judged, and written.
+
+Each step is a transaction of the store's, and is found again by the next round where a process
+dies before it. Any number may watch at once: each finding opens once, and closes once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from .._clock import now as clock
+from .._errors import ConfigurationError
+from .._events import Events
+from .._monitor.expectations import (
+    FindingType,
+    Gap,
+    JobDeclaration,
+    JobFacts,
+    MonitorRecord,
+    Verdict,
+    WatchedRun,
+    source_id_of,
+)
+from .._monitor.incidents import RECOVERED
+from .._version import __version__
+from .ping import Ping, send_pings
+
+if TYPE_CHECKING:
+    from .._monitor.incidents import Settled
+
+GAP_AFTER: Final = timedelta(minutes=5)
+UNWATCHED_AFTER: Final = timedelta(minutes=15)
+AT_ONCE: Final = 10_000  # jobs in one batch
+LONGEST_PINGS_SECONDS: Final = 15.0  # of one batch: verdicts wait for them
+
+Judge = Callable[..., Verdict]
+Resolve = Callable[[str], str]
+
+
+class WatchedStore(Protocol):
+    """What watching asks of a store."""
+
+    def declare_file(self, declarations: Sequence[JobDeclaration], *, who: str) -> int: ...
+
+    def begin_round(self, gap_after: timedelta) -> tuple[datetime, tuple[Gap, ...]]: ...
+
+    def close_unwatched(self) -> bool: ...
+
+    def jobs_to_judge(self, *, limit: int, now: datetime | None = None) -> Sequence[JobFacts]: ...
+
+    def write_verdicts(
+        self, verdicts: Sequence[Verdict], *, cooldown: timedelta
+    ) -> Sequence[Settled]: ...
+
+    def note_round(self, record: MonitorRecord, *, gap_after: timedelta) -> Gap | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a round has found of a job, or found to be over.
+
+    Attributes:
+        type: `MISSED`, `STUCK`, …
+        is_over: Whether it is over.
+        job_name: None where it is about no job.
+        title: What an alert says in one line.
+        alert_id: The alert.
+    """
+
+    type: str
+    is_over: bool
+    job_name: str | None
+    environment: str | None
+    title: str
+    alert_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What watching did in a round."""
+
+    judged: int = 0
+    found: tuple[Found, ...] = ()
+
+
+class Watch:
+    """Watches the jobs of a store, one round after the other.
+
+    Args:
+        store: Where jobs, runs and alerts are.
+        judge: Decides what the facts of a job mean.
+        events: Where to tell what went wrong.
+        cooldown: How long a finding that goes on raises no further alert.
+        kind: `monitor`, `once` or `web`: what this process is.
+    """
+
+    def __init__(
+        self,
+        store: WatchedStore,
+        judge: Judge,
+        events: Events,
+        *,
+        cooldown: timedelta,
+        kind: str,
+    ) -> None:
+        self._store = store
+        self._judge = judge
+        self._events = events
+        self._cooldown = cooldown
+        self._declared: tuple[JobDeclaration, ...] | None = None
+        self._told: dict[str, str] = {}
+        self._record = MonitorRecord(
+            who=f"{os.uname().nodename}:{os.getpid()}",
+            kind=kind,
+            started_at=clock(),
+            last_round_at=clock(),
+            rounds=0,
+            version=__version__,
+        )
+
+    def declare(self, jobs: tuple[JobDeclaration, ...], *, file: str) -> None:
+        """Give the store what the configuration's file declares, where it has changed."""
+        if jobs != self._declared:
+            self._store.declare_file(jobs, who=file)
+            self._declared = jobs
+
+    def run(self, resolve: Resolve, *, stops: Callable[[], bool]) -> Watched:
+        """Judge all jobs that are to be judged; `resolve` reads the addresses of their pings."""
+        now, gaps = self._store.begin_round(GAP_AFTER)
+        self._store.close_unwatched()
+        judged: set[tuple[str, str | None]] = set()
+        found: list[Found] = []
+        while not stops():
+            facts = self._store.jobs_to_judge(limit=AT_ONCE, now=now)
+            new = [one for one in facts if _key_of(one) not in judged]
+            judged.update(map(_key_of, new))
+            verdicts = [*self._verdicts(new, now, gaps)]
+            self._ping(new, resolve)
+            found += _found(self._store.write_verdicts(verdicts, cooldown=self._cooldown), verdicts)
+            if len(facts) < AT_ONCE or not new:
+                break
+        return Watched(judged=len(judged), found=tuple(found))
+
+    def note(self, *, seconds: float, report: Mapping[str, object]) -> None:
+        """Write that a round has looked at everything."""
+        self._record = replace(
+            self._record,
+            rounds=self._record.rounds + 1,
+            last_round_at=clock(),
+            seconds=seconds,
+            report=report,
+        )
+        self._store.note_round(self._record, gap_after=GAP_AFTER)
+
+    def _verdicts(
+        self, facts: Iterable[JobFacts], now: datetime, gaps: tuple[Gap, ...]
+    ) -> Iterator[Verdict]:
+        for one in facts:
+            try:
+                yield self._judge(one, now=now, gaps=gaps)
+            except Exception as trouble:  # the other jobs are judged all the same
+                self._tell("judge", trouble, one.job.job_name)
+
+    def _ping(self, facts: Iterable[JobFacts], resolve: Resolve) -> None:
+        """Tell the addresses of jobs how their runs ended.
+
+        Before the verdicts are written: a process that dies in between tells twice, which does no
+        harm. A ping that is missing would look like a job that is.
+        """
+        pings = []
+        for one in facts:
+            reference = one.job.expectation.ping_url
+            runs = [run for run in one.runs if _has_newly_ended(run, one)] if reference else []
+            if not reference or not runs:
+                continue
+            try:
+                url = resolve(reference)
+            except ConfigurationError as wrong:
+                self._tell("ping", wrong, one.job.job_name)
+                continue
+            newest = max(runs, key=lambda run: (run.finished_at, run.id))
+            pings.append(_ping_of(one, newest, url))
+        for trouble in send_pings(pings, seconds=LONGEST_PINGS_SECONDS):
+            self._events.internal_error("ping", trouble)
+
+    def _tell(self, stage: str, trouble: Exception, job_name: str) -> None:
+        """Tell a fault of one job; one that goes on from round to round, once."""
+        text = f"{type(trouble).__name__}: {trouble}"
+        if self._told.get(f"{stage} {job_name}") != text:
+            self._told[f"{stage} {job_name}"] = text
+            self._events.internal_error(stage, trouble, job_name=job_name)
+
+
+def _key_of(facts: JobFacts) -> tuple[str, str | None]:
+    return facts.job.job_name, facts.job.environment
+
+
+def _has_newly_ended(run: WatchedRun, facts: JobFacts) -> bool:
+    since = facts.job.judged_at or facts.job.declared_at
+    is_new = run.finished_at is not None and (since is None or run.finished_at > since)
+    return is_new and not run.refused and run.status in ("SUCCESS", "FAILED")
+
+
+def _ping_of(facts: JobFacts, run: WatchedRun, url: str) -> Ping:
+    source = f"ping_url of {facts.job.job_name}"
+    return Ping(source, url, run.status == "SUCCESS", f"run {run.id}: {run.status}")
+
+
+def _found(settled: Iterable[Settled], verdicts: Iterable[Verdict]) -> Iterator[Found]:
+    """Say of what was written which job it is about, and what it says."""
+    titles: dict[tuple[str, str, bool], tuple[str, Verdict]] = {}
+    for verdict in verdicts:
+        source_id = source_id_of(verdict.job.job_name, verdict.job.environment)
+        for finding in verdict.findings:
+            titles[source_id, finding.type, False] = (finding.title, verdict)
+        for closing in verdict.closings:
+            titles[source_id, closing.type, True] = (closing.title, verdict)
+    for one in settled:
+        is_over = one.alert_type == RECOVERED
+        kind = one.incident.alert_type
+        known = titles.get((one.incident.source_id, kind, is_over))
+        yield Found(
+            type=str(kind),
+            is_over=is_over,
+            job_name=known[1].job.job_name if known else None,
+            environment=known[1].job.environment if known else None,
+            title=known[0] if known else one.incident.source_id,
+            alert_id=one.alert_id,
+        )
+
+
+def missed_in(found: Iterable[Found]) -> int:
+    """Count the starts that were missed."""
+    return sum(one.type == FindingType.MISSED and not one.is_over for one in found)
