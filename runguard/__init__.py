@@ -5,6 +5,8 @@
 ... def enrolment_sync() -> None: ...
 """
 
+import typing
+
 from ._api import classify, configure, run_scope, tracked_run
 from ._errors import (
     ConfigurationError,
@@ -18,9 +20,24 @@ from ._run.handle import Run, current_run
 from ._run.scope import RunScope
 from ._version import __version__ as __version__
 
+if typing.TYPE_CHECKING:
+    from ._run.declaring import expect
+    from ._run.expecting import Expect
+else:
+
+    def __getattr__(name):
+        """Load what only a job needs that expects something."""
+        if name in ("Expect", "expect"):
+            from ._run import declaring
+
+            return globals().setdefault(name, getattr(declaring, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "ConfigurationError",
     "ErrorGroup",
+    "Expect",
     "Failure",
     "JobLockActive",
     "Rule",
@@ -35,6 +52,7 @@ __all__ = [
     "classify",
     "configure",
     "current_run",
+    "expect",
     "run_scope",
     "tracked_run",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar
 
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
 from ._run.decorator import track
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from ._models import CooldownBy, StoreIdentity
-    from ._run.repository import RunRepository
+    from ._run.expecting import Expect
+    from ._run.repository import Declaring, RunRepository
     from ._settings import Deliver, OutagePolicy, RedactionPatterns
     from ._store.operator import OperatorStore
 
@@ -51,6 +52,12 @@ class _Stores:
         from ._store.due import is_delivery_due
 
         return is_delivery_due(store, job_names, **how)
+
+    def declaring(self) -> Declaring:
+        """Return what tells a store of the jobs' expectations."""
+        from ._store import declaring
+
+        return declaring
 
     def open(
         self, *, url: str | None, engine: Any, max_connections: int, patience: float
@@ -88,6 +95,7 @@ def tracked_run(
     cooldown: timedelta | None = None,
     failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+    expect: Expect | Literal["learn"] | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Track every call of a function, a coroutine function or a method as a run.
 
@@ -103,6 +111,8 @@ def tracked_run(
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
             success ends the row. None: as configured. Added in 0.2.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
+        expect: When it should run, and how: the monitor alerts where it does not. `learn`: as it
+            usually does. Added in 0.2.
 
     Raises:
         ConfigurationError: An option cannot be used.
@@ -114,15 +124,7 @@ def tracked_run(
     ... def enrolment_sync(term: str) -> int:
     ...     return 512
     """
-    options = make_options(
-        job_name,
-        trigger_type=trigger_type,
-        lock=lock,
-        lock_ttl=lock_ttl,
-        cooldown=cooldown,
-        failures_to_alert=failures_to_alert,
-        no_alert_on=no_alert_on,
-    )
+    options = make_options(**locals())
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         return track(function, lambda: RunScope(options, runtime))
@@ -140,6 +142,7 @@ def run_scope(
     cooldown: timedelta | None = None,
     failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+    expect: Expect | Literal["learn"] | None = None,
 ) -> RunScope:
     """Track a block as a run, with `with` or `async with`.
 
@@ -152,6 +155,8 @@ def run_scope(
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100. Only a
             success ends the row. None: as configured. Added in 0.2.
         no_alert_on: Exception types whose failure is recorded and raises no alert.
+        expect: When it should run, and how: the monitor alerts where it does not. `learn`: as it
+            usually does. Added in 0.2.
 
     Returns:
         A `RunScope` for one run. Entering it gives the `Run`.
@@ -164,18 +169,7 @@ def run_scope(
     >>> with run_scope("enrolment_sync", trigger_type="SCHEDULER") as run:
     ...     run.total_records = 512
     """
-    return RunScope(
-        make_options(
-            job_name,
-            trigger_type=trigger_type,
-            lock=lock,
-            lock_ttl=lock_ttl,
-            cooldown=cooldown,
-            failures_to_alert=failures_to_alert,
-            no_alert_on=no_alert_on,
-        ),
-        runtime,
-    )
+    return RunScope(make_options(**locals()), runtime)
 
 
 def configure(

@@ -38,7 +38,7 @@ from .._models import (
 )
 from .handle import DeclaredFailure, Run, current_run, innermost_run, open_run_from
 from .host import host_name
-from .options import RunOptions
+from .options import EXPECTED, RunOptions
 from .run_key import new_run_key
 
 if TYPE_CHECKING:
@@ -48,14 +48,6 @@ if TYPE_CHECKING:
 LEAST_PATIENCE_SECONDS: Final = 0.1
 LONGEST_TURN_SECONDS: Final = 60.0
 STORES_PART: Final = 0.9  # of the time that a run may wait; the rest is for its record
-ABANDONED: Final = Failure(
-    error_group=ErrorGroup.UNKNOWN,
-    severity=Severity.MEDIUM,
-    http_status_code=None,
-    error_type="runguard.AbandonedRun",
-    error_message="the block was left without its end: an exception came before `__exit__` began",
-    matched_by="the run was forgotten while it was open",
-)
 
 T = TypeVar("T")
 
@@ -180,12 +172,13 @@ class Lifecycle:
                 # A store that is away at the start and at the end is one trouble, told once.
                 self._events.internal_error("finish", trouble, **self._names())
         self._release_lock(asks=not was_handed_in)
-        if trouble is None:
-            self._see_to_delivery()
+        self._after_ending(is_written=trouble is None)
 
     def close_abandoned(self) -> None:
         """End a run whose block was entered and never left: an interruption came in between."""
         if self.is_open and self._pid == os.getpid():
+            from .outcome import ABANDONED
+
             self.run._declared = DeclaredFailure(ABANDONED, None)
             self.time_to_close()
             self.close(None)
@@ -351,7 +344,7 @@ class Lifecycle:
             finished = self._ask(store.record_refused_run, self._new, ending)
             self.run.id = conflict.run_id = finished.run_id
             self._tell(ending, finished)
-            self._see_to_delivery()
+            self._after_ending()
         except Exception as trouble:  # the conflict must be told all the same
             self._keep(self._whole(ending, now()))
             self._events.internal_error("finish", trouble, **self._names())
@@ -370,9 +363,15 @@ class Lifecycle:
                 self.run.lock_lost = True
                 self._events.emit(LOCK_LOST, **self._names(), fence=lease.fence)
 
-    def _see_to_delivery(self) -> None:
-        raised = self.alert_outcome is AlertOutcome.RAISED
-        self._runtime.see_to_delivery(self.run.job_name, self._seconds_left(), raised=raised)
+    def _after_ending(self, *, is_written: bool = True) -> None:
+        name = self.run.job_name
+        if (expect := self._options.expect or EXPECTED.get(name)) is not None:
+            from .declaring import declare_after
+
+            declare_after(self._runtime, name, expect, self._seconds_left, is_written=is_written)
+        if is_written:
+            raised = self.alert_outcome is AlertOutcome.RAISED
+            self._runtime.see_to_delivery(name, self._seconds_left(), raised=raised)
 
     def _ask(self, work: Callable[..., T], *args: object) -> T:
         """Call the store with the time that is left, and note whether it answers."""

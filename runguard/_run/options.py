@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._errors import ConfigurationError
 from .._models import TriggerType, TriggerTypeName
 from .._settings import MOST_FAILURES_TO_ALERT, check_count, check_duration, trigger_type_of
 
+if TYPE_CHECKING:
+    from .expecting import Expect
+
 LONGEST_JOB_NAME: Final = 255
+EXPECTED: Final[dict[str, Expect]] = {}  # by `runguard.expect`, for runs whose options say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class RunOptions:
     cooldown: timedelta | None = None
     failures_to_alert: int | None = None
     no_alert_on: tuple[type[BaseException], ...] = ()
+    expect: Expect | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, where it was written."""
@@ -42,22 +47,22 @@ class RunOptions:
 def make_options(
     job_name: str,
     *,
-    trigger_type: TriggerType | TriggerTypeName | None,
-    lock: bool,
-    lock_ttl: timedelta | None,
-    cooldown: timedelta | None,
-    failures_to_alert: int | None = None,
+    trigger_type: TriggerType | TriggerTypeName | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
+    expect: Expect | Literal["learn"] | None = None,
+    **others: Any,
 ) -> RunOptions:
-    """Read the options of `run_scope` and `tracked_run`."""
+    """Read the options of `run_scope` and `tracked_run`; `others` are taken as they are."""
+    if expect is not None:
+        from .expecting import as_expect
+
+        expect = as_expect(expect)
     return RunOptions(
         job_name=job_name,
         trigger_type=None if trigger_type is None else trigger_type_of(trigger_type),
-        lock=bool(lock),
-        lock_ttl=lock_ttl,
-        cooldown=cooldown,
-        failures_to_alert=failures_to_alert,
         no_alert_on=no_alert_on if isinstance(no_alert_on, tuple) else (no_alert_on,),
+        expect=expect,
+        **others,
     )
 
 

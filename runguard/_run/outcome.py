@@ -15,7 +15,15 @@ from .._errors import RunguardError
 from .._failure.alert import failure_alert
 from .._failure.classify import classify
 from .._failure.introspection import attribute, bases_of, location_of, qualified_name
-from .._models import Counters, FinishedRun, RunEnding, TriggerType
+from .._models import (
+    Counters,
+    ErrorGroup,
+    Failure,
+    FinishedRun,
+    RunEnding,
+    Severity,
+    TriggerType,
+)
 from .._version import __version__
 
 if TYPE_CHECKING:
@@ -23,11 +31,18 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from .._events import Events
-    from .._models import Failure
     from .._settings import Settings
 
 VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
+ABANDONED: Final = Failure(
+    error_group=ErrorGroup.UNKNOWN,
+    severity=Severity.MEDIUM,
+    http_status_code=None,
+    error_type="runguard.AbandonedRun",
+    error_message="the block was left without its end: an exception came before `__exit__` began",
+    matched_by="the run was forgotten while it was open",
+)
 
 
 class EndedRun(Protocol):

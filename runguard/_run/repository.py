@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         SpooledRun,
         StoreIdentity,
     )
+    from .._monitor.expectations import JobDeclaration
 
 
 class RunRepository(Protocol):
@@ -107,6 +108,22 @@ class RunRepository(Protocol):
         ...
 
 
+class Declaring(Protocol):
+    """What a job's process writes so that its job is watched."""
+
+    def declare_jobs(
+        self, store: Any, declarations: Sequence[JobDeclaration], /, *, timeout: float
+    ) -> None:
+        """Write what is expected of jobs, in one statement."""
+        ...
+
+    def raise_unwatched(
+        self, store: Any, /, *, after: timedelta, cooldown: timedelta, timeout: float
+    ) -> bool:
+        """Raise an alert where jobs are expected and no monitor has looked; say whether it did."""
+        ...
+
+
 class StoreFactory(Protocol):
     """Where a runtime gets its store from. Nothing is connected here."""
 
@@ -127,6 +144,10 @@ class StoreFactory(Protocol):
         environment: str | None,
     ) -> bool:
         """Whether an alert or a notice waits, or an incident of these jobs is open."""
+        ...
+
+    def declaring(self) -> Declaring:
+        """Return what tells a store of the jobs' expectations."""
         ...
 
     def open(

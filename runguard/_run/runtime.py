@@ -37,7 +37,7 @@ class Runtime:
 
     def __init__(self, stores: StoreFactory) -> None:
         """Take where stores come from; hold nothing yet."""
-        self._stores = stores
+        self.stores = stores
         self._lock = threading.RLock()
         self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
@@ -49,6 +49,7 @@ class Runtime:
         self._told_embedded = False
         self._reserve: Reserve | None = None
         self._delivery: Delivery | Literal[False] | None = None  # False: no channels here
+        self.declarations: Any = None  # made by `declaring`, where a job expects anything
         self.events = Events(lambda: self.settings_so_far().redactor)
         self.heartbeat = Heartbeat(self.store, self.events)
         self.lost_runs = LostRunWatch()
@@ -149,7 +150,7 @@ class Runtime:
                 if self._spool is None:
                     from .spool_places import spool_of
 
-                    self._spool = spool_of(self.settings(), self._stores)
+                    self._spool = spool_of(self.settings(), self.stores)
         return self._spool
 
     def may_hold_records(self) -> bool:
@@ -184,7 +185,7 @@ class Runtime:
                 if self._delivery is None:
                     from .channels_here import find_delivery
 
-                    settings, ask = self.settings(), self._stores.is_delivery_due
+                    settings, ask = self.settings(), self.stores.is_delivery_due
                     ask = partial(ask, self.store(), environment=settings.environment)
                     self._delivery = find_delivery(
                         settings, self.events, ask, lock=self._lock, folder=self._here
@@ -233,6 +234,7 @@ class Runtime:
             self._explicit = {}
             self._here = ""
             self._settings = self._store = self._writers = self._spool = self._delivery = None
+            self.declarations = None
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()
@@ -241,14 +243,14 @@ class Runtime:
     def _prove_usable(self, settings: Settings, explicit: dict[str, Any]) -> None:
         if settings.engine is not None or settings.database_url is not None:
             source = _settings.source_of("database_url", explicit, os.environ)
-            self._stores.check(url=settings.database_url, engine=settings.engine, source=source)
+            self.stores.check(url=settings.database_url, engine=settings.engine, source=source)
 
     def _open_store(self) -> RunRepository:
         settings = self.settings()
         url = settings.database_url
         if url is None and settings.engine is None:
             url = self._embedded_url()
-        return self._stores.open(
+        return self.stores.open(
             url=url,
             engine=settings.engine,
             max_connections=settings.max_connections,

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "_database_url": set[str](),
     "_settings": WORDS | PURE | {"_database_url", "_secret_file"},
     "_events": WORDS | PURE,
-    "_run": WORDS | PURE | {"_clock", "_database_url", "_settings", "_events"},
+    "_run": WORDS | JUDGES | {"_clock", "_database_url", "_settings", "_events"},
     "_store": WORDS | PURE | {"_clock"},
     "_notify": WORDS | JUDGES | {"_clock", "_settings", "_secret_file", "_events"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
