@@ -25,3 +25,8 @@ def ticks() -> float:
 def now() -> datetime:
     """Return this host's time."""
     return datetime.fromtimestamp(_REAL[1](), UTC)
+
+
+def is_in_utc() -> bool:
+    """Whether this machine's zone is UTC, all year."""
+    return time.timezone == 0 and not time.daylight

@@ -22,11 +22,13 @@ from zoneinfo import ZoneInfo
 
 from .._errors import ConfigurationError
 from .._models import ErrorGroup, ErrorReason, Severity
+from .._monitor.expectations import JobDeclaration
 from .._monitor.notices import ChannelSpec
 from .._secret_file import read_text
-from .._settings import CONFIG, NOTIFY, NOTIFY_FILE
+from .._settings import CONFIG, ENVIRONMENT, NOTIFY, NOTIFY_FILE
 from . import secret_refs
 from .fields import A_LENGTH, Table
+from .jobs import read_jobs
 from .quiet import LONGEST_WINDOW, QuietWindow, check_cron
 from .routes import Route
 
@@ -54,6 +56,7 @@ class NotifyConfig:
         channels: Channels by their names, in the order in which they stand.
         routes: Which of them an alert goes to; none where all go to every channel.
         quiet: Maintenance windows.
+        jobs: What is expected of jobs, as far as it can be read.
         web_url: Address of the page, without a slash at its end, for links in messages.
         remind_every: How long an incident may stay open until its next alert is told again.
         timezone: Zone of the times in messages.
@@ -65,6 +68,7 @@ class NotifyConfig:
     channels: Mapping[str, ChannelSpec] = field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     quiet: tuple[QuietWindow, ...] = ()
+    jobs: tuple[JobDeclaration, ...] = ()
     web_url: str | None = None
     remind_every: timedelta = REMIND_EVERY
     timezone: tzinfo = UTC
@@ -126,6 +130,9 @@ def read_config(environ: Mapping[str, str], cwd: Path) -> Reading:
     values["routes"] = tuple(_route(one, known) for one in top.tables("routes")) or None
     windows = (_quiet(one, timezone) for one in top.tables("quiet"))
     values["quiet"] = tuple(one for one in windows if one is not None) or None
+    environment = environ.get(ENVIRONMENT, "").strip().strip("\"'") or None
+    jobs = read_jobs(top.table("jobs"), file=file, environment=environment)
+    values["jobs"] = tuple(jobs) or None
     notify.end()
     top.end()
     given = {key: value for key, value in values.items() if value is not None}

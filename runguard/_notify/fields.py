@@ -53,11 +53,20 @@ class Table:
         """Return a value as it stands; None where there is none."""
         return self._content.get(key)
 
+    @property
+    def mistakes(self) -> int:
+        """How many mistakes were noted so far, in the whole file."""
+        return len(self._problems)
+
     def wrong(self, key: str, expected: str, found: str) -> None:
         """Note that a value is wrong."""
         self._problems.append(
             f"{self._file}: {self._name}{key}: expected {expected}, found {found}"
         )
+
+    def refuse(self, error: ConfigurationError) -> None:
+        """Note an error whose message begins with the key."""
+        self._problems.append(f"{self._file}: {self._name}{error}")
 
     def wrong_itself(self, expected: str, found: str) -> None:
         """Note that the table is wrong."""
@@ -80,7 +89,7 @@ class Table:
         try:
             return read(text)
         except ConfigurationError as error:
-            self._problems.append(f"{self._file}: {self._name}{key}: {error}")
+            self.refuse(ConfigurationError(f"{key}: {error}"))
             return None
         except ValueError:
             self.wrong(key, expected, _shown(text))
@@ -97,6 +106,14 @@ class Table:
             return bool(value)
         self.wrong(key, "true or false", kind_of(value))
         return False
+
+    def number(self, key: str) -> int | None:
+        """Read a whole number."""
+        value = self._take(key)
+        if value is None or type(value) is int:
+            return value
+        self.wrong(key, "a whole number", kind_of(value))
+        return None
 
     def texts(self, key: str, *, expected: str = "a text, or a list of texts") -> tuple[str, ...]:
         """Read a text or several; none where the key is not there."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Final
 
+from .._clock import is_in_utc
 from .._errors import ConfigurationError
 from .._monitor.expectations import Expectation
 from .._watch.declaration import check_expectation, check_texts, length_of
@@ -68,7 +68,10 @@ class Expect:
         """Read the durations, and refuse what cannot be used, where it was written."""
         for name in _LENGTHS:
             object.__setattr__(self, name, length_of(name, getattr(self, name)))
-        if not any(getattr(self, field.name) for field in fields(self)):
+        given = [
+            value for field in fields(self) if (value := getattr(self, field.name)) is not None
+        ]
+        if given == [False]:  # `learn`, which is never None
             raise ConfigurationError(
                 "expect: expected every, cron, calendar or another rule, found none"
             )
@@ -97,8 +100,3 @@ def expectation_of(expect: Expect) -> Expectation:
     """Return what is expected, without the texts."""
     names = (field.name for field in fields(Expect) if field.name not in TEXTS)
     return Expectation(**{name: getattr(expect, name) for name in names})
-
-
-def is_in_utc() -> bool:
-    """Whether this machine's zone is UTC, all year."""
-    return time.timezone == 0 and not time.daylight

@@ -192,9 +192,8 @@ class Run:
 
         Added in 0.1.
         """
-        work = self._alert_work(
-            (source_type, source_id, alert_type), severity, title, message, detail
-        )
+        key = (source_type, source_id, alert_type)
+        work = self._alert_work(key, severity, title, message, detail)
         writers = self._runtime.writers()
         return self._count_alert(writers.run(work, seconds=self._seconds_for_alert()))
 
@@ -210,13 +209,11 @@ class Run:
         detail: Mapping[str, Any] | None = None,
     ) -> bool:
         """Raise an alert as `emit_alert` does, off the event loop. Added in 0.1."""
-        work = self._alert_work(
-            (source_type, source_id, alert_type), severity, title, message, detail
-        )
+        key = (source_type, source_id, alert_type)
+        work = self._alert_work(key, severity, title, message, detail)
         writers = self._runtime.writers()
-        return self._count_alert(
-            await writers.run_off_loop(work, seconds=self._seconds_for_alert())
-        )
+        done = await writers.run_off_loop(work, seconds=self._seconds_for_alert())
+        return self._count_alert(done)
 
     def _alert_work(
         self,

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from .._errors import ConfigurationError
+from .._monitor.expectation_words import ends_with_zone
 from .._monitor.expectations import Expectation
 from .._monitor.filters import UnreadableFilter, read_duration
 
@@ -51,7 +52,7 @@ def check_expectation(expectation: Expectation, *, in_utc: bool) -> None:
     """
     given = [name for name in _RHYTHMS if getattr(expectation, name)]
     if len(given) > 1:
-        raise _wrong(given[1], f"one of {', '.join(_RHYTHMS)}", " and ".join(given))
+        raise _wrong(given[0], f"one of {', '.join(_RHYTHMS)}", " and ".join(given))
     for name in _LENGTHS:
         _check_length(name, getattr(expectation, name))
     if expectation.cron is not None:
@@ -104,8 +105,9 @@ def _check_cron(cron: object) -> None:
 
 def _check_zone_is_right_here(expectation: Expectation, *, in_utc: bool) -> None:
     clock = "cron" if expectation.cron else "calendar" if expectation.calendar else None
+    names_its_zone = clock == "calendar" and ends_with_zone(str(expectation.calendar))
     if expectation.tz is None:
-        if clock is not None and not in_utc:
+        if clock is not None and not in_utc and not names_its_zone:
             raise _wrong(
                 "tz",
                 f"the zone that {clock} is meant in, such as 'Asia/Seoul' or 'UTC', since this"

@@ -27,7 +27,7 @@ def keys_under(heading: str) -> set[str]:
 
 def keys_that_are_read(tmp_path: Path) -> dict[str, set[str]]:
     """What the reader suggests, and takes, in each table."""
-    headings = ("[notify]", "[channels.NAME]", "[[routes]]", "[[quiet]]")
+    headings = ("[notify]", "[channels.NAME]", "[[routes]]", "[[quiet]]", "[jobs.NAME]")
     found = {}
     for heading in headings:
         keys = keys_under(f"### `{heading}`")
@@ -49,6 +49,10 @@ def test_the_reference_names_the_keys_of_the_file(tmp_path: Path) -> None:
             *("severity", "after", "continue"),
         },
         "[[quiet]]": {"cron", "for", "reason", "timezone", "job", "group", "alert_type"},
+        "[jobs.NAME]": {
+            *("every", "cron", "calendar", "expect", "tz", "grace", "max_runtime", "min_records"),
+            *("owner", "runbook", "description", "ping_url"),
+        },
     }
 
 

@@ -14,6 +14,8 @@ import typer
 from ... import _settings
 from ..._errors import ConfigurationError
 from ..._failure.redaction import Redactor
+from ..._monitor import expectation_words
+from ..._monitor.expectations import JobDeclaration
 from ..._monitor.notices import ChannelSpec
 from ..._monitor.wording import counted, duration
 from ..._notify.config import DEFAULT, NotifyConfig, load_config, read_config
@@ -57,15 +59,16 @@ def check() -> None:
     if problems:
         say(f"{counted(len(problems), 'mistake')} found.")
         raise typer.Exit(1)
+    jobs = f", {counted(len(config.jobs), 'job')} with expectations" if config.jobs else ""
     if not config.channels:
-        say("No mistake found. No channel is configured: nobody is told of alerts.")
+        say(f"No mistake found{jobs}. No channel is configured: nobody is told of alerts.")
         return
     names = ", ".join(config.channels)
     ways = counted(len(config.routes), "route")
     windows = counted(len(config.quiet), "maintenance window")
     say(
         f"No mistake found: {counted(len(config.channels), 'channel')} ({names}), {ways},"
-        f" {windows}. `runguard notify --test` sends a message."
+        f" {windows}{jobs}. `runguard notify --test` sends a message."
     )
 
 
@@ -168,10 +171,19 @@ def _notify_shown(config: NotifyConfig) -> Iterator[Value]:
         yield Value(f"channels.{name}", _channel_shown(spec), spec.source)
     for number, route in enumerate(config.routes, 1):
         yield Value(f"routes[{number}]", _route_shown(route), sources["routes"])
+    for job in config.jobs:
+        yield Value(f"jobs.{job.job_name}", _job_shown(job), sources["jobs"])
     for number, window in enumerate(config.quiet, 1):
         jobs = ", ".join(window.job) or "*"
         shown = f"{jobs}: {window.cron} ({window.timezone}) for {duration(window.length)}"
         yield Value(f"quiet[{number}]", shown, sources["quiet"])
+
+
+def _job_shown(job: JobDeclaration) -> str:
+    expected = "" if job.expectation is None else expectation_words.everything(job.expectation)
+    texts = {"owner": job.owner, "runbook": job.runbook, "description": job.description}
+    told = (f"{name} {text}" for name, text in texts.items() if text)
+    return ", ".join([expected, *told] if expected else told)
 
 
 def _channel_shown(spec: ChannelSpec) -> str:
