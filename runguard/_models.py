@@ -293,28 +293,6 @@ class SpooledAlert(NamedTuple):
     draft: AlertDraft
 
 
-@dataclass(frozen=True, slots=True)
-class LostRun:
-    """An open run of which nothing was heard for too long. Times are aware, in UTC.
-
-    `lost_after` is its own limit of silence, None where its start did not note one.
-    """
-
-    run_id: int
-    key: UUID
-    job_name: str
-    host: str | None
-    pid: int | None
-    last_heard_at: datetime
-    lost_after: timedelta | None = None
-    environment: str | None = None
-
-    @property
-    def lock_owner(self) -> str:
-        """The name under which the run would hold its job's lock."""
-        return lock_owner(self.host, self.pid, self.key)
-
-
 def in_environment(name: str, environment: str | None) -> str:
     """Return a key or a lock's name, kept apart from those of other environments."""
     return name if environment is None else f"{name}@{environment}"

@@ -12,12 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .._models import LostRun
 from .._monitor import wording
 from .._monitor.alert_explanation import AlertExplanation
 from .._monitor.coverage import other_error
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
+from .._monitor.lost_run import LostRun
 from .._monitor.records import (
     AlertRecord,
     GroupCount,

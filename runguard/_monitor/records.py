@@ -34,16 +34,6 @@ class Prunable(StrEnum):
     DELIVERIES = "alert_delivery"
 
 
-class ReviewStatus(StrEnum):
-    """What somebody has made of an alert. Other programs may have written other words."""
-
-    AUTO = "AUTO"  # nobody has looked at it
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    IN_PROGRESS = "IN_PROGRESS"
-    FALSE_ALARM = "FALSE_ALARM"
-    DONE = "DONE"
-
-
 @dataclass(frozen=True, slots=True)
 class PrunedBatch:
     """How many rows one statement deleted, and where the next one goes on."""

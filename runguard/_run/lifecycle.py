@@ -285,7 +285,9 @@ class Lifecycle:
             self._keep(SpooledRun(self._new, self._started_at))
             return None
         self._release_lock()
-        refusal = _own_error(trouble)
+        from .outage import own_error
+
+        refusal = own_error(trouble)
         ending = self.ending_of(refusal)._replace(refused_by=NOBODY)
         self._keep(self._whole(ending, now()))
         return refusal
@@ -419,14 +421,6 @@ def _judge() -> Callable[..., RunEnding]:
     from .outcome import judge
 
     return judge
-
-
-def _own_error(trouble: Exception) -> RunguardError:
-    if isinstance(trouble, RunguardError):
-        return trouble
-    error = StoreUnavailable(f"the run could not be recorded: {qualified_name(type(trouble))}")
-    error.__cause__ = trouble
-    return error
 
 
 def _unjudged(exc: BaseException | None, declared: DeclaredFailure | None) -> Failure | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from .host import host_name
 
 if TYPE_CHECKING:
-    from .._models import LostRun
+    from .._monitor.lost_run import LostRun
 
 CANNOT_BEAT: Final = frozenset("TtZXx")  # stopped, traced, ended: the states of proc(5)
 

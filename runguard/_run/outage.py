@@ -9,7 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from .._errors import RunguardError, StoreUnavailable
 from .._events import RECORD_LOST, SPOOLED, Events, error_text
+from .._failure.introspection import qualified_name
 from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
 
 if TYPE_CHECKING:
@@ -45,3 +47,12 @@ def dated_ending(ending: RunEnding, finished_at: datetime) -> RunEnding:
     if ending.alert is None:
         return ending
     return ending._replace(alert=dated(ending.alert, finished_at))
+
+
+def own_error(trouble: Exception) -> RunguardError:
+    """Return what refuses a run that cannot be recorded."""
+    if isinstance(trouble, RunguardError):
+        return trouble
+    error = StoreUnavailable(f"the run could not be recorded: {qualified_name(type(trouble))}")
+    error.__cause__ = trouble
+    return error

@@ -20,10 +20,10 @@ from .._models import (
     ErrorReason,
     Failure,
     FinishedRun,
-    LostRun,
     RunEnding,
     RunStatus,
 )
+from .._monitor.lost_run import LostRun
 from .._settings import Settings
 from .liveness import may_be_alive
 from .run_key import new_run_key

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
         FinishedRun,
         Lease,
         LockHolder,
-        LostRun,
         NewRun,
         RunEnding,
         SpooledRun,
         StoreIdentity,
     )
     from .._monitor.expectations import JobDeclaration
+    from .._monitor.lost_run import LostRun
 
 
 class RunRepository(Protocol):

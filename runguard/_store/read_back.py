@@ -10,7 +10,8 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from .._errors import RecordRefused
-from .._models import AlertOutcome, AlertVerdict, EarlierEnding, LostRun, RunStatus
+from .._models import AlertOutcome, AlertVerdict, EarlierEnding, RunStatus
+from .._monitor.lost_run import LostRun
 from .rows import Lacking
 from .schema.tables import run_log
 

@@ -63,13 +63,25 @@ def test_a_job_is_declared_with_its_rules_and_its_texts(tmp_path: Path) -> None:
         ("every = 900", "jobs.a.every: expected a duration such as .*, found a number"),
         ("every = 'fast'", "jobs.a.every: expected a duration such as .*, found 'fast'"),
         ("cron = '0 2 * *'\ntz = 'UTC'", "jobs.a.cron: expected five fields, such as .*, found '0"),
-        ("cron = '0 2 * * *'", "jobs.a.tz: expected the zone that cron is meant in, .*, found none"),
-        ("every = '1h'\nexpect = 'learn'", "jobs.a.every: expected one of every, .*, found every and"),
-        ("expect = 'lern'", "jobs.a.expect: expected one of learn, found 'lern' (did you mean 'lea"),
+        (
+            "cron = '0 2 * * *'",
+            "jobs.a.tz: expected the zone that cron is meant in, .*, found none",
+        ),
+        (
+            "every = '1h'\nexpect = 'learn'",
+            "jobs.a.every: expected one of every, .*, found every and",
+        ),
+        (
+            "expect = 'lern'",
+            "jobs.a.expect: expected one of learn, found 'lern' (did you mean 'lea",
+        ),
         ("min_records = '1'", "jobs.a.min_records: expected a whole number, found a text"),
         ("min_records = -1", "jobs.a.min_records: expected a whole number, 0 or more, found -1"),
         ("ping_url = 'https://hc.example/hunter2'", "jobs.a.ping_url: expected env:NAME or file:"),
-        ("runbook = 'wiki'", "jobs.a.runbook: expected an address such as .*, found something else"),
+        (
+            "runbook = 'wiki'",
+            "jobs.a.runbook: expected an address such as .*, found something else",
+        ),
     ],
 )
 def test_a_job_with_a_mistake_is_told_and_left_out(keys: str, said: str, tmp_path: Path) -> None:

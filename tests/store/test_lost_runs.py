@@ -22,7 +22,7 @@ from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.stores import newest_alerts, newest_runs
 
 if TYPE_CHECKING:
-    from runguard._models import LostRun
+    from runguard._monitor.lost_run import LostRun
     from runguard._store.operator import OperatorStore
     from tests.store.conftest import BackDoor
 

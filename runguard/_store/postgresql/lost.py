@@ -8,7 +8,8 @@ from typing import Final
 
 from sqlalchemy import Executable, exists, func, literal_column, select, update
 
-from ..._models import FinishedRun, LostRun, RunEnding, in_environment
+from ..._models import FinishedRun, RunEnding, in_environment
+from ..._monitor.lost_run import LostRun
 from ..retry import Attempt
 from ..rows import Lacking
 from ..schema.expressions import RELEASED

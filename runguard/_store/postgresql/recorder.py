@@ -18,11 +18,11 @@ from ..._models import (
     FinishedRun,
     Lease,
     LockHolder,
-    LostRun,
     NewRun,
     RunEnding,
     SpooledRun,
 )
+from ..._monitor.lost_run import LostRun
 from ..base import BaseStore
 from ..retry import Attempt
 from ..rows import lacking_of, run_values

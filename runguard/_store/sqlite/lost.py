@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select, update
 
-from ..._models import AlertOutcome, FinishedRun, LostRun, RunEnding, in_environment
+from ..._models import AlertOutcome, FinishedRun, RunEnding, in_environment
+from ..._monitor.lost_run import LostRun
 from ..rows import Lacking
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
