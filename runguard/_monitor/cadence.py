@@ -15,6 +15,7 @@ from typing import Final
 
 from . import wording
 from .expectations import Expectation
+from .records import JobOverview
 from .times_of_day import DAY_NAMES, EARLY, WEEKDAYS, times_of_day
 
 DAY: Final = timedelta(days=1)
@@ -93,6 +94,11 @@ def cadence_of(starts: Iterable[datetime], *, zone: tzinfo = UTC) -> Cadence | N
     elif _share(abs(one - usual) <= slack for one in gaps) >= _MOST_ALIKE:
         words, gap = _words_of_gap(usual, newest), usual
     return Cadence(words, gap, max(gaps), ordered[-1])
+
+
+def usual_cadence(job: JobOverview) -> Cadence | None:
+    """Return when a job usually starts, by its last runs; None where these are too few."""
+    return cadence_of(cell.started_at for cell in job.strip if cell.started_at is not None)
 
 
 def suggest(

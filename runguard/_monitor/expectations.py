@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .._models import Severity, in_environment
 
@@ -293,8 +293,24 @@ class ExpectedState(StrEnum):
     MISSED = "MISSED"  # the finding is open
 
 
+class Due(Protocol):
+    """What has a next start."""
+
+    @property
+    def next_due_at(self) -> datetime | None:
+        """When it is expected."""
+
+    @property
+    def grace_seconds(self) -> float | None:
+        """How late it may be."""
+
+    @property
+    def retired_at(self) -> datetime | None:
+        """When somebody ended it."""
+
+
 def expected_state(
-    job: JobRecord, *, last_start_at: datetime | None, is_missed: bool, now: datetime
+    job: Due, *, last_start_at: datetime | None, is_missed: bool, now: datetime
 ) -> ExpectedState | None:
     """Say how a job stands against its schedule; None where no start is expected."""
     if job.retired_at is not None or (job.next_due_at is None and not is_missed):

@@ -11,7 +11,9 @@ from statistics import median
 from typing import Final
 
 from .._models import RunStatus, Severity
+from .expectations import ExpectedState, FindingType
 from .records import JobOverview, RunCell
+from .watched import ExpectedJob
 
 STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
 STUCK_AT_LEAST: Final = timedelta(minutes=1)
@@ -27,11 +29,28 @@ class JobState(StrEnum):
     """How a job stands, the worst first."""
 
     FAILING = "failing"
+    MISSED = "missed"
     STUCK = "stuck"
+    LATE = "late"
+    UNUSUAL = "unusual"
     FLAPPING = "flapping"
     RUNNING = "running"
     OK = "ok"
     UNKNOWN = "unknown"
+    NEVER_RAN = "never_ran"
+
+
+UNWELL: Final = frozenset(
+    {
+        *(JobState.FAILING, JobState.MISSED, JobState.STUCK),
+        *(JobState.LATE, JobState.UNUSUAL, JobState.FLAPPING),
+    }
+)
+
+
+_PLACES: Final = {
+    state: place for place, state in enumerate(JobState) if state in UNWELL
+}  # of those that are well, none comes first
 
 
 def describe(
@@ -43,6 +62,7 @@ def describe(
     running: int = 0,
     running_since: datetime | None = None,
     refused: int = 0,
+    expected: ExpectedJob | None = None,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
     finished = _outcomes(strip)
@@ -68,39 +88,56 @@ def describe(
         running=running,
         running_since=running_since,
         refused=refused,
+        expected=expected,
     )
 
 
 def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> list[JobOverview]:
     """Order jobs for a tired reader.
 
-    First what fails now, the loudest open alert first, and of these what broke last; then what
-    runs for too long, if `now` is given; then what went to and fro lately; then the rest. By name
-    where all else is the same.
+    First what fails now, the loudest open alert first, and of these what broke last; then what did
+    not start when it had to, what runs for too long, what is late or unusual, what went to and fro
+    lately; then the rest. By name where all else is the same. What `now` decides is left out where
+    it is not given.
     """
 
     def place(job: JobOverview) -> tuple[int, int, float, str]:
-        if is_failing(job):
+        state = state_of(job, now=now)
+        if state is JobState.FAILING:
             since = job.failing_since.timestamp() if job.failing_since else 0.0
             return 0, -loudness(job.severity), -since, job.job_name
-        if now is not None and is_stuck(job, now=now):
-            return 1, 0, 0.0, job.job_name
-        return 2 if is_flapping(job) else 3, 0, 0.0, job.job_name
+        return _PLACES.get(state, len(JobState)), 0, 0.0, job.job_name
 
     return sorted(jobs, key=place)
 
 
 def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
-    """Say in one word how a job stands; it is never stuck where `now` is not given."""
+    """Say in one word how a job stands; without `now` it is never late, and stuck only if found."""
     if is_failing(job):
         return JobState.FAILING
-    if now is not None and is_stuck(job, now=now):
+    found = {one.type for one in job.expected.findings} if job.expected is not None else set()
+    if FindingType.MISSED in found:
+        return JobState.MISSED
+    if FindingType.STUCK in found or (now is not None and is_stuck(job, now=now)):
         return JobState.STUCK
+    if now is not None and is_late(job, now=now):
+        return JobState.LATE
+    if found:
+        return JobState.UNUSUAL
     if is_flapping(job):
         return JobState.FLAPPING
     if job.running:
         return JobState.RUNNING
+    if not job.strip:
+        return JobState.NEVER_RAN
     return JobState.OK if job.finished else JobState.UNKNOWN
+
+
+def is_late(job: JobOverview, *, now: datetime) -> bool:
+    """Whether a start is due, and still within its grace."""
+    expected = job.expected
+    state = expected and expected.state(last_start_at=job.last_start_at, now=now)
+    return state is ExpectedState.LATE
 
 
 def last_outcome(job: JobOverview) -> RunCell | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from .notices import DeliveryRecord, Trail
+from .watched import ExpectedJob
 
 
 class ReviewStatus(StrEnum):
@@ -225,6 +226,7 @@ class JobOverview:
     ended, None where neither the strip nor its last hundred runs show one. `open_alerts` counts
     unresolved failure alerts, `severity` is the loudest of them. `refused` counts the starts that
     were refused since the oldest open run began; they stand in no strip and fail no job.
+    `expected` is what somebody declared of it, None where nobody did.
     """
 
     job_name: str
@@ -240,6 +242,12 @@ class JobOverview:
     running: int
     running_since: datetime | None
     refused: int = 0
+    expected: ExpectedJob | None = None
+
+    @property
+    def last_start_at(self) -> datetime | None:
+        """When its newest run began."""
+        return self.strip[0].started_at if self.strip else None
 
 
 @dataclass(frozen=True, slots=True)

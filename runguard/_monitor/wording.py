@@ -16,6 +16,7 @@ from typing import Final
 from .._models import RunStatus, Severity
 from .health import JobState
 from .records import ProblemState, ReviewStatus
+from .watched import ExpectedJob
 
 NOTHING: Final = "–"
 JUST_NOW_SECONDS: Final = 10
@@ -49,11 +50,15 @@ _STATUSES: Final[Mapping[str, Label]] = {
 }
 _STATES: Final[Mapping[str, Label]] = {
     JobState.FAILING: Label("failing", Tone.BAD, "✕"),
+    JobState.MISSED: Label("missed", Tone.BAD, "○"),
     JobState.STUCK: Label("running too long", Tone.WARN, "◔"),
+    JobState.LATE: Label("late", Tone.WARN, "◷"),
+    JobState.UNUSUAL: Label("unusual", Tone.WARN, "!"),
     JobState.FLAPPING: Label("flapping", Tone.WARN, "≈"),
     JobState.RUNNING: Label("running", Tone.BUSY, "▸"),
     JobState.OK: Label("ok", Tone.OK, "✓"),
     JobState.UNKNOWN: Label("not finished yet"),
+    JobState.NEVER_RAN: Label("never ran"),
 }
 _STANDINGS: Final[Mapping[str, Label]] = {
     "running too long": _STATES[JobState.STUCK],
@@ -257,6 +262,21 @@ def run_status(status: str) -> Label:
 def job_state(state: JobState) -> Label:
     """Return the label of how a job stands."""
     return _STATES[state]
+
+
+def schedule(job: ExpectedJob) -> str:
+    """Say when a job is expected to start; nothing where no start is.
+
+    >>> schedule(ExpectedJob(every_seconds=900)), schedule(ExpectedJob(owner="ana"))
+    ('every 15 min', '')
+    >>> schedule(ExpectedJob(cron="0 2 * * *", tz="Asia/Seoul"))
+    '0 2 * * * (Asia/Seoul)'
+    """
+    if job.every_seconds is not None:
+        return f"every {duration(job.every_seconds)}"
+    if times := job.cron or job.calendar:
+        return f"{times} ({job.tz or 'UTC'})"
+    return "as usual" if job.learn else ""
 
 
 def run_standing(status: str, standing: str) -> Label:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runguard._monitor.expectations import FindingType, OpenFinding
 from runguard._monitor.health import (
     JobState,
     describe,
@@ -20,6 +22,7 @@ from runguard._monitor.health import (
     worst_first,
 )
 from runguard._monitor.records import JobOverview, RunCell
+from runguard._monitor.watched import ExpectedJob
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -55,7 +58,7 @@ def test_a_job_without_runs_has_nothing_to_tell() -> None:
 
     assert (nothing.finished, nothing.median_seconds, nothing.p95_seconds) == (0, None, None)
     assert (nothing.failing_since, nothing.last_success_at, nothing.severity) == (None, None, None)
-    assert state_of(nothing) is JobState.UNKNOWN
+    assert state_of(nothing) is JobState.NEVER_RAN
 
 
 def test_it_fails_since_the_oldest_failure_after_the_last_success() -> None:
@@ -160,6 +163,55 @@ def test_quick_jobs_get_a_minute_before_they_are_stuck() -> None:
     assert is_stuck(quick, now=NOON + SECOND)
 
 
+def expected(*found: FindingType, due: float | None = None, grace: float = 10) -> ExpectedJob:
+    """What is expected of a job, so many minutes ago, and what was found of it."""
+    findings = (
+        OpenFinding(type=one, incident=1, opened_at=NOON, last_alert_at=NOON) for one in found
+    )
+    return ExpectedJob(
+        every_seconds=600,
+        next_due_at=None if due is None else ago(due),
+        grace_seconds=60 * grace,
+        findings=tuple(findings),
+    )
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expectation", "state"),
+    [
+        ("S", expected(due=-5), JobState.OK),
+        ("S", expected(FindingType.MISSED, due=-5), JobState.MISSED),
+        ("F", expected(FindingType.MISSED, due=-5), JobState.FAILING),
+        ("RS", expected(FindingType.STUCK), JobState.STUCK),
+        ("S", expected(FindingType.SLOW), JobState.UNUSUAL),
+        ("S", expected(FindingType.WRONG_ZONE), JobState.UNUSUAL),
+        ("S", expected(FindingType.EMPTY, FindingType.MISSED), JobState.MISSED),
+        ("", expected(due=-5), JobState.NEVER_RAN),
+        ("", expected(FindingType.MISSED), JobState.MISSED),
+    ],
+)
+def test_what_is_found_decides_how_a_job_stands(
+    statuses: str, expectation: ExpectedJob, state: JobState
+) -> None:
+    assert state_of(job(statuses, expected=expectation), now=NOON) is state
+
+
+def test_a_start_that_is_due_is_late_until_it_comes() -> None:
+    waiting = job("S", expected=expected(due=3))
+    lately = describe("job", cells("S"), expected=expected(due=-1))
+
+    assert state_of(describe("job", (), expected=expected(due=3)), now=NOON) is JobState.LATE
+    assert state_of(waiting, now=NOON) is JobState.OK  # it began at noon
+    assert state_of(lately, now=NOON + 2 * timedelta(minutes=1)) is JobState.LATE
+    assert state_of(lately) is JobState.OK  # nobody knows what time it is
+
+
+def test_a_job_that_is_retired_is_never_late() -> None:
+    retired = replace(expected(due=3), retired_at=NOON)
+
+    assert state_of(describe("job", (), expected=retired), now=NOON) is JobState.NEVER_RAN
+
+
 def test_nobody_knows_whether_a_first_run_is_stuck() -> None:
     assert not is_stuck(job("R", running=1, running_since=ago(9999)), now=NOON)
 
@@ -175,13 +227,16 @@ def test_the_worst_comes_first() -> None:
         job("F", "medium", open_alerts={"medium": 1}),
         job("F", "loud", open_alerts={"high": 1}),
         job("S", "mended", open_alerts={"high": 5}),
+        job("S", "missed", expected=expected(FindingType.MISSED)),
+        job("S", "slow", expected=expected(FindingType.SLOW)),
+        job("", "late", expected=expected(due=1)),
     ]
 
     assert [one.job_name for one in worst_first(jobs, now=NOON)] == [
-        *("loud", "medium", "quiet", "quiet for longer", "stuck"),
+        *("loud", "medium", "quiet", "quiet for longer", "missed", "stuck", "late", "slow"),
         *("to and fro", "a fine", "b fine", "mended"),
     ]
-    assert worst_first(jobs)[4].job_name == "to and fro"
+    assert [one.job_name for one in worst_first(jobs)[4:7]] == ["missed", "slow", "to and fro"]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1).map(sorted), st.integers(1, 100))
