@@ -94,13 +94,11 @@ def expected_job(job: JobRecord, findings: Iterable[OpenFinding] = ()) -> Expect
     )
 
 
-def most_pressing(expected: Sequence[ExpectedJob]) -> ExpectedJob | None:
+def most_pressing(expected: Sequence[ExpectedJob]) -> ExpectedJob:
     """Return what is shown of a job that several environments expect: what was found, or is next.
 
     The findings of all of them are kept.
     """
-    if len(expected) < 2:
-        return expected[0] if expected else None
     found = tuple(finding for one in expected for finding in one.findings)
 
     def place(one: ExpectedJob) -> tuple[bool, bool, float]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .queries.expectations import ExpectationQueries
 from .queries.problems import ProblemQueries
 from .queries.timeline import TimelineQueries
 from .queries.told import ToldDetails
 from .queries.triage import Triage
+from .queries.watched import WatchedJobs
 
 
-class OperatorQueries(ProblemQueries, TimelineQueries, ToldDetails, ExpectationQueries, Triage):
+class OperatorQueries(WatchedJobs, ProblemQueries, TimelineQueries, ToldDetails, Triage):
     """All that operators ask of a store beside what runs record."""

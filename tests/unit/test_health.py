@@ -198,11 +198,11 @@ def test_what_is_found_decides_how_a_job_stands(
 
 def test_a_start_that_is_due_is_late_until_it_comes() -> None:
     waiting = job("S", expected=expected(due=3))
-    lately = describe("job", cells("S"), expected=expected(due=-1))
+    lately = describe("job", cells("S"), expected=expected(due=-2))
 
     assert state_of(describe("job", (), expected=expected(due=3)), now=NOON) is JobState.LATE
     assert state_of(waiting, now=NOON) is JobState.OK  # it began at noon
-    assert state_of(lately, now=NOON + 2 * timedelta(minutes=1)) is JobState.LATE
+    assert state_of(lately, now=ago(-3)) is JobState.LATE
     assert state_of(lately) is JobState.OK  # nobody knows what time it is
 
 

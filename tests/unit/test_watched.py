@@ -55,7 +55,6 @@ def test_of_several_environments_the_most_pressing_one_is_shown_with_all_that_is
     soon = expected_job(JobRecord(job_name="sync", environment="production", next_due_at=NOON))
     found = ExpectedJob(environment="test", findings=(MISSED,))
 
-    assert most_pressing([]) is None
     assert most_pressing([later, soon]) == soon
     assert most_pressing([later, soon, found]) == found
 

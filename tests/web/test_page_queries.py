@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 # Statements of the page, on either database. The store's own first look at itself is not counted.
 MOST = {
-    "/": 9,
-    "/?span=30d": 9,
-    "/jobs/payments": 16,
+    "/": 10,  # the tenth reads what is expected of jobs
+    "/?span=30d": 10,
+    "/jobs/payments": 17,
     "/runs": 4,
     "/runs?job=payments&status=FAILED&since=24h": 4,
     "/runs/4": 16,

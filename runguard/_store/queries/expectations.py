@@ -45,6 +45,10 @@ JobKey = tuple[str, str | None]  # the job's name and its environment
 _GUARD: Final = alert_cooldown.c
 IS_OF_JOB: Final = _GUARD.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'")
 JOB_COLUMNS: Final = tuple(job.c[name] for name in JobRecord.__slots__)
+# Whether anybody still says something of it
+IS_SAID: Final = or_(
+    *(one.is_not(null()) for one in (job.c.expectation, *(job.c[name] for name in TEXTS)))
+)
 _BY_RANK: Final = (Declarer.PERSON, Declarer.FILE, Declarer.CODE)
 
 
@@ -65,9 +69,7 @@ class ExpectationQueries(OutboxQueries):
             environment: Only those of it; None means those without one, `...` all.
             with_retired: Whether those are there too that are not watched any more.
         """
-        wanted = select(*JOB_COLUMNS).order_by(job.c.job_name, job.c.environment)
-        said = (job.c.expectation, *(job.c[name] for name in TEXTS))
-        wanted = wanted.where(or_(*(one.is_not(null()) for one in said)))
+        wanted = select(*JOB_COLUMNS).order_by(job.c.job_name, job.c.environment).where(IS_SAID)
         if job_names is not None:
             wanted = wanted.where(fits_any(job.c.job_name, job_names, self.engine))
         if not isinstance(environment, EllipsisType):

@@ -1,0 +1,52 @@
+"""What is expected of jobs, and what is found of them, beside how they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import case, literal_column, select
+
+from ..._monitor.watched import ExpectedJob, expected_job, most_pressing
+from ..schema.watch_tables import job
+from .expectations import (
+    IS_SAID,
+    JOB_COLUMNS,
+    ExpectationQueries,
+    finding_from,
+    job_from,
+    newest_of_open,
+)
+from .jobs import JobQueries
+from .terms import fits_any, storable
+
+_SOURCE_ID: Final = job.c.job_name + case(
+    (job.c.environment == literal_column("''"), literal_column("''")),
+    else_=literal_column("'@'") + job.c.environment,
+)  # of the guards of its findings
+
+
+class WatchedJobs(ExpectationQueries, JobQueries):
+    """How jobs do, with what is expected of them."""
+
+    def _expected(self, job_name: str | None, jobs: Sequence[str]) -> Mapping[str, ExpectedJob]:
+        found = newest_of_open().subquery("finding")
+        query = (
+            select(*JOB_COLUMNS, *found.c)
+            .outerjoin_from(job, found, found.c.source_id == _SOURCE_ID)
+            .where(IS_SAID)
+            .order_by(*job.primary_key)
+        )
+        if job_name is not None:
+            query = query.where(job.c.job_name == storable(job_name))
+        if jobs:
+            query = query.where(fits_any(job.c.job_name, jobs, self.engine))
+        expected: dict[str, list[ExpectedJob]] = {}
+        for _, rows in groupby(self._rows(query), key=lambda row: (row.job_name, row.environment)):
+            its = list(rows)
+            record = job_from(its[0][: len(JOB_COLUMNS)])
+            findings = (finding_from(row) for row in its if row.alert_type is not None)
+            known = [finding for finding in findings if finding is not None]
+            expected.setdefault(record.job_name, []).append(expected_job(record, known))
+        return {name: most_pressing(them) for name, them in expected.items()}

@@ -1,0 +1,79 @@
+"""Conformance: what is expected of jobs stands beside how they do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from runguard._monitor.expectations import Declarer, Expectation, FindingType, JobDeclaration
+from runguard._monitor.health import JobState, state_of
+from tests.store.test_operator_queries import GOOD, play
+from tests.support.findings import find
+
+if TYPE_CHECKING:
+    from runguard._store.operator import OperatorStore
+
+
+def expect(store: OperatorStore, job_name: str, **more: Any) -> None:
+    every = Expectation(every=timedelta(hours=1))
+    values = {"expectation": every, "by": Declarer.PERSON, "who": "ana", **more}
+    store.declare(JobDeclaration(job_name=job_name, **values))
+
+
+def test_a_job_is_shown_with_what_is_expected_and_found(store: OperatorStore) -> None:
+    play(store, "sync", GOOD)
+    expect(store, "sync", owner="ops")
+    incident = find(store, "sync")
+    find(store, "sync", FindingType.SLOW)
+
+    [job] = store.overview(strip=3)
+
+    assert job.expected is not None
+    assert (job.expected.every_seconds, job.expected.owner) == (3600.0, "ops")
+    assert [one.type for one in job.expected.findings] == ["MISSED", "SLOW"]
+    assert job.expected.findings[0].incident == incident
+    assert job.expected.findings[0].detail["since"] == "2026-03-01T02:00:00Z"
+    assert state_of(job) is JobState.MISSED
+
+
+def test_a_job_that_never_ran_is_shown_where_it_is_expected(store: OperatorStore) -> None:
+    play(store, "sync", GOOD)
+    for name in ("a backup", "z report"):
+        expect(store, name)
+
+    jobs = store.overview(strip=3)
+
+    assert [job.job_name for job in jobs] == ["a backup", "sync", "z report"]
+    assert [len(job.strip) for job in jobs] == [0, 1, 0]
+    assert [job.job_name for job in store.overview(strip=3, job_name="a backup")] == ["a backup"]
+    assert [job.job_name for job in store.overview(strip=3, jobs=["z*"])] == ["z report"]
+    assert store.overview(strip=3, job_name="nobody") == []
+
+
+def test_a_job_that_is_retired_or_withdrawn_is_shown_only_where_it_ran(
+    store: OperatorStore,
+) -> None:
+    play(store, "old", GOOD)
+    for name in ("old", "never", "gone"):
+        expect(store, name)
+    store.retire("old")
+    store.retire("never")
+    store.withdraw("gone", None, by=Declarer.PERSON, who="ana")
+
+    [job] = store.overview(strip=3)
+
+    assert job.job_name == "old"
+    assert job.expected is not None
+    assert job.expected.retired_at is not None
+
+
+def test_what_is_found_in_one_environment_is_shown(store: OperatorStore) -> None:
+    for environment in ("production", "staging", None):
+        expect(store, "sync", environment=environment)
+    find(store, "sync", environment="staging")
+
+    [job] = store.overview(strip=3)
+
+    assert job.expected is not None
+    assert job.expected.environment == "staging"
+    assert [one.type for one in job.expected.findings] == ["MISSED"]
