@@ -17,6 +17,7 @@ from .._models import RunStatus
 from .records import RunCell
 
 MOST_LANES: Final = 50
+MOST_BARS: Final = 6000  # of all lanes together
 MOST_RUNS: Final = 200  # of a job in a window; at least as many as a window has slices
 LEAD: Final = 7  # slices that a window shows of the future, for what is expected next
 
@@ -231,11 +232,17 @@ def lane_of(
     ticks: Sequence[datetime] = (),
     missed: Sequence[datetime] = (),
     next_due_at: datetime | None = None,
+    most_bars: int = MOST_BARS,
 ) -> Lane:
-    """Draw up a job's line; `ticks` are the edges of its cells, the first and the last included."""
+    """Draw up a job's line; `ticks` are the edges of its cells, the first and the last included.
+
+    Where it has more than `most_bars`, bars further apart merge too.
+    """
     edges = tuple(ticks) or (window.since, window.until)
     pieces = _pieces(facts, now)
-    bars = _merged(pieces, within=window.slice)
+    within = window.slice
+    while len(bars := list(_merged(pieces, within=within))) > most_bars and within < window.length:
+        within *= 2
     return Lane(
         job_name=facts.job_name,
         bars=tuple(sorted(bars, key=lambda bar: (_ORDER[bar.kind], bar.starts_at))),

@@ -179,7 +179,7 @@ def series_of(
     The stretches begin when the reader's clock shows a whole one: days are the days of `zone`.
     `buckets` may be finer than these, and must be where `counted_in` says so.
     """
-    edges = _edges(since, until, bucket, zone)
+    edges = edges_of(since, until, bucket, zone)
     counts: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     found: set[str] = set()
     for one in buckets:
@@ -216,7 +216,7 @@ def counted_in(bucket: timedelta, *, since: datetime, until: datetime, zone: tzi
     return min(bucket, timedelta(minutes=15))
 
 
-def _edges(since: datetime, until: datetime, bucket: timedelta, zone: tzinfo) -> list[datetime]:
+def edges_of(since: datetime, until: datetime, bucket: timedelta, zone: tzinfo) -> list[datetime]:
     """Return where the stretches begin, and where the last one ends."""
     epoch = datetime(1970, 1, 1)
     wall = since.astimezone(zone).replace(tzinfo=None)

@@ -36,6 +36,7 @@ from .._monitor.records import (
     RunFilter,
     RunPage,
 )
+from .._monitor.timeline import DEFAULT_ZOOM, ZOOMS, Zoom
 from .._store.operator import OperatorStore
 from .problems import Problem, expected_and_found
 
@@ -52,6 +53,7 @@ _PLACE: Final = re.compile(r"(older|newer|following|preceding)\.(-?\d{1,16})\.(\
 WITHOUT_ZONE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?")
 _INSTANT_FIELDS: Final = {"since": "from", "until": "to"}  # of a page's form
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_VIEWS: Final = frozenset({"order", "limit", "timeline", "at"})  # of a page, not of its list
 _SHORTEST_BUCKET: Final = timedelta(minutes=1)
 
 
@@ -178,6 +180,13 @@ def _yes_or_no(text: str) -> bool:
     return text == "true"
 
 
+def _zoom(text: str) -> Zoom:
+    known = {zoom.text: zoom for zoom in ZOOMS}
+    if text not in known:
+        raise UnreadableFilter(f"one of {', '.join(known)}", text)
+    return known[text]
+
+
 def _bucket(text: str) -> timedelta:
     length = filters.read_duration(text)
     if length < _SHORTEST_BUCKET:
@@ -213,6 +222,7 @@ _BUCKET: Final = Reader(
     _bucket, {"type": "string", "pattern": f"^{_DURATION.replace('sm', 'm').replace('SM', 'M')}$"}
 )
 
+ZOOM: Final = Reader(_zoom, {"type": "string", "enum": [zoom.text for zoom in ZOOMS]})
 CAUSE: Final = Reader(
     read_cause,
     {"type": "string", "maxLength": LONGEST_CAUSE, "pattern": r"^[^:\x00]*(:[^:\x00]*){3}$"},
@@ -351,6 +361,10 @@ class JobQuery(Query):
         Field(description="Only jobs that fail for this reason now."),
     ] = None
     page: Annotated[int, whole_number(1, 100_000), Field(description="Which page.")] = 1
+    timeline: Annotated[Zoom, ZOOM, Field(description="How much time their timeline shows.")] = (
+        DEFAULT_ZOOM
+    )
+    at: Annotated[datetime | None, INSTANT, Field(description="When that time ends.")] = None
 
     def arrange(self, jobs: Iterable[JobOverview]) -> list[JobOverview]:
         """Return the jobs that are asked for, in the order asked for; `jobs` are the worst first.
@@ -555,7 +569,7 @@ class Asked(Generic[Q]):
     @property
     def filters(self) -> Mapping[str, str]:
         """What narrows the list, as texts."""
-        return {name: text for name, text in self.texts.items() if name not in ("order", "limit")}
+        return {name: text for name, text in self.texts.items() if name not in _OF_VIEWS}
 
 
 def asked_of(request: Request, kind: type[Q]) -> Asked[Q]:

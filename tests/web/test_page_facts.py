@@ -53,7 +53,7 @@ def test_the_first_lines_show_the_timeout_and_its_alert_after_a_refused_start(
     time_out_after_a_refused_start(store_url)
 
     page = Page(client_of(application_at(store_url)).get("/").text)
-    first = page.text.partition("Job")[0]
+    first = page.text.partition("Timeline")[0]
 
     assert "TIMEOUT" in first
     assert "LOCK_CONFLICT" not in first

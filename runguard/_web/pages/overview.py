@@ -23,6 +23,7 @@ from ..state import OpenStore
 from .banner import banner
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, text_in
+from .timeline import timeline_of
 
 JOBS_ON_A_PAGE: Final = 50
 MANY_JOBS: Final = 500  # which take a store so long that a page looks at them less often
@@ -105,6 +106,7 @@ def overview(request: Request, store: OpenStore) -> Response:
         "worst": [row(job) for job in jobs[: min(failing, FAILING_SHOWN)]],
         "longest": [row(job) for job in jobs[failing : failing + min(stuck, STUCK_SHOWN)]],
         "running": sum(job.running for job in jobs),
+        **timeline_of(request, store, asked, [job.job_name for job in rows], now),
         **failure_chart(request, store, span, now),
     }
     return render(request, "overview.html", context)

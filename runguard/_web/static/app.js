@@ -61,8 +61,7 @@
     for (const field of find("input[data-instant]")) field.value = fieldValue(new Date(field.dataset.instant));
     const path = new URL(document.querySelector(".brand").href).pathname;
     document.cookie = `runguard_zone=${zone}; path=${path}; max-age=31536000; SameSite=Strict`;
-    const chart = document.getElementById("failures");
-    if (chart && chart.dataset.zone !== zone && typeof htmx !== "undefined") {
+    if (find("#live [data-zone]").some((chart) => chart.dataset.zone !== zone) && typeof htmx !== "undefined") {
       addEventListener("load", () => htmx.trigger(document.body, "refresh"));
     }
   }
@@ -275,7 +274,7 @@
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.(".choice a, a[data-stay]");
-    if (link) remember(link.matches(".choice a") ? ".choice a[aria-current]" : "th[aria-sort] a");
+    if (link) remember(link.matches(".choice a") ? `nav[aria-label="${link.closest("nav").ariaLabel}"] a[aria-current]` : "th[aria-sort] a");
   });
 
   // From a run or an alert, the list is where the reader left it: its filters, its page, its place.
