@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from .._errors import did_you_mean
+from .._monitor.expectations import FindingType
 from .._monitor.filters import When, fits, instant_of, is_pattern
+from .._monitor.health import JobState, state_of, worst_first
 from .._monitor.paging import followed
 from .._monitor.records import (
     AlertFilter,
     AlertRecord,
     Cursor,
+    JobOverview,
     Problem,
     Remaining,
     RunFilter,
@@ -24,7 +28,9 @@ from .._monitor.records import (
     ToldAlert,
     ToldProblem,
 )
+from .._monitor.remarks import found_since
 from .._monitor.trail import by_alert
+from .._monitor.wording import age, counted, job_state
 from .options import MOST_ROWS, Form
 from .output import Listing, shown_on, write_records
 from .talk import say
@@ -32,6 +38,8 @@ from .watch import watch
 
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
+
+MOST_TOLD: Final = 10  # jobs in one sentence
 
 Filter = TypeVar("Filter", RunFilter, AlertFilter)
 Row = TypeVar("Row")
@@ -187,6 +195,25 @@ def tell_unknown(store: OperatorStore, jobs: Sequence[str] | None) -> None:
     unknown = [job for job in jobs if not any(fits(name, job) for name in known)]
     if unknown:
         tell_unknown_jobs("No", unknown, known)
+
+
+def tell_late(store: OperatorStore, jobs: Sequence[str] | None) -> None:
+    """Say which jobs did not start, or are due, which no list of failures shows."""
+    now = store.now()
+    found = worst_first(store.overview(strip=1, jobs=jobs or ()), now=now)
+    for state in (JobState.MISSED, JobState.LATE):
+        those = [one for one in found if state_of(one, now=now) is state]
+        told = ", ".join(f"{one.job_name} ({_due(one, now)})" for one in those[:MOST_TOLD])
+        more = f" and {len(those) - MOST_TOLD:,} more" if len(those) > MOST_TOLD else ""
+        if those:
+            say(f"{counted(len(those), 'job')} {job_state(state).word}: {told}{more}.")
+
+
+def _due(job: JobOverview, now: datetime) -> str:
+    missed = job.expected and job.expected.finding(FindingType.MISSED)
+    due = found_since(missed) if missed else job.expected and job.expected.next_due_at
+    last = f"last start {age(job.last_start_at, now)}" if job.last_start_at else "never ran"
+    return f"due {age(due, now)}, {last}" if due else last
 
 
 def tell_unknown_jobs(beginning: str, jobs: Sequence[str], known: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from .._monitor import wording
 from .._monitor.alert_explanation import AlertExplanation
+from .._monitor.cadence import Cadence, usual_cadence
 from .._monitor.coverage import other_error
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
@@ -31,9 +32,11 @@ from .._monitor.records import (
     ToldAlert,
     ToldProblem,
 )
+from .._monitor.remarks import found_since, remarks, usually
 from .._monitor.sentences import Sentence
 from .._monitor.trail import told_briefly
 from .._monitor.visible import visible
+from .._monitor.watched import ExpectedJob
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
 from .output import (
@@ -231,6 +234,7 @@ def jobs_listing(
     return Listing(
         columns=(
             *("job", "state", "group", "since", "runs", "ok", "p50", "p95", "open", "last run"),
+            *("next due", "usually"),
         ),
         rows=[
             (
@@ -243,24 +247,30 @@ def jobs_listing(
                 _seconds(job.median_seconds),
                 _seconds(job.p95_seconds),
                 _loud(job),
-                moment(job.strip[0].started_at if job.strip else None, now=now),
+                moment(job.last_start_at, now=now),
+                moment(job.expected.next_due_at if job.expected else None, now=now),
+                _usually(job),
             )
             for job in jobs
         ],
         note_title="",
-        notes=[wording.starts_refused(job.refused) for job in jobs],
+        notes=["; ".join(remarks(job, now=now)) for job in jobs],
         numbers=("runs", "ok", "p50", "p95", "open"),
-        optional=("p50", "last run", "p95", "ok", "open", "runs"),
+        optional=("usually", "p50", "last run", "p95", "next due", "ok", "open", "runs"),
     )
 
 
-def run_sheet(details: RunDetails, *, headline: str, now: datetime) -> RenderableType:
-    """Show everything that is recorded of one run, label by label."""
+def run_sheet(
+    details: RunDetails, *, headline: str, cadence: Cadence | None, now: datetime
+) -> RenderableType:
+    """Show everything that is recorded of one run and expected of its job, label by label."""
     run = details.run
     http = "" if run.http_status_code is None else f" ({run.http_status_code})"
     facts: list[tuple[str, str | Text]] = [
         ("run", f"{run.id}{'' if run.run_key is None else f'  {run.run_key}'}"),
         ("job", run.job_name),
+        *_expected(details.expected, now),
+        ("usually", "-" if cadence is None else usually(cadence, now=now).removeprefix("usually ")),
         ("status", _status(run.status)),
         ("trigger", run.trigger_type or "-"),
         ("started", exact_moment(run.started_at, now=now)),
@@ -335,6 +345,30 @@ def _sheet(facts: Sequence[tuple[str, str | Text]]) -> Table:
         style = value.style if isinstance(value, Text) else ""
         table.add_row(label, Text(one_line(value), style))
     return table
+
+
+def _expected(job: ExpectedJob | None, now: datetime) -> list[tuple[str, str | Text]]:
+    """Say what somebody declared of a job, and what was found."""
+    if job is None:
+        return []
+    found = (
+        f"{wording.found(one.type)} (alert {one.incident}, {moment(found_since(one), now=now)})"
+        for one in job.findings
+    )
+    return [
+        ("description", job.description or "-"),
+        ("owner", job.owner or "-"),
+        ("runbook", job.runbook or "-"),
+        ("expected", wording.schedule(job) or "-"),
+        ("retired", exact_moment(job.retired_at, now=now)),
+        ("next due", exact_moment(job.next_due_at, now=now)),
+        ("found", Text("; ".join(found) or "-", _STYLES[Tone.BAD])),
+    ]
+
+
+def _usually(job: JobOverview) -> str:
+    cadence = usual_cadence(job)
+    return "-" if cadence is None else cadence.words
 
 
 def _newest_group(job: JobOverview) -> str:

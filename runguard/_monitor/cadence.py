@@ -40,23 +40,20 @@ _CRON_FROM: Final = timedelta(minutes=55)  # shorter cadences need no time of da
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """When a job usually starts.
+    """When a job usually starts: `words` say "every hour at :17", or "irregular".
 
-    Attributes:
-        words: "every hour at :17", or "irregular".
-        gap: The usual time between two starts; None where it is irregular.
-        longest: The longest time between two starts that was seen.
-        last_at: The newest start.
+    `gap_seconds` is the usual time between two starts, None where it is irregular;
+    `longest_seconds` is the longest that was seen. `last_at` is the newest start.
     """
 
     words: str
-    gap: timedelta | None
-    longest: timedelta
+    gap_seconds: float | None
+    longest_seconds: float
     last_at: datetime
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether the job has not started for far longer than it ever did before."""
-        return now - self.last_at > 2 * self.longest
+        return (now - self.last_at).total_seconds() > 2 * self.longest_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +85,14 @@ def cadence_of(starts: Iterable[datetime], *, zone: tzinfo = UTC) -> Cadence | N
     usual = _median(gaps)
     slack = max(usual / 10, min(_SLACK, usual / 4))
     newest = [one.astimezone(zone) for one in ordered[-_NEWEST:]]
-    words, gap = "irregular", None
+    words: str = "irregular"
+    gap: timedelta | None = None
     if _skips_weekends(ordered, gaps, zone) and (at := _time_of_day(newest)) is not None:
         words, gap = f"weekdays at {at}", DAY
     elif _share(abs(one - usual) <= slack for one in gaps) >= _MOST_ALIKE:
         words, gap = _words_of_gap(usual, newest), usual
-    return Cadence(words, gap, max(gaps), ordered[-1])
+    gap_seconds = None if gap is None else gap.total_seconds()
+    return Cadence(words, gap_seconds, max(gaps).total_seconds(), ordered[-1])
 
 
 def usual_cadence(job: JobOverview) -> Cadence | None:

@@ -18,7 +18,8 @@ from .health import takes_too_long
 from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
 from .sentences import Mention, Part, Sentence, Topic
 from .trail import told
-from .wording import counted, duration, error, ordinal, reason
+from .watched import ExpectedJob
+from .wording import counted, duration, error, found, ordinal, reason, schedule
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 LOST_AFTER: Final = timedelta(minutes=5)  # the limit of a run that notes none of its own
@@ -176,6 +177,8 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     if details.run.status == RunStatus.FAILED:
         yield from _of_the_cooldown(details, now)
     yield from _of_its_neighbours(details)
+    if details.expected is not None:
+        yield from ((Topic.JOB, parts) for parts in _of_the_job(details.expected))
     yield from _of_the_record(details, now)
 
 
@@ -410,6 +413,24 @@ def _what_came_later(details: RunDetails) -> Iterator[Part]:
     else:
         yield from ("Still failing: no later run has succeeded; the next one was ", *_cell(after))
         yield f", {after.error_group or after.status}."
+
+
+def _of_the_job(job: ExpectedJob) -> Iterator[tuple[Part, ...]]:
+    """Yield what somebody declared of the job, and what was found of it."""
+    if job.description:
+        yield (f"{job.description.rstrip('.')}.",)
+    if job.owner:
+        yield (f"It belongs to {job.owner}.",)
+    if job.runbook:
+        yield (f"Runbook: {job.runbook}",)
+    if job.retired_at is not None:
+        yield ("It was retired at ", job.retired_at, ": no start is expected.")
+    elif job.next_due_at is not None:
+        yield (f"It is expected {schedule(job)}; the next start is due at ", job.next_due_at, ".")
+    elif job.has_schedule:
+        yield (f"It is expected {schedule(job)}.",)
+    for one in job.findings:
+        yield (f"It {found(one.type)}: ", Mention("alert", one.incident), " reports it.")
 
 
 def _of_the_record(details: RunDetails, now: datetime) -> Iterator[_Reason]:

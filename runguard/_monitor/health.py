@@ -120,7 +120,7 @@ def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
         return JobState.MISSED
     if FindingType.STUCK in found or (now is not None and is_stuck(job, now=now)):
         return JobState.STUCK
-    if now is not None and is_late(job, now=now):
+    if now is not None and state_against_schedule(job, now=now) is ExpectedState.LATE:
         return JobState.LATE
     if found:
         return JobState.UNUSUAL
@@ -133,11 +133,11 @@ def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
     return JobState.OK if job.finished else JobState.UNKNOWN
 
 
-def is_late(job: JobOverview, *, now: datetime) -> bool:
-    """Whether a start is due, and still within its grace."""
-    expected = job.expected
-    state = expected and expected.state(last_start_at=job.last_start_at, now=now)
-    return state is ExpectedState.LATE
+def state_against_schedule(job: JobOverview, *, now: datetime) -> ExpectedState | None:
+    """Say whether a job started when it had to; None where no start is expected."""
+    if job.expected is None:
+        return None
+    return job.expected.state(last_start_at=job.last_start_at, now=now)
 
 
 def last_outcome(job: JobOverview) -> RunCell | None:

@@ -483,7 +483,7 @@ class RunDetails:
     the starts, and `failing_since` is the first of them. Of an open run, `usual_seconds` is the
     95th percentile of its job's last runs.
 
-    `trail` says who was told of the alert.
+    `trail` says who was told of the alert, `expected` what somebody declared of the job.
     """
 
     run: RunRecord
@@ -506,6 +506,7 @@ class RunDetails:
     failing_since: RunCell | None = None
     usual_seconds: float | None = None
     trail: Trail | None = None
+    expected: ExpectedJob | None = None
 
     @property
     def versions(self) -> str | None:

@@ -27,6 +27,7 @@ class Topic(StrEnum):
     TOLD = "told"
     COOLDOWN = "cooldown"
     HISTORY = "history"
+    JOB = "job"
     LOST = "lost"
     LOCK = "lock"
     RECORD = "record"

@@ -14,6 +14,7 @@ from math import floor
 from typing import Final
 
 from .._models import RunStatus, Severity
+from .expectations import FindingType
 from .health import JobState
 from .records import ProblemState, ReviewStatus
 from .watched import ExpectedJob
@@ -60,6 +61,16 @@ _STATES: Final[Mapping[str, Label]] = {
     JobState.UNKNOWN: Label("not finished yet"),
     JobState.NEVER_RAN: Label("never ran"),
 }
+_FINDINGS: Final[Mapping[FindingType, str]] = {
+    FindingType.MISSED: "did not start when it was due",
+    FindingType.STUCK: "runs for longer than it may",
+    FindingType.SLOW: "takes longer than usual",
+    FindingType.FAST: "takes less time than usual",
+    FindingType.EMPTY: "had too few records",
+    FindingType.FREQUENT: "starts too often",
+    FindingType.WRONG_ZONE: "starts in another time zone than declared",
+    FindingType.UNWATCHED: "is not watched by any monitor",
+}
 _STANDINGS: Final[Mapping[str, Label]] = {
     "running too long": _STATES[JobState.STUCK],
     "silent": Label("silent", Tone.WARN, "◌"),
@@ -96,6 +107,7 @@ _TOPICS: Final[Mapping[str, str]] = {
     "told": "Told",
     "cooldown": "Cooldown",
     "history": "Before and since",
+    "job": "Job",
     "lost": "Lost",
     "lock": "Lock",
     "record": "Record",
@@ -277,6 +289,11 @@ def schedule(job: ExpectedJob) -> str:
     if times := job.cron or job.calendar:
         return f"{times} ({job.tz or 'UTC'})"
     return "as usual" if job.learn else ""
+
+
+def found(kind: FindingType) -> str:
+    """Say what a finding is, behind the name of its job."""
+    return _FINDINGS[kind]
 
 
 def run_standing(status: str, standing: str) -> Label:

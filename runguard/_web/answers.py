@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from .._monitor.cadence import Cadence
+from .._monitor.expectations import ExpectedState
 from .._monitor.explanation import Standing
 from .._monitor.health import JobState
 from .._monitor.notices import ChannelState, Silence
@@ -38,10 +40,16 @@ class IndexAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StatedJob:
-    """A job, and in one word how it stands."""
+    """A job, and in one word how it stands.
+
+    `expected_state` says how it stands against its schedule, null where no start is expected;
+    `cadence` is when it usually starts, null where its last runs are too few.
+    """
 
     state: JobState
     job: JobOverview
+    expected_state: ExpectedState | None
+    cadence: Cadence | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,13 @@ class OverviewAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
-    """One job: how it stands, and how its cooldowns and its lock do."""
+    """One job: how it stands, as in the overview, and how its cooldowns and its lock do."""
 
     now: datetime
     state: JobState
     job: JobOverview
+    expected_state: ExpectedState | None
+    cadence: Cadence | None
     cooldowns: tuple[CooldownState, ...]
     lock: LockState | None
 

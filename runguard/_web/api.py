@@ -17,16 +17,18 @@ from pydantic import WithJsonSchema
 from starlette.requests import Request
 from starlette.responses import Response
 
+from .._monitor.cadence import usual_cadence
 from .._monitor.explanation import explain
 from .._monitor.filters import UnreadableFilter, When
+from .._monitor.health import state_against_schedule, worst_first
 from .._monitor.health import state_of as job_state_of
-from .._monitor.health import worst_first
 from .._monitor.notices import IncidentRecord, Silence
 from .._monitor.records import (
     AlertDetails,
     AlertFilter,
     AlertRecord,
     ChangedAlerts,
+    JobOverview,
     RunDetails,
 )
 from .._monitor.trail import channel_standing, last_look, silence_state
@@ -132,10 +134,7 @@ def index(request: Request) -> IndexAnswer:
 @router.get("/overview", summary="Every job at a glance")
 def overview(store: OpenStore, asked: Annotated[StripQuery, Query()]) -> OverviewAnswer:
     now, jobs = store.now(), store.overview(strip=asked.strip)
-    return OverviewAnswer(
-        now,
-        tuple(StatedJob(job_state_of(job, now=now), job) for job in worst_first(jobs, now=now)),
-    )
+    return OverviewAnswer(now, tuple(_stated_job(job, now) for job in worst_first(jobs, now=now)))
 
 
 @router.get("/jobs/{job_name:path}", summary="One job", responses=problems(404))
@@ -144,10 +143,13 @@ def job(store: OpenStore, job_name: JobName, asked: Annotated[StripQuery, Query(
     if not found:
         raise no_such_job(job_name, store.job_names())
     now = store.now()
+    stated = _stated_job(found[0], now)
     return JobAnswer(
         now,
-        job_state_of(found[0], now=now),
-        found[0],
+        stated.state,
+        stated.job,
+        stated.expected_state,
+        stated.cadence,
         tuple(store.cooldowns(job_name)),
         store.lock_state(job_name),
     )
@@ -393,6 +395,12 @@ def _changed(ids: Sequence[int], alerts: Iterable[AlertRecord]) -> ChangedAlerts
     changed = tuple(alerts)
     known = {alert.id for alert in changed}
     return ChangedAlertsAnswer(changed, tuple(one for one in ids if one not in known))
+
+
+def _stated_job(job: JobOverview, now: datetime) -> StatedJob:
+    return StatedJob(
+        job_state_of(job, now=now), job, state_against_schedule(job, now=now), usual_cadence(job)
+    )
 
 
 def _stated(silence: Silence, now: datetime) -> StatedSilence:

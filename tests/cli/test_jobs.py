@@ -87,7 +87,7 @@ def test_jobs_are_filtered(cli: Cli, filled_url: str) -> None:
     assert (well.exit_code, well.stdout, well.stderr) == (
         0,
         "",
-        "No job of good is failing, running too long or flapping.\n",
+        "No job of good is failing, missed, late or otherwise unwell.\n",
     )
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runguard._monitor.expectations import Declarer, Expectation, FindingType, JobDeclaration
+from runguard._monitor.expectations import Declarer, FindingType
 from runguard._monitor.health import JobState, state_of
 from tests.store.test_operator_queries import GOOD, play
-from tests.support.findings import find
+from tests.support.findings import expect, find
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
-
-
-def expect(store: OperatorStore, job_name: str, **more: Any) -> None:
-    every = Expectation(every=timedelta(hours=1))
-    values = {"expectation": every, "by": Declarer.PERSON, "who": "ana", **more}
-    store.declare(JobDeclaration(job_name=job_name, **values))
 
 
 def test_a_job_is_shown_with_what_is_expected_and_found(store: OperatorStore) -> None:

@@ -1,16 +1,23 @@
-"""Open findings in a store, as the monitor leaves them there."""
+"""What is expected of jobs and found of them, as people and the monitor leave it in a store."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
 from runguard._models import AlertDraft, AlertKey, Severity
-from runguard._monitor.expectations import JOB_SOURCE_TYPE, FindingType, source_id_of
+from runguard._monitor.expectations import (
+    JOB_SOURCE_TYPE,
+    Declarer,
+    Expectation,
+    FindingType,
+    JobDeclaration,
+    source_id_of,
+)
 from runguard._run.run_key import new_run_key
-from runguard._store.schema.watch_tables import alert_cooldown
+from runguard._store.schema.watch_tables import alert_cooldown, job
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -50,3 +57,16 @@ def find(
     with store.engine.begin() as connection:
         connection.execute(opened)
     return incident
+
+
+def expect(
+    store: OperatorStore, job_name: str, *, due: timedelta | None = None, **more: Any
+) -> None:
+    """Declare that a job starts every hour; `due` is when it must next, from now on."""
+    values = {"expectation": Expectation(every=timedelta(hours=1)), "by": Declarer.PERSON, **more}
+    store.declare(JobDeclaration(job_name=job_name, who="ana", **values))
+    if due is None:
+        return
+    next_due = update(job).where(job.c.job_name == job_name)
+    with store.engine.begin() as connection:
+        connection.execute(next_due.values(next_due_at=store.now() + due, grace_seconds=600.0))

@@ -12,8 +12,11 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from ..._monitor.health import JobState, state_of, worst_first
+from ..._monitor import wording
+from ..._monitor.cadence import usual_cadence
+from ..._monitor.health import UNWELL, JobState, state_against_schedule, state_of, worst_first
 from ..._monitor.records import JobOverview
+from ..._monitor.watched import ExpectedJob
 from ..._monitor.wording import job_state
 from ..._store.operator import OperatorStore
 from .. import sparkline
@@ -44,9 +47,9 @@ _COLUMNS: Final = (
     *("job_name", "state", "failing_since", "running", "running_since", "refused"),
     "last_success_at",
     *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
+    *("last_start_at", "expected_state", "next_due_at", "schedule", "usually", "found"),
+    *("owner", "runbook", "description"),
 )
-
-_UNWELL: Final = (JobState.FAILING, JobState.STUCK, JobState.FLAPPING)
 
 
 @app.command(
@@ -63,7 +66,11 @@ def jobs(
     job: Jobs = None,
     failing: Annotated[
         bool,
-        typer.Option("--failing", help="Only jobs that are failing, running too long or flapping."),
+        typer.Option(
+            "--failing",
+            help="Only jobs that are not well: failing, missed, late, running too long, unusual or"
+            " flapping.",
+        ),
     ] = False,
     length: Annotated[
         int | None,
@@ -90,7 +97,7 @@ def jobs(
             now = store.now()
             found = worst_first(store.overview(strip=STRIP, jobs=job or ()), now=now)
             if failing:
-                found = [one for one in found if state_of(one, now=now) in _UNWELL]
+                found = [one for one in found if state_of(one, now=now) in UNWELL]
             return found, now
 
         def listing(found: Sequence[JobOverview], now: datetime, console: Console) -> Listing:
@@ -127,14 +134,33 @@ def jobs(
 def _explain_no_jobs(store: OperatorStore, jobs: Sequence[str] | None, *, failing: bool) -> None:
     if failing and store.overview(strip=1, jobs=jobs or ()):
         which = f" of {named(jobs)}" if jobs else ""
-        say(f"No job{which} is failing, running too long or flapping.")
+        say(f"No job{which} is failing, missed, late or otherwise unwell.")
     else:
         explain_nothing("jobs", store, jobs, filtered=False)
 
 
 def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
-    row = {**asdict(job), "state": str(state_of(job, now=now))}
-    return {**row, "runs": sparkline.letters(job.strip)} if as_csv else row
+    against, cadence = state_against_schedule(job, now=now), usual_cadence(job)
+    row = {
+        **asdict(job),
+        "state": str(state_of(job, now=now)),
+        "last_start_at": job.last_start_at,
+        "expected_state": against,
+    }
+    if not as_csv:
+        return {**row, "cadence": None if cadence is None else asdict(cadence)}
+    expected = job.expected or ExpectedJob()
+    return {
+        **row,
+        "runs": sparkline.letters(job.strip),
+        "next_due_at": expected.next_due_at,
+        "schedule": wording.schedule(expected),
+        "usually": cadence and cadence.words,
+        "found": " ".join(one.type for one in expected.findings),
+        "owner": expected.owner,
+        "runbook": expected.runbook,
+        "description": expected.description,
+    }
 
 
 def _summary(found: Sequence[JobOverview], now: datetime) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from ..._monitor import wording
 from ..._monitor.records import AlertFilter, Problem
-from ..lists import bounded, explain_nothing, told_problems
+from ..lists import bounded, explain_nothing, tell_late, told_problems
 from ..options import (
     AsCsv,
     AsJson,
@@ -82,6 +82,7 @@ def problems(
             oldest = wording.iso(page.looked_to.instant)
             say(f"Older alerts were not looked at. To see them: --until {oldest}")
         _sum_up(page.found, alerts=page.alerts, is_open=page.open_alerts)
+        tell_late(store, job)
 
 
 def _sum_up(found: Sequence[Problem], *, alerts: int, is_open: int) -> None:

@@ -18,7 +18,7 @@ from ..._monitor.records import GroupCount
 from ..._run.atomic_file import write_whole
 from ..._store.operator import OperatorStore
 from ...web import NEEDED
-from ..lists import explain_nothing, tell_unknown
+from ..lists import explain_nothing, tell_late, tell_unknown
 from ..options import (
     AsCsv,
     AsJson,
@@ -131,6 +131,7 @@ def report(
             explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
         else:
             tell_unknown(store, job)
+        tell_late(store, job)
 
 
 def _length(back: When, store: OperatorStore) -> timedelta:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..._models import RunStatus
+from ..._monitor.cadence import cadence_of
 from ..._monitor.explanation import explain
 from ..named_run import found_run
 from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
@@ -12,6 +15,8 @@ from ..tables import run_sheet
 from ..talk import say
 
 app = command_app()
+
+STRIP: Final = 30  # runs that show the usual cadence
 
 
 @app.command(
@@ -27,6 +32,8 @@ def show(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = N
         now = store.now()
         told = explain(details, now=now)
         headline = told.headline.text(lambda then: exact_moment(then, now=now, with_age=False))
-        write_table(run_sheet(details, headline=headline, now=now))
+        cells = store.last_runs(details.run.job_name, limit=STRIP)
+        cadence = cadence_of(one.started_at for one in cells if one.started_at is not None)
+        write_table(run_sheet(details, headline=headline, cadence=cadence, now=now))
         if details.run.status == RunStatus.FAILED:
             say(f"`runguard explain {details.run.id}` says why.")

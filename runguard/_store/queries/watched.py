@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
 from sqlalchemy import case, literal_column, select
 
+from ..._monitor.records import RunDetails
 from ..._monitor.watched import ExpectedJob, expected_job, most_pressing
 from ..schema.watch_tables import job
 from .expectations import (
@@ -20,6 +22,7 @@ from .expectations import (
 )
 from .jobs import JobQueries
 from .terms import fits_any, storable
+from .told import ToldDetails
 
 _SOURCE_ID: Final = job.c.job_name + case(
     (job.c.environment == literal_column("''"), literal_column("''")),
@@ -27,8 +30,16 @@ _SOURCE_ID: Final = job.c.job_name + case(
 )  # of the guards of its findings
 
 
-class WatchedJobs(ExpectationQueries, JobQueries):
+class WatchedJobs(ExpectationQueries, JobQueries, ToldDetails):
     """How jobs do, with what is expected of them."""
+
+    def run_details(self, run_id: int) -> RunDetails | None:
+        """Tell everything about one run; None where there is no such run."""
+        details = super().run_details(run_id)
+        if details is None or details.run.job_name is None:
+            return details
+        name = details.run.job_name
+        return replace(details, expected=self._expected(name, ()).get(name))
 
     def _expected(self, job_name: str | None, jobs: Sequence[str]) -> Mapping[str, ExpectedJob]:
         found = newest_of_open().subquery("finding")

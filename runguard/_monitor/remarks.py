@@ -1,0 +1,58 @@
+"""What is remarkable about a job now, in a few words each: late, missed, quiet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from . import wording
+from .cadence import Cadence, usual_cadence
+from .expectations import ExpectedState, OpenFinding
+from .health import state_against_schedule
+from .records import JobOverview
+
+
+def remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
+    """Say what is remarkable about a job; nothing where all is as usual."""
+    return tuple(_remarks(job, now))
+
+
+def is_quiet(job: JobOverview, *, now: datetime) -> bool:
+    """Whether a job of which nobody expects anything has not started for unusually long."""
+    if job.running or (job.expected is not None and job.expected.has_schedule):
+        return False
+    cadence = usual_cadence(job)
+    return cadence is not None and cadence.is_quiet(now)
+
+
+def usually(cadence: Cadence, *, now: datetime) -> str:
+    """Say when a job usually starts, and when it last did.
+
+    >>> from datetime import UTC, timedelta
+    >>> noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    >>> usually(Cadence("every 10 minutes", 600, 900, noon), now=noon + timedelta(days=19))
+    'usually every 10 minutes; last 19 d ago'
+    """
+    return f"usually {cadence.words}; last {wording.age(cadence.last_at, now)}"
+
+
+def found_since(finding: OpenFinding) -> datetime:
+    """Return when a finding began: as it was found, where nothing says more."""
+    try:
+        since = datetime.fromisoformat(str(finding.detail.get("since")))
+    except ValueError:
+        return finding.opened_at
+    return since if since.tzinfo is not None else finding.opened_at
+
+
+def _remarks(job: JobOverview, now: datetime) -> Iterator[str]:
+    expected = job.expected
+    for finding in expected.findings if expected is not None else ():
+        yield f"{wording.found(finding.type)}, {wording.age(found_since(finding), now)}"
+    due = expected and expected.next_due_at
+    if due and state_against_schedule(job, now=now) is ExpectedState.LATE:
+        yield f"was due {wording.age(due, now)}"
+    if is_quiet(job, now=now) and (cadence := usual_cadence(job)) is not None:
+        yield usually(cadence, now=now)
+    if job.refused:
+        yield wording.starts_refused(job.refused)
