@@ -31,6 +31,7 @@ COMMANDS: Final = (
         "resolve",
         "ack",
         "silence",
+        "expect",
         "report",
         "unknowns",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
 from .._monitor import filters
+from .._settings import LONGEST_SETTING
 from . import completion
 
 EXIT_CODES: Final = (
@@ -88,6 +89,16 @@ def word_of(known: Iterable[str]) -> Callable[[str], str]:
 
 
 read_duration: Final = reading(filters.read_duration)
+
+
+def read_length(text: str) -> timedelta:
+    """Read `30m`, of at most ten years."""
+    length = read_duration(text)
+    if length > LONGEST_SETTING:
+        raise typer.BadParameter(f"expected at most ten years, found {text!r}")
+    return length
+
+
 # A time without a zone is one of this machine's.
 read_when: Final = reading(partial(filters.read_when, localize=datetime.astimezone))
 

@@ -7,7 +7,7 @@ import re
 import sys
 from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -15,10 +15,22 @@ from typer.core import TyperCommand
 from ..._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from ..._models import TriggerType
 from ..._run.options import make_options
-from ..._settings import LONGEST_SETTING, MOST_FAILURES_TO_ALERT, trigger_type_of
-from ..options import DatabaseUrl, command_app, read_duration
+from ..._settings import MOST_FAILURES_TO_ALERT, trigger_type_of
+from ..expectation_options import (
+    Calendar,
+    Cron,
+    Every,
+    Grace,
+    MaxRuntime,
+    Zone,
+    named_as_options,
+)
+from ..options import DatabaseUrl, command_app, read_duration, read_length
 from ..stores import opened_runtime
 from ..talk import say
+
+if TYPE_CHECKING:
+    from ..._run.expecting import Expect
 
 app = command_app()
 
@@ -32,6 +44,7 @@ EPILOG: Final = (
     "  $ runguard exec disk_report --trigger SCHEDULER -- df -h\n"
     "  $ runguard exec invoices --lock --timeout 15m -- sh -c 'true | cat'\n"
     "  $ runguard exec mirror --wait-lock 10m --ok-exit 24 -- true\n"
+    "  $ runguard exec backup --cron '0 2 * * *' --tz Asia/Seoul -- true\n"
     "\n"
     "\b\nExit codes:\n"
     "  the command's own; 128+n where signal n ended it\n"
@@ -61,14 +74,6 @@ class ExecCommand(TyperCommand):
         if list(ctx.params["command"]) != command:
             ctx.fail("expected one JOB before --: runguard exec JOB -- COMMAND [ARG]...")
         return rest
-
-
-def read_length(text: str) -> timedelta:
-    """Read `30m`, of at most ten years."""
-    length = read_duration(text)
-    if length > LONGEST_SETTING:
-        raise typer.BadParameter(f"expected at most ten years, found {text!r}")
-    return length
 
 
 def read_cooldown(text: str) -> timedelta:
@@ -208,6 +213,12 @@ def execute(
             show_default=False,
         ),
     ] = None,
+    every: Every = None,
+    cron: Cron = None,
+    calendar: Calendar = None,
+    tz: Zone = None,
+    grace: Grace = None,
+    max_runtime: MaxRuntime = None,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Run a command as a run of JOB.
@@ -215,6 +226,8 @@ def execute(
     The run is recorded, and a failure raises one alert. The command has this process's stdin and
     stdout. Its stderr is passed on as it comes; its last lines decide the group of a failure. HUP,
     INT, QUIT, TERM, USR1, USR2 and WINCH are passed on to its process group.
+
+    With --every, --cron or --calendar, `runguard monitor` alerts where the job does not start.
     """
     if not hasattr(os, "fork"):
         raise ConfigurationError(
@@ -233,6 +246,14 @@ def execute(
         lock_ttl=lock_ttl,
         cooldown=cooldown,
         failures_to_alert=failures_to_alert,
+        expect=_expected(
+            every=every,
+            cron=cron,
+            calendar=calendar,
+            tz=tz,
+            grace=grace,
+            max_runtime=max_runtime,
+        ),
     )
     how = CommandOptions(
         timeout=timeout,
@@ -253,3 +274,13 @@ def execute(
             say(f"runguard: {trouble}")
         code = EX_UNAVAILABLE
     raise typer.Exit(code)
+
+
+def _expected(**given: Any) -> Expect | None:
+    """Return what the options expect; None, and nothing is imported, where they expect nothing."""
+    if all(value is None for value in given.values()):
+        return None
+    from ..._run.expecting import Expect
+
+    with named_as_options():
+        return Expect(**given)

@@ -1,0 +1,68 @@
+"""What could be expected of jobs: TOML with the evidence, for somebody to read and to keep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
+
+from .._monitor import cadence
+from .._monitor.filters import fits
+from .._monitor.visible import visible
+from .._monitor.wording import counted
+from .output import write_json
+from .talk import say
+
+if TYPE_CHECKING:
+    from .._store.operator import OperatorStore
+
+LOCAL_TIME: Final = "/etc/localtime"
+
+
+def write_suggestions(
+    store: OperatorStore, names: Sequence[str] | None, *, as_json: bool = False
+) -> None:
+    """Print what the history of jobs proves; those that have a schedule are passed over."""
+    now, declared = store.now(), store.expected_jobs(with_retired=True)
+    known = {one.job_name for one in declared if one.expectation.has_schedule or one.retired_at}
+    asked = [
+        job
+        for job in store.job_names()
+        if job not in known and (not names or any(fits(job, name) for name in names))
+    ]
+    zones = _zones(one.expectation.tz for one in declared)
+    since = now - cadence.LOOKS_BACK
+    suggested = (
+        cadence.suggest(job, store.starts(job, since=since), now=now, zones=zones) for job in asked
+    )
+    found = [one for one in suggested if one is not None]
+    if as_json:
+        write_json({**asdict(one), "expectation": one.expectation.as_document()} for one in found)
+    else:
+        sys.stdout.write(visible("\n".join(map(cadence.as_toml, found)), lines=True))
+    if len(asked) > len(found) or not found:
+        silent = counted(len(asked) - len(found), "job")
+        say(f"{silent} without a rule that their history proves; {len(known)} with a schedule.")
+
+
+def _zones(declared: Iterable[str | None]) -> tuple[tzinfo, ...]:
+    """Return the zones in which times of day are looked for: UTC, ours, and those of other jobs."""
+    zones: dict[str, tzinfo] = {}
+    for name in (_machine_zone(), *declared):
+        with suppress(LookupError, ValueError, OSError):
+            if name and name != "UTC":
+                zones[name] = ZoneInfo(name)
+    return (UTC, *zones.values())
+
+
+def _machine_zone() -> str | None:
+    """Return the name of this machine's zone; None where it is not known."""
+    if named := os.environ.get("TZ", "").removeprefix(":"):
+        return named
+    _, found, name = os.path.realpath(LOCAL_TIME).partition("/zoneinfo/")
+    return name if found else None
