@@ -46,6 +46,11 @@ def job_names(ctx: Any, incomplete: str) -> list[str]:
     return _starting(incomplete, _asked(ctx, _jobs_of))
 
 
+def expected_jobs(ctx: Any, incomplete: str) -> list[str]:
+    """Complete the name of a job that ran, or of which something is expected."""
+    return _starting(incomplete, _asked(ctx, _expected_jobs))
+
+
 def runs(ctx: Any, incomplete: str) -> list[tuple[str, str]]:
     """Complete a run: by a word, by its job, or by the id of a recent one."""
     word, colon, beginning = incomplete.partition(":")
@@ -77,6 +82,11 @@ def _starting(beginning: str, known: Any) -> list[str]:
 
 def _jobs_of(store: OperatorStore) -> list[str]:
     return list(store.job_names())
+
+
+def _expected_jobs(store: OperatorStore) -> list[str]:
+    expected = (one.job_name for one in store.expected_jobs(with_retired=True))
+    return sorted({*store.job_names(), *expected})
 
 
 def _recent_runs(store: OperatorStore) -> list[tuple[str, str]]:

@@ -75,7 +75,7 @@ class Expect:
             raise ConfigurationError(
                 "expect: expected every, cron, calendar or another rule, found none"
             )
-        check_expectation(expectation_of(self), in_utc=is_in_utc())
+        check_expectation(expectation_of(self), in_utc=is_in_utc(), may_lack_library=True)
         check_texts(**{name: getattr(self, name) for name in TEXTS})
 
 

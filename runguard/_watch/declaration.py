@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
-from .._errors import ConfigurationError
+from .._errors import ConfigurationError, did_you_mean
 from .._monitor.expectation_words import ends_with_zone
 from .._monitor.expectations import Expectation
 from .._monitor.filters import UnreadableFilter, read_duration
+from .schedule import INSTALL, expectation_problem
 
 LONGEST: Final = timedelta(days=3650)
 LONGEST_OWNER: Final = 100
@@ -20,7 +22,7 @@ A_REFERENCE: Final = "env:NAME or file:/path, as an address may be a secret"
 
 _RHYTHMS: Final = ("every", "cron", "calendar", "learn")
 _LENGTHS: Final = ("every", "grace", "max_runtime")
-_CRON_FIELDS: Final = 5
+_EXAMPLES: Final = {"cron": "0 2 * * *", "calendar": "Mon..Fri 02:00", "tz": "Asia/Seoul"}
 
 
 def length_of(name: str, value: timedelta | str | None) -> timedelta | None:
@@ -39,13 +41,17 @@ def length_of(name: str, value: timedelta | str | None) -> timedelta | None:
         raise _wrong(name, A_LENGTH, repr(value)) from None
 
 
-def check_expectation(expectation: Expectation, *, in_utc: bool) -> None:
+def check_expectation(
+    expectation: Expectation, *, in_utc: bool, may_lack_library: bool = False
+) -> None:
     """See that what is expected makes sense.
 
     Args:
         expectation: What is declared.
         in_utc: Whether the machine's zone is UTC: elsewhere a cron expression or a calendar needs
             `tz`, since the monitor may run in another zone than the scheduler.
+        may_lack_library: Whether an expression counts as right where nothing here can read it: a
+            job's own process need not.
 
     Raises:
         ConfigurationError: it does not; the message begins with the name of what is wrong.
@@ -55,11 +61,10 @@ def check_expectation(expectation: Expectation, *, in_utc: bool) -> None:
         raise _wrong(given[0], f"one of {', '.join(_RHYTHMS)}", " and ".join(given))
     for name in _LENGTHS:
         _check_length(name, getattr(expectation, name))
-    if expectation.cron is not None:
-        _check_cron(expectation.cron)
-    if expectation.calendar is not None and not _is_line(expectation.calendar):
-        expected = "a calendar expression of systemd, such as 'Mon..Fri 02:00'"
-        raise _wrong("calendar", expected, repr(expectation.calendar))
+    for name, example in _EXAMPLES.items():
+        text = getattr(expectation, name)
+        if text is not None and not _is_line(text):
+            raise _wrong(name, f"a text such as {example!r}", repr(text))
     _check_zone_is_right_here(expectation, in_utc=in_utc)
     least: object = expectation.min_records
     if least is not None and (type(least) is not int or not 0 <= least <= MOST_RECORDS):
@@ -67,6 +72,11 @@ def check_expectation(expectation: Expectation, *, in_utc: bool) -> None:
     if expectation.grace is not None and not given:
         raise _wrong("grace", f"one of {', '.join(_RHYTHMS)} beside it", "none")
     _check_reference(expectation.ping_url)
+    problem = expectation_problem(expectation)
+    if problem is not None and not (may_lack_library and INSTALL in problem):
+        zone = expectation.tz if problem.startswith("tz:") else None
+        near = "" if zone is None else did_you_mean(zone, available_timezones())
+        raise ConfigurationError(f"{problem}{near}")
 
 
 def check_texts(
@@ -98,11 +108,6 @@ def _check_length(name: str, value: object) -> None:
         raise _wrong(name, "more than 0, at most ten years", str(value))
 
 
-def _check_cron(cron: object) -> None:
-    if not isinstance(cron, str) or len(cron.split()) != _CRON_FIELDS or not _is_line(cron):
-        raise _wrong("cron", "five fields, such as '0 2 * * *'", repr(cron))
-
-
 def _check_zone_is_right_here(expectation: Expectation, *, in_utc: bool) -> None:
     clock = "cron" if expectation.cron else "calendar" if expectation.calendar else None
     names_its_zone = clock == "calendar" and ends_with_zone(str(expectation.calendar))
@@ -117,8 +122,6 @@ def _check_zone_is_right_here(expectation: Expectation, *, in_utc: bool) -> None
         return
     if clock is None:
         raise _wrong("tz", "cron or calendar beside it", "none")
-    if not isinstance(expectation.tz, str) or not expectation.tz.strip():
-        raise _wrong("tz", "a time zone such as 'Asia/Seoul'", repr(expectation.tz))
 
 
 def _check_reference(reference: object) -> None:

@@ -39,7 +39,7 @@ def complete(*words: str, **environ: str) -> list[str]:
         (["runs", "--group", "HTTP_4"], ["HTTP_409", "HTTP_4XX"]),
         (["runs", "--trigger", "sch"], ["scheduler"]),
         (["report", "--format", "h"], ["html"]),
-        (["exp"], ["explain"]),
+        (["exp"], ["expect", "explain"]),
     ],
 )
 def test_words_that_are_known_are_completed(words: list[str], offered: list[str]) -> None:

@@ -24,7 +24,7 @@ SPECIFIED = {
     *("spool status", "spool flush", "spool retry"),
     *("config check", "config show"),
     *("ack", "silence add", "silence list", "silence end", "monitor", "notify"),
-    *("web", "show", "explain", "jobs", "resolve", "unknowns", "problems"),
+    *("web", "show", "explain", "jobs", "resolve", "unknowns", "problems", "expect"),
 }
 
 
@@ -98,6 +98,9 @@ def test_an_example_works_as_it_stands(
 
     if arguments[:2] == ["silence", "end"]:
         cli("silence", "*", "--for", "1h", "--reason", "x", "--database-url", filled_file)
+
+    if arguments[0] == "expect":
+        cli("expect", "backup", "--every", "1h", "--database-url", filled_file)
 
     answer = cli(*arguments, RUNGUARD_DATABASE_URL=filled_file)
 

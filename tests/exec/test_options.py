@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -195,3 +196,16 @@ def test_a_command_may_fail_once_before_it_alerts(execute: Execute, sql: Sql) ->
 
     outcomes = sql("select alert_outcome from run_log order by id")
     assert [row["alert_outcome"] for row in outcomes] == ["waiting", "raised"]
+
+
+def test_a_command_is_expected_as_the_options_say(execute: Execute, sql: Sql) -> None:
+    for code in ("0", "1"):
+        schedule = ("--cron", "0 2 * * *", "--tz", "Asia/Seoul", "--max-runtime", "2h")
+        execute("backup", *schedule, "--", "sh", "-c", f"exit {code}")
+
+    [row] = sql("select * from job")
+    assert json.loads(row["expectation"]) == {
+        **{"cron": "0 2 * * *", "tz": "Asia/Seoul"},
+        "max_runtime": 7200.0,
+    }
+    assert (row["job_name"], row["declared_by"]) == ("backup", "code")

@@ -92,3 +92,21 @@ def test_a_system_without_fork_is_told_so(
     monkeypatch.delattr(os, "fork")
 
     assert "expected a POSIX system" in refused("nightly", "--", "true")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cron", "0 2 * *", "--tz", "UTC"), "--cron: expected five fields, such as '0 2 * * *'"),
+        (
+            ("--every", "1h", "--cron", "0 2 * * *"),
+            "--every: expected one of every, cron, calendar",
+        ),
+        (("--tz", "UTC"), "--tz: expected cron or calendar beside it, found none"),
+        (("--every", "soon"), "expected a duration such as 90s, 15m, 24h or 7d, found 'soon'"),
+    ],
+)
+def test_what_cannot_be_expected_is_refused(
+    refused: Refused, options: tuple[str, ...], said: str
+) -> None:
+    assert said in " ".join(refused("job", *options, "--", "touch", "begun").split())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import zoneinfo
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 import runguard
 from runguard import ConfigurationError, Expect
+from runguard._monitor.expectations import Expectation
 from runguard._run.expecting import expectation_of
 from runguard._run.options import make_options
+from runguard._watch.declaration import check_expectation
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +46,18 @@ def test_a_duration_is_a_text_or_a_timedelta(length: str | timedelta) -> None:
             "every: expected one of every, cron, calendar, learn, found every and cron",
         ),
         ({"cron": "0 2 * *", "tz": "UTC"}, r"cron: expected five fields, .*, found '0 2 \* \*'"),
-        ({"cron": 5, "tz": "UTC"}, "cron: expected five fields, .*, found 5"),
-        ({"calendar": " ", "tz": "UTC"}, "calendar: expected a calendar expression of systemd"),
+        (
+            {"cron": "61 * * * *", "tz": "UTC"},
+            "cron: expected an expression, found '61 .*: Bad m",
+        ),
+        ({"calendar": "Moo", "tz": "UTC"}, "calendar: expected an expression, found 'Moo': Bad"),
+        ({"cron": "0 2 * * *", "tz": "Asia/Soul"}, r"tz: expected .* \(did you mean 'Asia/Seoul'"),
+        ({"cron": 5, "tz": "UTC"}, "cron: expected a text such as '0 2 .*', found 5"),
+        ({"calendar": " ", "tz": "UTC"}, "calendar: expected a text such as 'Mon..Fri 02:00', fo"),
         ({"cron": "0 2 * * *"}, "tz: expected the zone that cron is meant in, .*, found none"),
         ({"calendar": "02:00"}, "tz: expected the zone that calendar is meant in, .*, found none"),
         ({"every": "1h", "tz": "UTC"}, "tz: expected cron or calendar beside it, found none"),
-        ({"cron": "0 2 * * *", "tz": 9}, "tz: expected a time zone such as 'Asia/Seoul', found 9"),
+        ({"cron": "0 2 * * *", "tz": 9}, "tz: expected a text such as 'Asia/Seoul', found 9"),
         ({"min_records": -1}, "min_records: expected a whole number, 0 or more, found -1"),
         ({"min_records": True}, "min_records: expected a whole number, 0 or more, found True"),
         ({"min_records": 2**63}, "min_records: expected a whole number, 0 or more, found 92"),
@@ -85,6 +96,32 @@ def test_a_machine_in_utc_needs_no_zone(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(time, "daylight", 1)  # London: UTC in winter only
     with pytest.raises(ConfigurationError, match="since this machine's zone is not UTC"):
         Expect(cron="0 2 * * *")
+
+
+def test_a_calendar_may_name_its_own_zone() -> None:
+    assert Expect(calendar="Mon 02:00 Asia/Seoul").tz is None
+
+
+def test_the_process_of_a_job_need_not_be_able_to_read_an_expression(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+    twelve_past = "12 1 * * *"  # which no other test has had read
+
+    assert Expect(cron=twelve_past, tz="UTC").cron == twelve_past
+    with pytest.raises(ConfigurationError, match=r"cronsim.*pip install 'runguard-runlog\[monitor"):
+        check_expectation(Expectation(cron=twelve_past, tz="UTC"), in_utc=False)
+
+
+def test_without_a_zone_database_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    ZoneInfo.clear_cache()
+    zoneinfo.reset_tzpath(to=())
+    try:
+        with pytest.raises(ConfigurationError, match="no zone database here: pip install tzdata"):
+            Expect(cron="0 2 * * *", tz="Antarctica/Troll")
+    finally:
+        zoneinfo.reset_tzpath()
 
 
 @pytest.mark.parametrize("wrong", ["lern", {"every": "1h"}, 3600, ""])

@@ -23,7 +23,7 @@ from ..._run.options import check_job_name
 from ..._store.operator import OperatorStore
 from ..._watch.declaration import check_expectation, check_texts
 from ..actor import By, actor
-from ..completion import job_names
+from ..completion import expected_jobs
 from ..expectation_options import (
     Calendar,
     Cron,
@@ -65,7 +65,7 @@ def expect(
             metavar="JOB",
             help="Jobs to show: names or patterns such as 'billing.*'. To say something, one job.",
             show_default=False,
-            autocompletion=job_names,
+            autocompletion=expected_jobs,
         ),
     ] = None,
     *,
