@@ -298,6 +298,11 @@ def in_environment(name: str, environment: str | None) -> str:
     return name if environment is None else f"{name}@{environment}"
 
 
+def named_in(job_name: str, environment: str | None) -> str:
+    """Name a job to people."""
+    return job_name if environment is None else f"{job_name} in {environment}"
+
+
 def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
     """Name the holder of a job lock. The key tells two containers of one host and pid apart."""
     return f"{host}:{pid}:{key}"

@@ -20,6 +20,7 @@ from .._models import (
     Failure,
     Severity,
     in_environment,
+    named_in,
 )
 
 SEVERITY_OF: Final[Mapping[ErrorGroup, Severity]] = MappingProxyType(
@@ -130,15 +131,6 @@ def failure_alert(
         failures_to_alert=failures_to_alert,
         environment=environment,
     )
-
-
-def named_in(job_name: str, environment: str | None) -> str:
-    """Name a job to people: with its environment, where it has one.
-
-    >>> named_in("nightly", None), named_in("nightly", "staging")
-    ('nightly', 'nightly in staging')
-    """
-    return job_name if environment is None else f"{job_name} in {environment}"
 
 
 def _what_happened(failure: Failure) -> str:

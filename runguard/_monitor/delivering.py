@@ -21,6 +21,7 @@ class RecentNotice:
     at: datetime
     source_id: str
     cause: Cause | None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

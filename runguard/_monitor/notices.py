@@ -191,6 +191,7 @@ class PendingAlert:
         was_severity: The highest severity of the incident before; None where it is the first.
         opened_at: When the incident opened, or the alert's own time.
         owner: Whose job it is, where that is declared.
+        environment: The environment that it is about; None where none is set.
     """
 
     id: int
@@ -212,6 +213,7 @@ class PendingAlert:
     acked_until: datetime | None = None
     acked_by: str | None = None
     owner: str | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,6 +296,7 @@ class Covered:
     title: str
     kind: NoticeKind
     at: datetime
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +335,7 @@ class NoticeFacts:
     message: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
     job_name: str | None = None
+    environment: str | None = None
     error_group: str | None = None
     error_reason: str | None = None
     upstream: str | None = None

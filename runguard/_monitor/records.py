@@ -73,6 +73,7 @@ class RunRecord:
     matched_depth: int | None = None
     matched_rule: int | None = None
     refused: bool | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class AlertRecord:
     dispatch: str | None = None
     incident: int | None = None
     told_at: datetime | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

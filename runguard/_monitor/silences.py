@@ -6,19 +6,26 @@ from collections.abc import Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+from .._models import in_environment
 from .notices import IncidentRecord, Silence
 
 
 def matches(
-    silence: Silence, job_name: str | None, *, error_group: str | None, alert_type: str
+    silence: Silence,
+    job_name: str | None,
+    *,
+    error_group: str | None,
+    alert_type: str,
+    environment: str | None = None,
 ) -> bool:
     """Whether a silence is about such an alert, whenever it is in force.
 
-    An alert without a job is matched by `*` only.
+    An alert without a job is matched by `*` only. `job` is the job in any environment, and
+    `job@staging` in that one.
     """
-    name = job_name or ""
+    names = {job_name or "", in_environment(job_name or "", environment)}
     return (
-        (name == silence.job or fnmatchcase(name, silence.job))
+        any(name == silence.job or fnmatchcase(name, silence.job) for name in names)
         and silence.error_group in (None, error_group)
         and silence.alert_type in (None, alert_type)
     )
@@ -36,13 +43,20 @@ def muting(
     error_group: str | None,
     alert_type: str,
     now: datetime,
+    environment: str | None = None,
 ) -> Silence | None:
     """Return the silence that mutes such an alert now, the one that ends last; else None."""
     found = [
         one
         for one in silences
         if is_in_force(one, now)
-        and matches(one, job_name, error_group=error_group, alert_type=alert_type)
+        and matches(
+            one,
+            job_name,
+            error_group=error_group,
+            alert_type=alert_type,
+            environment=environment,
+        )
     ]
     return max(found, key=lambda one: (one.ends_at, one.id), default=None)
 
@@ -53,8 +67,19 @@ def end_of(silence: Silence) -> datetime:
 
 
 def left_failing(
-    silence: Silence, incident: IncidentRecord, job_name: str, error_group: str | None
+    silence: Silence,
+    incident: IncidentRecord,
+    job_name: str,
+    error_group: str | None,
+    *,
+    environment: str | None = None,
 ) -> bool:
     """Whether an open incident was muted when the silence ended, so that somebody must be told."""
-    is_its = matches(silence, job_name, error_group=error_group, alert_type=incident.alert_type)
+    is_its = matches(
+        silence,
+        job_name,
+        error_group=error_group,
+        alert_type=incident.alert_type,
+        environment=environment,
+    )
     return is_its and silence.matched > 0 and incident.opened_at <= end_of(silence)

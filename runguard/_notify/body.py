@@ -122,7 +122,7 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         if run is not None:
             yield "Run", f"{base}/runs/{run.id}"
         if facts.job_name and findings.is_finding(facts):
-            yield "Job", f"{base}/jobs/{quote(facts.job_name, errors='replace')}"
+            yield "Job", f"{base}/jobs/{_quoted(facts.job_name)}{_query(facts)}"
         yield "Alert", f"{base}/alerts/{facts.alert_id}"
     elif base is not None and len(facts.covered) == 1:
         yield "Alert", f"{base}/alerts/{facts.covered[0].alert_id}"
@@ -130,6 +130,14 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         yield "Alerts", f"{base}/alerts"
     if facts.runbook and is_of_one:
         yield "Runbook", line(facts.runbook, 1000)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, errors="replace")
+
+
+def _query(facts: NoticeFacts) -> str:
+    return f"?environment={_quoted(facts.environment)}" if facts.environment else ""
 
 
 def _headline(facts: NoticeFacts, times: Times) -> str:
@@ -236,6 +244,7 @@ def _recovery_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str
 def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     run = facts.failed_run
     yield "Job", short_name(facts.job_name, 200)
+    yield "Environment", line(facts.environment, 40)
     if findings.is_finding(facts):
         yield "Description", _text_in(facts, "description")
     yield "Severity", line(facts.severity, 16)
@@ -312,7 +321,7 @@ def _item(one: Covered, times: Times) -> str:
     word = "OK" if is_over else line(one.subject_word, 32)
     said = one.title
     if is_over and one.job_name:
-        said = f"{short_name(one.job_name, 60)} {subjects.recovered_in_digest(one)}"
+        said = f"{subjects.short_job(one, 60)} {subjects.recovered_in_digest(one)}"
     return f"{times.short(one.at)} {word}: {redacted_line(said, 120)} (alert {one.alert_id})"
 
 

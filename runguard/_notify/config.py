@@ -244,6 +244,7 @@ def _route(table: Table, known: list[str] | None) -> Route:
     route = Route(
         to=to,
         job=table.texts("job"),
+        environment=table.texts("environment"),
         group=table.words("group", ErrorGroup, patterns=True),
         reason=table.words("reason", ErrorReason, patterns=True),
         alert_type=table.texts("alert_type"),
@@ -262,6 +263,7 @@ def _quiet(table: Table, timezone: tzinfo) -> QuietWindow | None:
     reason = table.text("reason")
     zone = _timezone(table)
     job = table.texts("job")
+    environment = table.texts("environment")
     group = table.words("group", ErrorGroup, patterns=True)
     alert_type = table.texts("alert_type")
     for key, expected in (("cron", "a cron expression"), ("for", A_LENGTH), ("reason", "why")):
@@ -279,6 +281,7 @@ def _quiet(table: Table, timezone: tzinfo) -> QuietWindow | None:
         reason=reason,
         timezone=zone or timezone,
         job=job,
+        environment=environment,
         group=group,
         alert_type=alert_type,
     )

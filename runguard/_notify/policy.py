@@ -183,6 +183,7 @@ class _Planner:
             error_group=alert.error_group,
             alert_type=alert.alert_type,
             now=self._now,
+            environment=alert.environment,
         )
         if silence is not None:
             self._silenced[silence.id] = self._silenced.get(silence.id, 0) + 1
@@ -277,6 +278,7 @@ class _Planner:
                 at=self._now,
                 source_id=alert.source_id,
                 cause=cause_of(alert.error_group, alert.error_reason, alert.upstream),
+                environment=alert.environment,
             )
         )
         self._add(alert, channel, kind, DeliveryState.PENDING, replaces=ids)
@@ -296,6 +298,7 @@ class _Planner:
         is_known = any(
             one.kind is kind and one.cause == cause and one.source_id != alert.source_id
             for one in singles
+            if one.environment == alert.environment
         )
         return self._now + DIGEST_AFTER if is_known else None
 

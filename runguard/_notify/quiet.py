@@ -28,7 +28,7 @@ class QuietWindow:
         cron: Five fields, in `timezone`.
         length: How long the window stays open: `for`.
         reason: Why, for the row of each notice that it mutes.
-        job: Patterns of the jobs that it is for; likewise `group` and `alert_type`.
+        job: Patterns of the jobs that it is for; likewise `environment`, `group` and `alert_type`.
     """
 
     cron: str
@@ -36,6 +36,7 @@ class QuietWindow:
     reason: str
     timezone: tzinfo = UTC
     job: Patterns = ()
+    environment: Patterns = ()
     group: Patterns = ()
     alert_type: Patterns = ()
 
@@ -43,6 +44,7 @@ class QuietWindow:
         """Whether the window is one for this alert."""
         return (
             matches(alert.job_name, self.job)
+            and matches(alert.environment, self.environment)
             and matches(alert.error_group, self.group)
             and matches(alert.alert_type, self.alert_type)
         )

@@ -19,7 +19,8 @@ class Route:
 
     Attributes:
         to: Names of channels; none of them where nobody shall be told.
-        job: Patterns of the job's name; likewise `group`, `reason`, `alert_type` and `owner`.
+        job: Patterns of the job's name; likewise `environment`, `group`, `reason`, `alert_type` and
+            `owner`.
         severity: Words; none stand for every severity.
         after: Only reminders of incidents that have been open so long.
         goes_on: Whether the routes after it are asked too: `continue = true`.
@@ -27,6 +28,7 @@ class Route:
 
     to: tuple[str, ...]
     job: Patterns = ()
+    environment: Patterns = ()
     group: Patterns = ()
     reason: Patterns = ()
     alert_type: Patterns = ()
@@ -39,6 +41,7 @@ class Route:
         """Whether the alert goes this way."""
         return (
             matches(alert.job_name, self.job)
+            and matches(alert.environment, self.environment)
             and matches(alert.error_group, self.group)
             and matches(alert.error_reason, self.reason)
             and matches(alert.alert_type, self.alert_type)

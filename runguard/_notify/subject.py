@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from .._models import ErrorGroup, Severity
+from .._models import ErrorGroup, Severity, named_in
 from .._monitor.incidents import RECOVERED, REOPENED, SILENCE_ENDED
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind
 from .._monitor.wording import counted, duration, ordinal
@@ -58,7 +58,8 @@ def word_of(facts: NoticeFacts) -> str:
 def name_of(facts: NoticeFacts, longest: int = LONGEST_NAME) -> str:
     """Return the name of the job, or of what else the alert is about."""
     name = findings.name_in(facts) if findings.is_finding(facts) else facts.job_name
-    return short_name(name or facts.source_id, longest) or "runguard"
+    short = short_name(name or facts.source_id, longest) or "runguard"
+    return _in_its_place(short, facts.environment) if facts.job_name else short
 
 
 def down_time(facts: NoticeFacts) -> timedelta | None:
@@ -78,16 +79,17 @@ def what_happened(facts: NoticeFacts, times: Times) -> str:
     """
     if findings.is_finding(facts) and (said := findings.said(facts, times)):
         return said
-    rest = without_name(facts.title, facts.job_name)
+    rest = without_name(facts.title, facts.job_name, facts.environment)
     if facts.error_group is None or facts.error_group == ErrorGroup.UNKNOWN:
         return rest or "failed"
     return "did not run" if facts.error_group == ErrorGroup.LOCK_CONFLICT else "failed"
 
 
-def without_name(title: str, job_name: str | None) -> str:
-    """Return what a title says behind the name of the job."""
+def without_name(title: str, job_name: str | None, environment: str | None) -> str:
+    """Return what a title says behind the name of the job and its environment."""
     whole, name = redacted_line(title), line(job_name)
-    return whole.removeprefix(name).lstrip(" :") if name else whole
+    rest = whole.removeprefix(_in_its_place(name, environment))
+    return rest.removeprefix(name).lstrip(" :") if name else whole
 
 
 def by_loudness(covered: Sequence[Covered]) -> list[Covered]:
@@ -144,7 +146,7 @@ def _recovered(facts: NoticeFacts, times: Times) -> str:
 
 def how_it_ended(facts: NoticeFacts) -> str:
     """Say how a finding ended, without the name of the job."""
-    said = findings.over(facts) or without_name(facts.title, facts.job_name)
+    said = findings.over(facts) or without_name(facts.title, facts.job_name, facts.environment)
     return said or f"no longer {word_of(facts)}"
 
 
@@ -190,23 +192,36 @@ def _failures(failing: Sequence[Covered]) -> str:
 
 
 def _jobs_of(covered: Sequence[Covered]) -> list[str]:
-    return list(dict.fromkeys(one.job_name for one in covered if one.job_name))
+    named = (short_job(one, 24) for one in covered if one.job_name)
+    return list(dict.fromkeys(named))
+
+
+def short_job(one: Covered, longest: int) -> str:
+    """Name the job of an alert of a digest."""
+    short = short_name(one.job_name, longest)
+    return _in_its_place(short, one.environment) if short else ""
+
+
+def _in_its_place(short: str, environment: str | None) -> str:
+    """Name a job with its environment, which another program may have written."""
+    return named_in(short, short_name(environment, LONGEST_NAME) or None)
 
 
 def _names(jobs: Sequence[str]) -> str:
-    names = ", ".join(short_name(job, 24) for job in jobs[:MOST_NAMES])
+    names = ", ".join(jobs[:MOST_NAMES])
     return names + (f" and {len(jobs) - MOST_NAMES} more" if len(jobs) > MOST_NAMES else "")
 
 
 def recovered_in_digest(one: Covered) -> str:
     """Say how an alert of a digest ended: the title of a finding that is over says it."""
     is_finding = one.subject_word == RECOVERED
-    return (is_finding and without_name(one.title, one.job_name)) or "recovered"
+    said = without_name(one.title, one.job_name, one.environment) if is_finding else ""
+    return said or "recovered"
 
 
 def _alone_in_digest(one: Covered) -> str:
     """Say of an alert that waited for others, where none came, what its own message would."""
-    word, name = line(one.subject_word, 32), short_name(one.job_name, LONGEST_NAME)
+    word, name = line(one.subject_word, 32), short_job(one, LONGEST_NAME)
     if one.kind is NoticeKind.RECOVERED and name:
         return f"OK {name}: {recovered_in_digest(one)}"
     if name and word in _GROUPS:

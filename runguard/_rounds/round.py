@@ -232,7 +232,9 @@ class Rounds:
 
     def _settle(self) -> Mapping[str, int]:
         settled = self._store.settle_incidents(
-            self._job_names, auto_resolve=self._settings.auto_resolve
+            self._job_names,
+            environment=self._settings.environment,
+            auto_resolve=self._settings.auto_resolve,
         )
         return {"settled": len(settled)}
 

@@ -54,6 +54,19 @@ def test_a_route_that_continues_lets_the_next_ones_add_theirs_once() -> None:
     assert way(first) == ("pager", "chat")
 
 
+def test_a_route_and_a_window_may_be_for_an_environment() -> None:
+    staging = replace(ALERT, environment="staging")
+    to_chat = Route(to=("chat",), environment=("stag*", "dev"))
+
+    assert way(to_chat, alert=staging) == ("chat",)
+    assert way(to_chat) == way(to_chat, alert=replace(ALERT, environment="production")) == CHANNELS
+    window = QuietWindow(
+        cron="0 12 * * *", length=timedelta(hours=1), reason="", environment=("staging",)
+    )
+    assert quiet_window([window], staging, now=NOON) is not None
+    assert quiet_window([window], ALERT, now=NOON) is None
+
+
 def test_a_route_to_nobody_tells_nobody() -> None:
     assert way(Route(to=())) == ()
 

@@ -45,6 +45,7 @@ def failure(
     counters: Counters | None = None,
     message: str = "HTTP 503",
     reason: str | None = None,
+    environment: str | None = None,
 ) -> RunEnding:
     failed = Failure(
         error_group=group,
@@ -61,6 +62,7 @@ def failure(
         failure=failed,
         location="job.py:7 in pull",
         cooldown=cooldown,
+        environment=environment,
     )
     return RunEnding(
         run.key, counters or Counters(), failed, "job.py:7 in pull", alert if alerts else None

@@ -201,6 +201,7 @@ def _channel_shown(spec: ChannelSpec) -> str:
 def _route_shown(route: Route) -> str:
     given = {
         "job": route.job,
+        "environment": route.environment,
         "group": route.group,
         "reason": route.reason,
         "alert_type": route.alert_type,

@@ -33,7 +33,7 @@ from .dispatching import channel_from
 from .foreign import json_object, readable, text_of, time_of
 from .reports import Reports
 from .silences import silence_from, silence_of_id
-from .terms import BEGAN, FAILED_RUN, LARGEST_ID, job_and_group, of_job
+from .terms import BEGAN, FAILED_RUN, LARGEST_ID, key_parts, of_job_in
 
 MOST_COVERED: Final = 10_000
 RECENT_RUNS: Final = 10
@@ -49,6 +49,7 @@ _ALERT_COLUMNS: Final = (
     alert.c.title,
     alert.c.message,
     alert.c.incident,
+    alert.c.environment,
     readable(alert.c.created_at).label("created_at"),
     cast(alert.c.detail, Text).label("detail"),
 )
@@ -87,12 +88,13 @@ class DeliveryFacts(Reports):
             "created_at": row.created_at or record.created_at,
             "message": text_of(row.message) or None,
             "detail": detail,
+            "environment": row.environment,
             "is_repeat": claimed.may_have_arrived,
             **_of_detail(detail),
         }
         is_failure = (row.source_type, row.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
-        if is_failure and (key := job_and_group(facts["source_id"])) is not None:
-            facts["job_name"], facts["error_group"] = key[0], str(key[1])
+        if is_failure and (key := key_parts(facts["source_id"])) is not None:
+            facts["job_name"], facts["error_group"] = key.job_name, str(key.error_group)
         facts |= self._incident_of(row, record, facts)
         if row.alert_type == SILENCE_ENDED:
             ended = self._rows(silence_of_id(detail.get("silence")))
@@ -119,15 +121,16 @@ class DeliveryFacts(Reports):
             known |= {"reopened": guard.reopened or 0, "acked_by": guard.acked_by}
         opened_at = opened_at or facts["created_at"]
         known["opened_at"] = opened_at
-        known["failures"] = self._failures(job_name, facts.get("error_group"), opened_at, facts)
+        its_job = of_job_in(job_name, row.environment)
+        known["failures"] = self._failures(its_job, facts.get("error_group"), opened_at, facts)
         known["failed_run"] = self._run(facts["detail"].get("run_id"))
         known["recovered_by"] = self._run(facts["detail"].get("recovered_by_run"))
         success = run_log.c.status == literal_column("'SUCCESS'")
-        known["last_success"] = self._newest(job_name, success, run_log.c.started_at <= opened_at)
+        known["last_success"] = self._newest(its_job, success, run_log.c.started_at <= opened_at)
         finished = run_log.c.status != literal_column("'RUNNING'")
         runs = (
             select(run_log.c.status)
-            .where(of_job(job_name), finished)
+            .where(its_job, finished)
             .order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
             .limit(RECENT_RUNS)
         )
@@ -171,7 +174,11 @@ class DeliveryFacts(Reports):
         return next(iter(self._rows(wanted.limit(1))), None)
 
     def _failures(
-        self, job_name: str, group: str | None, since: datetime, facts: Mapping[str, Any]
+        self,
+        its_job: ColumnElement[bool],
+        group: str | None,
+        since: datetime,
+        facts: Mapping[str, Any],
     ) -> int:
         counted = facts["detail"].get("failures")
         if isinstance(counted, int) and not isinstance(counted, bool) and counted > 0:
@@ -180,7 +187,7 @@ class DeliveryFacts(Reports):
             return 1
         # The run that opened it began before its alert was written.
         query = select(func.count()).where(
-            of_job(job_name),
+            its_job,
             FAILED_RUN,
             run_log.c.error_group == group,
             func.coalesce(run_log.c.finished_at, run_log.c.started_at) >= since,
@@ -194,8 +201,8 @@ class DeliveryFacts(Reports):
             return None
         return _run_facts(self._rows(select(*_RUN).where(run_log.c.id == run_id)))
 
-    def _newest(self, job_name: str, *conditions: ColumnElement[bool]) -> RunFacts | None:
-        wanted = select(*_RUN).where(of_job(job_name), BEGAN, *conditions)
+    def _newest(self, *conditions: ColumnElement[bool]) -> RunFacts | None:
+        wanted = select(*_RUN).where(BEGAN, *conditions)
         ordered = wanted.order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
         return _run_facts(self._rows(ordered.limit(1)))
 
@@ -215,6 +222,7 @@ class DeliveryFacts(Reports):
                 case((is_of_run, null()), else_=cast(alert.c.detail, Text)),
                 _ONE.kind,
                 _ONE.created_at,
+                alert.c.environment,
             )
             .join_from(alert_delivery, alert, alert.c.id == _ONE.alert_id)
             .where(_ONE.covered_by == digest_id)
@@ -222,9 +230,10 @@ class DeliveryFacts(Reports):
             .limit(MOST_COVERED)
         )
         found = []
-        for row_id, key, alert_type, severity, title, at, text, kind, told_at in self._rows(wanted):
+        for row_id, key, alert_type, severity, title, at, text, *rest in self._rows(wanted):
+            kind, told_at, environment = rest
             detail = _of_detail(json_object(text))
-            job_name, group = job_and_group(text_of(key)) or (None, None)
+            job_name, group, _ = key_parts(text_of(key)) or (None, None, None)
             found.append(
                 Covered(
                     alert_id=row_id,
@@ -234,6 +243,7 @@ class DeliveryFacts(Reports):
                     title=text_of(title),
                     kind=NoticeKind(kind),
                     at=at or told_at,
+                    environment=environment,
                 )
             )
         return tuple(found)

@@ -48,9 +48,9 @@ from .terms import (
     first_success,
     has_place,
     in_order,
-    job_and_group,
+    key_parts,
     keys_of,
-    of_job,
+    of_job_in,
     readable,
     storable,
 )
@@ -90,7 +90,8 @@ class DetailQueries(Reports):
         failures_in_row, failing_since = self._streak(run, beside.get("previous_success"))
         cooldowns: Sequence[CooldownState] = []
         if run.error_group is not None:
-            cooldowns = self._cooldowns(run.job_name, [ErrorGroup(run.error_group)])
+            groups = [ErrorGroup(run.error_group)]
+            cooldowns = self._cooldowns(run.job_name, groups, run.environment)
         return RunDetails(
             run=run,
             **life,
@@ -125,27 +126,28 @@ class DetailQueries(Reports):
             FAILURE_SOURCE_TYPE,
             FAILURE_ALERT_TYPE,
         )
-        key = job_and_group(record.source_id) if is_failure else None
+        key = key_parts(record.source_id) if is_failure else None
         if key is None or record.created_at is None:
             return AlertDetails(record, raised_by, 0, ())
         run_id = None if raised_by is None else raised_by.id
         seconds = None if raised_by is None else raised_by.cooldown_seconds
-        covered = _covered_by(_Raised(*key, record.id, record.created_at, run_id, seconds))
+        raised = _Raised(*key[:2], record.id, record.created_at, run_id, seconds)
+        covered = _covered_by(raised)
         [(count,)] = self._rows(select(func.count()).select_from(run_log).where(covered))
         newest = in_order(select(*RUN_COLUMNS).where(covered), RUN_PLACE, ascending=False)
         runs = self._rows(newest.limit(limit)) if count else []
         return AlertDetails(record, raised_by, count, tuple(RunRecord(*run) for run in runs))
 
-    def cooldowns(self, job_name: str) -> Sequence[CooldownState]:
+    def cooldowns(self, job_name: str, environment: str | None = None) -> Sequence[CooldownState]:
         """Tell for each group of a job that ever alerted how its cooldown stands."""
-        return self._cooldowns(job_name, ErrorGroup)
+        return self._cooldowns(job_name, ErrorGroup, environment)
 
     def _beside(self, run: RunRecord) -> Mapping[str, RunCell]:
         """Find the runs of the same job that matter to one run, by what they are to it."""
         if run.started_at is None or run.job_name is None:
             return {}
         earlier, later = (
-            and_(of_job(run.job_name), beyond(RUN_PLACE, run.started_at, run.id, ascending=up))
+            and_(of_run(run), beyond(RUN_PLACE, run.started_at, run.id, ascending=up))
             for up in (False, True)
         )
         cells = select(*CELL_COLUMNS)
@@ -166,7 +168,7 @@ class DetailQueries(Reports):
             return 0, None
         failures = select(*CELL_COLUMNS).where(
             FAILED_RUN,
-            of_job(run.job_name),
+            of_run(run),
             ~beyond(RUN_PLACE, run.started_at, run.id, ascending=True),
         )
         if success is not None:
@@ -183,7 +185,7 @@ class DetailQueries(Reports):
         """Return the 95th percentile of the last runs of a job, of which one is open."""
         if run.status != RunStatus.RUNNING or run.job_name is None:
             return None
-        last = select(*CELL_COLUMNS).where(of_job(run.job_name))
+        last = select(*CELL_COLUMNS).where(of_run(run))
         rows = self._rows(in_order(last, RUN_PLACE, ascending=False).limit(USUAL_RUNS))
         took = (RunCell(*row).seconds for row in rows)
         return percentile(sorted(one for one in took if one is not None), 95)
@@ -222,11 +224,13 @@ class DetailQueries(Reports):
         rows = self._rows(select(*RUN_COLUMNS).where(run_log.c.id == run_id))
         return RunRecord(*rows[0]) if rows else None
 
-    def _cooldowns(self, job_name: str, groups: Iterable[ErrorGroup]) -> list[CooldownState]:
+    def _cooldowns(
+        self, job_name: str, groups: Iterable[ErrorGroup], environment: str | None
+    ) -> list[CooldownState]:
         newest = [
             (_Raised(job_name, ErrorGroup(group), *raised), detail, guarded_at, now)
             for group, *raised, detail, guarded_at, now in self._newest_alerts(
-                job_name, frozenset(groups)
+                job_name, frozenset(groups), environment
             )
         ]
         if not newest:
@@ -257,7 +261,9 @@ class DetailQueries(Reports):
             )
         return sorted(states, key=lambda state: (state.alerted_at, state.alert_id), reverse=True)
 
-    def _newest_alerts(self, job_name: str, groups: frozenset[ErrorGroup]) -> Sequence[Any]:
+    def _newest_alerts(
+        self, job_name: str, groups: frozenset[ErrorGroup], environment: str | None
+    ) -> Sequence[Any]:
         """Read the newest alert of each key, with what its guard and its run remember."""
         newest = union_all(
             *(
@@ -280,7 +286,7 @@ class DetailQueries(Reports):
                     .limit(1)
                     .subquery()
                 )
-                for key, group in keys_of(job_name).items()
+                for key, group in keys_of(job_name, environment).items()
                 if group in groups
             )
         ).subquery("newest")
@@ -303,6 +309,11 @@ class DetailQueries(Reports):
                 db_now(),
             ).select_from(newest.outerjoin(run_log, its_run).outerjoin(alert_cooldown, its_guard))
         )
+
+
+def of_run(run: RunRecord) -> ColumnElement[bool]:
+    """The runs of the same job in the same environment."""
+    return of_job_in(run.job_name, run.environment)
 
 
 def _is_by_reason(detail: object) -> bool:

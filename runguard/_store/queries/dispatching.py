@@ -44,7 +44,7 @@ from ..schema.types import db_now
 from .foreign import json_object, readable, text_of
 from .incidents import Advanced, advance
 from .silences import note_matches, silences_in_force
-from .terms import inserting, job_and_group
+from .terms import KeyParts, inserting, key_parts
 
 Plan = Callable[[DispatchContext], DispatchPlan]
 
@@ -67,6 +67,7 @@ _WAITING: Final = (
         alert.c.severity,
         alert.c.title,
         alert.c.incident,
+        alert.c.environment,
         readable(alert.c.created_at).label("created_at"),
         cast(alert.c.detail, Text).label("detail"),
         db_now().label("now"),
@@ -135,18 +136,18 @@ class _Waiting:
     severity: str
     title: str
     incident: int | None
+    environment: str | None
     created_at: datetime
     detail: Mapping[str, Any]
 
     @property
-    def job_and_group(self) -> tuple[str, str] | tuple[None, None]:
+    def key(self) -> KeyParts | None:
         """The job and the group of a failure, which its key names."""
         is_failure = (self.source_type, self.alert_type) == (
             FAILURE_SOURCE_TYPE,
             FAILURE_ALERT_TYPE,
         )
-        key = job_and_group(self.source_id) if is_failure else None
-        return (None, None) if key is None else (key[0], str(key[1]))
+        return key_parts(self.source_id) if is_failure else None
 
 
 def _waiting(row: Any) -> _Waiting:
@@ -158,13 +159,15 @@ def _waiting(row: Any) -> _Waiting:
         severity=text_of(row.severity),
         title=text_of(row.title),
         incident=row.incident,
+        environment=row.environment,
         created_at=row.created_at or row.now,
         detail=json_object(row.detail),
     )
 
 
 def _pending_alert(one: _Waiting, place: Advanced) -> PendingAlert:
-    job_name, group = one.job_and_group
+    key = one.key
+    job_name, group = (None, None) if key is None else (key.job_name, str(key.error_group))
     return PendingAlert(
         id=one.id,
         source_type=one.source_type,
@@ -179,6 +182,7 @@ def _pending_alert(one: _Waiting, place: Advanced) -> PendingAlert:
         error_reason=_text(one.detail.get("reason")),
         upstream=_text(one.detail.get("upstream")),
         owner=_text(one.detail.get("owner")),
+        environment=one.environment,
         standing=place.standing,
         incident=place.incident,
         opened_at=place.opened_at,
@@ -257,6 +261,7 @@ def _recent(connection: Connection) -> tuple[RecentNotice, ...]:
         recent.c.at,
         alert.c.source_id,
         cast(alert.c.detail, Text),
+        alert.c.environment,
     ).join_from(recent, alert, alert.c.id == recent.c.alert_id)
     return tuple(
         RecentNotice(
@@ -265,8 +270,9 @@ def _recent(connection: Connection) -> tuple[RecentNotice, ...]:
             at=at,
             source_id=text_of(source_id),
             cause=_cause(json_object(detail)),
+            environment=environment,
         )
-        for channel, kind, at, source_id, detail in connection.execute(wanted)
+        for channel, kind, at, source_id, detail, environment in connection.execute(wanted)
     )
 
 

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4, uuid5
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Engine,
     Executable,
     Select,
     Text,
@@ -38,7 +39,7 @@ from ..._failure.alert import (
     FAILURE_SOURCE_TYPE,
     SEVERITY_OF,
 )
-from ..._models import ErrorGroup, Severity
+from ..._models import ErrorGroup, Severity, named_in
 from ..._monitor import incidents as deciding
 from ..._monitor import wording
 from ..._monitor.incidents import (
@@ -67,7 +68,8 @@ from .terms import (
     has_place,
     inserting,
     inserting_into,
-    job_and_group,
+    is_in,
+    key_parts,
     keys_of,
     speaks_sqlite,
     storable,
@@ -134,7 +136,7 @@ def advance(connection: Connection, pending: DispatchedAlert) -> Advanced:
         FAILURE_SOURCE_TYPE,
         FAILURE_ALERT_TYPE,
     )
-    if not is_failure or job_and_group(pending.source_id) is None:
+    if not is_failure or key_parts(pending.source_id) is None:
         return Advanced(Standing.ALONE, pending.id, pending.created_at)
     guard = _locked_guard(connection, pending)
     failed_at = _occurred_at(pending)
@@ -230,12 +232,17 @@ class IncidentQueries(SilenceQueries):
         return next((IncidentRecord(**row._mapping) for row in self._rows(waiting)), None)
 
     def settle_incidents(
-        self, job_names: Sequence[str] | None = None, *, auto_resolve: bool = True
+        self,
+        job_names: Sequence[str] | None = None,
+        *,
+        environment: str | None = None,
+        auto_resolve: bool = True,
     ) -> Sequence[Settled]:
         """Close incidents that are over, reopen those that fail again, tell of ended silences.
 
         Args:
             job_names: The jobs to look at; all where None.
+            environment: That of these jobs.
             auto_resolve: Whether the alerts of an incident that is over are marked resolved.
 
         Returns:
@@ -243,14 +250,14 @@ class IncidentQueries(SilenceQueries):
         """
         settled: list[Settled] = []
         still_open: list[_Cause] = []
-        causes = self._causes(job_names)
+        causes = self._causes(job_names, environment)
         moved = self._have_moved() if causes else frozenset()
         for cause in causes:
             is_closed = cause.incident.closed_at is not None
             if cause.incident.id not in moved:
                 still_open += [] if is_closed or _is_acked(cause) else [cause]
                 continue
-            runs = self._runs_of(cause.job_name)
+            runs = self._runs_of(cause)
             if is_closed:
                 settled += self._reopened(cause, runs)
                 continue
@@ -269,20 +276,19 @@ class IncidentQueries(SilenceQueries):
                 still_open.append(cause)
         return [*settled, *self._still_failing(still_open)]
 
-    def _causes(self, job_names: Sequence[str] | None) -> list[_Cause]:
+    def _causes(self, job_names: Sequence[str] | None, environment: str | None) -> list[_Cause]:
         """Read the incidents that are open, and those that may come back."""
         lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
         may_come_back = (_GUARD.closed_alert_id.is_not(None)) & (_GUARD.closed_at > lately)
         wanted = _guards(or_(_GUARD.open_alert_id.is_not(None), may_come_back), *_OF_FAILURES)
         if job_names is not None:
-            wanted = wanted.where(
-                _GUARD.source_id.in_([key for name in job_names for key in keys_of(name)])
-            )
+            keys = [key for name in job_names for key in keys_of(name, environment)]
+            wanted = wanted.where(_GUARD.source_id.in_(keys))
         causes = []
         for row in self._rows(wanted.add_columns(db_now().label("now"))):
-            named = job_and_group(row.source_id)
+            named = key_parts(row.source_id)
             if named is not None:
-                causes.append(_Cause(_record(row), named[0], named[1], row.now))
+                causes.append(_Cause(_record(row), *named, row.now))
         return causes
 
     def _have_moved(self) -> frozenset[int]:
@@ -290,35 +296,45 @@ class IncidentQueries(SilenceQueries):
 
         Hundreds may be open of one cause, and few of their jobs have run again.
         """
-        newest = (
-            select(run_log.c.status, run_log.c.finished_at)
-            .where(run_log.c.job_name == _job_of(_GUARD.source_id))
-            .order_by(run_log.c.started_at.desc())
-            .limit(LOOKS_AT)
-            .correlate(alert_cooldown)
-            .subquery("newest")
-        )
-        closes = (newest.c.status == "SUCCESS") & (newest.c.finished_at >= _GUARD.opened_at)
-        reopens = (newest.c.status == "FAILED") & (newest.c.finished_at >= _GUARD.closed_at)
         is_open = _GUARD.open_alert_id.is_not(None)
-        has = (
-            select(_ONE)
-            .select_from(newest)
-            .where(case((is_open, closes), else_=reopens))
-            .correlate(alert_cooldown)
-            .exists()
+
+        def has(name: str, *its_runs: ColumnElement[bool]) -> ColumnElement[bool]:
+            newest = (
+                select(run_log.c.status, run_log.c.finished_at)
+                .where(*its_runs)
+                .order_by(run_log.c.started_at.desc())
+                .limit(LOOKS_AT)
+                .correlate(alert_cooldown)
+                .subquery(name)
+            )
+            closes = (newest.c.status == "SUCCESS") & (newest.c.finished_at >= _GUARD.opened_at)
+            reopens = (newest.c.status == "FAILED") & (newest.c.finished_at >= _GUARD.closed_at)
+            return (
+                select(_ONE)
+                .select_from(newest)
+                .where(case((is_open, closes), else_=reopens))
+                .correlate(alert_cooldown)
+                .exists()
+            )
+
+        # Two questions, so that each finds its runs by an index.
+        job_name, environment = _whose(_GUARD.source_id, self.engine)
+        its_job = run_log.c.job_name == job_name
+        moved = case(
+            (environment.is_(None), has("newest", its_job, is_in(None))),
+            else_=has("newest_there", its_job, run_log.c.environment == environment),
         )
         lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
         may_come_back = (_GUARD.closed_alert_id.is_not(None)) & (_GUARD.closed_at > lately)
         wanted = select(func.coalesce(_GUARD.open_alert_id, _GUARD.closed_alert_id)).where(
-            or_(is_open, may_come_back), *_OF_FAILURES, or_(_GUARD.opened_at.is_(None), has)
+            or_(is_open, may_come_back), *_OF_FAILURES, or_(_GUARD.opened_at.is_(None), moved)
         )
         return frozenset(incident for (incident,) in self._rows(wanted))
 
-    def _runs_of(self, job_name: str) -> list[IncidentRun]:
+    def _runs_of(self, cause: _Cause) -> list[IncidentRun]:
         newest = (
             select(*_RUN_COLUMNS)
-            .where(run_log.c.job_name == job_name, has_place(run_log.c.started_at))
+            .where(*_runs_where(cause), has_place(run_log.c.started_at))
             .order_by(run_log.c.started_at.desc())
             .limit(LOOKS_AT)
         )
@@ -364,9 +380,10 @@ class IncidentQueries(SilenceQueries):
             cause,
             RECOVERED,
             severity=Severity.LOW,
-            title=deciding.recovered_title(cause.job_name, down),
+            title=deciding.recovered_title(cause.name, down),
             message=deciding.recovered_message(recovery, failures),
-            detail=deciding.recovered_detail(
+            detail=_detail(cause)
+            | deciding.recovered_detail(
                 incident, cause.job_name, cause.error_group, recovery, failures
             ),
         ) | {"resolved": true(), "resolved_at": db_now(), "resolved_by": BY}
@@ -411,7 +428,7 @@ class IncidentQueries(SilenceQueries):
             cause,
             REOPENED,
             severity=SEVERITY_OF[cause.error_group],
-            title=f"{cause.job_name} fails again",
+            title=f"{cause.name} fails again",
             message=f"run {relapse.id} failed after the recovery was told; the cooldown kept its"
             " alert back",
             detail=_detail(cause) | detail,
@@ -459,16 +476,20 @@ class IncidentQueries(SilenceQueries):
         return max(1, failures)
 
     def _end_silences_of(self, cause: _Cause) -> None:
-        """End the silences that were wanted until this cause recovers."""
+        """End the silences that were wanted until this cause recovers, here and elsewhere."""
         for one in self.silences(active_at=cause.now):
-            is_its = matches(
-                one,
-                cause.job_name,
-                error_group=cause.error_group,
-                alert_type=cause.incident.alert_type,
-            )
-            if one.until_recovered and is_its:
+            is_its = one.until_recovered and _is_matched(one, cause)
+            if is_its and not any(_is_matched(one, other) for other in self._elsewhere(cause)):
                 self.end_silence(one.id, by=BY)
+
+    def _elsewhere(self, cause: _Cause) -> Iterator[_Cause]:
+        """Yield what is open of a job of the same name in other environments."""
+        for incident in self.open_incidents():
+            named = key_parts(incident.source_id)
+            if named is None or named.job_name != cause.job_name:
+                continue
+            if named.environment != cause.environment:
+                yield _Cause(incident, *named, cause.now)
 
     def _still_failing(self, causes: Sequence[_Cause]) -> Iterator[Settled]:
         """Tell once of each open incident that a silence muted until it ended."""
@@ -481,7 +502,13 @@ class IncidentQueries(SilenceQueries):
             uuid5(_NAMES, f"{silence.id}:{cause.incident.id}"): (silence, cause)
             for silence in self._silences(*wanted)
             for cause in causes
-            if left_failing(silence, cause.incident, cause.job_name, cause.error_group)
+            if left_failing(
+                silence,
+                cause.incident,
+                cause.job_name,
+                cause.error_group,
+                environment=cause.environment,
+            )
         }
         if not left:
             return
@@ -501,7 +528,7 @@ class IncidentQueries(SilenceQueries):
             cause,
             SILENCE_ENDED,
             severity=SEVERITY_OF[cause.error_group],
-            title=f"silence {silence.id} ended; {cause.job_name} still fails",
+            title=f"silence {silence.id} ended; {cause.name} still fails",
             message=f"it has been failing since {wording.utc(cause.incident.opened_at)};"
             f" the silence was set by {silence.created_by}: {silence.reason}",
             detail=_detail(cause) | {"silence": silence.id},
@@ -518,7 +545,23 @@ class _Cause(NamedTuple):
     incident: IncidentRecord
     job_name: str
     error_group: ErrorGroup
+    environment: str | None
     now: datetime
+
+    @property
+    def name(self) -> str:
+        """What people call the job."""
+        return named_in(self.job_name, self.environment)
+
+
+def _is_matched(silence: Silence, cause: _Cause) -> bool:
+    return matches(
+        silence,
+        cause.job_name,
+        error_group=cause.error_group,
+        alert_type=cause.incident.alert_type,
+        environment=cause.environment,
+    )
 
 
 def _is_acked(cause: _Cause) -> bool:
@@ -554,17 +597,23 @@ def _in_incident(incident: int) -> Any:
     return or_(alert.c.id == incident, alert.c.incident == incident)
 
 
+def _runs_where(cause: _Cause) -> tuple[Any, ...]:
+    return run_log.c.job_name == cause.job_name, is_in(cause.environment)
+
+
 def _failures_of(cause: _Cause) -> tuple[Any, ...]:
     return (
-        run_log.c.job_name == cause.job_name,
+        *_runs_where(cause),
         run_log.c.status == literal_column("'FAILED'"),
         run_log.c.error_group == cause.error_group.value,
     )
 
 
 def _detail(cause: _Cause) -> dict[str, Any]:
+    environment = {} if cause.environment is None else {"environment": cause.environment}
     return {
         "job_name": cause.job_name,
+        **environment,
         "error_group": cause.error_group.value,
         "incident": cause.incident.id,
         "failing_since": cause.incident.opened_at.isoformat(),
@@ -593,18 +642,30 @@ def _alert_values(
         "created_at": db_now(),
         "alert_key": uuid4(),
         "incident": cause.incident.id,
+        **({} if cause.environment is None else {"environment": cause.environment}),
     }
 
 
-def _job_of(source_id: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The job in the key of a failure alert: what stands before the group."""
+def _whose(
+    source_id: ColumnElement[Any], engine: Engine
+) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """The job and the environment in the key of a failure alert, before its group and after it."""
+    place_in = func.instr if speaks_sqlite(engine) else func.strpos
     length = func.length(source_id)
-    names = {}
+    names: dict[ColumnElement[bool], ColumnElement[Any]] = {}
+    environments: dict[ColumnElement[bool], ColumnElement[Any]] = {}
     for group in ErrorGroup:
         rest = length - len(group) - 1
-        is_its = func.substr(source_id, rest + 1) == literal_column(f"':{group.value}'")
-        names[is_its] = func.substr(source_id, 1, rest, type_=Text())
-    return case(*names.items())
+        ends_so = func.substr(source_id, rest + 1) == literal_column(f"':{group.value}'")
+        names[ends_so] = func.substr(source_id, 1, rest, type_=Text())
+        environments[ends_so] = null()
+    for group in ErrorGroup:
+        place = place_in(source_id, literal_column(f"':{group.value}@'"))
+        after = func.substr(source_id, place + len(group) + 2, type_=Text())
+        holds_it = (place > _ONE) & (place_in(after, literal_column("':'")) == literal_column("0"))
+        names[holds_it] = func.substr(source_id, 1, place - _ONE, type_=Text())
+        environments[holds_it] = after
+    return case(*names.items()), case(*environments.items(), else_=null())
 
 
 def _in_one_statement(

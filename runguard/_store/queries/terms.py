@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Boolean,
@@ -78,20 +78,53 @@ def storable(text: str) -> str:
     return _NEVER_STORED.sub("\ufffd", text)
 
 
-def keys_of(job_name: str) -> dict[str, ErrorGroup]:
+def keys_of(job_name: str, environment: str | None = None) -> dict[str, ErrorGroup]:
     """Return the `source_id` of a job's failure alerts, for each group."""
-    return {failure_key(storable(job_name), group).source_id: group for group in ErrorGroup}
+    name = storable(job_name)
+    return {failure_key(name, group, environment).source_id: group for group in ErrorGroup}
+
+
+class KeyParts(NamedTuple):
+    """What the `source_id` of a failure alert says."""
+
+    job_name: str
+    error_group: ErrorGroup
+    environment: str | None
+
+
+def key_parts(source_id: str | None) -> KeyParts | None:
+    """Take the `source_id` of a failure alert apart; None where another program made it up.
+
+    >>> key_parts("nightly:TIMEOUT@staging")
+    KeyParts(job_name='nightly', error_group=<ErrorGroup.TIMEOUT: 'TIMEOUT'>, environment='staging')
+    """
+    name, _, rest = (source_id or "").rpartition(":")
+    group, _, environment = rest.partition("@")
+    if not name or group not in ErrorGroup.__members__:
+        return None
+    return KeyParts(name, ErrorGroup(group), environment or None)
 
 
 def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
-    """Take the `source_id` of a failure alert apart; None where another program made it up."""
-    name, _, group = (source_id or "").rpartition(":")
-    return (name, ErrorGroup(group)) if name and group in ErrorGroup.__members__ else None
+    """Return what `key_parts` does, without the environment."""
+    parts = key_parts(source_id)
+    return None if parts is None else parts[:2]
+
+
+def is_in(environment: str | None) -> ColumnElement[bool]:
+    """The runs of one environment; of those that have none where it is None."""
+    its = run_log.c.environment
+    return its.is_(None) if environment is None else its == storable(environment)
 
 
 def of_job(job_name: str) -> ColumnElement[bool]:
-    """The runs of a job that began, and have a place in time."""
+    """The runs of a job that began, and have a place in time, in any environment."""
     return and_(run_log.c.job_name == storable(job_name), BEGAN, has_place(run_log.c.started_at))
+
+
+def of_job_in(job_name: str, environment: str | None) -> ColumnElement[bool]:
+    """The same in one environment."""
+    return and_(of_job(job_name), is_in(environment))
 
 
 def fits_any(
@@ -122,12 +155,14 @@ def alert_of(run: FromClause) -> ColumnElement[int]:
     # A run that seemed lost, and then succeeded, has no group any more.
     lost_at: ColumnElement[Any] = run.c.lost_at
     group = func.coalesce(run.c.error_group, case((lost_at.is_not(None), "UNKNOWN")))
+    suffix: ColumnElement[Any] = literal_column("'@'", Text()) + run.c.environment
+    environment = func.coalesce(suffix, literal_column("''", Text()))
     raised = (
         select(its.c.id)
         .where(
             its.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
             its.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
-            its.c.source_id == run.c.job_name + literal_column("':'") + group,
+            its.c.source_id == run.c.job_name + literal_column("':'") + group + environment,
             names_run(its.c.detail, run.c.id),
         )
         .order_by(its.c.created_at.desc(), its.c.id.desc())

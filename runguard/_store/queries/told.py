@@ -26,7 +26,7 @@ from ..schema.types import db_now
 from .details import DetailQueries
 from .dispatching import delivery_from
 from .incidents import IncidentQueries
-from .terms import job_and_group
+from .terms import key_parts
 from .trail import DELIVERY_COLUMNS, TrailQueries, is_not_allowed
 
 MOST_DELIVERIES: Final = 100  # of one alert; the newest
@@ -90,12 +90,12 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         return tuple(delivery_from(row) for row in reversed(rows))
 
     def _silences_of(self, alert: AlertRecord, now: datetime) -> tuple[Silence, ...]:
-        key = job_and_group(alert.source_id)
+        key = key_parts(alert.source_id)
         if key is None:
             return ()
-        job, group = key
+        kind = {"error_group": str(key.error_group), "alert_type": alert.alert_type}
         return tuple(
             one
             for one in self.active_silences(now)
-            if matches(one, job, error_group=str(group), alert_type=alert.alert_type)
+            if matches(one, key.job_name, environment=key.environment, **kind)
         )
