@@ -7,7 +7,10 @@ from .queries.timeline import TimelineQueries
 from .queries.told import ToldDetails
 from .queries.triage import Triage
 from .queries.watched import WatchedJobs
+from .queries.watching import WatchQueries
 
 
-class OperatorQueries(WatchedJobs, ProblemQueries, TimelineQueries, ToldDetails, Triage):
+class OperatorQueries(
+    WatchedJobs, WatchQueries, ProblemQueries, TimelineQueries, ToldDetails, Triage
+):
     """All that operators ask of a store beside what runs record."""

@@ -12,13 +12,23 @@ from sqlalchemy.pool import NullPool
 
 from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
 from runguard._monitor.delivering import DispatchContext, DispatchPlan, Settlement
-from runguard._monitor.expectations import Declarer, Expectation, JobDeclaration
+from runguard._monitor.expectations import (
+    Closing,
+    Declarer,
+    Expectation,
+    Finding,
+    FindingType,
+    JobDeclaration,
+    MonitorRecord,
+    Verdict,
+)
 from runguard._monitor.notices import DeliveryState
 from runguard._monitor.records import AlertFilter, Cursor, Prunable, Purpose, RunFilter
 from runguard._monitor.timeline import DEFAULT_ZOOM, window_of
 from runguard._notify.config import NotifyConfig
 from runguard._notify.policy import plan_deliveries
 from runguard._store import migrate as migrations
+from runguard._store.declaring import declare_jobs, raise_unwatched
 from runguard._store.factory import open_recorder
 from runguard._store.operator import open_operator_store
 from runguard._store.postgresql.operator import PostgreSqlOperatorStore
@@ -244,6 +254,7 @@ def all_that_is_expected(store: OperatorStore) -> None:
         by=Declarer.FILE,
         who="/etc/runguard.toml",
     )
+    declare_jobs(store, [said], timeout=TIMEOUT)
     assert store.declare_file([said], who=said.who) == 1
     store.declare(replace(said, by=Declarer.PERSON, who="ana"))
     assert store.expected_jobs(["j*", "b"], environment=None, with_retired=True)
@@ -251,7 +262,31 @@ def all_that_is_expected(store: OperatorStore) -> None:
     store.retire("job")
     store.unretire("job")
     assert store.declare_file([], who=said.who) == 1
-    store.open_findings()
+    watch_and_judge(store)
+
+
+def watch_and_judge(store: OperatorStore) -> None:
+    """A round that finds something, the next one in which it is over, and nobody who looks."""
+    store.last_round_at()
+    assert not raise_unwatched(store, after=DAY, cooldown=DAY, timeout=TIMEOUT)
+    assert raise_unwatched(store, after=-DAY, cooldown=DAY, timeout=TIMEOUT)
+    now, _ = store.begin_round(-DAY)
+    assert store.close_unwatched()
+    about = {"type": FindingType.MISSED, "title": "late", "message": ""}
+    opens = {"findings": (Finding(since=now, mark="1", **about),)}
+    for said in (opens, {"findings": (Finding(since=now, mark="2", **about),)}):
+        verdicts = [Verdict(job=one.job, **said) for one in store.jobs_to_judge(limit=9, now=now)]
+        assert store.write_verdicts(verdicts, cooldown=timedelta(0))
+    assert store.open_findings(["j*"])
+    dispatch(store)
+    over = (Closing(**about),)
+    verdicts = [Verdict(job=one.job, closings=over) for one in store.jobs_to_judge(limit=9)]
+    assert store.write_verdicts(verdicts, cooldown=DAY)
+    dispatch(store)
+    store.note_round(
+        MonitorRecord(who="a:1", kind="once", started_at=now, last_round_at=now), gap_after=DAY
+    )
+    assert store.monitors()
 
 
 def all_that_is_rare(store: OperatorStore) -> None:

@@ -42,6 +42,7 @@ from ..._failure.alert import (
 from ..._models import ErrorGroup, Severity, named_in
 from ..._monitor import incidents as deciding
 from ..._monitor import wording
+from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from ..._monitor.incidents import (
     RECOVERED,
     REOPENED,
@@ -127,11 +128,14 @@ class Advanced(NamedTuple):
 def advance(connection: Connection, pending: DispatchedAlert) -> Advanced:
     """Let an alert that is dispatched open, go on with or reopen its incident.
 
-    Inside the caller's transaction. Only failures of runs have incidents, and what is told of
-    those; any other alert stands alone. Calling it twice for one alert changes nothing.
+    Inside the caller's transaction. Only failures of runs and findings of jobs have incidents, and
+    what is told of those; any other alert stands alone. Calling it twice for one alert changes
+    nothing.
     """
     if pending.alert_type in _IN_AN_INCIDENT and pending.incident is not None:
         return _told_of(connection, pending)
+    if pending.source_type == JOB_SOURCE_TYPE and pending.alert_type in FindingType.__members__:
+        return _found(connection, pending)
     is_failure = (pending.source_type, pending.alert_type) == (
         FAILURE_SOURCE_TYPE,
         FAILURE_ALERT_TYPE,
@@ -720,11 +724,29 @@ def _earlier(
 def _told_of(connection: Connection, pending: DispatchedAlert) -> Advanced:
     """Say where an alert stands that tells of an incident: a recovery, or that it fails again."""
     its = or_(_GUARD.open_alert_id == pending.incident, _GUARD.closed_alert_id == pending.incident)
-    guard = connection.execute(_guards(its)).first()
+    of_this = (column == getattr(pending, column.name) for column in _KEY[:2])
+    guard = connection.execute(_guards(*of_this, its)).first()
     opened_at = pending.created_at if guard is None else guard.opened_at or pending.created_at
     standing = Standing.OPEN if pending.alert_type == RECOVERED else Standing.REOPENED
     assert pending.incident is not None  # noqa: S101 - the caller has looked
     return Advanced(standing, pending.incident, opened_at)
+
+
+def _found(connection: Connection, pending: DispatchedAlert) -> Advanced:
+    """Say where a finding stands: whoever wrote it has opened its incident, and none reopens.
+
+    No lock is taken: who writes verdicts holds guards and waits for alerts.
+    """
+    guard = connection.execute(_guards(*_is_key(pending))).first()
+    if guard is None:  # another program's
+        return Advanced(Standing.ALONE, pending.id, pending.created_at)
+    incident = pending.incident or pending.id
+    opened_at = guard.opened_at or pending.created_at
+    ack = (guard.acked_until, guard.acked_by) if guard.open_alert_id == incident else (None, None)
+    if pending.incident is None:
+        return Advanced(Standing.FIRST, incident, opened_at, None, *ack)
+    was_severity = _earlier(connection, incident, pending.id)[1]
+    return Advanced(Standing.OPEN, incident, opened_at, was_severity, *ack)
 
 
 def _occurred_at(pending: DispatchedAlert) -> datetime:

@@ -134,6 +134,8 @@ def test_a_job_cannot_do_without_any_of_them(world: World, table: str, privilege
         "delete from alert",
         "delete from alert_cooldown",
         "delete from job_lock",
+        "delete from job",
+        "insert into monitor_gap (began_at) values (now())",
         "truncate run_log",
         "update runguard_version set version_num = '9'",
         "alter table run_log add column x int",

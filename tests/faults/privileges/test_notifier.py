@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from runguard._events import Events
+from runguard._monitor.expectations import (
+    Closing,
+    Declarer,
+    Expectation,
+    Finding,
+    FindingType,
+    JobDeclaration,
+    MonitorRecord,
+    Verdict,
+)
 from runguard._monitor.records import Purpose
 from runguard._notify.config import NotifyConfig
 from runguard._notify.dispatcher import Dispatcher
 from runguard._run.reaper import reap
 from runguard._settings import Settings
+from runguard._store.declaring import declare_jobs, raise_unwatched
 from tests.notify.senders import Letterbox, PostingChannel
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.stores import open_store
@@ -55,6 +68,42 @@ def test_it_tells_of_a_failure_and_of_its_recovery(world: World, tmp_path: Path)
     ]
 
 
+def test_it_watches_jobs_that_declare_themselves(world: World) -> None:
+    jobs, store = open_store(world.url("job")), open_store(world.url("notifier"))
+    said = JobDeclaration(job_name="nightly", expectation=Expectation(every=timedelta(hours=1)))
+    no_time = timedelta(0)
+    try:
+        declare_jobs(jobs, [said], timeout=TIMEOUT)
+        assert raise_unwatched(jobs, after=no_time, cooldown=no_time, timeout=TIMEOUT)
+        store.declare_file([replace(said, by=Declarer.FILE)], who="runguard.toml")
+        now, _ = store.begin_round(no_time)
+        assert store.close_unwatched()
+        about = {"type": FindingType.MISSED, "title": "late", "message": ""}
+        found, over = (
+            {"findings": (Finding(since=now, **about),)},
+            {"closings": (Closing(**about),)},
+        )
+        for verdict in (found, over):
+            [facts] = store.jobs_to_judge(limit=9)
+            told = [Verdict(job=facts.job, **verdict)]
+            assert store.write_verdicts(told, cooldown=no_time)
+        for rounds in (1, 2):
+            record = MonitorRecord(
+                who="a:1", kind="monitor", started_at=now, last_round_at=now, rounds=rounds
+            )
+            store.note_round(record, gap_after=no_time)
+    finally:
+        jobs.close()
+        store.close()
+
+    assert world.run("select alert_type from alert order by id") == [
+        ("UNWATCHED",),
+        ("RECOVERED",),
+        ("MISSED",),
+        ("RECOVERED",),
+    ]
+
+
 def test_doctor_finds_nothing_that_it_lacks(
     world: World, cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,6 +125,7 @@ def test_doctor_finds_nothing_that_it_lacks(
     [
         "delete from alert",
         "delete from alert_delivery",
+        "delete from job",
         "update alert set title = 'x'",
         "insert into silence (job, ends_at, reason, created_by) values ('*', now(), 'x', 'x')",
         "drop table alert_delivery",

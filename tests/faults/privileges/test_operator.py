@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runguard import StoreUnavailable
+from runguard._monitor.expectations import Declarer, JobDeclaration
 from runguard._monitor.records import AlertFilter, RunFilter
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
@@ -113,6 +114,18 @@ def test_an_operator_acknowledges_and_silences(operator: OperatorStore) -> None:
     assert found is not None
     assert operator.silences() == (silence,)
     assert operator.end_silence(silence.id, by="ana") is not None
+
+
+def test_an_operator_says_what_is_expected_of_a_job(operator: OperatorStore) -> None:
+    said = JobDeclaration(job_name="nightly", owner="ops", by=Declarer.PERSON, who="ana")
+
+    operator.declare(said)
+    operator.retire("nightly")
+    operator.unretire("nightly")
+
+    assert [one.owner for one in operator.expected_jobs()] == ["ops"]
+    assert (operator.monitors(), operator.open_findings()) == ([], {})
+    assert operator.withdraw("nightly", None, by=Declarer.PERSON, who="ana") is not None
 
 
 def test_a_notifier_settles_incidents(world: World, job: OperatorStore) -> None:

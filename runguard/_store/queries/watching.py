@@ -1,0 +1,455 @@
+"""What a monitor reads and writes: the facts of jobs, verdicts, its rounds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+
+from ..._monitor.expectations import (
+    MONITOR_SOURCE_ID,
+    WATCHED_RUNS,
+    Closing,
+    FindingType,
+    Gap,
+    JobFacts,
+    JobRecord,
+    MonitorRecord,
+    OpenFinding,
+    Verdict,
+    WatchedRun,
+    source_id_of,
+)
+from ..._monitor.incidents import RECOVERED, Settled
+from ..._monitor.silences import matches
+from ..schema.moments import db_now_plus
+from ..schema.tables import run_log
+from ..schema.types import UtcDateTime, db_now
+from ..schema.watch_tables import alert_cooldown, job, monitor, monitor_gap
+from . import verdicts as writing
+from .expectations import (
+    IS_OF_JOB,
+    JOB_COLUMNS,
+    WRITE_TIMEOUT_SECONDS,
+    ExpectationQueries,
+    finding_from,
+    job_from,
+    newest_of_open,
+)
+from .given import given
+from .silences import SilenceQueries
+from .terms import has_place, speaks_sqlite
+
+LOOKS_AT: Final = 5  # of a job's newest runs, for one that has ended
+LOOKS_THROUGH: Final = 200  # of a job's newest runs, for those of one environment
+MOST_NEW: Final = 1000  # runs of one job since it was judged
+KEPT: Final = timedelta(days=35)  # rounds and gaps
+ONCE_KEPT: Final = timedelta(hours=1)  # a cron line is another process each minute
+PRUNES_EACH: Final = 240  # rounds
+
+_GUARD: Final = alert_cooldown.c
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_RUN: Final = run_log.c
+_IN_RUN: Final = ("id", "status", "started_at", "finished_at", "total_records", "refused")
+_MONITOR_COLUMNS: Final = tuple(monitor.c[name] for name in MonitorRecord.__slots__)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class WatchQueries(ExpectationQueries, SilenceQueries):
+    """What watching asks of a store, for both databases."""
+
+    def jobs_to_judge(self, *, limit: int, now: datetime | None = None) -> Sequence[JobFacts]:
+        """Return what the judge must know of the jobs that are to be judged, in three statements.
+
+        These are jobs whose time has come, with a finding that is open, or with a run that began
+        or ended since they were judged; those that were judged longest ago come first.
+
+        Args:
+            limit: How many jobs, at most.
+            now: The moment that decides; the database's clock where None.
+        """
+        jobs = [job_from(row) for row in self._rows(_to_judge(now).limit(limit))]
+        if not jobs:
+            return ()
+        runs = self._read(lambda attempt: self._runs_of_jobs(attempt.connection, jobs))
+        findings: dict[str, dict[FindingType, OpenFinding]] = {}
+        for row in self._rows(newest_of_open()):
+            if (finding := finding_from(row)) is not None:
+                findings.setdefault(row.source_id, {})[finding.type] = finding
+        return [
+            JobFacts(
+                job=one,
+                runs=its_runs,
+                open=findings.get(source_id_of(one.job_name, one.environment), {}),
+            )
+            for one, its_runs in zip(jobs, runs, strict=True)
+        ]
+
+    def write_verdicts(
+        self, verdicts: Sequence[Verdict], *, cooldown: timedelta, auto_resolve: bool = True
+    ) -> Sequence[Settled]:
+        """Write what was judged, in one transaction; return the alerts that tell of it.
+
+        Args:
+            verdicts: One of each job.
+            cooldown: How long a finding is not told again.
+            auto_resolve: Whether the alerts of a finding that is over are marked resolved.
+        """
+        if not verdicts:
+            return ()
+
+        def work(connection: Connection) -> Sequence[Settled]:
+            return writing.write_verdicts(
+                connection, verdicts, cooldown=cooldown, auto_resolve=auto_resolve
+            )
+
+        settled = self._transact(work, timeout=WRITE_TIMEOUT_SECONDS)
+        jobs = {source_id_of(one.job.job_name, one.job.environment): one.job for one in verdicts}
+        self._end_silences_of_jobs(jobs, settled)
+        return settled
+
+    def begin_round(self, gap_after: timedelta) -> tuple[datetime, tuple[Gap, ...]]:
+        """Note for how long nobody has looked, where that was longer than `gap_after`.
+
+        Returns:
+            The database's clock, and all gaps of the last 35 days, the oldest first.
+        """
+
+        def work(connection: Connection) -> tuple[datetime, tuple[Gap, ...]]:
+            now, _ = _note_gap(connection, gap_after)
+            return now, _gaps(connection)
+
+        return self._transact(work, timeout=WRITE_TIMEOUT_SECONDS)
+
+    def note_round(self, record: MonitorRecord, *, gap_after: timedelta) -> Gap | None:
+        """Note that a round has ended, by the database's clock; return the gap that it ended."""
+
+        def work(connection: Connection) -> Gap | None:
+            _, gap = _note_gap(connection, gap_after)
+            connection.execute(_round(connection, record))
+            if record.rounds % PRUNES_EACH == 1:
+                _prune(connection)
+            return gap
+
+        return self._transact(work, timeout=WRITE_TIMEOUT_SECONDS)
+
+    def last_round_at(self) -> datetime | None:
+        """Return when a monitor last looked; None where none ever has."""
+        [(last,)] = self._rows(select(func.max(monitor.c.last_round_at, type_=UtcDateTime())))
+        instant: datetime | None = last
+        return instant
+
+    def monitors(self, *, limit: int = 100) -> Sequence[MonitorRecord]:
+        """Return the processes that look or have looked, the last one first."""
+        wanted = select(*_MONITOR_COLUMNS).order_by(monitor.c.last_round_at.desc()).limit(limit)
+        rows = [dict(row._mapping) for row in self._rows(wanted)]
+        return [MonitorRecord(**{**row, "report": row["report"] or {}}) for row in rows]
+
+    def close_unwatched(self) -> bool:
+        """Say that a monitor looks again; False where nobody was told that none does."""
+        is_open = select(_GUARD.open_alert_id).where(
+            IS_OF_JOB,
+            _GUARD.source_id == literal_column(f"'{MONITOR_SOURCE_ID}'"),
+            _GUARD.alert_type == literal_column(f"'{FindingType.UNWATCHED.value}'"),
+            _GUARD.open_alert_id.is_not(None),
+        )
+        if not self._rows(is_open):
+            return False
+        over = Closing(
+            type=FindingType.UNWATCHED,
+            title="A monitor looks at the jobs again",
+            message="what was due meanwhile gets one more grace before it counts as missed",
+        )
+        key = (MONITOR_SOURCE_ID, FindingType.UNWATCHED.value)
+
+        def work(connection: Connection) -> Sequence[Settled]:
+            closing = {key: writing.Wanted(None, over)}
+            return writing.write_wanted(connection, {}, closing, cooldown=timedelta(0))
+
+        return bool(self._transact(work, timeout=WRITE_TIMEOUT_SECONDS))
+
+    def _runs_of_jobs(
+        self, connection: Connection, jobs: Sequence[JobRecord]
+    ) -> list[tuple[WatchedRun, ...]]:
+        """Read the newest runs of each, and all that began since it was judged: one statement."""
+        asked = given(
+            connection,
+            "asked",
+            {
+                job.c.job_name: [one.job_name for one in jobs],
+                job.c.environment: [one.environment or "" for one in jobs],
+                job.c.judged_at: [_since(one) for one in jobs],
+            },
+        )
+        read = _as_texts if speaks_sqlite(self.engine) else _as_numbers
+        newest = read(_newest(asked))
+        new = read(_new(asked))
+        query = select(asked.c.job_name, asked.c.environment, newest, new)
+        found: dict[tuple[str, str], tuple[WatchedRun, ...]] = {}
+        for name, environment, *documents in connection.execute(query):
+            rows = {row[0]: row for text in documents for row in json.loads(text or "[]")}
+            found[name, environment] = _runs_from(rows.values(), _READERS[read])
+        return [found.get((one.job_name, one.environment or ""), ()) for one in jobs]
+
+    def _end_silences_of_jobs(
+        self, jobs: Mapping[str, JobRecord], settled: Iterable[Settled]
+    ) -> None:
+        """End the silences that were wanted until one of these recovers."""
+        over = [one.incident for one in settled if one.alert_type == RECOVERED]
+        if not over:
+            return
+        for silence in self.silences(active_at=self.now()):
+            is_its = silence.until_recovered and any(
+                matches(
+                    silence,
+                    jobs[one.source_id].job_name,
+                    error_group=None,
+                    alert_type=one.alert_type,
+                )
+                for one in over
+            )
+            if is_its:
+                self.end_silence(silence.id, by=writing.BY)
+
+
+def _to_judge(now: datetime | None) -> Select[Any]:
+    moment = db_now() if now is None else literal(now, UtcDateTime())
+    has_open = exists(
+        select(_ONE)
+        .where(IS_OF_JOB, _GUARD.source_id == _source_id(), _GUARD.open_alert_id.is_not(None))
+        .correlate(job)
+    )
+    since = func.coalesce(job.c.judged_at, job.c.declared_at, type_=UtcDateTime())
+    has_begun = exists(
+        select(_ONE)
+        .where(_RUN.job_name == job.c.job_name, _is_of(job), _RUN.started_at > since)
+        .correlate(job)
+    )
+    newest = (
+        select(_RUN.finished_at, _environment_of_run().label("environment"))
+        .where(_RUN.job_name == job.c.job_name)
+        .order_by(_RUN.started_at.desc())
+        .limit(literal_column(str(LOOKS_AT)))
+        .correlate(job)
+        .subquery("newest")
+    )
+    has_ended = exists(
+        select(_ONE)
+        .select_from(newest)
+        .where(newest.c.finished_at > since, newest.c.environment == job.c.environment)
+        .correlate(job)
+    )
+    is_due = or_(job.c.look_at.is_(None), job.c.look_at <= moment)
+    is_watched = and_(job.c.retired_at.is_(None), or_(is_due, has_begun, has_ended))
+    never_first = case((job.c.judged_at.is_(None), literal_column("0")), else_=literal_column("1"))
+    order = (never_first, job.c.judged_at, job.c.job_name, job.c.environment)
+    return select(*JOB_COLUMNS).where(or_(is_watched, has_open)).order_by(*order)
+
+
+def _source_id() -> ColumnElement[str]:
+    """As `source_id_of` makes it."""
+    with_environment = job.c.job_name + literal_column("'@'") + job.c.environment
+    return case((job.c.environment == literal_column("''"), job.c.job_name), else_=with_environment)
+
+
+def _environment_of_run() -> ColumnElement[str]:
+    return func.coalesce(_RUN.environment, literal_column("''"), type_=Text())
+
+
+def _is_of(its: FromClause) -> ColumnElement[bool]:
+    return _environment_of_run() == its.c.environment
+
+
+def _since(its: JobRecord) -> datetime | None:
+    since = its.judged_at or its.declared_at
+    return since and since - timedelta(seconds=its.grace_seconds or 0.0)
+
+
+def _columns_of_runs() -> tuple[ColumnElement[Any], ...]:
+    came_late = _RUN.clock.is_not(None).label("came_late")
+    return (*(_RUN[name] for name in _IN_RUN), came_late, _RUN.trigger_type, _RUN.host)
+
+
+def _newest(asked: FromClause) -> FromClause:
+    """The newest runs of a job in its environment, among as many as are looked through."""
+    seen = (
+        select(*_columns_of_runs(), _environment_of_run().label("environment"))
+        .where(_RUN.job_name == asked.c.job_name, has_place(_RUN.started_at))
+        .order_by(_RUN.started_at.desc())
+        .limit(literal_column(str(LOOKS_THROUGH)))
+        .correlate(asked)
+        .subquery("seen")
+    )
+    return (
+        select(*(one for one in seen.c if one.name != "environment"))
+        .where(seen.c.environment == asked.c.environment)
+        .order_by(seen.c.started_at.desc())
+        .limit(literal_column(str(WATCHED_RUNS)))
+        .correlate(asked)
+        .subquery("newest")
+    )
+
+
+def _new(asked: FromClause) -> FromClause:
+    """All runs of a job that began since it was judged."""
+    return (
+        select(*_columns_of_runs())
+        .where(
+            _RUN.job_name == asked.c.job_name,
+            _RUN.started_at >= asked.c.judged_at,
+            has_place(_RUN.started_at),
+            _is_of(asked),
+        )
+        .order_by(_RUN.started_at.desc())
+        .limit(literal_column(str(MOST_NEW)))
+        .correlate(asked)
+        .subquery("new")
+    )
+
+
+def _as_numbers(runs: FromClause) -> ColumnElement[str]:
+    """Runs as one document: hundreds of thousands are read several times faster than as rows."""
+    cells = (
+        cast(func.date_part("epoch", one) * literal_column("1000000"), BigInteger)
+        if one.name == "started_at"
+        else _microseconds(one)
+        if one.name == "finished_at"
+        else one
+        for one in runs.c
+    )
+    document = func.json_agg(func.json_build_array(*cells))
+    return select(cast(document, Text)).select_from(runs).scalar_subquery()
+
+
+def _microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
+    since_epoch = func.date_part("epoch", time) * literal_column("1000000")
+    return cast(case((func.isfinite(time), since_epoch)), BigInteger)
+
+
+def _as_texts(runs: FromClause) -> ColumnElement[str]:
+    document = func.json_group_array(func.json_array(*runs.c))
+    return select(document).select_from(runs).scalar_subquery()
+
+
+def _of_number(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else _EPOCH + microseconds * _MICROSECOND
+
+
+def _of_text(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+_READERS: Final[Mapping[Callable[[FromClause], ColumnElement[str]], Callable[[Any], Any]]] = {
+    _as_numbers: _of_number,
+    _as_texts: _of_text,
+}
+
+
+def _runs_from(
+    rows: Iterable[Sequence[Any]], time_of: Callable[[Any], datetime | None]
+) -> tuple[WatchedRun, ...]:
+    """Return runs, the newest first; one whose times nobody can read is passed over."""
+    runs = []
+    for run_id, status, started, finished, records, refused, late, trigger, host in rows:
+        try:
+            started_at, finished_at = time_of(started), time_of(finished)
+        except (ValueError, OverflowError, TypeError):
+            continue
+        if started_at is None:
+            continue
+        runs.append(
+            WatchedRun(
+                id=run_id,
+                status=status,
+                started_at=started_at,
+                finished_at=finished_at,
+                total_records=records,
+                refused=bool(refused),
+                came_late=bool(late),
+                trigger_type=trigger,
+                host=host,
+            )
+        )
+    return tuple(sorted(runs, key=lambda one: (one.started_at, one.id), reverse=True))
+
+
+def _note_gap(connection: Connection, gap_after: timedelta) -> tuple[datetime, Gap | None]:
+    """Write the gap that ends now, if it is long enough and nobody has written it."""
+    last_round = select(func.max(monitor.c.last_round_at, type_=UtcDateTime())).scalar_subquery()
+    now, last = connection.execute(select(db_now(), last_round)).one()
+    if last is None:  # since anything is expected
+        said = select(func.min(job.c.declared_at, type_=UtcDateTime()))
+        last = connection.execute(said.where(job.c.retired_at.is_(None))).scalar()
+    if last is None or now - last <= gap_after:
+        return now, None
+    is_known = exists(select(_ONE).where(monitor_gap.c.began_at == last))
+    values = (literal(last, UtcDateTime()), literal(now, UtcDateTime()))
+    new = (
+        insert(monitor_gap)
+        .from_select(
+            ["began_at", "ended_at"], select(*values).where(~is_known), include_defaults=False
+        )
+        .returning(monitor_gap.c.id)
+    )
+    if connection.execute(new).first() is None:
+        return now, None
+    return now, Gap(began_at=last, ended_at=now)
+
+
+def _gaps(connection: Connection) -> tuple[Gap, ...]:
+    kept = monitor_gap.c.ended_at > db_now_plus(-KEPT.total_seconds())
+    wanted = select(monitor_gap.c.began_at, monitor_gap.c.ended_at).where(kept)
+    rows = connection.execute(wanted.order_by(monitor_gap.c.began_at))
+    return tuple(Gap(began_at=began_at, ended_at=ended_at) for began_at, ended_at in rows)
+
+
+def _round(connection: Connection, record: MonitorRecord) -> Any:
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as upsert
+    else:
+        from sqlalchemy.dialects.postgresql import insert as upsert  # type: ignore[assignment]
+    values = {
+        "kind": record.kind,
+        "last_round_at": db_now(),
+        "rounds": record.rounds,
+        "seconds": record.seconds,
+        "version": record.version,
+        "report": dict(record.report),
+    }
+    new = upsert(monitor).values(who=record.who, started_at=record.started_at, **values)
+    return new.on_conflict_do_update(
+        index_elements=["who"], set_={"started_at": record.started_at, **values}
+    )
+
+
+def _prune(connection: Connection) -> None:
+    """Forget rounds and gaps that nobody asks for any more."""
+    is_old = monitor.c.last_round_at < db_now_plus(-KEPT.total_seconds())
+    is_gone = and_(
+        monitor.c.kind == "once", monitor.c.last_round_at < db_now_plus(-ONCE_KEPT.total_seconds())
+    )
+    connection.execute(delete(monitor).where(or_(is_old, is_gone)))
+    old = monitor_gap.c.ended_at < db_now_plus(-KEPT.total_seconds())
+    connection.execute(delete(monitor_gap).where(old))
