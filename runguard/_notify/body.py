@@ -157,7 +157,7 @@ def _headline(facts: NoticeFacts, times: Times) -> str:
     title = redacted_line(facts.title) or subjects.word_of(facts)
     if findings.is_finding(facts):
         if kind is NoticeKind.RECOVERED:
-            return f"{name}: {subjects.how_it_ended(facts)}."
+            return f"{name}: {subjects.how_it_ended(facts, times)}."
         title = f"{name}: {subjects.what_happened(facts, times)}"
     if kind is NoticeKind.RECOVERED:
         return f"{name} works again." if facts.was_told else f"{name} had failed, and works again."

@@ -67,12 +67,16 @@ def reminder(facts: NoticeFacts, times: Times) -> str:
     return f"{said(facts, times) or 'goes on'}{since}"
 
 
-def over(facts: NoticeFacts) -> str | None:
+def over(facts: NoticeFacts, times: Times) -> str | None:
     """Say how a finding ended, without the name of the job; None where the detail does not tell."""
     detail, kind = facts.detail, finding_of(facts)
+    if detail.get("changed") is True:  # something else is expected now, as its title says
+        return None
     if kind == FindingType.MISSED:
         if detail.get("reported_late") is True:
             return "ran on time, reported late"
+        if (due := _time(detail, "next_due")) is not None:
+            return f"starts again, at {times.short(due)}"
         late = _length(detail, "late_seconds")
         return None if late is None else f"ran {duration(late)} late"
     if kind == FindingType.STUCK:
@@ -131,9 +135,11 @@ def _stuck(detail: Mapping[str, Any], times: Times) -> str | None:
 
 def _took(detail: Mapping[str, Any], _: Times) -> str | None:
     took, usual = _length(detail, "seconds"), _length(detail, "usual_seconds")
-    if took is None or usual is None:
+    allowed = _length(detail, "allowed_seconds")
+    if took is None or (usual or allowed) is None:
         return None
-    return f"took {duration(took)}, usually {duration(usual)}"
+    limit = f"allowed {duration(allowed)}" if usual is None else f"usually {duration(usual)}"
+    return f"took {duration(took)}, {limit}"
 
 
 def _empty(detail: Mapping[str, Any], _: Times) -> str | None:

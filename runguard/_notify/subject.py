@@ -138,15 +138,16 @@ def _raised(facts: NoticeFacts, times: Times) -> str:
 
 def _recovered(facts: NoticeFacts, times: Times) -> str:
     if findings.is_finding(facts):
-        return f"OK {name_of(facts)}: {_late(facts, times)}{how_it_ended(facts)}"
+        return f"OK {name_of(facts)}: {_late(facts, times)}{how_it_ended(facts, times)}"
     length = down_time(facts)
     after = "" if length is None else f" after {duration(length)}"
     return f"OK {name_of(facts)}: {_late(facts, times)}recovered{after}"
 
 
-def how_it_ended(facts: NoticeFacts) -> str:
+def how_it_ended(facts: NoticeFacts, times: Times) -> str:
     """Say how a finding ended, without the name of the job."""
-    said = findings.over(facts) or without_name(facts.title, facts.job_name, facts.environment)
+    rest = without_name(facts.title, facts.job_name, facts.environment)
+    said = findings.over(facts, times) or rest
     return said or f"no longer {word_of(facts)}"
 
 

@@ -27,6 +27,7 @@ class Channels:
         self.environ = environ
         self._folder = folder
         self.config = NotifyConfig()
+        self.is_whole = False
         self.usable: tuple[Channel, ...] = ()
 
     def read(self) -> Iterator[ConfigurationError]:
@@ -36,6 +37,7 @@ class Channels:
         but for its routes and maintenance windows: rather too many are told than nobody.
         """
         config, problems = read_config(self.environ, self._folder)
+        self.is_whole = not problems
         yield from map(ConfigurationError, problems)
         if problems and self.usable:
             return

@@ -24,7 +24,7 @@ from .._run.spool_replay import replay
 from .._settings import PING_URL
 from .channels import Channels
 from .ping import Ping, PingFailed, ping_url_of, send_ping
-from .watching import Found, Watch
+from .watching import UNWATCHED_AFTER, Found, Watch, missed_in
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -207,10 +207,14 @@ class Rounds:
             done = dispatcher.deliver_due(stops=stops)
             return {"sent": done.sent, "retried": done.failed - done.dead, "dead": done.dead}
 
-        if not self._only_delivers:
+        if self._only_delivers:
+            yield "watch", self._look_for_a_monitor
+        else:
             yield "reap", self._reap
             yield "replay", self._replay  # what has run is known before it counts as missed
         yield "dispatch", dispatch
+        if not self._only_delivers:
+            yield "watch", lambda: self._watched(stops)
         yield "incidents", self._settle
         yield "dispatch", dispatch
         yield "deliver", deliver
@@ -247,6 +251,45 @@ class Rounds:
                 self._events.internal_error("replay", replayed.trouble, file=str(replayed.path))
         counts["waiting"] = self._spool.count(at_most=MOST_COUNTED)
         return counts
+
+    def _look_for_a_monitor(self) -> Mapping[str, int]:
+        """Raise an alert where jobs are expected, and no monitor looks whether they run."""
+        from .._store.declaring import raise_unwatched
+
+        raise_unwatched(
+            self._store,
+            after=UNWATCHED_AFTER,
+            cooldown=self._settings.cooldown,
+            timeout=STORE_TIMEOUT_SECONDS,
+        )
+        return {}
+
+    def _watched(self, stops: Callable[[], bool]) -> Mapping[str, int]:
+        """Notice what did not happen, and what takes too long."""
+        if self._watch is None:
+            from .._watch.judge import judge
+
+            self._watch = Watch(
+                self._store,
+                judge,
+                self._events,
+                cooldown=self._settings.cooldown,
+                auto_resolve=self._settings.auto_resolve,
+                environment=self._settings.environment,
+                kind=self._kind,
+            )
+        config = self._channels.config
+        if self._channels.is_whole and config.file is not None:
+            self._watch.declare(config.jobs, file=str(config.file))
+        watched = self._watch.run(config.resolve, stops=stops, zone=config.timezone)
+        self._found = watched.found
+        over = sum(one.is_over for one in watched.found)
+        return {
+            "judged": watched.judged,
+            "found": len(watched.found) - over,
+            "missed": missed_in(watched.found),
+            "closed": over,
+        }
 
     def _end(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .._clock import now as clock
@@ -27,6 +27,7 @@ from .._monitor.expectations import (
 )
 from .._monitor.incidents import RECOVERED
 from .._version import __version__
+from .learning import Learner
 from .ping import Ping, send_pings
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 GAP_AFTER: Final = timedelta(minutes=5)
 UNWATCHED_AFTER: Final = timedelta(minutes=15)
-AT_ONCE: Final = 10_000  # jobs in one batch
+AT_ONCE: Final = 2_000  # jobs in one batch
 LONGEST_PINGS_SECONDS: Final = 15.0  # of one batch: verdicts wait for them
 
 Judge = Callable[..., Verdict]
@@ -44,7 +45,9 @@ Resolve = Callable[[str], str]
 class WatchedStore(Protocol):
     """What watching asks of a store."""
 
-    def declare_file(self, declarations: Sequence[JobDeclaration], *, who: str) -> int: ...
+    def declare_file(
+        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
+    ) -> int: ...
 
     def begin_round(self, gap_after: timedelta) -> tuple[datetime, tuple[Gap, ...]]: ...
 
@@ -53,8 +56,10 @@ class WatchedStore(Protocol):
     def jobs_to_judge(self, *, limit: int, now: datetime | None = None) -> Sequence[JobFacts]: ...
 
     def write_verdicts(
-        self, verdicts: Sequence[Verdict], *, cooldown: timedelta
+        self, verdicts: Sequence[Verdict], *, cooldown: timedelta, auto_resolve: bool
     ) -> Sequence[Settled]: ...
+
+    def starts(self, job_name: str, *, since: datetime, limit: int) -> Sequence[datetime]: ...
 
     def note_round(self, record: MonitorRecord, *, gap_after: timedelta) -> Gap | None: ...
 
@@ -95,6 +100,8 @@ class Watch:
         judge: Decides what the facts of a job mean.
         events: Where to tell what went wrong.
         cooldown: How long a finding that goes on raises no further alert.
+        auto_resolve: Whether the alerts of a finding that is over are marked resolved.
+        environment: The one that the configuration's file is read in.
         kind: `monitor`, `once` or `web`: what this process is.
     """
 
@@ -105,12 +112,17 @@ class Watch:
         events: Events,
         *,
         cooldown: timedelta,
+        auto_resolve: bool,
+        environment: str | None,
         kind: str,
     ) -> None:
         self._store = store
         self._judge = judge
         self._events = events
         self._cooldown = cooldown
+        self._auto_resolve = auto_resolve
+        self._environment = environment
+        self._learner = Learner(store)
         self._declared: tuple[JobDeclaration, ...] | None = None
         self._told: dict[str, str] = {}
         self._record = MonitorRecord(
@@ -125,11 +137,17 @@ class Watch:
     def declare(self, jobs: tuple[JobDeclaration, ...], *, file: str) -> None:
         """Give the store what the configuration's file declares, where it has changed."""
         if jobs != self._declared:
-            self._store.declare_file(jobs, who=file)
+            self._store.declare_file(jobs, who=file, environment=self._environment)
             self._declared = jobs
 
-    def run(self, resolve: Resolve, *, stops: Callable[[], bool]) -> Watched:
-        """Judge all jobs that are to be judged; `resolve` reads the addresses of their pings."""
+    def run(self, resolve: Resolve, *, stops: Callable[[], bool], zone: tzinfo = UTC) -> Watched:
+        """Judge all jobs that are to be judged.
+
+        Args:
+            resolve: Reads the addresses of their pings.
+            stops: Says before each batch whether to leave the rest.
+            zone: In which a schedule is learned, unless the job names one.
+        """
         now, gaps = self._store.begin_round(GAP_AFTER)
         self._store.close_unwatched()
         judged: set[tuple[str, str | None]] = set()
@@ -138,9 +156,12 @@ class Watch:
             facts = self._store.jobs_to_judge(limit=AT_ONCE, now=now)
             new = [one for one in facts if _key_of(one) not in judged]
             judged.update(map(_key_of, new))
-            verdicts = [*self._verdicts(new, now, gaps)]
+            verdicts = [*self._verdicts(new, now, gaps, zone)]
             self._ping(new, resolve)
-            found += _found(self._store.write_verdicts(verdicts, cooldown=self._cooldown), verdicts)
+            settled = self._store.write_verdicts(
+                verdicts, cooldown=self._cooldown, auto_resolve=self._auto_resolve
+            )
+            found += _found(settled, verdicts)
             if len(facts) < AT_ONCE or not new:
                 break
         return Watched(judged=len(judged), found=tuple(found))
@@ -157,11 +178,12 @@ class Watch:
         self._store.note_round(self._record, gap_after=GAP_AFTER)
 
     def _verdicts(
-        self, facts: Iterable[JobFacts], now: datetime, gaps: tuple[Gap, ...]
+        self, facts: Iterable[JobFacts], now: datetime, gaps: tuple[Gap, ...], zone: tzinfo
     ) -> Iterator[Verdict]:
         for one in facts:
             try:
-                yield self._judge(one, now=now, gaps=gaps)
+                known = self._learner.taught(one, now=now, zone=zone)
+                yield self._judge(known, now=now, gaps=gaps)
             except Exception as trouble:  # the other jobs are judged all the same
                 self._tell("judge", trouble, one.job.job_name)
 

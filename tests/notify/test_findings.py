@@ -43,6 +43,10 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             "SLOW nightly_backup: took 2 h, usually 30 min",
         ),
         (
+            finding("SLOW", detail={"seconds": 7200, "allowed_seconds": 1800}),
+            "SLOW nightly_backup: took 2 h, allowed 30 min",
+        ),
+        (
             finding("FAST", detail={"seconds": 2, "usual_seconds": 1800.5}),
             "FAST nightly_backup: took 2 s, usually 30 min 1 s",
         ),
@@ -94,6 +98,14 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
         (
             finding(over=True, detail={"reported_late": True}),
             "OK nightly_backup: ran on time, reported late",
+        ),
+        (
+            finding(over=True, detail={"next_due": "2026-03-01T04:00:00Z"}),
+            "OK nightly_backup: starts again, at 04:00",
+        ),
+        (
+            finding(over=True, detail={"changed": True, "late_seconds": 9}),
+            "OK nightly_backup: as its title says",
         ),
         (
             finding(over=True, was_told=False, detail={"late_seconds": 1500}),

@@ -46,9 +46,11 @@ def test_the_reference_names_the_keys_of_the_file(tmp_path: Path) -> None:
         "[channels.NAME]": {"url", "webhook", "command", "secret"},
         "[[routes]]": {
             *("to", "job", "group", "reason", "alert_type", "owner"),
-            *("severity", "after", "continue"),
+            *("severity", "after", "continue", "environment"),
         },
-        "[[quiet]]": {"cron", "for", "reason", "timezone", "job", "group", "alert_type"},
+        "[[quiet]]": {
+            *("cron", "for", "reason", "timezone", "job", "group", "alert_type", "environment"),
+        },
         "[jobs.NAME]": {
             *("every", "cron", "calendar", "expect", "tz", "grace", "max_runtime", "min_records"),
             *("owner", "runbook", "description", "ping_url"),

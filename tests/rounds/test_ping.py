@@ -54,7 +54,7 @@ def test_a_refusal_names_the_host_and_never_the_path(receiver: HttpReceiver) -> 
 def test_one_that_gets_no_answer_is_given_up(receiver: HttpReceiver) -> None:
     receiver.behave(manner="hang")
 
-    with pytest.raises(PingFailed, match="no answer within"):
+    with pytest.raises(PingFailed, match="no answer"):
         send_ping(ping(receiver.url("/s3cret")), timeout=0.2)
 
 

@@ -43,9 +43,13 @@ class RecordingStore:
 
     facts: list[JobFacts] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
+    started: list[datetime] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
 
-    def declare_file(self, declarations: Sequence[JobDeclaration], *, who: str) -> int:
+    def declare_file(
+        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
+    ) -> int:
+        assert environment == "stage"
         self.calls.append(("declare", (tuple(declarations), who)))
         return len(declarations)
 
@@ -62,10 +66,18 @@ class RecordingStore:
         return self.facts[:limit]
 
     def write_verdicts(
-        self, verdicts: Sequence[Verdict], *, cooldown: timedelta
+        self,
+        verdicts: Sequence[Verdict],
+        *,
+        cooldown: timedelta,
+        auto_resolve: bool,
     ) -> Sequence[Settled]:
         self.calls.append(("write", [verdict.job.job_name for verdict in verdicts]))
         return self.settled
+
+    def starts(self, job_name: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+        self.calls.append(("learn", job_name))
+        return [one for one in self.started if one >= since][:limit]
 
     def note_round(self, record: MonitorRecord, *, gap_after: timedelta) -> Gap | None:
         self.calls.append(("note", record))
@@ -105,7 +117,15 @@ def passes(facts: JobFacts, **_: Any) -> Verdict:
 
 
 def watch_of(store: RecordingStore, judge: Any = passes, events: Events | None = None) -> Watch:
-    return Watch(store, judge, events or Events(), cooldown=timedelta(minutes=30), kind="once")
+    return Watch(
+        store,
+        judge,
+        events or Events(),
+        cooldown=timedelta(minutes=30),
+        auto_resolve=True,
+        environment="stage",
+        kind="once",
+    )
 
 
 def run(watch: Watch, **environ: str) -> watching.Watched:
@@ -182,10 +202,12 @@ def test_the_file_is_declared_when_it_changes_and_tried_again_where_that_failed(
     class Away(RecordingStore):
         is_away = True
 
-        def declare_file(self, declarations: Sequence[JobDeclaration], *, who: str) -> int:
+        def declare_file(
+            self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
+        ) -> int:
             if self.is_away:
                 raise OSError("away")
-            return super().declare_file(declarations, who=who)
+            return super().declare_file(declarations, who=who, environment=environment)
 
     store = Away()
     watch = watch_of(store)
@@ -249,3 +271,36 @@ def test_a_ping_that_fails_is_told_and_hinders_nothing() -> None:
         "ping: env:NONE: nothing is there",
         f"ping: ping_url of b: {where} answered 500 Internal Server Error",
     ]
+
+
+def test_what_is_to_be_learned_is_read_from_the_starts_once_an_hour() -> None:
+    seen: list[Expectation | None] = []
+
+    def judge(facts: JobFacts, **_: Any) -> Verdict:
+        seen.append(facts.learned)
+        return Verdict(job=facts.job)
+
+    learns, told = facts_of("learns"), facts_of("told")
+    learns = replace(learns, job=replace(learns.job, expectation=Expectation(learn=True)))
+    hours = [NOW - timedelta(hours=number) for number in range(24 * 40)]
+    store = RecordingStore([learns, told], started=hours)
+    watch = watch_of(store, judge)
+    run(watch)
+    run(watch)
+
+    assert store.steps.count("learn") == 1
+    assert [one and one.has_schedule for one in seen] == [True, None, True, None]
+
+
+def test_a_job_whose_starts_prove_nothing_has_learned_nothing() -> None:
+    seen: list[Expectation | None] = []
+
+    def judge(facts: JobFacts, **_: Any) -> Verdict:
+        seen.append(facts.learned)
+        return Verdict(job=facts.job)
+
+    learns = facts_of("learns")
+    learns = replace(learns, job=replace(learns.job, expectation=Expectation(learn=True)))
+    run(watch_of(RecordingStore([learns], started=[NOW]), judge))
+
+    assert seen == [None]

@@ -181,6 +181,7 @@ def test_a_file_is_declared_as_a_whole(store: OperatorStore) -> None:
     assert store.declare_file([other], who="host-2") == 1
 
     assert store.declare_file(file, who="host-1") == 0
+    assert store.declare_file([], who="host-1", environment="staging") == 0
     assert store.declare_file(file[:1], who="host-1") == 1
 
     assert [job.job_name for job in store.expected_jobs()] == ["nightly", "other"]

@@ -102,12 +102,15 @@ class ExpectationQueries(OutboxQueries):
             lambda connection: _declared(connection, declaration), timeout=WRITE_TIMEOUT_SECONDS
         )
 
-    def declare_file(self, declarations: Sequence[JobDeclaration], *, who: str) -> int:
+    def declare_file(
+        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None = None
+    ) -> int:
         """Write all that a file says, and withdraw what it said before and does not any more.
 
         Args:
             declarations: All that stands in the file, `by` and `who` being the file's.
             who: The file. What another one says is left alone.
+            environment: The one that it is read in: what it says in others is left alone too.
 
         Returns:
             How many jobs have changed.
@@ -118,7 +121,8 @@ class ExpectationQueries(OutboxQueries):
             changed = sum(_has_changed(connection, one) for one in said.values())
             file = Declarer.FILE
             rows = connection.execute(select(*JOB_COLUMNS).order_by(*job.primary_key))
-            for row in [row for row in rows if _says(row, file, who)]:
+            its = [row for row in rows if row.environment == storable(environment or "")]
+            for row in [row for row in its if _says(row, file, who)]:
                 key = (row.job_name, row.environment)
                 if key not in said and _without(connection, *key, by=file) is not None:
                     changed += 1

@@ -35,6 +35,12 @@ NOT_RUN: Final = {
     "docs/howto/who-delivers.md: # monitor.yaml": (
         "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
     ),
+    "docs/howto/watch-jobs.md: # report.yaml": (
+        "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
+    ),
+    "docs/howto/watch-jobs.md: # jobs.py": (
+        "APScheduler is not installed; its scheduler would run until it is stopped"
+    ),
 }
 """The blocks that nothing runs, and why."""
 
