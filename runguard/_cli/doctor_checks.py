@@ -19,6 +19,7 @@ from .._run.embedded import embedded_file, embedded_url
 from .._run.unknown_names import unknown_names
 from .._settings import Settings
 from .channel_checks import check_channels, check_deliveries
+from .expectation_checks import check_expectations
 from .findings import Finding, State
 from .stores import found_spool, opened_with_settings, quiet_log
 
@@ -248,6 +249,7 @@ def _questioned(url: str, purpose: Purpose) -> Iterator[Finding]:
             reads_runs = report.is_current and "SELECT on run_log" not in diagnosis.lacking
             foreign = store.foreign_open_runs(older_than=limit) if reads_runs else None
             deliveries = list(check_deliveries(store)) if report.is_current else []
+            expectations = list(check_expectations(store, purpose)) if report.is_current else []
     except RunguardError as error:
         yield _trouble(str(error).partition("; run `runguard doctor`")[0], url)  # which is us
         return
@@ -262,6 +264,7 @@ def _questioned(url: str, purpose: Purpose) -> Iterator[Finding]:
     if foreign is not None and foreign.oldest is not None:
         yield _foreign(foreign, foreign.oldest)
     yield from deliveries
+    yield from expectations
 
 
 def _trouble(found: str, url: str) -> Finding:

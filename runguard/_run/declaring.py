@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from .._clock import ticks
 from .._errors import StoreUnavailable
 from .._monitor.expectations import Expectation, JobDeclaration
 from .expecting import TEXTS, Expect, expectation_of
@@ -15,6 +16,8 @@ from .options import EXPECTED, check_job_name
 if TYPE_CHECKING:
     from .runtime import Runtime
 
+ASK_EVERY_SECONDS: Final = 300.0  # whether anybody watches
+UNWATCHED_AFTER: Final = timedelta(minutes=15)
 MOST_TRIES: Final = 3
 
 
@@ -75,6 +78,7 @@ class Declarations:
         self._runtime = runtime
         self._taken: dict[tuple[str, Expect], object] = {}
         self._waiting: dict[str, tuple[JobDeclaration, int]] = {}  # with how often it was tried
+        self._ask_at = 0.0
         self._is_told = False
 
     def take(self, job_name: str, expect: Expect) -> None:
@@ -92,9 +96,13 @@ class Declarations:
             self._waiting[job_name] = (declaration, 0)
 
     def write(self, job_name: str, seconds_left: Callable[[], float]) -> None:
-        """Tell the store what waits."""
+        """Tell the store what waits; and have it noticed, now and then, that nobody watches."""
         try:
             self._declare(seconds_left)
+            if (now := ticks()) >= self._ask_at:
+                self._ask_at = now + ASK_EVERY_SECONDS
+                if self._raise_unwatched(seconds_left):
+                    self._runtime.see_to_delivery(job_name, seconds_left(), raised=True)
         except Exception as trouble:  # the run is written, whatever becomes of this
             if not self._is_told:
                 self._is_told = True
@@ -113,6 +121,14 @@ class Declarations:
                 if tried + 1 < MOST_TRIES:
                     self._waiting.setdefault(declaration.job_name, (declaration, tried + 1))
             raise
+
+    def _raise_unwatched(self, seconds_left: Callable[[], float]) -> bool:
+        return self._runtime.stores.declaring().raise_unwatched(
+            self._runtime.store(),
+            after=UNWATCHED_AFTER,
+            cooldown=self._runtime.settings().cooldown,
+            timeout=seconds_left(),
+        )
 
 
 def declare_after(

@@ -117,6 +117,12 @@ class Declaring(Protocol):
         """Write what is expected of jobs, in one statement."""
         ...
 
+    def raise_unwatched(
+        self, store: Any, /, *, after: timedelta, cooldown: timedelta, timeout: float
+    ) -> bool:
+        """Raise an alert where jobs are expected and no monitor has looked; say whether it did."""
+        ...
+
 
 class StoreFactory(Protocol):
     """Where a runtime gets its store from. Nothing is connected here."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
+
 import runguard
 
 
@@ -18,6 +20,11 @@ def test_all_is_sorted_and_is_what_can_be_seen() -> None:
 
     assert runguard.__all__ == sorted(runguard.__all__, key=str)
     assert set(runguard.__all__) == visible == set(loaded)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'runguard' has no attribute 'expects'"):
+        runguard.expects  # noqa: B018
 
 
 def test_the_contract_is_there() -> None:

@@ -22,6 +22,7 @@ from ..._monitor.filters import is_pattern
 from ..._run.options import check_job_name
 from ..._store.operator import OperatorStore
 from ..._watch.declaration import check_expectation, check_texts
+from ..._watch.schedule import ClockSchedule, schedule_of
 from ..actor import By, actor
 from ..completion import expected_jobs
 from ..expectation_options import (
@@ -274,6 +275,9 @@ def _tell(store: OperatorStore, record: JobRecord) -> None:
         say(f"Nothing is expected of {name} any more.")
         return
     say(f"{name}: {words.everything(record.expectation)}. {_whose_word(record)}")
+    schedule = schedule_of(record.expectation)
+    if isinstance(schedule, ClockSchedule) and (due := schedule.due_after(store.now())) is not None:
+        say(f"The next start is due at {due.astimezone(schedule.zone):%Y-%m-%d %H:%M %Z}.")
     known = store.job_names()
     if record.job_name not in known:
         say(f"No run of it was ever recorded{did_you_mean(record.job_name, known)}.")

@@ -91,6 +91,17 @@ def a_block_swallows_nothing() -> int:
         return 1
 
 
+def what_is_expected_is_typed() -> None:
+    nightly = runguard.Expect(cron="0 2 * * *", tz="Asia/Seoul", max_runtime=timedelta(hours=2))
+    assert_type(nightly, runguard.Expect)
+    assert_type(runguard.expect("nightly", every="1h", owner="data-team"), None)
+    tracked_run("nightly", expect=nightly)
+    run_scope("nightly", expect="learn")
+    run_scope("x", expect="lern")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    runguard.Expect(evry="1h")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    runguard.expects()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
 def other_names() -> None:
     assert_type(runguard.current_run(), Run | None)
     assert_type(runguard.classify(ValueError("x")), Failure)
