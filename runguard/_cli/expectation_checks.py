@@ -61,13 +61,13 @@ def _watched(active: Sequence[JobRecord], last_round_at: datetime | None, now: d
         return Finding(EXPECTATIONS, State.OK, looked)
     if not expected:
         return Finding(EXPECTATIONS, State.OK, jobs)
-    since = (
-        "has ever looked" if last_round_at is None else f"looked since {age(last_round_at, now)}"
-    )
+    looked = "no monitor has ever looked"
+    if last_round_at is not None:
+        looked = f"a monitor looked last {age(last_round_at, now)}"
     return Finding(
         EXPECTATIONS,
         State.WARNING,
-        f"{jobs}, and no monitor {since}: a job that does not run is not noticed",
+        f"{jobs}, and {looked}: a job that does not run is not noticed",
         "let `runguard monitor` run, or `runguard monitor --once` from cron",
     )
 

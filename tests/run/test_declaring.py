@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import Engine, create_engine, event
 
 import runguard
+import runguard.testing
 from runguard import Expect
 from runguard._run.declaring import MOST_TRIES
 from runguard._store import declaring
@@ -260,3 +261,41 @@ def test_a_forked_child_declares_its_own_job(sqlite_url: str, sql: Sql) -> None:
     assert os.waitpid(child, 0)[1] == 0
     names = [row["job_name"] for row in sql("select job_name from job order by 1")]
     assert names == ["child", "parent"]
+
+
+def test_a_run_that_expects_something_raises_that_nobody_watches(
+    sqlite_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sqlite_url
+    job = runguard.tracked_run("job", expect=Expect(every="1h"))(lambda: None)
+    job()
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    sql("update job set declared_at = :then", then=f"{an_hour_ago:%Y-%m-%d %H:%M:%S.000}")
+    job()
+    too_early = sql("select * from alert")
+    monkeypatch.setattr("runguard._run.declaring.ASK_EVERY_SECONDS", 0.0)
+    runguard.testing.reset()
+    runguard.configure(database_url=sqlite_url, store_timeout=PATIENT)
+    job()
+    job()
+
+    assert too_early == []  # it asks every five minutes at most
+    assert [row["alert_type"] for row in sql("select * from alert")] == ["UNWATCHED"]
+
+
+def test_the_question_whether_anybody_watches_may_fail(
+    sqlite_url: str, sql: Sql, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sqlite_url
+
+    def refused(*_: object, **__: object) -> bool:
+        raise runguard.StoreUnavailable("no")
+
+    monkeypatch.setattr(declaring, "raise_unwatched", refused)
+    for _ in range(2):
+        with runguard.run_scope("job", expect=Expect(every="1h")) as run:
+            pass
+        assert run.status == "SUCCESS"
+
+    assert len(sql("select * from job")) == 1
+    assert sum(fields.get("stage") == "declare" for _, fields in events()) == 1
