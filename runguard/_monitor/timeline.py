@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final
 
 from .._models import RunStatus
@@ -393,3 +394,51 @@ class DayRuns:
     failures: int = 0
     is_all: bool = True
     missed: int = 0
+
+
+def midnights(first: date, last: date, zone: tzinfo) -> list[datetime]:
+    """Return where the days from `first` to `last` begin, and where the last one ends.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> edges = midnights(date(2026, 3, 29), date(2026, 3, 29), ZoneInfo("Europe/Berlin"))
+    >>> [edge.isoformat() for edge in edges]  # clocks go ahead on that day
+    ['2026-03-28T23:00:00+00:00', '2026-03-29T22:00:00+00:00']
+    """
+    days = range(first.toordinal(), last.toordinal() + 2)
+    walls = (datetime.combine(date.fromordinal(day), time(), zone) for day in days)
+    return [wall.astimezone(UTC) for wall in walls]
+
+
+def days_of(
+    edges: Sequence[datetime],
+    *,
+    runs: Mapping[datetime, int],
+    failures: Iterable[tuple[datetime, int]] = (),
+    missed: Iterable[datetime] = (),
+    most: int,
+) -> list[DayRuns]:
+    """Put what was counted into days, the oldest first.
+
+    Args:
+        edges: What `midnights` returns.
+        runs: How many began, by the beginning of the day.
+        failures: When some runs began that failed, and how many.
+        missed: Expected starts that did not come.
+        most: How far `runs` were counted.
+    """
+    failed, late = Counter[int](), Counter[int]()
+    for instant, count in failures:
+        failed[bisect_right(edges, instant) - 1] += count
+    for instant in missed:
+        late[bisect_right(edges, instant) - 1] += 1
+    return [
+        DayRuns(
+            begin,
+            end,
+            runs=max(runs.get(begin, 0), failed[place]),
+            failures=failed[place],
+            is_all=runs.get(begin, 0) < most,
+            missed=late[place],
+        )
+        for place, (begin, end) in enumerate(pairwise(edges))
+    ]

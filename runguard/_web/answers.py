@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from .._monitor.cadence import Cadence
@@ -20,6 +20,7 @@ from .._monitor.records import (
     RunRecord,
 )
 from .._monitor.sentences import Topic
+from .._monitor.timeline import DayRuns, Lane, LaneBar, Stretch
 from .._monitor.trail import ChannelStanding, SilenceState
 
 
@@ -33,6 +34,7 @@ class IndexAnswer:
     alerts: str
     problems: str
     failures: str
+    timeline: str
     silences: str
     channels: str
     session: str
@@ -132,6 +134,55 @@ class ProblemsAnswer:
     open_alerts: int
     following: str | None
     beyond: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneAnswer:
+    """A job in a timeline; `runs` began in that time, `is_all` says whether all were counted.
+
+    `bars` are its runs, those of one kind merged where less than a slice is between them. In
+    `overlaps` more than one was under way. `missed` are expected starts that did not come, of
+    many in a row the first and the last; `next_due_at` is the next expected one, or null.
+    """
+
+    job_name: str
+    runs: int
+    failures: int
+    is_all: bool
+    bars: tuple[LaneBar, ...]
+    overlaps: tuple[Stretch, ...]
+    missed: tuple[datetime, ...]
+    next_due_at: datetime | None
+
+    @classmethod
+    def of(cls, lane: Lane) -> LaneAnswer:
+        """Return what a program is told of a lane."""
+        return cls(**{field.name: getattr(lane, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineAnswer:
+    """Who ran when, the most urgent job first. `now` is the database's clock.
+
+    `left_out` counts the jobs that were asked for and are not in the answer.
+    """
+
+    now: datetime
+    since: datetime
+    until: datetime
+    slice_seconds: int
+    lanes: tuple[LaneAnswer, ...]
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarAnswer:
+    """The days of a job, the oldest first: of up to twelve months, from its first run's on."""
+
+    now: datetime
+    job_name: str
+    zone: str
+    days: tuple[DayRuns, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,12 +34,14 @@ from .._monitor.records import (
 from .._monitor.trail import channel_standing, last_look, silence_state
 from .answers import (
     AlertsAnswer,
+    CalendarAnswer,
     ChangedAlertsAnswer,
     ChannelsAnswer,
     ExplanationAnswer,
     FailuresAnswer,
     IndexAnswer,
     JobAnswer,
+    LaneAnswer,
     NamedProblem,
     OverviewAnswer,
     ProblemsAnswer,
@@ -50,6 +52,7 @@ from .answers import (
     StatedChannel,
     StatedJob,
     StatedSilence,
+    TimelineAnswer,
 )
 from .bodies import (
     Acknowledgement,
@@ -61,6 +64,7 @@ from .bodies import (
     Review,
     SilenceEnd,
 )
+from .charts import STRIP_CELLS
 from .json_answer import JsonAnswer
 from .muting import end_of
 from .openapi import ALWAYS, document, problems
@@ -69,18 +73,21 @@ from .query import (
     LARGEST_EXACT,
     LARGEST_ID,
     AlertQuery,
+    CalendarQuery,
     FailureQuery,
     NoQuery,
     ProblemQuery,
     RunQuery,
     SilenceQuery,
     StripQuery,
+    TimelineQuery,
     cause_text,
     cursor_text,
     is_storable,
     refuse_repeated,
 )
 from .state import CurrentState, OpenStore, prefix_of, visitor_of
+from .who_ran import read_days, read_lanes
 
 PREFIX: Final = "/api/v1"
 
@@ -135,6 +142,37 @@ def index(request: Request) -> IndexAnswer:
 def overview(store: OpenStore, asked: Annotated[StripQuery, Query()]) -> OverviewAnswer:
     now, jobs = store.now(), store.overview(strip=asked.strip)
     return OverviewAnswer(now, tuple(_stated_job(job, now) for job in worst_first(jobs, now=now)))
+
+
+@router.get("/timeline", summary="Who ran when, the most urgent job first")
+def timeline(store: OpenStore, asked: Annotated[TimelineQuery, Query()]) -> TimelineAnswer:
+    now = store.now()
+    window, wanted = asked.window(now), (asked.find or "").casefold()
+    jobs = worst_first(store.overview(strip=STRIP_CELLS), now=now)
+    found = [job for job in jobs if wanted in job.job_name.casefold()]
+    lanes = read_lanes(store, found[: asked.limit], window, now=now)
+    return TimelineAnswer(
+        now,
+        window.since,
+        window.until,
+        round(window.slice.total_seconds()),
+        tuple(map(LaneAnswer.of, lanes)),
+        len(found) - len(lanes),
+    )
+
+
+@router.get(
+    "/jobs/{job_name:path}/calendar", summary="The days of one job", responses=problems(404)
+)
+def calendar(
+    store: OpenStore, job_name: JobName, asked: Annotated[CalendarQuery, Query()]
+) -> CalendarAnswer:
+    found = store.overview(strip=1, job_name=job_name) if is_storable(job_name) else ()
+    if not found:
+        raise no_such_job(job_name, store.job_names())
+    now = store.now()
+    days = read_days(store, found[0], now, asked.zone)
+    return CalendarAnswer(now, job_name, str(asked.zone), tuple(days))
 
 
 @router.get("/jobs/{job_name:path}", summary="One job", responses=problems(404))

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
 from urllib.parse import quote, unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -36,7 +37,7 @@ from .._monitor.records import (
     RunFilter,
     RunPage,
 )
-from .._monitor.timeline import DEFAULT_ZOOM, ZOOMS, Zoom
+from .._monitor.timeline import DEFAULT_ZOOM, MOST_LANES, ZOOMS, Window, Zoom, window_of
 from .._store.operator import OperatorStore
 from .problems import Problem, expected_and_found
 
@@ -185,6 +186,21 @@ def _zoom(text: str) -> Zoom:
     if text not in known:
         raise UnreadableFilter(f"one of {', '.join(known)}", text)
     return known[text]
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnreadableFilter("a time zone such as Asia/Seoul", text) from None
+
+
+def timeline_window(zoom: Zoom, at: datetime | None, now: datetime) -> Window:
+    """Return the window of a timeline that ends at a time, or that shows now."""
+    live = window_of(zoom, now=now)
+    if at is None or at >= live.until:
+        return live
+    return window_of(zoom, now=now, until=max(at, EARLIEST + 2 * zoom.length))
 
 
 def _bucket(text: str) -> timedelta:
@@ -526,6 +542,37 @@ class SilenceQuery(Query):
     def read(self, store: OperatorStore, now: datetime) -> Sequence[Silence]:
         """Read the silences that are asked for; `now` is the database's clock."""
         return store.silences(active_at=now if self.active else None, limit=self.limit)
+
+
+class TimelineQuery(Query):
+    """The timeline of which jobs, of which time."""
+
+    find: Annotated[str | None, TEXT, Field(description="Only jobs with this in their name.")] = (
+        None
+    )
+    zoom: Annotated[Zoom, ZOOM, Field(description="How much time it is; 24h otherwise.")] = (
+        DEFAULT_ZOOM
+    )
+    at: Annotated[
+        datetime | None, INSTANT, Field(description="When that time ends; otherwise it shows now.")
+    ] = None
+    limit: Annotated[
+        int, whole_number(1, MOST_LANES), Field(description="Most jobs in the answer.")
+    ] = MOST_LANES
+
+    def window(self, now: datetime) -> Window:
+        """Return the time that is asked for; `now` is the database's clock."""
+        return timeline_window(self.zoom, self.at, now)
+
+
+class CalendarQuery(Query):
+    """The days of which zone."""
+
+    zone: Annotated[
+        ZoneInfo,
+        Reader(_zone, {"type": "string", "format": "time-zone"}),
+        Field(description="The zone of the days, a name of the IANA database; UTC otherwise."),
+    ] = ZoneInfo("UTC")
 
 
 class FailureQuery(Query):

@@ -78,12 +78,17 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
         "now": now,
         "ago": lambda instant: ago(instant, now),
     }
-    live = request.headers.get("hx-request") == "true" and context.get("live")
+    live = is_part(request) and bool(context.get("live"))
     template = name.replace(".html", "_live.html") if live else name
-    everywhere["is_part"] = bool(live)
+    everywhere["is_part"] = live
     text = _environment().get_template(template).render({**everywhere, **context})
     # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
     return HTMLResponse(text.encode(errors="replace"))
+
+
+def is_part(request: Request) -> bool:
+    """Whether only the live part of a page is asked for, by a script of ours."""
+    return bool(request.headers.get("hx-request") == "true")
 
 
 def url_of(request: Request) -> Callable[..., str]:

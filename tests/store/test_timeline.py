@@ -135,14 +135,14 @@ def test_runs_are_counted_between_given_times(store: OperatorStore, back_door: B
 @pytest.mark.parametrize(
     ("detail", "due"),
     [
-        ('{"mark": "2026-03-01T02:00:00+00:00", "since": "2026-02-01T00:00:00+00:00"}', 2),
-        ('{"mark": "the third", "since": "2026-03-01T12:00:00+09:00"}', 3),
-        ('{"mark": 7, "since": "2026-03-01"}', 11),
-        ("[]", 11),
+        ('{"first_due": "2026-03-01T02:00:00Z", "due": "2026-03-01T04:00:00+00:00"}', (2, 4)),
+        ('{"first_due": "the third", "due": "2026-03-01T12:00:00+09:00"}', (3,)),
+        ('{"first_due": 7, "due": "2026-03-01"}', (11,)),
+        ("[]", (11,)),
     ],
 )
 def test_a_missed_start_is_when_it_was_due(
-    store: OperatorStore, back_door: BackDoor, detail: str, due: int
+    store: OperatorStore, back_door: BackDoor, detail: str, due: tuple[int, ...]
 ) -> None:
     for source_id in ("job", "job@staging"):
         foreign_alert(
@@ -156,7 +156,7 @@ def test_a_missed_start_is_when_it_was_due(
 
     found = store.missed_starts(["job"], since=NOON - 24 * HOUR, until=NOON)
 
-    assert found == {"job": [NOON.replace(hour=due)]}
+    assert found == {"job": [NOON.replace(hour=hour) for hour in due]}
     assert store.missed_starts(["job"], since=NOON, until=NOON + HOUR) == {}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import schemathesis
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from runguard._web.api import PREFIX, router
@@ -16,6 +17,7 @@ from runguard._web.openapi import document
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+schemathesis.openapi.format("time-zone", st.timezone_keys())
 PATHS = document(router.routes, prefix=PREFIX)["paths"]
 CASES = [
     pytest.param(path, method, mode, id=f"{operation['operationId']}-{mode.value}")

@@ -99,9 +99,9 @@ class TimelineQueries(JobQueries):
     def missed_starts(
         self, source_ids: Sequence[str], *, since: datetime, until: datetime
     ) -> Mapping[str, Sequence[datetime]]:
-        """List the expected starts that were found missing, by `source_id`, the newest first.
+        """List the expected starts that were found missing in a time, by `source_id`.
 
-        What was found in that time counts; many that were found at once are one.
+        Of many that were found at once, the first and the last are known.
         """
         if not source_ids:
             return {}
@@ -119,7 +119,7 @@ class TimelineQueries(JobQueries):
         )
         found: dict[str, list[datetime]] = defaultdict(list)
         for source_id, created_at, detail in self._rows(query):
-            found[source_id].append(_due_in(detail) or created_at)
+            found[source_id] += _dues_in(detail) or [created_at]
         return found
 
     def _runs_in(
@@ -298,14 +298,15 @@ class TimelineQueries(JobQueries):
         return found
 
 
-def _due_in(detail: Any) -> datetime | None:
-    """Return the start that a finding misses: its mark, or since when it does."""
-    for key in ("mark", "since"):
-        text = detail.get(key) if isinstance(detail, dict) else None
-        try:
-            due = datetime.fromisoformat(text) if isinstance(text, str) else None
-        except ValueError:
-            continue
-        if due is not None and due.tzinfo is not None:
-            return due.astimezone(UTC)
-    return None
+def _dues_in(detail: Any) -> list[datetime]:
+    """Return the starts that a finding misses, as far as it names them."""
+    known = (detail.get(key) for key in ("first_due", "due")) if isinstance(detail, dict) else ()
+    return sorted({due for text in known if (due := _instant_in(text)) is not None})
+
+
+def _instant_in(text: Any) -> datetime | None:
+    try:
+        instant = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return None if instant is None or instant.tzinfo is None else instant.astimezone(UTC)

@@ -19,9 +19,10 @@ from ..._store.operator import OperatorStore
 from .. import charts
 from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
-from ..rendering import Tab, render
+from ..rendering import Tab, is_part, render
 from ..state import OpenStore
 from .banner import banner
+from .calendar import calendar_of
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, run_links, run_list
 from .triage import done_before
@@ -66,6 +67,8 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         **failure_chart(request, store, span_of(request), now, job_name=job_name),
         **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
     }
+    if not is_part(request):
+        context |= calendar_of(request, store, found[0], now)
     return render(request, "job.html", context)
 
 

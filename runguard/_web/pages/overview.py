@@ -106,7 +106,7 @@ def overview(request: Request, store: OpenStore) -> Response:
         "worst": [row(job) for job in jobs[: min(failing, FAILING_SHOWN)]],
         "longest": [row(job) for job in jobs[failing : failing + min(stuck, STUCK_SHOWN)]],
         "running": sum(job.running for job in jobs),
-        **timeline_of(request, store, asked, [job.job_name for job in rows], now),
+        **timeline_of(request, store, asked, rows, now),
         **failure_chart(request, store, span, now),
     }
     return render(request, "overview.html", context)

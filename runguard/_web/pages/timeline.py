@@ -10,21 +10,21 @@ from starlette.requests import Request
 
 from ..._models import RunStatus
 from ..._monitor import wording
+from ..._monitor.records import JobOverview
 from ..._monitor.timeline import (
-    MOST_BARS,
     MOST_LANES,
     ZOOMS,
     BarKind,
     LaneBar,
     Zoom,
-    lane_of,
     window_of,
 )
 from ..._store.operator import OperatorStore
 from .. import lanes
-from ..query import Asked, JobQuery
+from ..query import Asked, JobQuery, timeline_window
 from ..rendering import url_of
 from ..state import zone_of
+from ..who_ran import read_lanes
 from .parts import drawn
 
 LANES_SHOWN: Final = 15  # the others unfold
@@ -35,27 +35,15 @@ def timeline_of(
     request: Request,
     store: OperatorStore,
     asked: Asked[JobQuery],
-    job_names: Sequence[str],
+    jobs: Sequence[JobOverview],
     now: datetime,
 ) -> dict[str, Any]:
     """Return the timeline of some jobs, and where it leads, for a template."""
     zoom, until = asked.query.timeline, asked.query.at
     live = window_of(zoom, now=now)
-    window = window_of(zoom, now=now, until=until) if until and until < live.until else live
+    window = timeline_window(zoom, until, now)
     frame = lanes.frame_of(window, now=now, tick=zoom.tick, zone=zone_of(request))
-    names = job_names[:MOST_LANES]
-    missed = store.missed_starts(names, since=window.since, until=window.until)
-    found = [
-        lane_of(
-            one,
-            window,
-            now=now,
-            ticks=frame.edges,
-            missed=missed.get(one.job_name, ()),
-            most_bars=MOST_BARS // max(1, len(names)),
-        )
-        for one in store.timeline(names, window)
-    ]
+    found = read_lanes(store, jobs[:MOST_LANES], window, now=now, ticks=frame.edges)
     has_expected = any(one.missed or one.next_due_at for one in found)
     url, room = url_of(request), lanes.room_for(len(found))
 

@@ -197,6 +197,29 @@
     fit();
   }
 
+  // A calendar is one stop of the keyboard; the arrows go from day to day.
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  for (const days of find(".days")) {
+    const links = find("a", days);
+    for (const link of links.slice(1)) link.tabIndex = -1;
+    days.addEventListener("keydown", (event) => {
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const cell = event.target.closest("td");
+      let [row, column] = [cell.parentNode.rowIndex, cell.cellIndex];
+      let next;
+      do {
+        [row, column] = [row + step[0], column + step[1]];
+        if (!days.rows[row]?.cells[column]) return;
+        next = days.rows[row].cells[column].querySelector("a");
+      } while (!next);
+      event.target.tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+    });
+  }
+
   // Live: what the reader has opened, ticked or pointed at stays as it is.
   if (typeof Idiomorph !== "undefined") {
     Object.assign(Idiomorph.defaults.callbacks, {
@@ -207,6 +230,8 @@
       beforeNodeMorphed: (before, after) => {
         // Filters that are chosen, but not asked for yet, stay chosen.
         if (before.localName === "form" && before.classList.contains("filters")) return false;
+        // What changes slowly is not sent again.
+        if (after.dataset?.kept === "") return false;
         // A time that says the same moment needs no new text; its age is kept right here.
         if (before.localName === "time" && before.dateTime === after.dateTime) return false;
         return true;

@@ -1,0 +1,81 @@
+"""Lanes and days read from a store, for pages and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
+
+from .._monitor.expectations import source_id_of
+from .._monitor.records import JobOverview
+from .._monitor.timeline import MOST_BARS, DayRuns, Lane, Window, days_of, lane_of, midnights
+from .._store.operator import OperatorStore
+from . import charts
+
+MOST_IN_A_DAY: Final = 500  # runs of a job that are counted
+
+
+def read_lanes(
+    store: OperatorStore,
+    jobs: Sequence[JobOverview],
+    window: Window,
+    *,
+    now: datetime,
+    ticks: Sequence[datetime] = (),
+) -> list[Lane]:
+    """Read the lanes of some jobs, in their order; `ticks` are the edges of their cells."""
+    known = {job.job_name: job for job in jobs}
+    ids = {job.job_name: source_id_of(job.job_name, _environment_of(job)) for job in jobs}
+    missed = store.missed_starts(list(ids.values()), since=window.since, until=window.until)
+    return [
+        lane_of(
+            facts,
+            window,
+            now=now,
+            ticks=ticks,
+            missed=missed.get(ids[facts.job_name], ()),
+            next_due_at=_next_due(known[facts.job_name]),
+            most_bars=MOST_BARS // len(jobs),
+        )
+        for facts in store.timeline(list(known), window)
+    ]
+
+
+def _environment_of(job: JobOverview) -> str | None:
+    """Return the environment in which something is expected of a job."""
+    return None if job.expected is None else job.expected.environment
+
+
+def _next_due(job: JobOverview) -> datetime | None:
+    if job.expected is None or job.expected.retired_at is not None:
+        return None
+    return job.expected.next_due_at
+
+
+def read_days(store: OperatorStore, job: JobOverview, now: datetime, zone: tzinfo) -> list[DayRuns]:
+    """Read a job's days, from the month of its first run on, of the last twelve months."""
+    job_name = job.job_name
+    today = now.astimezone(zone).date()
+    first = date(today.year - 1, today.month, 1) + timedelta(days=31)
+    first_start = store.first_start_of(job_name)
+    began = today if first_start is None else first_start.astimezone(zone).date()
+    first = min(max(first, began), today).replace(day=1)
+    edges = midnights(first, today, zone)
+    since, until = edges[0], edges[-1]
+    day = timedelta(days=1)
+    bucket = charts.counted_in(day, since=since, until=until, zone=zone)
+    failed = store.failure_buckets(since=since, bucket=bucket, job_name=job_name)
+    source_id = source_id_of(job_name, _environment_of(job))
+    return days_of(
+        edges,
+        runs=dict(store.runs_between(job_name, edges, most=MOST_IN_A_DAY)),
+        failures=(
+            (max(one.starts_at, since), one.failures) for one in failed if one.starts_at < until
+        ),
+        missed=(
+            due
+            for due in store.missed_starts([source_id], since=since, until=until).get(source_id, ())
+            if since <= due < until
+        ),
+        most=MOST_IN_A_DAY,
+    )
