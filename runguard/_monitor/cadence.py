@@ -23,7 +23,7 @@ LOOKS_BACK: Final = timedelta(days=60)  # of starts that `suggest` can make use 
 MOST_STARTS: Final = 90_000  # of them: one a minute
 
 # The usual cadence
-_FEWEST: Final = 4  # starts, below which nothing is usual
+FEWEST: Final = 4  # starts, below which nothing is usual
 _MOST_ALIKE: Final = 0.8  # of the gaps, or of the times of day
 _SLACK: Final = timedelta(seconds=90)
 _SAME_TIME: Final = 180  # seconds that starts at one time of day may be apart
@@ -51,10 +51,6 @@ class Cadence:
     longest_seconds: float
     last_at: datetime
 
-    def is_quiet(self, now: datetime) -> bool:
-        """Whether the job has not started for far longer than it ever did before."""
-        return (now - self.last_at).total_seconds() > 2 * self.longest_seconds
-
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
@@ -79,7 +75,7 @@ def cadence_of(starts: Iterable[datetime], *, zone: tzinfo = UTC) -> Cadence | N
     'every hour at :17'
     """
     ordered = sorted(set(starts))
-    if len(ordered) < _FEWEST:
+    if len(ordered) < FEWEST:
         return None
     gaps = _gaps(ordered)
     usual = _median(gaps)

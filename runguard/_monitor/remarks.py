@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 
 from . import wording
-from .cadence import Cadence, usual_cadence
+from .cadence import FEWEST, Cadence, usual_cadence
 from .expectations import ExpectedState, OpenFinding
 from .health import state_against_schedule
 from .records import JobOverview
@@ -14,15 +14,35 @@ from .records import JobOverview
 
 def remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
     """Say what is remarkable about a job; nothing where all is as usual."""
-    return tuple(_remarks(job, now))
+    found = job.expected.findings if job.expected is not None else ()
+    told = (wording.starts_refused(job.refused),) if job.refused else ()
+    return (*(finding_remark(one, now=now) for one in found), *waiting_remarks(job, now=now), *told)
+
+
+def finding_remark(finding: OpenFinding, *, now: datetime) -> str:
+    """Say what was found of a job, and since when it is so."""
+    return f"{wording.found(finding.type)}, {wording.age(found_since(finding), now)}"
+
+
+def waiting_remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
+    """Say that a job is late, or quiet for longer than it ever was."""
+    due = job.expected and job.expected.next_due_at
+    if due and state_against_schedule(job, now=now) is ExpectedState.LATE:
+        return (f"was due {wording.age(due, now)}",)
+    if is_quiet(job, now=now) and (cadence := usual_cadence(job)) is not None:
+        return (usually(cadence, now=now),)
+    return ()
 
 
 def is_quiet(job: JobOverview, *, now: datetime) -> bool:
     """Whether a job of which nobody expects anything has not started for unusually long."""
     if job.running or (job.expected is not None and job.expected.has_schedule):
         return False
-    cadence = usual_cadence(job)
-    return cadence is not None and cadence.is_quiet(now)
+    starts = [cell.started_at for cell in job.strip if cell.started_at is not None]
+    if len(starts) < FEWEST:
+        return False
+    longest = max(later - earlier for later, earlier in pairwise(starts))
+    return now - starts[0] > 2 * longest
 
 
 def usually(cadence: Cadence, *, now: datetime) -> str:
@@ -43,16 +63,3 @@ def found_since(finding: OpenFinding) -> datetime:
     except ValueError:
         return finding.opened_at
     return since if since.tzinfo is not None else finding.opened_at
-
-
-def _remarks(job: JobOverview, now: datetime) -> Iterator[str]:
-    expected = job.expected
-    for finding in expected.findings if expected is not None else ():
-        yield f"{wording.found(finding.type)}, {wording.age(found_since(finding), now)}"
-    due = expected and expected.next_due_at
-    if due and state_against_schedule(job, now=now) is ExpectedState.LATE:
-        yield f"was due {wording.age(due, now)}"
-    if is_quiet(job, now=now) and (cadence := usual_cadence(job)) is not None:
-        yield usually(cadence, now=now)
-    if job.refused:
-        yield wording.starts_refused(job.refused)

@@ -84,14 +84,6 @@ def test_a_time_of_day_is_told_in_the_zone_that_is_asked_for() -> None:
     assert found.words == "every day at 02:00 Asia/Seoul"
 
 
-def test_a_job_is_quiet_after_twice_the_longest_gap_it_ever_made() -> None:
-    found = cadence_of(at(7, 30, weekdays=range(5)))
-
-    assert found is not None
-    assert not found.is_quiet(found.last_at + 5 * DAY)
-    assert found.is_quiet(found.last_at + 7 * DAY)
-
-
 @pytest.mark.parametrize(
     ("starts", "expected"),
     [
