@@ -14,7 +14,7 @@ from rich.text import Text
 from .._errors import did_you_mean
 from .._monitor.expectations import FindingType
 from .._monitor.filters import When, fits, instant_of, is_pattern
-from .._monitor.health import JobState, state_of, worst_first
+from .._monitor.health import JobState, is_quiet, state_of, worst_first
 from .._monitor.paging import followed
 from .._monitor.records import (
     AlertFilter,
@@ -28,7 +28,7 @@ from .._monitor.records import (
     ToldAlert,
     ToldProblem,
 )
-from .._monitor.remarks import found_since
+from .._monitor.remarks import found_since, waiting_remarks
 from .._monitor.trail import by_alert
 from .._monitor.wording import age, counted, job_state
 from .options import MOST_ROWS, Form
@@ -39,6 +39,7 @@ from .watch import watch
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
 
+STRIP: Final = 30  # runs that show how a job usually does
 MOST_TOLD: Final = 10  # jobs in one sentence
 
 Filter = TypeVar("Filter", RunFilter, AlertFilter)
@@ -198,10 +199,10 @@ def tell_unknown(store: OperatorStore, jobs: Sequence[str] | None) -> None:
 
 
 def tell_late(store: OperatorStore, jobs: Sequence[str] | None) -> None:
-    """Say which jobs did not start, or are due, which no list of failures shows."""
+    """Say which jobs did not start, are due or quiet, which no list of failures shows."""
     now = store.now()
-    found = worst_first(store.overview(strip=1, jobs=jobs or ()), now=now)
-    for state in (JobState.MISSED, JobState.LATE):
+    found = worst_first(store.overview(strip=STRIP, jobs=jobs or ()), now=now)
+    for state in (JobState.MISSED, JobState.LATE, JobState.QUIET):
         those = [one for one in found if state_of(one, now=now) is state]
         told = ", ".join(f"{one.job_name} ({_due(one, now)})" for one in those[:MOST_TOLD])
         more = f" and {len(those) - MOST_TOLD:,} more" if len(those) > MOST_TOLD else ""
@@ -210,6 +211,8 @@ def tell_late(store: OperatorStore, jobs: Sequence[str] | None) -> None:
 
 
 def _due(job: JobOverview, now: datetime) -> str:
+    if is_quiet(job, now=now):
+        return "; ".join(waiting_remarks(job, now=now))
     missed = job.expected and job.expected.finding(FindingType.MISSED)
     due = found_since(missed) if missed else job.expected and job.expected.next_due_at
     last = f"last start {age(job.last_start_at, now)}" if job.last_start_at else "never ran"

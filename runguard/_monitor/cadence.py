@@ -15,6 +15,7 @@ from typing import Final
 
 from . import wording
 from .expectations import Expectation
+from .health import FEWEST_STARTS
 from .records import JobOverview
 from .times_of_day import DAY_NAMES, EARLY, WEEKDAYS, times_of_day
 
@@ -23,7 +24,6 @@ LOOKS_BACK: Final = timedelta(days=60)  # of starts that `suggest` can make use 
 MOST_STARTS: Final = 90_000  # of them: one a minute
 
 # The usual cadence
-FEWEST: Final = 4  # starts, below which nothing is usual
 _MOST_ALIKE: Final = 0.8  # of the gaps, or of the times of day
 _SLACK: Final = timedelta(seconds=90)
 _SAME_TIME: Final = 180  # seconds that starts at one time of day may be apart
@@ -75,7 +75,7 @@ def cadence_of(starts: Iterable[datetime], *, zone: tzinfo = UTC) -> Cadence | N
     'every hour at :17'
     """
     ordered = sorted(set(starts))
-    if len(ordered) < FEWEST:
+    if len(ordered) < FEWEST_STARTS:
         return None
     gaps = _gaps(ordered)
     usual = _median(gaps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -11,12 +12,13 @@ from statistics import median
 from typing import Final
 
 from .._models import RunStatus, Severity
-from .expectations import ExpectedState, FindingType
+from .expectations import SEVERITY_OF_FINDING, ExpectedState, FindingType
 from .records import JobOverview, RunCell
 from .watched import ExpectedJob
 
 STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
 STUCK_AT_LEAST: Final = timedelta(minutes=1)
+FEWEST_STARTS: Final = 4  # below which nothing is usual
 FLAPS: Final = 3  # changes between success and failure in one strip
 
 # Other programs may write other words; those are no louder than none.
@@ -34,6 +36,7 @@ class JobState(StrEnum):
     LATE = "late"
     UNUSUAL = "unusual"
     FLAPPING = "flapping"
+    QUIET = "quiet"
     RUNNING = "running"
     OK = "ok"
     UNKNOWN = "unknown"
@@ -49,8 +52,8 @@ UNWELL: Final = frozenset(
 
 
 _PLACES: Final = {
-    state: place for place, state in enumerate(JobState) if state in UNWELL
-}  # of those that are well, none comes first
+    state: place for place, state in enumerate(JobState) if state in {*UNWELL, JobState.QUIET}
+}  # of the others, none comes first
 
 
 def describe(
@@ -73,7 +76,9 @@ def describe(
             last_success_at = last_success_at or ended_at(cell)
             break
         failing_since = cell.started_at
-    alerts = open_alerts or {}
+    alerts = Counter(open_alerts or {})
+    if expected is not None:
+        alerts.update(str(SEVERITY_OF_FINDING[one.type]) for one in expected.findings)
     return JobOverview(
         job_name=job_name,
         strip=tuple(strip),
@@ -97,8 +102,8 @@ def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> 
 
     First what fails now, the loudest open alert first, and of these what broke last; then what did
     not start when it had to, what runs for too long, what is late or unusual, what went to and fro
-    lately; then the rest. By name where all else is the same. What `now` decides is left out where
-    it is not given.
+    lately, what is quiet; then the rest. By name where all else is the same. What `now` decides is
+    left out where it is not given.
     """
 
     def place(job: JobOverview) -> tuple[int, int, float, str]:
@@ -112,7 +117,10 @@ def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> 
 
 
 def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
-    """Say in one word how a job stands; without `now` it is never late, and stuck only if found."""
+    """Say in one word how a job stands.
+
+    Without `now` it is never late or quiet, and runs for too long only where that was found.
+    """
     if is_failing(job):
         return JobState.FAILING
     found = {one.type for one in job.expected.findings} if job.expected is not None else set()
@@ -130,6 +138,8 @@ def state_of(job: JobOverview, *, now: datetime | None = None) -> JobState:
         return JobState.RUNNING
     if not job.strip:
         return JobState.NEVER_RAN
+    if now is not None and is_quiet(job, now=now):
+        return JobState.QUIET
     return JobState.OK if job.finished else JobState.UNKNOWN
 
 
@@ -138,6 +148,16 @@ def state_against_schedule(job: JobOverview, *, now: datetime) -> ExpectedState 
     if job.expected is None:
         return None
     return job.expected.state(last_start_at=job.last_start_at, now=now)
+
+
+def is_quiet(job: JobOverview, *, now: datetime) -> bool:
+    """Whether a job without a schedule has not started for twice as long as it ever did before."""
+    if job.running or (job.expected is not None and job.expected.has_schedule):
+        return False
+    starts = [cell.started_at for cell in job.strip if cell.started_at is not None]
+    if len(starts) < FEWEST_STARTS:
+        return False
+    return now - starts[0] > 2 * max(later - earlier for later, earlier in pairwise(starts))
 
 
 def last_outcome(job: JobOverview) -> RunCell | None:

@@ -226,9 +226,9 @@ class JobOverview:
     `failing_since` is the start of the oldest failure since the last success that the strip shows,
     None while the newest finished run is a success. `last_success_at` is when its last success
     ended, None where neither the strip nor its last hundred runs show one. `open_alerts` counts
-    unresolved failure alerts, `severity` is the loudest of them. `refused` counts the starts that
-    were refused since the oldest open run began; they stand in no strip and fail no job.
-    `expected` is what somebody declared of it, None where nobody did.
+    unresolved failure alerts, and the findings that are open; `severity` is the loudest of them.
+    `refused` counts the starts that were refused since the oldest open run began; they stand in no
+    strip and fail no job. `expected` is what somebody declared of it, None where nobody did.
     """
 
     job_name: str

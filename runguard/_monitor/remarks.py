@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from itertools import pairwise
 
 from . import wording
-from .cadence import FEWEST, Cadence, usual_cadence
+from .cadence import Cadence, usual_cadence
 from .expectations import ExpectedState, OpenFinding
-from .health import state_against_schedule
+from .health import is_quiet, state_against_schedule
 from .records import JobOverview
 
 
@@ -32,17 +31,6 @@ def waiting_remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
     if is_quiet(job, now=now) and (cadence := usual_cadence(job)) is not None:
         return (usually(cadence, now=now),)
     return ()
-
-
-def is_quiet(job: JobOverview, *, now: datetime) -> bool:
-    """Whether a job of which nobody expects anything has not started for unusually long."""
-    if job.running or (job.expected is not None and job.expected.has_schedule):
-        return False
-    starts = [cell.started_at for cell in job.strip if cell.started_at is not None]
-    if len(starts) < FEWEST:
-        return False
-    longest = max(later - earlier for later, earlier in pairwise(starts))
-    return now - starts[0] > 2 * longest
 
 
 def usually(cadence: Cadence, *, now: datetime) -> str:

@@ -56,6 +56,7 @@ _STATES: Final[Mapping[str, Label]] = {
     JobState.LATE: Label("late", Tone.WARN, "◷"),
     JobState.UNUSUAL: Label("unusual", Tone.WARN, "!"),
     JobState.FLAPPING: Label("flapping", Tone.WARN, "≈"),
+    JobState.QUIET: Label("quiet", sign="◌"),
     JobState.RUNNING: Label("running", Tone.BUSY, "▸"),
     JobState.OK: Label("ok", Tone.OK, "✓"),
     JobState.UNKNOWN: Label("not finished yet"),

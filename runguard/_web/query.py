@@ -23,7 +23,7 @@ from .._errors import did_you_mean
 from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
-from .._monitor.health import ended_at, last_outcome, reason_now
+from .._monitor.health import JobState, ended_at, last_outcome, reason_now, state_of
 from .._monitor.notices import Silence
 from .._monitor.records import (
     AlertFilter,
@@ -359,14 +359,22 @@ class JobOrder(StrEnum):
     P95 = "p95"
     ALERTS = "alerts"
     RUNNING = "running"
+    STARTED = "started"
+    DUE = "due"
+    FAILURES = "failures"
 
 
 class JobQuery(Query):
     """Which jobs, in which order, and which page of them."""
 
-    find: Annotated[str | None, TEXT, Field(description="Only jobs with this in their name.")] = (
-        None
-    )
+    find: Annotated[
+        str | None,
+        TEXT,
+        Field(description="Only jobs with this in their name, owner or description."),
+    ] = None
+    state: Annotated[
+        JobState | None, word_of(JobState), Field(description="Only jobs in this state.")
+    ] = None
     sort: Annotated[JobOrder, word_of(JobOrder), Field(description="By what they are sorted.")] = (
         JobOrder.URGENT
     )
@@ -382,13 +390,15 @@ class JobQuery(Query):
     )
     at: Annotated[datetime | None, INSTANT, Field(description="When that time ends.")] = None
 
-    def arrange(self, jobs: Iterable[JobOverview]) -> list[JobOverview]:
+    def arrange(self, jobs: Iterable[JobOverview], *, now: datetime) -> list[JobOverview]:
         """Return the jobs that are asked for, in the order asked for; `jobs` are the worst first.
 
         What has no value to sort by stands at the end.
         """
         wanted = (self.find or "").casefold()
-        found = [job for job in jobs if wanted in job.job_name.casefold()]
+        found = [job for job in jobs if wanted in _words_of(job).casefold()]
+        if self.state is not None:
+            found = [job for job in found if state_of(job, now=now) is self.state]
         if self.reason is not None:
             found = [job for job in found if reason_now(job) == self.reason]
         if self.sort is JobOrder.URGENT:
@@ -397,6 +407,16 @@ class JobQuery(Query):
         valued = [job for job in found if key(job) is not None]
         valued.sort(key=key, reverse=descends is not self.reverse)
         return [*valued, *(job for job in found if key(job) is None)]
+
+
+def _words_of(job: JobOverview) -> str:
+    """What a search for a job looks through."""
+    said = (job.expected.owner, job.expected.description) if job.expected is not None else ()
+    return "\n".join([job.job_name, *(text for text in said if text)])
+
+
+def _due_of(job: JobOverview) -> datetime | None:
+    return job.expected.next_due_at if job.expected is not None else None
 
 
 def _share_of(job: JobOverview) -> float | None:
@@ -417,6 +437,9 @@ _SORTED: Final[Mapping[JobOrder, tuple[Callable[[JobOverview], Any], bool]]] = {
     JobOrder.P95: (lambda job: job.p95_seconds, True),
     JobOrder.ALERTS: (lambda job: job.open_alerts, True),
     JobOrder.RUNNING: (lambda job: job.running, True),
+    JobOrder.STARTED: (lambda job: job.last_start_at, True),
+    JobOrder.DUE: (_due_of, False),
+    JobOrder.FAILURES: (lambda job: job.finished - job.succeeded, True),
 }
 
 

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from .._models import ErrorReason
 from .._monitor import wording
 from .._monitor.records import ReviewStatus
+from .._monitor.remarks import found_since
 from .._monitor.trail import SilenceState, silence_label, told_briefly
 from .._monitor.wording import Label, Tone
 from . import charts
@@ -173,6 +174,7 @@ def _environment() -> Environment:
         mark_of=charts.mark,
         silence_label=silence_label,
         told_briefly=told_briefly,
+        found_since=found_since,
         SilenceState=SilenceState,
     )
     environment.filters.update(

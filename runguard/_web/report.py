@@ -6,6 +6,7 @@ draws is markup already.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
@@ -27,6 +28,7 @@ from .._monitor.records import (
     RunFilter,
     RunRecord,
 )
+from .._monitor.remarks import remarks
 from .._store.operator import OperatorStore
 from . import charts
 from .foreign_texts import ForeignTexts
@@ -70,7 +72,7 @@ def report_page(
             asked=jobs,
             headline=headline_of(found, now=now),
             tone="bad"
-            if any(state_of(job, now=now) is JobState.FAILING for job in found)
+            if any(state_of(job, now=now) in (JobState.FAILING, JobState.MISSED) for job in found)
             else "ok",
             store=store.inspect(),
             jobs=[(job, state_of(job, now=now)) for job in found[:MOST_JOBS]],
@@ -107,12 +109,15 @@ def headline_of(jobs: Sequence[JobOverview], *, now: datetime) -> str:
     """Say in one sentence what a tired reader asks first."""
     if not jobs:
         return "No job was ever recorded here."
-    failing = sum(state_of(job, now=now) is JobState.FAILING for job in jobs)
+    states = Counter(state_of(job, now=now) for job in jobs)
+    failing, missed = states[JobState.FAILING], states[JobState.MISSED]
+    absent = f"{wording.counted(missed, 'job')} did not start when due." if missed else ""
     if not failing:
-        return "No job is failing."
+        return absent or "No job is failing."
     if len(jobs) == 1:
         return f"{jobs[0].job_name} is failing."
-    return f"{failing} of {wording.counted(len(jobs), 'job')} {_are(failing)} failing."
+    told = f"{failing} of {wording.counted(len(jobs), 'job')} {_are(failing)} failing."
+    return f"{told} {absent}".rstrip()
 
 
 def bucket_for(since: timedelta) -> timedelta:
@@ -155,6 +160,7 @@ def _environment() -> Environment:
         counted=wording.counted,
         percent=wording.percent,
         wording=wording,
+        remarks=remarks,
     )
     environment.filters.update(
         age=wording.age,

@@ -74,9 +74,9 @@ def test_jobs_shows_what_is_missed_late_or_never_ran(answer_of: Cli) -> None:
     answer = answer_of("jobs")
 
     states = {line.split()[0]: line.split()[1] for line in answer.lines[1:]}
-    assert states == {"backup": "missed", "late": "late", "never": "never", "quiet": "ok"}
+    assert states == {"backup": "missed", "late": "late", "never": "never", "quiet": "quiet"}
     assert [line.split()[0] for line in answer.lines[1:3]] == ["backup", "late"]
-    assert answer.stderr == "4 jobs: 1 missed, 1 late, 1 ok, 1 never ran.\n"
+    assert answer.stderr == "4 jobs: 1 missed, 1 late, 1 quiet, 1 never ran.\n"
     notes = {line.split()[0]: line for line in answer.lines}
     assert "did not start when it was due" in notes["backup"]
     assert "was due 3 min ago" in notes["late"]
@@ -90,7 +90,7 @@ def test_jobs_that_are_not_well_are_found(answer_of: Cli) -> None:
 
 
 def test_json_has_all_that_is_expected_and_found(answer_of: Cli) -> None:
-    backup, late, never, quiet = answer_of("jobs", "--json").json
+    backup, late, quiet, never = answer_of("jobs", "--json").json
 
     assert (backup["state"], backup["expected_state"]) == ("missed", "MISSED")
     assert backup["expected"]["cron"] == "0 2 * * *"
@@ -109,7 +109,7 @@ def test_csv_has_them_in_columns(answer_of: Cli) -> None:
     backup = rows[0]
     assert (backup["schedule"], backup["found"]) == ("0 2 * * * (Asia/Seoul)", "MISSED")
     assert {name: backup[name] for name in TEXTS} == TEXTS
-    assert rows[3]["usually"] == "every 10 minutes"
+    assert rows[2]["usually"] == "every 10 minutes"
 
 
 def _sheet(answer: Answer) -> dict[str, str]:
@@ -154,6 +154,7 @@ def test_lists_of_failures_tell_what_did_not_start(answer_of: Cli, command: str)
 
     assert "1 job missed: backup (due " in told
     assert "1 job late: late (due 3 min ago, last start 1 h ago)." in told
+    assert "1 job quiet: quiet (usually every 10 minutes; last 19 d ago)." in told
 
 
 def test_what_else_is_found_is_told_too(answer_of: Cli, store: OperatorStore) -> None:

@@ -196,6 +196,12 @@ def test_what_is_found_decides_how_a_job_stands(
     assert state_of(job(statuses, expected=expectation), now=NOON) is state
 
 
+def test_what_is_found_counts_as_an_open_alert() -> None:
+    found = job("S", open_alerts={"medium": 2}, expected=expected(FindingType.MISSED))
+
+    assert (found.open_alerts, found.severity) == (3, "high")
+
+
 def test_a_start_that_is_due_is_late_until_it_comes() -> None:
     waiting = job("S", expected=expected(due=3))
     lately = describe("job", cells("S"), expected=expected(due=-2))

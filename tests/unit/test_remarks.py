@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runguard._monitor.expectations import FindingType, OpenFinding
-from runguard._monitor.health import describe
+from runguard._monitor.health import JobState, describe, is_quiet, state_of
 from runguard._monitor.records import JobOverview, RunCell
-from runguard._monitor.remarks import found_since, is_quiet, remarks
+from runguard._monitor.remarks import found_since, remarks
 from runguard._monitor.watched import ExpectedJob
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -40,6 +40,7 @@ def test_nothing_is_remarkable_where_all_is_as_usual() -> None:
 def test_a_job_that_was_never_away_for_so_long_is_quiet() -> None:
     assert not is_quiet(job(ago=20 * MINUTE), now=NOON)
     assert is_quiet(job(ago=21 * MINUTE), now=NOON)
+    assert state_of(job(ago=21 * MINUTE), now=NOON) is JobState.QUIET
     assert remarks(job(ago=timedelta(days=19)), now=NOON) == (
         "usually every 10 minutes; last 19 d ago",
     )

@@ -272,7 +272,7 @@ def test_a_run_that_takes_too_long_is_named_in_the_first_lines(
     told(("sync", "RUNNING", None, 30, None))
     page = read(client_at(sqlite_url), "/")
 
-    assert page.heading == "1 job running for too long"
+    assert page.heading == "1 job running too long"
     assert "usually at most 2 s" in page.text
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from ..._models import RunStatus
 from ..._monitor.cadence import cadence_of
 from ..._monitor.explanation import explain
+from ..lists import STRIP
 from ..named_run import found_run
 from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
 from ..output import exact_moment, write_json, write_table
@@ -15,8 +14,6 @@ from ..tables import run_sheet
 from ..talk import say
 
 app = command_app()
-
-STRIP: Final = 30  # runs that show the usual cadence
 
 
 @app.command(

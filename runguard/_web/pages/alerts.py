@@ -14,6 +14,7 @@ from ..._monitor import wording
 from ..._monitor.coverage import other_error
 from ..._monitor.records import Problem, ProblemPage
 from ..._monitor.trail import by_alert, is_acknowledged, told
+from ..._monitor.watched import link_to
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..muting import LENGTHS, USUAL, fields_of
@@ -123,6 +124,7 @@ def show_alert(
         "alert": details.alert,
         "job_name": text_in(detail, "job_name"),
         "group": text_in(detail, "error_group"),
+        "runbook": link_to(text_in(detail, "runbook")),
         "detail": _lines_of(detail),
         "done": done_before(request),
     }

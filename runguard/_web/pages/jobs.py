@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from ..._models import RunStatus
 from ..._monitor import wording
+from ..._monitor.expectations import Declarer
 from ..._monitor.health import is_failing
 from ..._monitor.notices import IncidentRecord
 from ..._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
@@ -30,6 +31,12 @@ from .triage import done_before
 RUNS_BELOW_A_JOB: Final = 25
 RUNS_IN_A_CHART: Final = 200
 FAILURES_LOOKED_AT: Final = 20
+
+_DECLARERS: Final = {
+    Declarer.CODE: "its code",
+    Declarer.FILE: "a configuration file",
+    Declarer.PERSON: "a person",
+}
 
 router = APIRouter()
 
@@ -57,6 +64,8 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         "deliveries": () if alert is None else store.trail([alert.id]),
         "done": done_before(request),
         "job": found[0],
+        "expected": found[0].expected,
+        "declarers": _DECLARERS,
         "durations": charts.durations(
             cells, href_of=run_links(request), usual=found[0].p95_seconds
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -28,7 +29,7 @@ from .timeline import timeline_of
 JOBS_ON_A_PAGE: Final = 50
 MANY_JOBS: Final = 500  # which take a store so long that a page looks at them less often
 FAILING_SHOWN: Final = 6
-STUCK_SHOWN: Final = 4
+OTHERS_SHOWN: Final = 4  # of each other state
 OPEN_ALERTS: Final = 100  # looked through for those that the first lines name
 
 router = APIRouter()
@@ -47,16 +48,27 @@ COLUMNS: Final = (
     Column("Job", JobOrder.NAME),
     Column("Last run", JobOrder.LAST),
     Column("Last 30 runs", None),
+    Column("Next due", JobOrder.DUE),
     Column("Success", JobOrder.SUCCESS, numeric=True),
     Column("p50", JobOrder.P50, numeric=True),
     Column("p95", JobOrder.P95, numeric=True),
     Column("Open alerts", JobOrder.ALERTS),
     Column("Running now", JobOrder.RUNNING),
 )
+# What the first lines tell, and in which words behind a number of jobs
+TOLD_FIRST: Final = {
+    JobState.FAILING: "failing",
+    JobState.MISSED: "did not start",
+    JobState.STUCK: "running too long",
+}
+MILDER: Final = (JobState.LATE, JobState.UNUSUAL, JobState.QUIET)
 ORDERS: Final = (
     (JobOrder.URGENT, "the most urgent"),
     (JobOrder.NAME, "by name"),
-    (JobOrder.LAST, "the last that ran"),
+    (JobOrder.LAST, "the last that ended"),
+    (JobOrder.STARTED, "the last that started"),
+    (JobOrder.DUE, "the next that is due"),
+    (JobOrder.FAILURES, "the most failures"),
     (JobOrder.SUCCESS, "the least success"),
     (JobOrder.P50, "the longest p50"),
     (JobOrder.P95, "the longest p95"),
@@ -71,9 +83,9 @@ def overview(request: Request, store: OpenStore) -> Response:
     span, now, asked = span_of(request), store.now(), asked_of(request, JobQuery)
     jobs = worst_first(store.overview(strip=charts.STRIP_CELLS), now=now)
     states = Counter(state_of(job, now=now) for job in jobs)
-    failing, stuck = states[JobState.FAILING], states[JobState.STUCK]
+    failing, missed, stuck = (states[state] for state in TOLD_FIRST)
     alerts = _open_alerts(store) if failing else {}
-    found = asked.query.arrange(jobs)
+    found = asked.query.arrange(jobs, now=now)
     pages = max(1, ceil(len(found) / JOBS_ON_A_PAGE))
     page = min(asked.query.page, pages)
     first = (page - 1) * JOBS_ON_A_PAGE
@@ -100,11 +112,18 @@ def overview(request: Request, store: OpenStore) -> Response:
         "pages": pages,
         "columns": COLUMNS,
         "orders": ORDERS,
-        "tab": _tab(failing, stuck),
+        "tab": _tab(states),
+        "headline": headline(states),
         "failing": failing,
+        "missed": missed,
         "stuck": stuck,
         "worst": [row(job) for job in jobs[: min(failing, FAILING_SHOWN)]],
-        "longest": [row(job) for job in jobs[failing : failing + min(stuck, STUCK_SHOWN)]],
+        "absent": [row(job) for job in jobs[failing : failing + min(missed, OTHERS_SHOWN)]],
+        "longest": [
+            row(job) for job in jobs[failing + missed : failing + missed + min(stuck, OTHERS_SHOWN)]
+        ],
+        "milder": [(state, states[state]) for state in MILDER if states[state]],
+        "states": [state for state in JobState if states[state] or state == asked.query.state],
         "running": sum(job.running for job in jobs),
         **timeline_of(request, store, asked, rows, now),
         **failure_chart(request, store, span, now),
@@ -112,11 +131,30 @@ def overview(request: Request, store: OpenStore) -> Response:
     return render(request, "overview.html", context)
 
 
-def _tab(failing: int, stuck: int) -> Tab:
-    """Return what the tab says: how many jobs fail, or else run for too long."""
-    state, count = (JobState.FAILING, failing) if failing else (JobState.STUCK, stuck)
+def headline(states: Mapping[JobState, int]) -> str:
+    """Say in one sentence what a tired reader asks first.
+
+    >>> headline({JobState.FAILING: 1, JobState.STUCK: 2}), headline({JobState.MISSED: 2})
+    ('1 job failing, 2 running too long', '2 jobs did not start')
+    """
+    told = [(states[state], words) for state, words in TOLD_FIRST.items() if states.get(state)]
+    if told:
+        (first, words), *others = told
+        return ", ".join(
+            [f"{wording.counted(first, 'job')} {words}", *(f"{n:,} {word}" for n, word in others)]
+        )
+    if sum(states.values()) == states.get(JobState.NEVER_RAN):
+        return "No job has run yet"
+    return "Every job's last run succeeded"
+
+
+def _tab(states: Mapping[JobState, int]) -> Tab:
+    """Return what the tab says: how many jobs are in the worst state of those that it tells."""
+    state = next((state for state in TOLD_FIRST if states[state]), None)
+    if state is None:
+        return Tab("")
     label = wording.job_state(state)
-    return Tab(f"({count}) {label.word}", label.tone) if count else Tab("")
+    return Tab(f"({states[state]}) {label.word}", label.tone)
 
 
 def _open_alerts(store: OperatorStore) -> dict[str, list[AlertRecord]]:

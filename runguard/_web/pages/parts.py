@@ -12,8 +12,17 @@ from starlette.requests import Request
 
 from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
+from ..._monitor.cadence import Cadence, usual_cadence
+from ..._monitor.expectations import ExpectedState, OpenFinding
 from ..._monitor.filters import fits, is_pattern
-from ..._monitor.health import JobState, is_failing, last_outcome, reason_now, state_of
+from ..._monitor.health import (
+    JobState,
+    is_failing,
+    last_outcome,
+    reason_now,
+    state_against_schedule,
+    state_of,
+)
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
 from .. import charts
@@ -49,7 +58,19 @@ class JobRow:
     strip: Markup
     summary: str
     success: str
+    cadence: Cadence | None
+    against: ExpectedState | None
     alerts: tuple[AlertRecord, ...] = ()
+
+    @property
+    def due(self) -> datetime | None:
+        """When its next start is expected."""
+        return self.job.expected.next_due_at if self.job.expected is not None else None
+
+    @property
+    def findings(self) -> tuple[OpenFinding, ...]:
+        """What is found of it."""
+        return self.job.expected.findings if self.job.expected is not None else ()
 
     @property
     def group(self) -> str | None:
@@ -79,6 +100,8 @@ def row_of(
         strip=drawn(charts.strip(job.strip, href_of=run_links(request))),
         summary=charts.strip_summary(job.strip),
         success=wording.percent(job.succeeded, job.finished),
+        cadence=usual_cadence(job),
+        against=state_against_schedule(job, now=now),
         alerts=tuple(alerts),
     )
 
