@@ -131,3 +131,30 @@ def test_the_unit_that_it_prints_is_one_that_systemd_takes(tmp_path: Path) -> No
     assert f'ReadWritePaths="-{written}/spool"\n' in done.stdout
     assert "sqlite" not in done.stdout
     assert not (folder / "runs.db").exists()
+
+
+def test_what_was_found_of_jobs_stands_in_a_table_and_in_the_json(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    config = tmp_path / "runguard.toml"
+    config.write_text('[jobs.nightly]\nevery = "1h"\n[jobs.hourly]\nevery = "1h"\n')
+    given = {"RUNGUARD_DATABASE_URL": url, "RUNGUARD_CONFIG": str(config)}
+    assert cli("monitor", "--once", **given).exit_code == 0
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
+        database.execute("update job set look_at = null, declared_at = datetime('now', '-3 hours')")
+    table = cli("monitor", "--once", **given)
+    with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
+        database.execute("delete from alert_cooldown where source_id = 'nightly'")
+        database.execute("update job set look_at = null")
+    as_json = cli("monitor", "--once", "--json", **given)
+    quiet = cli("monitor", "--once", "--quiet", **given)
+    first, *rows = table.stdout.splitlines()
+    report = json.loads(as_json.stdout)
+
+    assert first.endswith("Z  2 findings told")
+    assert [row.split()[:4] for row in rows] == [
+        ["MISSED", "hourly", "did", "not"],
+        ["MISSED", "nightly", "did", "not"],
+    ]
+    assert (report["judged"], report["found"], report["missed"], report["closed"]) == (2, 1, 1, 0)
+    assert report["findings"][0]["job_name"] == "nightly"
+    assert quiet.stdout == ""

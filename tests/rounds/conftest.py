@@ -77,8 +77,7 @@ class World:
             Settings(),
             Spool(self.folder / "spool"),
             Events(),
-            channels=Channels(self.environ, self.folder),
-            **{"kind": "once", **options},
+            **{"kind": "once", "channels": Channels(self.environ, self.folder), **options},
         )
 
     def round(self, **options: Any) -> RoundReport:

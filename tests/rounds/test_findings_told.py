@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runguard._rounds.channels import Channels
+from runguard._rounds.trial import preview
 from tests.store.drafts import TIMEOUT, new_run
 from tests.support.http_receiver import HttpReceiver
 from tests.support.mail_server import MailServer
+from tests.support.stores import newest_alerts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,3 +169,17 @@ def test_a_round_leaves_that_it_looked(world: World) -> None:
 
     assert (row.kind, row.rounds) == ("web", 2)
     assert row.report["judged"] >= 0
+
+
+def test_a_preview_shows_what_would_be_told_of_a_finding(world: World) -> None:
+    world.configure('[channels.hook]\nwebhook = "http://127.0.0.1:9/x"\n')
+    world.expect("nightly")
+    world.look()
+    channels = Channels({}, world.folder)
+    assert list(channels.read()) == []
+    world.rounds(channels=Channels({}, world.folder / "nowhere")).run()
+    [alert] = newest_alerts(world.store)
+    [shown] = preview(world.store, channels, alert)
+
+    assert shown.message is not None
+    assert shown.message.subject.startswith("MISSED nightly: due ")
