@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -33,6 +33,7 @@ class Case:
         expectation: What is expected, with what was learned.
         schedule: When its starts are due; None where that is not known.
         runs: Its newest runs, the newest first; no time is in the future, none is naive.
+        successes: Those that succeeded and say when they ended.
         open: Its findings whose incidents are open.
         watched_from: Nothing that was due before is judged.
         gaps: When nobody looked, the oldest first.
@@ -42,6 +43,7 @@ class Case:
     expectation: Expectation
     schedule: Schedule | None
     runs: tuple[WatchedRun, ...]
+    successes: tuple[WatchedRun, ...]
     open: Mapping[FindingType, OpenFinding]
     watched_from: datetime
     now: datetime
@@ -76,12 +78,13 @@ def case_of(
 ) -> Case:
     """Make the facts sane: no time is naive or in the future, no run ends before it began."""
     now = _within_calendar(now)
-    declared_at = facts.job.declared_at
+    declared_at, runs = facts.job.declared_at, _sane_runs(facts.runs, now)
     return Case(
         job=facts.job,
         expectation=expectation,
         schedule=schedule,
-        runs=_sane_runs(facts.runs, now),
+        runs=runs,
+        successes=tuple(one for one in runs if one.status == RunStatus.SUCCESS and one.finished_at),
         open=facts.open,
         watched_from=now if declared_at is None else min(_within_calendar(declared_at), now),
         now=now,
@@ -91,7 +94,7 @@ def case_of(
 
 def is_running(run: WatchedRun) -> bool:
     """Whether a run goes on; one that was refused never began."""
-    return run.status == RunStatus.RUNNING and run.finished_at is None and not run.refused
+    return run.finished_at is None and run.status == RunStatus.RUNNING and not run.refused
 
 
 def ended_at(run: WatchedRun, now: datetime) -> datetime:
@@ -104,11 +107,6 @@ def ended_at(run: WatchedRun, now: datetime) -> datetime:
 def seconds_of(run: WatchedRun, now: datetime) -> float:
     """Return how long a run took, or has taken so far."""
     return (ended_at(run, now) - run.started_at).total_seconds()
-
-
-def successes(runs: Sequence[WatchedRun]) -> list[WatchedRun]:
-    """Return the runs that succeeded and say how long they took, the newest first."""
-    return [one for one in runs if one.status == RunStatus.SUCCESS and one.finished_at is not None]
 
 
 def earliest(*moments: datetime | None) -> datetime | None:

@@ -38,7 +38,7 @@ from .._monitor.expectations import (
 )
 from .case import Case, Opinion, case_of, earliest
 from .frequency import judge_frequency
-from .runs import judge_empty, judge_fast, judge_slow, judge_stuck
+from .runs import judge_durations, judge_empty, judge_stuck
 from .schedule import Schedule, schedule_of
 from .starts import Starts, judge_starts
 
@@ -67,8 +67,7 @@ def judge(facts: JobFacts, *, now: datetime, gaps: Sequence[Gap] = ()) -> Verdic
     opinions = [
         starts.opinion,
         judge_stuck(case),
-        judge_slow(case),
-        judge_fast(case),
+        *judge_durations(case),
         judge_empty(case),
         *([] if is_unreadable else [judge_frequency(case)]),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil
 from typing import Any, Final
@@ -16,7 +16,7 @@ from .._monitor.expectations import (
     WatchedRun,
 )
 from .._monitor.wording import counted, duration, iso
-from .case import Case, Opinion, as_seconds, ended_at, is_running, seconds_of, successes
+from .case import Case, Opinion, as_seconds, ended_at, is_running, seconds_of
 from .schedule import plus
 
 FEWEST_SUCCESSES: Final = 10
@@ -76,35 +76,26 @@ def _ended(case: Case, known: OpenFinding) -> Closing:
     run_id = known.detail.get("run_id")
     run = next((one for one in case.runs if one.id == run_id), None)
     if run is None:
-        message, detail = f"Run {run_id} of {case.name} is no longer in the store.", {}
-    else:
-        seconds = seconds_of(run, case.now)
-        message = f"Run {run.id} of {case.name} ended after {duration(seconds)}: {run.status}."
-        detail = {"seconds": seconds, "status": run.status, "started_at": iso(run.started_at)}
-    return Closing(
-        type=FindingType.STUCK,
-        title=message.removesuffix("."),
-        message=message,
-        detail=detail,
-        run_id=None if run is None else run.id,
+        return _closing(known.type, f"Run {run_id} of {case.name} is no longer in the store.")
+    seconds = seconds_of(run, case.now)
+    return _closing(
+        known.type,
+        f"Run {run.id} of {case.name} ended after {duration(seconds)}: {run.status}.",
+        run,
+        seconds=seconds,
+        status=run.status,
+        started_at=iso(run.started_at),
     )
 
 
 # SLOW and FAST -----------------------------------------------------------------------------------
 
 
-def judge_slow(case: Case) -> Opinion:
-    """Say whether the newest runs took far longer than usual, or than a run may take."""
-    runs, known = successes(case.runs), case.open.get(FindingType.SLOW)
-    limit = case.expectation.max_runtime
-    if limit is not None and runs and _took_too_long(case, runs[0], limit, known):
-        return Opinion((_took(case, FindingType.SLOW, runs[:1], limit.total_seconds()),))
-    return _judge_durations(case, FindingType.SLOW, runs)
-
-
-def judge_fast(case: Case) -> Opinion:
-    """Say whether the newest runs took far less time than usual."""
-    return _judge_durations(case, FindingType.FAST, successes(case.runs))
+def judge_durations(case: Case) -> Iterator[Opinion]:
+    """Say whether the newest runs took far longer or far less time than usual."""
+    took = [seconds_of(one, case.now) for one in case.successes]
+    yield _too_long(case) or _unusual(case, FindingType.SLOW, took)
+    yield _unusual(case, FindingType.FAST, took)
 
 
 def is_slow(seconds: float, before: Sequence[float]) -> bool:
@@ -137,99 +128,68 @@ def median(values: Sequence[float]) -> float:
     return sorted(values)[(len(values) - 1) // 2]
 
 
-def _took_too_long(
-    case: Case, run: WatchedRun, limit: timedelta, known: OpenFinding | None
-) -> bool:
-    """Whether a run took longer than it may, and nobody saw it while it ran."""
-    if seconds_of(run, case.now) <= limit.total_seconds():
-        return False
-    if known is not None and known.detail.get("run_id") == run.id:
-        return True
-    stuck, judged_at = case.open.get(FindingType.STUCK), case.job.judged_at
-    is_told = stuck is not None and stuck.detail.get("run_id") == run.id
-    return not is_told and (judged_at is None or ended_at(run, case.now) > judged_at)
+def _too_long(case: Case) -> Opinion | None:
+    """Find a newest run that took longer than a run may, where nobody saw it while it ran."""
+    limit, judged_at = case.expectation.max_runtime, case.job.judged_at
+    if limit is None or not case.successes:
+        return None
+    run = case.successes[0]
+    seconds = seconds_of(run, case.now)
+    if seconds <= limit.total_seconds():
+        return None
+    is_news = judged_at is None or ended_at(run, case.now) > judged_at
+    is_told = _is_about(case.open.get(FindingType.SLOW), run)
+    if not is_told and (not is_news or _is_about(case.open.get(FindingType.STUCK), run)):
+        return None
+    allowed = limit.total_seconds()
+    against = {"allowed_seconds": allowed, "first_run_id": run.id}
+    return Opinion((_took(case, FindingType.SLOW, run, f"allowed {duration(limit)}", against),))
 
 
-def _judge_durations(case: Case, kind: FindingType, runs: Sequence[WatchedRun]) -> Opinion:
-    known = case.open.get(kind)
+def _is_about(known: OpenFinding | None, run: WatchedRun) -> bool:
+    return known is not None and known.detail.get("run_id") == run.id
+
+
+def _unusual(case: Case, kind: FindingType, took: Sequence[float]) -> Opinion:
+    """Compare the newest runs with those before; an open finding, with those before it began."""
+    known, runs = case.open.get(kind), case.successes
     is_odd = is_slow if kind is FindingType.SLOW else is_fast
-    if known is not None:
-        before = _before(runs, known.detail.get("first_run_id"))
-        newest = runs[0] if runs else None
-        if newest is not None and before and is_odd(seconds_of(newest, case.now), before):
-            return Opinion((_took(case, kind, runs[:1], median(before), known),))
-        return Opinion(closings=(_ordinary(case, kind, newest),))
-    if len(runs) < IN_A_ROW + FEWEST_SUCCESSES:
-        return Opinion()
-    newest_ones = runs[:IN_A_ROW]
-    before = _seconds(case, runs[IN_A_ROW : IN_A_ROW + MOST_SUCCESSES])
-    if not all(is_odd(seconds_of(one, case.now), before) for one in newest_ones):
-        return Opinion()
-    return Opinion((_took(case, kind, newest_ones, median(before)),))
-
-
-def _before(runs: Sequence[WatchedRun], first_id: object) -> list[float]:
-    """Return how long runs took before those that a finding is about; nothing of too few.
-
-    After many runs that are all alike, this is what is usual.
-    """
-    index = next((at for at, one in enumerate(runs) if one.id == first_id), len(runs))
-    before = runs[index + 1 : index + 1 + MOST_SUCCESSES]
-    if len(before) < FEWEST_SUCCESSES:
-        return []
-    return [(one.finished_at - one.started_at).total_seconds() for one in before if one.finished_at]
-
-
-def _seconds(case: Case, runs: Sequence[WatchedRun]) -> list[float]:
-    return [seconds_of(one, case.now) for one in runs]
+    if known is None:
+        first, before = IN_A_ROW - 1, took[IN_A_ROW : IN_A_ROW + MOST_SUCCESSES]
+        newest = took[:IN_A_ROW]
+    else:
+        # Once the runs before it are out of sight, what it found is what is usual.
+        first_id = known.detail.get("first_run_id")
+        first = next((at for at, one in enumerate(runs) if one.id == first_id), len(runs))
+        before, newest = took[first + 1 : first + 1 + MOST_SUCCESSES], took[:1]
+    if len(before) >= FEWEST_SUCCESSES and all(is_odd(one, before) for one in newest):
+        usual = median(before)
+        against = {"usual_seconds": usual, "first_run_id": runs[first].id}
+        return Opinion((_took(case, kind, runs[0], f"usually {duration(usual)}", against),))
+    return Opinion(closings=(_ordinary(case, kind),) if known else ())
 
 
 def _took(
-    case: Case,
-    kind: FindingType,
-    runs: Sequence[WatchedRun],
-    usual: float,
-    known: OpenFinding | None = None,
+    case: Case, kind: FindingType, run: WatchedRun, usual: str, against: Mapping[str, Any]
 ) -> Finding:
-    newest, seconds = runs[0], seconds_of(runs[0], case.now)
-    first_id = runs[-1].id if known is None else known.detail.get("first_run_id")
-    is_declared = kind is FindingType.SLOW and usual == _limit_seconds(case)
-    against = f"allowed {duration(usual)}" if is_declared else f"usually {duration(usual)}"
+    seconds = seconds_of(run, case.now)
     return Finding(
         type=kind,
-        title=f"{case.name} took {duration(seconds)}, {against}",
-        message=f"Run {newest.id} of {case.name} took {duration(seconds)}, {against}.",
-        since=runs[-1].started_at,
-        detail={
-            "run_id": newest.id,
-            "first_run_id": first_id,
-            "seconds": seconds,
-            ("allowed_seconds" if is_declared else "usual_seconds"): usual,
-        },
-        mark=str(newest.id),
+        title=f"{case.name} took {duration(seconds)}, {usual}",
+        message=f"Run {run.id} of {case.name} took {duration(seconds)}, {usual}.",
+        since=run.started_at,
+        detail={"run_id": run.id, "seconds": seconds, **against},
+        mark=str(run.id),
     )
 
 
-def _limit_seconds(case: Case) -> float | None:
-    limit = case.expectation.max_runtime
-    return None if limit is None else limit.total_seconds()
-
-
-def _ordinary(case: Case, kind: FindingType, run: WatchedRun | None) -> Closing:
-    detail: dict[str, Any] = {}
-    if run is None:
-        message = f"No run of {case.name} to compare is left."
-    else:
-        seconds = seconds_of(run, case.now)
-        message = f"Run {run.id} of {case.name} took {duration(seconds)}, which is usual."
-        detail = {"seconds": seconds}
-    return Closing(
-        type=kind,
-        title=message.removesuffix("."),
-        message=message,
-        detail=detail,
-        run_id=None if run is None else run.id,
-    )
+def _ordinary(case: Case, kind: FindingType) -> Closing:
+    if not case.successes:
+        return _closing(kind, f"No run of {case.name} to compare is left.")
+    run = case.successes[0]
+    seconds = seconds_of(run, case.now)
+    message = f"Run {run.id} of {case.name} took {duration(seconds)}, which is usual."
+    return _closing(kind, message, run, seconds=seconds)
 
 
 # EMPTY -------------------------------------------------------------------------------------------
@@ -238,7 +198,7 @@ def _ordinary(case: Case, kind: FindingType, run: WatchedRun | None) -> Closing:
 def judge_empty(case: Case) -> Opinion:
     """Say whether the newest run that succeeded had fewer records than expected."""
     least, known = case.expectation.min_records, case.open.get(FindingType.EMPTY)
-    runs = successes(case.runs)
+    runs = case.successes
     newest = runs[0] if runs else None
     records = None if newest is None else newest.total_records
     if newest is not None and records is not None:
@@ -278,12 +238,16 @@ def _empty(case: Case, run: WatchedRun, records: int, **against: object) -> Find
 
 def _filled(case: Case, run: WatchedRun | None, records: int | None) -> Closing:
     if run is None or records is None:
-        message, detail = f"The records of {case.name} are not known.", {}
-    else:
-        message = f"Run {run.id} of {case.name} had {counted(records, 'record')}."
-        detail = {"records": records}
+        return _closing(FindingType.EMPTY, f"The records of {case.name} are not known.")
+    message = f"Run {run.id} of {case.name} had {counted(records, 'record')}."
+    return _closing(FindingType.EMPTY, message, run, records=records)
+
+
+def _closing(
+    kind: FindingType, message: str, run: WatchedRun | None = None, **detail: object
+) -> Closing:
     return Closing(
-        type=FindingType.EMPTY,
+        type=kind,
         title=message.removesuffix("."),
         message=message,
         detail=detail,
@@ -292,7 +256,4 @@ def _filled(case: Case, run: WatchedRun | None, records: int | None) -> Closing:
 
 
 def _unasked(case: Case, kind: FindingType) -> Closing:
-    message = f"What is expected of {case.name} has changed."
-    return Closing(
-        type=kind, title=f"{case.name}: {message}", message=message, detail={"changed": True}
-    )
+    return _closing(kind, f"What is expected of {case.name} has changed.", changed=True)

@@ -69,11 +69,11 @@ class EverySchedule:
     def after_run(self, started_at: datetime, ended_at: datetime) -> datetime:
         """Return when the next start is due after a run.
 
-        A scheduler that leaves out the starts that fall into a run makes the next one a whole
-        number of periods after the last.
+        A scheduler that leaves out the starts that fall into a run starts it at most a period
+        after its end. Its ticks are not known: a run that takes long may have met one.
         """
-        periods = -((started_at - ended_at) // self.every)  # rounded up
-        return started_at + self.every * max(1, periods)
+        is_long = ended_at - started_at > self.every / 2
+        return plus(ended_at if is_long else started_at, self.every)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ late. So only what is due after the newest start matters.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Any, Final
@@ -17,7 +17,7 @@ from .._monitor.expectations import Closing, Finding, FindingType, Gap, OpenFind
 from .._monitor.wording import counted, duration, iso
 from .case import Case, Opinion, as_seconds, ended_at, time_in
 from .schedule import ClockSchedule, EverySchedule, Schedule, Slot, plus
-from .zones import waits_for_a_first_start, wrong_zone, zone_is_right, zones_of_starts
+from .zones import all_that_fit, wrong_zone, zone_is_right, zones_of_a_new_job, zones_of_starts
 
 MOST_COUNTED: Final = 1000  # of starts that did not come
 
@@ -52,25 +52,41 @@ def judge_starts(case: Case) -> Starts:
         return Starts(Opinion(closings=tuple(_not_expected(case))))
     expected = _expected(case, schedule)
     fits: tuple[ClockSchedule, ...] = ()
-    if isinstance(schedule, ClockSchedule) and _is_doubtful(case, expected):
-        fits = zones_of_starts(case, schedule, is_missed=_is_missed(case, expected))
-        if fits:
-            expected = _latest(_expected(case, one) for one in fits)
-        elif expected is not None and expected.deadline <= case.now:
-            expected = _with_time_to_start(case, schedule, expected)
+    if isinstance(schedule, ClockSchedule) and _may_be_the_zone(case, expected):
+        expected, fits = _by_zone(case, schedule, expected)
     findings, closings = [], []
     if fits and isinstance(schedule, ClockSchedule):
         findings.append(wrong_zone(case, schedule, fits[0]))
     elif FindingType.WRONG_ZONE in case.open:
-        closings.append(zone_is_right(case, _clock(schedule)))
+        closings.append(zone_is_right(case, schedule))
     if expected is not None and _is_missed(case, expected):
         findings.append(_missed(case, expected))
     elif FindingType.MISSED in case.open:
-        closings.append(_came(case, schedule if not fits else fits[0]))
+        closings.append(_came(case, fits[0] if fits else schedule))
     return Starts(
         Opinion(tuple(findings), tuple(closings), None if expected is None else expected.deadline),
         _next_due(case, expected),
     )
+
+
+def _by_zone(
+    case: Case, schedule: ClockSchedule, expected: _Expected | None
+) -> tuple[_Expected | None, tuple[ClockSchedule, ...]]:
+    """Return what is due in the zone that the starts fit, and the schedule there, if it is known.
+
+    A start is missed only where that is so in each zone that may be the scheduler's.
+    """
+    fits = zones_of_starts(case, schedule, is_missed=_is_missed(case, expected))
+    if fits:
+        expected = _expected(case, fits[0])
+        if _is_missed(case, expected):
+            everywhere = all_that_fit(case, schedule, fits)
+            expected = _latest(_expected(case, one) for one in everywhere)
+    elif expected is not None and _is_missed(case, expected):
+        elsewhere = (_expected(case, one) for one in zones_of_a_new_job(case, schedule))
+        waits_longest = _latest([expected, *elsewhere]) or expected
+        expected = replace(expected, deadline=waits_longest.deadline)
+    return expected, fits
 
 
 # What is due -------------------------------------------------------------------------------------
@@ -119,23 +135,23 @@ def _is_missed(case: Case, expected: _Expected | None) -> bool:
     return expected is not None and expected.deadline <= case.now
 
 
-def _is_doubtful(case: Case, expected: _Expected | None) -> bool:
-    return FindingType.WRONG_ZONE in case.open or _is_missed(case, expected)
+def _may_be_the_zone(case: Case, expected: _Expected | None) -> bool:
+    if FindingType.WRONG_ZONE in case.open:
+        return True
+    known = case.open.get(FindingType.MISSED)
+    # What has been missed since the same start as before was looked into before.
+    is_new = known is None or _newest_id(case) != known.detail.get("last_run_id")
+    return is_new and _is_missed(case, expected)
+
+
+def _newest_id(case: Case) -> int | None:
+    return case.runs[0].id if case.runs else None
 
 
 def _latest(expected: Iterable[_Expected | None]) -> _Expected | None:
     """Return what is due by the zone that waits longest: all that fit must agree on a miss."""
     known = [one for one in expected if one is not None]
     return max(known, key=lambda one: one.deadline, default=None)
-
-
-def _with_time_to_start(case: Case, schedule: ClockSchedule, expected: _Expected) -> _Expected:
-    first = waits_for_a_first_start(case, schedule)
-    if first is None:
-        return expected
-    slot = Slot(expected.slot.due, max(first, expected.slot.until))
-    deadline, gap = _deadline(slot, schedule.grace, case.gaps)
-    return _Expected(schedule, expected.slot, max(deadline, expected.deadline), gap or expected.gap)
 
 
 def _next_due(case: Case, expected: _Expected | None) -> datetime | None:
@@ -205,13 +221,13 @@ def _newest_and_count(case: Case, expected: _Expected) -> tuple[datetime, int]:
     if isinstance(schedule, EverySchedule):
         periods = max(0, (over - slot.due) // schedule.every)
         return slot.due + periods * schedule.every, min(periods + 1, MOST_COUNTED)
-    newest = schedule.last_due(over, after=slot.due)
-    if newest is None:
-        return slot.due, 1
-    counted_to, before = _counted(case.open.get(FindingType.MISSED), slot)
-    left = MOST_COUNTED - before
-    further = sum(1 for _ in islice(schedule.due_between(counted_to, newest), left))
-    return newest, before + further
+    counted_to, count = _counted(case.open.get(FindingType.MISSED), slot)
+    further = schedule.due_after(counted_to)
+    if further is None or further > over:
+        return counted_to, count
+    newest = schedule.last_due(over, after=counted_to) or counted_to
+    left = MOST_COUNTED - count
+    return newest, count + sum(1 for _ in islice(schedule.due_between(counted_to, newest), left))
 
 
 def _counted(known: OpenFinding | None, slot: Slot) -> tuple[datetime, int]:
@@ -294,10 +310,6 @@ def _changed(case: Case, kind: FindingType) -> Closing:
 
 
 # Words -------------------------------------------------------------------------------------------
-
-
-def _clock(schedule: Schedule) -> ClockSchedule | None:
-    return schedule if isinstance(schedule, ClockSchedule) else None
 
 
 def _zone_of(schedule: Schedule) -> tzinfo:

@@ -17,12 +17,13 @@ from .._models import TriggerType
 from .._monitor.expectations import Closing, Finding, FindingType, OpenFinding, WatchedRun
 from .._monitor.wording import iso
 from .case import Case, as_seconds, ended_at
-from .schedule import ClockSchedule
+from .schedule import ClockSchedule, Schedule
 
 MOST_STARTS: Final = 10  # the newest ones, which must all fit a zone
 FEWEST_AFTER_ON_TIME: Final = 2  # starts that must be off where earlier ones were on time
-PROMPT: Final = timedelta(minutes=5)  # how late each of several starts may be in another zone
+PROMPT: Final = timedelta(minutes=5)  # how late most of several starts may be in another zone
 PROMPT_ALONE: Final = timedelta(minutes=2)  # the same of a start that is the only one
+MISFITS: Final = 0.34  # the share of starts that may be elsewhere: late, by hand, in a changed hour
 _DECLARED_AFTER: Final = timedelta(minutes=10)  # a run's end, by the process that ran it
 
 # One of each set of zones whose clocks agree all year, the most common ones first.
@@ -45,7 +46,9 @@ ZONES: Final = (
 def zones_of_starts(
     case: Case, schedule: ClockSchedule, *, is_missed: bool
 ) -> tuple[ClockSchedule, ...]:
-    """Return the schedule in each other zone that the starts fit, the likeliest first.
+    """Return the schedule in other zones that the starts fit, the likeliest first.
+
+    While the finding is open, that is the zone it names.
 
     Args:
         case: The job.
@@ -58,29 +61,31 @@ def zones_of_starts(
     starts = [one.started_at for one in scheduled_runs(case)]
     known = case.open.get(FindingType.WRONG_ZONE)
     if known is not None:
-        return _still(schedule, starts, known)
+        return _named(schedule, starts, known)
     if not is_missed or not starts:
         return ()
     on_time = [_is_at(schedule, one, late=schedule.grace) for one in starts]
     if all(on_time):
         return ()
-    late = PROMPT if len(starts) > 1 else PROMPT_ALONE
-    fits = _fitting(schedule, starts, late=late)
+    fits = _fitting(schedule, starts, better_than=sum(on_time))
     newest_off = starts[: on_time.index(True)] if any(on_time) else starts
     if not fits and len(newest_off) >= FEWEST_AFTER_ON_TIME:
-        fits = _fitting(schedule, newest_off, late=PROMPT)
+        fits = _fitting(schedule, newest_off)
     return fits
 
 
-def waits_for_a_first_start(case: Case, schedule: ClockSchedule) -> datetime | None:
-    """Return until when a job that was never on time is not missed; None where it was.
+def zones_of_a_new_job(case: Case, schedule: ClockSchedule) -> tuple[ClockSchedule, ...]:
+    """Return the schedule in each zone that a job which was never on time may be started in.
 
-    Its scheduler may read the schedule in any zone: before each has had its turn, a job without
-    history cannot be told from one whose zone is wrong.
+    A job without history cannot be told from one whose zone is wrong, before each zone has had
+    its turn; starts that come late leave several.
     """
-    if any(_is_at(schedule, one.started_at, late=schedule.grace) for one in scheduled_runs(case)):
-        return None
-    return _last_first_due(schedule, case.watched_from)
+    starts = [one.started_at for one in scheduled_runs(case)]
+    if not starts:
+        return _elsewhere(schedule)
+    if any(_is_at(schedule, one, late=schedule.grace) for one in starts):
+        return ()
+    return _loosely_fitting(schedule, starts)
 
 
 def scheduled_runs(case: Case) -> list[WatchedRun]:
@@ -122,11 +127,11 @@ def wrong_zone(case: Case, schedule: ClockSchedule, fits: ClockSchedule) -> Find
     )
 
 
-def zone_is_right(case: Case, schedule: ClockSchedule | None) -> Closing:
+def zone_is_right(case: Case, schedule: Schedule) -> Closing:
     """Say that the starts fit the declared zone, or that it is another one now."""
     known = case.open[FindingType.WRONG_ZONE]
     runs = scheduled_runs(case)
-    if schedule is None or known.detail.get("schedule") != schedule.words:
+    if known.detail.get("schedule") != schedule.words:
         message, run = f"What is expected of {case.name} has changed.", None
     else:
         message = f"The starts of {case.name} fit {schedule.words}."
@@ -140,40 +145,69 @@ def zone_is_right(case: Case, schedule: ClockSchedule | None) -> Closing:
     )
 
 
-def _still(
+def all_that_fit(
+    case: Case, schedule: ClockSchedule, fits: tuple[ClockSchedule, ...]
+) -> tuple[ClockSchedule, ...]:
+    """Return the schedule in each zone that may be the one its scheduler uses.
+
+    Clocks of the zone that the finding names and of the real one may change on different days.
+    """
+    starts = [one.started_at for one in scheduled_runs(case)]
+    if FindingType.WRONG_ZONE not in case.open or not starts:
+        return fits
+    return (
+        _fitting(schedule, starts)
+        or _loosely_fitting(schedule, starts)
+        or _fitting(schedule, starts[:1])
+        or fits
+    )
+
+
+def _named(
     schedule: ClockSchedule, starts: Sequence[datetime], known: OpenFinding
 ) -> tuple[ClockSchedule, ...]:
-    """Return the zones that fit while the finding is open: those of all starts, or of the newest.
-
-    Clocks of the zone that was named and of the real one may change on different days.
-    """
+    """Return the schedule in the zone that an open finding names; nothing where it is over."""
     if known.detail.get("schedule") != schedule.words:
         return ()
     try:
         named = schedule.in_zone(str(known.detail.get("fits_zone")))
     except ConfigurationError:
         return ()
-    if not starts:
-        return (named,)
-    newest = starts[0]
-    if _is_at(schedule, newest, late=PROMPT) and not _is_at(named, newest, late=PROMPT):
-        return ()
-    return (
-        _fitting(schedule, starts, late=PROMPT)
-        or _fitting(schedule, starts, late=max(PROMPT, schedule.grace))
-        or _fitting(schedule, starts[:1], late=PROMPT)
-        or (named,)
-    )
+    is_right = bool(starts) and _is_at(schedule, starts[0], late=PROMPT)
+    return () if is_right and not _is_at(named, starts[0], late=PROMPT) else (named,)
 
 
 def _fitting(
-    schedule: ClockSchedule, starts: Sequence[datetime], *, late: timedelta
+    schedule: ClockSchedule, starts: Sequence[datetime], *, better_than: int = 0
 ) -> tuple[ClockSchedule, ...]:
-    return tuple(
-        one
-        for one in _elsewhere(schedule)
-        if all(_is_at(one, start, late=late) for start in starts)
-    )
+    """Return the schedule in each other zone in which nearly all starts are prompt."""
+    late = PROMPT if len(starts) > 1 else PROMPT_ALONE
+    return _fitting_within(late, schedule, starts, better_than=better_than)
+
+
+def _loosely_fitting(
+    schedule: ClockSchedule, starts: Sequence[datetime]
+) -> tuple[ClockSchedule, ...]:
+    """Return the schedule in each other zone in which nearly all starts are within the grace."""
+    return _fitting_within(max(PROMPT, schedule.grace), schedule, starts)
+
+
+def _fitting_within(
+    late: timedelta, schedule: ClockSchedule, starts: Sequence[datetime], *, better_than: int = 0
+) -> tuple[ClockSchedule, ...]:
+    most_off = min(int(MISFITS * len(starts)), len(starts) - better_than - 1)
+    return tuple(one for one in _elsewhere(schedule) if _are_at(one, starts, late, most_off))
+
+
+def _are_at(
+    schedule: ClockSchedule, starts: Sequence[datetime], late: timedelta, most_off: int
+) -> bool:
+    off = 0
+    for start in starts:
+        off += not _is_at(schedule, start, late=late)
+        if off > most_off:
+            return False
+    return True
 
 
 def _is_at(schedule: ClockSchedule, start: datetime, *, late: timedelta) -> bool:
@@ -195,9 +229,3 @@ def _known(schedule: ClockSchedule, names: Iterable[str]) -> list[ClockSchedule]
         except ConfigurationError:
             continue
     return known
-
-
-@lru_cache(maxsize=4096)
-def _last_first_due(schedule: ClockSchedule, after: datetime) -> datetime | None:
-    dues = (one.due_after(after) for one in (schedule, *_elsewhere(schedule)))
-    return max((due for due in dues if due is not None), default=None)

@@ -223,10 +223,13 @@ def test_every_is_due_a_period_after_the_last_start() -> None:
     assert found(look(HOURLY, runs, "3 03:20")) == ["MISSED"]
 
 
-def test_a_run_longer_than_its_period_moves_the_next_start_by_whole_periods() -> None:
-    verdict = look(HOURLY, [run("3 02:00", took=timedelta(minutes=70))], "3 03:15")
-
-    assert (verdict.next_due_at, verdict.look_at) == (at("3 04:00"), at("3 04:10"))
+@pytest.mark.parametrize(
+    ("took", "due"), [(30 * MINUTE, "3 03:00"), (31 * MINUTE, "3 03:31"), (3 * HOUR, "3 06:00")]
+)
+def test_after_a_run_of_more_than_half_its_period_the_next_start_is_due_a_period_after_its_end(
+    took: timedelta, due: str
+) -> None:
+    assert look(HOURLY, [run("3 02:00", took=took)], "3 05:00").next_due_at == at(due)
 
 
 def test_each_period_without_a_start_is_counted() -> None:
