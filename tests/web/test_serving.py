@@ -461,16 +461,17 @@ def _unwatched_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return url
 
 
-def test_meanwhile_it_tells_people_of_alerts(
+def test_meanwhile_it_tells_people_of_alerts_and_watches_jobs(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    _unwatched_failure(monkeypatch, tmp_path)
+    url = _unwatched_failure(monkeypatch, tmp_path)
     with MailServer() as mail, served("--port", "0", RUNGUARD_NOTIFY=mail.url()) as (process, _):
-        until(lambda: mail.mails)
+        until(lambda: mail.mails and open_store(url).monitors())
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=30)
 
     assert mail.mails[0].message["Subject"].startswith("UNKNOWN nightly failed")
+    assert [one.kind for one in open_store(url).monitors()] == ["web"]
     assert (process.returncode, stderr) == (0, "")
 
 
@@ -489,3 +490,4 @@ def test_it_leaves_that_to_others_where_it_is_told_to(
 
     assert mail.mails == []
     assert open_store(url).channel_states() == ()
+    assert open_store(url).monitors() == []
