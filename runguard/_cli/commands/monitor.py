@@ -64,7 +64,7 @@ def monitor(
     ] = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Notice what did not run, tell people of alerts, and do all else that no run waits for.
+    """Notice what did not run, and tell people, round after round.
 
     A round, every 15 seconds, closes lost runs, writes the records that wait on this machine, looks
     whether jobs ran as they are expected to, closes and reopens incidents, gives alerts to the
