@@ -316,6 +316,7 @@ class NoticeFacts:
         reopened: How often the incident came back.
         recent: The last ten runs, the newest last, True for a success.
         next_reminder_at: When the channel is told again at the earliest.
+        owner: Whose job it is, where that is declared.
         runbook: Address of what to do, where the job has one.
         log_tail: The job's last log lines, where they are kept.
         covered: The alerts of a digest.
@@ -353,6 +354,7 @@ class NoticeFacts:
     remind_every: timedelta | None = None
     next_reminder_at: datetime | None = None
     acked_by: str | None = None
+    owner: str | None = None
     runbook: str | None = None
     log_tail: str | None = None
     covered: tuple[Covered, ...] = ()

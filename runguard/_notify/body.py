@@ -226,6 +226,7 @@ def _channel_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]
 
 def _recovery_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     is_finding = findings.is_finding(facts)
+    yield "Owner", line(facts.owner, 100)
     if facts.opened_at is not None:
         length = subjects.down_time(facts)
         lasted = f", for {duration(length)}" if length is not None else ""
@@ -247,6 +248,7 @@ def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     yield "Environment", line(facts.environment, 40)
     if findings.is_finding(facts):
         yield "Description", _text_in(facts, "description")
+    yield "Owner", line(facts.owner, 100)
     yield "Severity", line(facts.severity, 16)
     places = [_text_in(facts, "error_location"), _host(run)]
     yield "Where", ", ".join(place for place in places if place)

@@ -90,7 +90,6 @@ def over(facts: NoticeFacts, times: Times) -> str | None:
 def facts_of(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     """Say what is known of a finding, a word and its value each."""
     detail = facts.detail
-    yield "Owner", _text(detail, "owner")
     yield "Schedule", _text(detail, "schedule")
     yield "Due", _moment(detail, "due", times)
     missed = _number(detail, "missed")

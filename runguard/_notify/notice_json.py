@@ -41,7 +41,7 @@ def notice_json(facts: NoticeFacts, config: NotifyConfig) -> dict[str, Any]:
         "reason": _name(facts.error_reason),
         "upstream": _name(facts.upstream),
         "finding": findings.finding_of(facts) if findings.is_finding(facts) else None,
-        "owner": _name(_text(facts.detail.get("owner"))),
+        "owner": _name(facts.owner),
         "incident": _incident(facts),
         "failed_run": _run(facts.failed_run),
         "last_success": _run(facts.last_success),
@@ -118,10 +118,6 @@ def _channel(state: ChannelState | None) -> dict[str, Any] | None:
         "last_error": redacted(state.last_error) or None,
         "disabled_at": _time(state.disabled_at),
     }
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _name(text: str | None) -> str | None:

@@ -75,7 +75,6 @@ def finding(kind: str = "MISSED", over: bool = False, **changed: Any) -> NoticeF
     """The facts of what was found of a job, or of its end; `detail` is added to the usual one."""
     detail = {
         "job_name": "nightly_backup",
-        "owner": "data",
         "description": "Copies the warehouse.",
         **({"finding": kind} if over else {}),
         **changed.pop("detail", {}),
@@ -92,6 +91,7 @@ def finding(kind: str = "MISSED", over: bool = False, **changed: Any) -> NoticeF
         "upstream": None,
         "failed_run": None,
         "last_success": None,
+        "owner": "data",
         "runbook": "https://wiki.example/backup",
         "detail": detail,
     }

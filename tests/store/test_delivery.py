@@ -14,6 +14,7 @@ from sqlalchemy import event
 from runguard._events import Events
 from runguard._models import ErrorGroup
 from runguard._monitor.delivering import Settlement
+from runguard._monitor.expectations import Declarer, JobDeclaration
 from runguard._monitor.notices import (
     ChannelSpec,
     DeliveryState,
@@ -24,6 +25,7 @@ from runguard._monitor.notices import (
 )
 from runguard._notify.config import NotifyConfig
 from runguard._notify.dispatcher import ALERT_NOT_DELIVERED, Dispatcher
+from runguard._notify.routes import Route
 from runguard._store.queries import dispatching
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert
 
@@ -941,3 +943,37 @@ def test_a_recovery_takes_no_message_from_a_sender_that_is_at_it(world: World) -
     world.store.dispatch(plan, limit=10, timeout=TIMEOUT)
 
     assert world.deliveries("kind, state") == [("opened", "sending"), ("recovered", "pending")]
+
+
+def test_a_declared_owner_is_asked_for_by_routes_and_named_in_the_message(
+    world: World, mail: RecordingChannel
+) -> None:
+    oncall = RecordingChannel(name="oncall")
+    world.channels.append(oncall)
+    routes = (Route(to=("oncall",), owner=("data-*",)), Route(to=("mail",)))
+    world.config = replace(world.config, routes=routes)
+    owners = (("sync", None, "data-team"), ("sync", "staging", "nobody"), ("bill", None, "finance"))
+    for job, environment, owner in owners:
+        world.store.declare(
+            JobDeclaration(
+                job_name=job,
+                environment=environment,
+                owner=owner,
+                runbook=f"https://wiki.example/{job}",
+                by=Declarer.PERSON,
+            )
+        )
+    groups = (ErrorGroup.HTTP_5XX, ErrorGroup.TIMEOUT, ErrorGroup.UNKNOWN)
+    for job, group in zip(("sync", "bill", "unowned"), groups, strict=True):
+        world.fail(job, group=group)
+
+    world.round()
+
+    [told] = oncall.sent
+    assert (told.data["job"], told.data["owner"]) == ("sync", "data-team")
+    assert told.data["runbook"] == "https://wiki.example/sync"
+    assert "data-team" in told.text
+    assert [(one.data["job"], one.data["owner"]) for one in mail.sent] == [
+        ("bill", "finance"),
+        ("unowned", None),
+    ]

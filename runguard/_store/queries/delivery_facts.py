@@ -29,6 +29,7 @@ from ..schema.notice_tables import (
 )
 from ..schema.tables import run_log
 from ..schema.types import db_now
+from ..schema.watch_tables import job
 from .dispatching import channel_from
 from .foreign import json_object, readable, text_of, time_of
 from .reports import Reports
@@ -59,6 +60,7 @@ _RUN: Final = (
     finite(run_log.c.finished_at),
     run_log.c.host,
 )
+_TEXTS: Final = ("owner", "runbook")
 _ARRIVED: Final = (DeliveryState.SENT.value, DeliveryState.UNKNOWN.value)
 
 
@@ -96,6 +98,8 @@ class DeliveryFacts(Reports):
         if is_failure and (key := key_parts(facts["source_id"])) is not None:
             facts["job_name"], facts["error_group"] = key.job_name, str(key.error_group)
         facts |= self._incident_of(row, record, facts)
+        if facts["job_name"] is not None:
+            facts |= self._texts_of(facts["job_name"], row.environment, detail)
         if row.alert_type == SILENCE_ENDED:
             ended = self._rows(silence_of_id(detail.get("silence")))
             facts["silences_ended"] = tuple(silence_from(one) for one in ended)
@@ -105,6 +109,16 @@ class DeliveryFacts(Reports):
             facts["failing_channel"] = self._failing_channel(record)
         facts["expired"] = self._expired()
         return NoticeFacts(**facts)
+
+    def _texts_of(
+        self, job_name: str, environment: str | None, detail: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """What is declared of a job for people, where its alert does not say it."""
+        its = job.c.job_name == job_name, job.c.environment == (environment or "")
+        declared = self._rows(select(*(job.c[name] for name in _TEXTS)).where(*its))
+        found = dict(zip(_TEXTS, declared[0], strict=True)) if declared else {}
+        said = {name: detail.get(name) or text for name, text in found.items()}
+        return {name: text for name, text in said.items() if isinstance(text, str)}
 
     def _incident_of(
         self, row: Any, record: DeliveryRecord, facts: Mapping[str, Any]
@@ -276,6 +290,7 @@ def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
         "error_group": "error_group",
         "error_reason": "reason",
         "upstream": "upstream",
+        "owner": "owner",
         "runbook": "runbook",
         "log_tail": "log_tail",
     }

@@ -41,6 +41,7 @@ from ..._monitor.notices import (
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
 from ..schema.types import db_now
+from ..schema.watch_tables import job
 from .foreign import json_object, readable, text_of
 from .incidents import Advanced, advance
 from .silences import note_matches, silences_in_force
@@ -95,9 +96,12 @@ def dispatch(connection: Connection, plan: Plan, *, limit: int) -> Dispatched:
         return Dispatched()
     now: datetime = rows[0].now
     waiting = [_waiting(row) for row in rows]
+    owners = _owners(connection, waiting)
     old = {one.id for one in waiting if one.created_at < now - EXPIRES_AFTER}
     alerts = tuple(
-        _pending_alert(one, advance(connection, one)) for one in waiting if one.id not in old
+        _pending_alert(one, advance(connection, one), owners.get(one.its_job))
+        for one in waiting
+        if one.id not in old
     )
     context = _context(connection, alerts, now)
     planned = plan(context) if alerts else DispatchPlan()
@@ -149,6 +153,17 @@ class _Waiting:
         )
         return key_parts(self.source_id) if is_failure else None
 
+    @property
+    def job_name(self) -> str | None:
+        """The job that the alert is about, where it names one."""
+        key = self.key
+        return _text(self.detail.get("job_name")) or (key and key.job_name)
+
+    @property
+    def its_job(self) -> tuple[str | None, str]:
+        """The key of the job's row, if it has one."""
+        return self.job_name, self.environment or ""
+
 
 def _waiting(row: Any) -> _Waiting:
     return _Waiting(
@@ -165,9 +180,20 @@ def _waiting(row: Any) -> _Waiting:
     )
 
 
-def _pending_alert(one: _Waiting, place: Advanced) -> PendingAlert:
+def _owners(
+    connection: Connection, waiting: Sequence[_Waiting]
+) -> dict[tuple[str | None, str], str]:
+    """Read whose jobs these alerts are about, in one statement; a finding says so itself."""
+    names = {one.job_name for one in waiting if "owner" not in one.detail} - {None}
+    if not names:
+        return {}
+    its = (job.c.job_name, job.c.environment, job.c.owner)
+    declared = select(*its).where(job.c.job_name.in_(names), job.c.owner.is_not(None))
+    return {(name, environment): owner for name, environment, owner in connection.execute(declared)}
+
+
+def _pending_alert(one: _Waiting, place: Advanced, owner: str | None) -> PendingAlert:
     key = one.key
-    job_name, group = (None, None) if key is None else (key.job_name, str(key.error_group))
     return PendingAlert(
         id=one.id,
         source_type=one.source_type,
@@ -177,11 +203,11 @@ def _pending_alert(one: _Waiting, place: Advanced) -> PendingAlert:
         title=one.title,
         created_at=one.created_at,
         detail=one.detail,
-        job_name=_text(one.detail.get("job_name")) or job_name,
-        error_group=_text(one.detail.get("error_group")) or group,
+        job_name=one.job_name,
+        error_group=_text(one.detail.get("error_group")) or (key and str(key.error_group)),
         error_reason=_text(one.detail.get("reason")),
         upstream=_text(one.detail.get("upstream")),
-        owner=_text(one.detail.get("owner")),
+        owner=_text(one.detail.get("owner")) or owner,
         environment=one.environment,
         standing=place.standing,
         incident=place.incident,
