@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    and_,
     cast,
     func,
     literal_column,
@@ -178,24 +179,34 @@ def job_from(row: Any) -> JobRecord:
 
 def newest_of_open() -> Select[Any]:
     """Select the guards of the findings that are open, with the detail of their newest alert."""
+    is_open = (IS_OF_JOB, _GUARD.open_alert_id.is_not(None))
+    # Joined, not asked for each: thousands may be open that the planner has heard nothing of.
     further, its = alert.alias("further"), alert.alias("its")
     newest = (
-        select(func.max(further.c.id))
-        .where(
-            further.c.incident == _GUARD.open_alert_id,
-            further.c.alert_type == _GUARD.alert_type,
+        select(further.c.incident, further.c.alert_type, func.max(further.c.id).label("id"))
+        .join_from(
+            alert_cooldown,
+            further,
+            and_(
+                further.c.incident == _GUARD.open_alert_id,
+                further.c.alert_type == _GUARD.alert_type,
+            ),
         )
-        .scalar_subquery()
+        .where(*is_open)
+        .group_by(further.c.incident, further.c.alert_type)
+        .subquery("newest")
     )
-    detail = (
-        select(cast(its.c.detail, Text))
-        .where(its.c.id == func.coalesce(newest, _GUARD.open_alert_id))
-        .scalar_subquery()
+    newest_id = func.coalesce(newest.c.id, _GUARD.open_alert_id)
+    return (
+        select(
+            *(_GUARD.source_id, _GUARD.alert_type, _GUARD.open_alert_id, _GUARD.opened_at),
+            *(_GUARD.last_alert_at, cast(its.c.detail, Text).label("detail")),
+        )
+        .select_from(alert_cooldown)
+        .outerjoin(newest, newest.c.incident == _GUARD.open_alert_id)
+        .outerjoin(its, its.c.id == newest_id)
+        .where(*is_open)
     )
-    return select(
-        *(_GUARD.source_id, _GUARD.alert_type, _GUARD.open_alert_id, _GUARD.opened_at),
-        *(_GUARD.last_alert_at, detail.label("detail")),
-    ).where(IS_OF_JOB, _GUARD.open_alert_id.is_not(None))
 
 
 def finding_from(row: Any) -> OpenFinding | None:

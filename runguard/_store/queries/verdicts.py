@@ -254,7 +254,7 @@ def _lock(connection: Connection, keys: Sequence[Key]) -> dict[Key, _Guard]:
     query = (
         select(_GUARD.source_id, _GUARD.alert_type, *_STATE)
         .join_from(asked, alert_cooldown, _is_asked(asked))
-        .order_by(_GUARD.source_id, _GUARD.alert_type)
+        .order_by(asked.c.source_id, asked.c.alert_type)
         .with_for_update(of=alert_cooldown)
     )
     return {(row[0], row[1]): _Guard(row[2], row[3], row[4]) for row in connection.execute(query)}

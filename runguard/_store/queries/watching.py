@@ -204,7 +204,8 @@ class WatchQueries(ExpectationQueries, SilenceQueries):
             },
         )
         read = _as_texts if speaks_sqlite(self.engine) else _as_numbers
-        newest = read(_newest(asked))
+        has_none = asked.c.environment == literal_column("''")
+        newest = case((has_none, read(_newest(asked))), else_=read(_newest_in_environment(asked)))
         new = read(_new(asked))
         query = select(asked.c.job_name, asked.c.environment, newest, new)
         found: dict[tuple[str, str], tuple[WatchedRun, ...]] = {}
@@ -293,6 +294,22 @@ def _columns_of_runs() -> tuple[ColumnElement[Any], ...]:
 
 
 def _newest(asked: FromClause) -> FromClause:
+    """The newest runs of a job that has no environment, as hardly any of its runs has one."""
+    return (
+        select(*_columns_of_runs())
+        .where(
+            _RUN.job_name == asked.c.job_name,
+            has_place(_RUN.started_at),
+            _RUN.environment.is_(None),
+        )
+        .order_by(_RUN.started_at.desc())
+        .limit(literal_column(str(WATCHED_RUNS)))
+        .correlate(asked)
+        .subquery("newest")
+    )
+
+
+def _newest_in_environment(asked: FromClause) -> FromClause:
     """The newest runs of a job in its environment, among as many as are looked through."""
     seen = (
         select(*_columns_of_runs(), _environment_of_run().label("environment"))
@@ -308,7 +325,7 @@ def _newest(asked: FromClause) -> FromClause:
         .order_by(seen.c.started_at.desc())
         .limit(literal_column(str(WATCHED_RUNS)))
         .correlate(asked)
-        .subquery("newest")
+        .subquery("newest_there")
     )
 
 
@@ -358,7 +375,7 @@ def _of_number(microseconds: int | None) -> datetime | None:
 
 
 def _of_text(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
 _READERS: Final[Mapping[Callable[[FromClause], ColumnElement[str]], Callable[[Any], Any]]] = {
