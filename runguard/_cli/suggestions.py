@@ -51,13 +51,16 @@ def write_suggestions(
 
 
 def _zones(declared: Iterable[str | None]) -> tuple[tzinfo, ...]:
-    """Return the zones in which times of day are looked for: UTC, ours, and those of other jobs."""
+    """Return the zones in which times of day are looked for, the likeliest first.
+
+    This machine's own is that of its scheduler, most likely; then UTC, and those of other jobs.
+    """
     zones: dict[str, tzinfo] = {}
-    for name in (_machine_zone(), *declared):
+    for name in (_machine_zone(), "UTC", *declared):
         with suppress(LookupError, ValueError, OSError):
-            if name and name != "UTC":
-                zones[name] = ZoneInfo(name)
-    return (UTC, *zones.values())
+            if name:
+                zones[name] = UTC if name == "UTC" else ZoneInfo(name)
+    return tuple(zones.values())
 
 
 def _machine_zone() -> str | None:

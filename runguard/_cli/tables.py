@@ -16,6 +16,7 @@ from .._monitor import wording
 from .._monitor.alert_explanation import AlertExplanation
 from .._monitor.cadence import Cadence, usual_cadence
 from .._monitor.coverage import other_error
+from .._monitor.expectation_words import everything
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
 from .._monitor.lost_run import LostRun
@@ -359,7 +360,7 @@ def _expected(job: ExpectedJob | None, now: datetime) -> list[tuple[str, str | T
         ("description", job.description or "-"),
         ("owner", job.owner or "-"),
         ("runbook", job.runbook or "-"),
-        ("expected", wording.schedule(job) or "-"),
+        ("expected", everything(job.expectation).replace(wording.NOTHING, "-")),
         ("retired", exact_moment(job.retired_at, now=now)),
         ("next due", exact_moment(job.next_due_at, now=now)),
         ("found", Text("; ".join(found) or "-", _STYLES[Tone.BAD])),

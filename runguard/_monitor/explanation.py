@@ -14,12 +14,13 @@ from typing import Any, Final
 from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus
 from .alert_explanation import state_of
 from .coverage import other_error
+from .expectation_words import schedule
 from .health import takes_too_long
 from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
 from .sentences import Mention, Part, Sentence, Topic
 from .trail import told
 from .watched import ExpectedJob
-from .wording import counted, duration, error, found, ordinal, reason, schedule
+from .wording import counted, duration, error, found, ordinal, reason
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 LOST_AFTER: Final = timedelta(minutes=5)  # the limit of a run that notes none of its own
@@ -426,9 +427,13 @@ def _of_the_job(job: ExpectedJob) -> Iterator[tuple[Part, ...]]:
     if job.retired_at is not None:
         yield ("It was retired at ", job.retired_at, ": no start is expected.")
     elif job.next_due_at is not None:
-        yield (f"It is expected {schedule(job)}; the next start is due at ", job.next_due_at, ".")
+        yield (
+            f"It is expected to start {schedule(job.expectation)}; the next start is due at ",
+            job.next_due_at,
+            ".",
+        )
     elif job.has_schedule:
-        yield (f"It is expected {schedule(job)}.",)
+        yield (f"It is expected to start {schedule(job.expectation)}.",)
     for one in job.findings:
         yield (f"It {found(one.type)}: ", Mention("alert", one.incident), " reports it.")
 

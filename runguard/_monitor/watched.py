@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from .expectations import (
+    Expectation,
     ExpectedState,
     FindingType,
     JobRecord,
@@ -54,6 +55,19 @@ class ExpectedJob:
     def runbook_link(self) -> str | None:
         """The runbook, where it is an address that a page may link to."""
         return link_to(self.runbook)
+
+    @property
+    def expectation(self) -> Expectation:
+        """The rules, for their words."""
+        return Expectation(
+            every=_length(self.every_seconds),
+            cron=self.cron,
+            calendar=self.calendar,
+            tz=self.tz,
+            max_runtime=_length(self.max_runtime_seconds),
+            min_records=self.min_records,
+            learn=self.learn,
+        )
 
     def finding(self, kind: FindingType) -> OpenFinding | None:
         """Return the open finding of a type; None where there is none."""
@@ -123,6 +137,10 @@ def link_to(address: str | None) -> str | None:
     except ValueError:  # such as a bracket that no address has
         return None
     return text if parts.scheme in ("http", "https") and parts.netloc else None
+
+
+def _length(seconds: float | None) -> timedelta | None:
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _seconds(length: timedelta | None) -> float | None:

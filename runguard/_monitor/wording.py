@@ -17,7 +17,6 @@ from .._models import RunStatus, Severity
 from .expectations import FindingType
 from .health import JobState
 from .records import ProblemState, ReviewStatus
-from .watched import ExpectedJob
 
 NOTHING: Final = "–"
 JUST_NOW_SECONDS: Final = 10
@@ -275,21 +274,6 @@ def run_status(status: str) -> Label:
 def job_state(state: JobState) -> Label:
     """Return the label of how a job stands."""
     return _STATES[state]
-
-
-def schedule(job: ExpectedJob) -> str:
-    """Say when a job is expected to start; nothing where no start is.
-
-    >>> schedule(ExpectedJob(every_seconds=900)), schedule(ExpectedJob(owner="ana"))
-    ('every 15 min', '')
-    >>> schedule(ExpectedJob(cron="0 2 * * *", tz="Asia/Seoul"))
-    '0 2 * * * (Asia/Seoul)'
-    """
-    if job.every_seconds is not None:
-        return f"every {duration(job.every_seconds)}"
-    if times := job.cron or job.calendar:
-        return f"{times} ({job.tz or 'UTC'})"
-    return "as usual" if job.learn else ""
 
 
 def found(kind: FindingType) -> str:

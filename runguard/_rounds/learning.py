@@ -19,8 +19,10 @@ MOST_STARTS: Final = 30_000  # three weeks of one a minute
 class StartsStore(Protocol):
     """Where starts are."""
 
-    def starts(self, job_name: str, *, since: datetime, limit: int) -> Sequence[datetime]:
-        """Return when a job started, the newest first."""
+    def starts(
+        self, job_name: str, *, since: datetime, environment: str | None, limit: int
+    ) -> Sequence[datetime]:
+        """Return when a job started in an environment, the newest first."""
         ...
 
 
@@ -45,7 +47,9 @@ class Learner:
         key = (facts.job.job_name, facts.job.environment)
         at, declared, known = self._known.get(key, (0.0, None, expectation))
         if declared != expectation or ticks() > at + LEARNS_EVERY_SECONDS:
-            starts = self._store.starts(key[0], since=now - LOOKS_BACK, limit=MOST_STARTS)
+            starts = self._store.starts(
+                key[0], since=now - LOOKS_BACK, environment=key[1], limit=MOST_STARTS
+            )
             its_zone = ZoneInfo(expectation.tz) if expectation.tz else zone
             known = learned(expectation, starts, zone=its_zone)
             self._known[key] = (ticks(), expectation, known)

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 
 from .._models import ErrorReason
 from .._monitor import wording
+from .._monitor.expectation_words import schedule
 from .._monitor.records import ReviewStatus
 from .._monitor.remarks import found_since
 from .._monitor.trail import SilenceState, silence_label, told_briefly
@@ -175,6 +176,7 @@ def _environment() -> Environment:
         silence_label=silence_label,
         told_briefly=told_briefly,
         found_since=found_since,
+        schedule=schedule,
         SilenceState=SilenceState,
     )
     environment.filters.update(

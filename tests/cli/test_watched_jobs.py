@@ -107,7 +107,7 @@ def test_csv_has_them_in_columns(answer_of: Cli) -> None:
     rows = list(csv.DictReader(io.StringIO(answer_of("jobs", "--csv").stdout)))
 
     backup = rows[0]
-    assert (backup["schedule"], backup["found"]) == ("0 2 * * * (Asia/Seoul)", "MISSED")
+    assert (backup["expected"], backup["found"]) == ("cron 0 2 * * * (Asia/Seoul)", "MISSED")
     assert {name: backup[name] for name in TEXTS} == TEXTS
     assert rows[2]["usually"] == "every 10 minutes"
 
@@ -121,7 +121,7 @@ def test_show_tells_whose_job_it_is_and_when_it_is_due(answer_of: Cli) -> None:
     told = _sheet(answer_of("show", "last:backup"))
 
     assert {name: told[name] for name in TEXTS} == TEXTS
-    assert told["expected"] == "0 2 * * * (Asia/Seoul)"
+    assert told["expected"] == "cron 0 2 * * * (Asia/Seoul)"
     assert told["next due"].startswith("20")
     assert told["found"].startswith("did not start when it was due (alert 1")
     assert "usually" not in told

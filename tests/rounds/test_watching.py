@@ -75,7 +75,10 @@ class RecordingStore:
         self.calls.append(("write", [verdict.job.job_name for verdict in verdicts]))
         return self.settled
 
-    def starts(self, job_name: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+    def starts(
+        self, job_name: str, *, since: datetime, environment: str | None, limit: int
+    ) -> Sequence[datetime]:
+        assert environment is None
         self.calls.append(("learn", job_name))
         return [one for one in self.started if one >= since][:limit]
 

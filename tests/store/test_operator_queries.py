@@ -285,6 +285,8 @@ def test_starts_of_a_job_are_told_the_newest_first(
     assert store.starts("sync", since=noon - minute) == [noon, noon - minute]
     assert store.starts("sync", since=noon - 9 * minute, limit=1) == [noon]
     assert store.starts("nobody", since=noon - minute) == []
+    assert len(store.starts("sync", since=noon - minute, environment=None)) == 2
+    assert store.starts("sync", since=noon - minute, environment="staging") == []
 
 
 def test_a_cooldown_tells_until_when_it_is_quiet_and_what_it_covered(store: OperatorStore) -> None:

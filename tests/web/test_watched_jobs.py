@@ -113,7 +113,7 @@ def test_the_page_of_a_job_tells_what_is_expected_of_it(client: Client) -> None:
     assert "It did not start when it was due" in page.text
     assert "Copies the database." in page.text
     assert "declared by a person, ana" in page.text
-    assert told["Starts"].startswith("0 2 * * * (Asia/Seoul)")
+    assert told["Starts"].startswith("cron 0 2 * * * (Asia/Seoul)")
     assert (told["May take"], told["Records"]) == ("2 h", "at least 1")
     assert told["Owner"] == TEXTS["owner"]
     assert page.links()[TEXTS["runbook"]] == TEXTS["runbook"]

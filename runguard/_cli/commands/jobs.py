@@ -12,8 +12,8 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from ..._monitor import wording
 from ..._monitor.cadence import usual_cadence
+from ..._monitor.expectation_words import everything
 from ..._monitor.health import UNWELL, JobState, state_against_schedule, state_of, worst_first
 from ..._monitor.records import JobOverview
 from ..._monitor.watched import ExpectedJob
@@ -47,7 +47,7 @@ _COLUMNS: Final = (
     *("job_name", "state", "failing_since", "running", "running_since", "refused"),
     "last_success_at",
     *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
-    *("last_start_at", "expected_state", "next_due_at", "schedule", "usually", "found"),
+    *("last_start_at", "expected_state", "next_due_at", "expected", "usually", "found"),
     *("owner", "runbook", "description"),
 )
 
@@ -154,7 +154,7 @@ def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
         **row,
         "runs": sparkline.letters(job.strip),
         "next_due_at": expected.next_due_at,
-        "schedule": wording.schedule(expected),
+        "expected": everything(job.expected.expectation) if job.expected else None,
         "usually": cadence and cadence.words,
         "found": " ".join(one.type for one in expected.findings),
         "owner": expected.owner,

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import EllipsisType
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -48,6 +49,7 @@ from .terms import (
     fits_any,
     has_place,
     in_order,
+    is_in,
     job_and_group,
     keys_of,
     of_job,
@@ -140,10 +142,20 @@ class JobQueries(Reports):
         return [RunCell(*row) for row in self._rows(query)]
 
     def starts(
-        self, job_name: str, *, since: datetime, limit: int = MOST_STARTS
+        self,
+        job_name: str,
+        *,
+        since: datetime,
+        environment: str | EllipsisType | None = ...,
+        limit: int = MOST_STARTS,
     ) -> Sequence[datetime]:
-        """Return when a job started, the newest first; starts that its lock refused too."""
+        """Return when a job started, the newest first; starts that its lock refused too.
+
+        Of one `environment`; None means runs without one, `...` all.
+        """
         its = and_(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
+        if not isinstance(environment, EllipsisType):
+            its = and_(its, is_in(environment))
         query = select(run_log.c.started_at).where(its, run_log.c.started_at >= since)
         newest = in_order(query, RUN_PLACE, ascending=False).limit(limit)
         return [started_at for (started_at,) in self._rows(newest)]
