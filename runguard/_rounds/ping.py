@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -77,20 +77,25 @@ def send_ping(ping: Ping, *, timeout: float = LONGEST_SECONDS) -> None:
         raise PingFailed(f"{ping.source}: {probe.summary}")
 
 
-def send_pings(pings: Iterable[Ping], *, seconds: float) -> list[Exception]:
-    """Send several, some at once, and take no longer than that; return what went wrong."""
+def send_pings(rows: Iterable[Sequence[Ping]], *, seconds: float) -> list[Exception]:
+    """Send rows of pings, each row in its order, and take no longer than that.
+
+    Returns:
+        What went wrong: the first failure of a row, whose rest is left out.
+    """
     until = ticks() + seconds
 
-    def tried(ping: Ping) -> Exception | None:
+    def tried(row: Sequence[Ping]) -> Exception | None:
         try:
-            if (left := until - ticks()) <= 0:
-                return PingFailed(f"{ping.source}: not sent, since others took too long")
-            send_ping(ping, timeout=min(left, LONGEST_SECONDS))
+            for ping in row:
+                if (left := until - ticks()) <= 0:
+                    return PingFailed(f"{ping.source}: not sent, since others took too long")
+                send_ping(ping, timeout=min(left, LONGEST_SECONDS))
         except (ConfigurationError, PingFailed) as wrong:
             return wrong
         return None
 
-    listed = [*pings]
+    listed = [*rows]
     if not listed:
         return []
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="runguard-ping") as pool:

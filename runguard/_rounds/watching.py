@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .._clock import now as clock
 from .._errors import ConfigurationError
 from .._events import Events
+from .._models import RunStatus
 from .._monitor.expectations import (
     FindingType,
     Gap,
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 GAP_AFTER: Final = timedelta(minutes=5)
 UNWATCHED_AFTER: Final = timedelta(minutes=15)
 AT_ONCE: Final = 2_000  # jobs in one batch
+MOST_ENDINGS: Final = 5  # of one job in a round, that its address hears of
 LONGEST_PINGS_SECONDS: Final = 15.0  # of one batch: verdicts wait for them
+
+_ENDINGS: Final = (RunStatus.SUCCESS, RunStatus.FAILED)
 
 Judge = Callable[..., Verdict]
 Resolve = Callable[[str], str]
@@ -158,8 +163,9 @@ class Watch:
             facts = self._store.jobs_to_judge(limit=AT_ONCE, now=now)
             new = [one for one in facts if _key_of(one) not in judged]
             judged.update(map(_key_of, new))
-            verdicts = [*self._verdicts(new, now, gaps, zone)]
-            self._ping(new, resolve)
+            judgements = [*self._judged(new, now, gaps, zone)]
+            verdicts = [verdict for _, verdict in judgements]
+            self._ping([known for known, _ in judgements], now, resolve)
             settled = self._store.write_verdicts(
                 verdicts, cooldown=self._cooldown, auto_resolve=self._auto_resolve
             )
@@ -179,17 +185,19 @@ class Watch:
         )
         self._store.note_round(self._record, gap_after=GAP_AFTER)
 
-    def _verdicts(
+    def _judged(
         self, facts: Iterable[JobFacts], now: datetime, gaps: tuple[Gap, ...], zone: tzinfo
-    ) -> Iterator[Verdict]:
+    ) -> Iterator[tuple[JobFacts, Verdict]]:
         for one in facts:
             try:
                 known = self._learner.taught(one, now=now, zone=zone)
-                yield self._judge(known, now=now, gaps=gaps)
+                verdict = self._judge(known, now=now, gaps=gaps)
             except Exception as trouble:  # the other jobs are judged all the same
                 self._tell("judge", trouble, one.job.job_name)
+                continue
+            yield known, verdict
 
-    def _ping(self, facts: Iterable[JobFacts], resolve: Resolve) -> None:
+    def _ping(self, facts: Iterable[JobFacts], now: datetime, resolve: Resolve) -> None:
         """Tell the addresses of jobs how their runs ended.
 
         Before the verdicts are written: a process that dies in between tells twice, which does no
@@ -198,16 +206,14 @@ class Watch:
         pings = []
         for one in facts:
             reference = one.job.expectation.ping_url
-            runs = [run for run in one.runs if _has_newly_ended(run, one)] if reference else []
-            if not reference or not runs:
+            if reference is None or not (runs := _newly_ended(one, now)):
                 continue
             try:
                 url = resolve(reference)
             except ConfigurationError as wrong:
                 self._tell("ping", wrong, one.job.job_name)
                 continue
-            newest = max(runs, key=lambda run: (run.finished_at, run.id))
-            pings.append(_ping_of(one, newest, url))
+            pings.append([_ping_of(one, run, url) for run in runs[-MOST_ENDINGS:]])
         for trouble in send_pings(pings, seconds=LONGEST_PINGS_SECONDS):
             self._events.internal_error("ping", trouble)
 
@@ -223,15 +229,23 @@ def _key_of(facts: JobFacts) -> tuple[str, str | None]:
     return facts.job.job_name, facts.job.environment
 
 
-def _has_newly_ended(run: WatchedRun, facts: JobFacts) -> bool:
-    since = facts.job.judged_at or facts.job.declared_at
-    is_new = run.finished_at is not None and (since is None or run.finished_at > since)
-    return is_new and not run.refused and run.status in ("SUCCESS", "FAILED")
+def _newly_ended(facts: JobFacts, now: datetime) -> list[WatchedRun]:
+    """Return the runs that ended since the job was judged, the last one last.
+
+    One that ended after `now` is for the next round, which begins there.
+    """
+    since = facts.job.judged_at or facts.job.declared_at or now
+    ended = [
+        (run.finished_at, run.id, run)
+        for run in facts.runs
+        if run.finished_at is not None and not run.refused and run.status in _ENDINGS
+    ]
+    return [run for at, _, run in sorted(ended, key=itemgetter(0, 1)) if since < at <= now]
 
 
 def _ping_of(facts: JobFacts, run: WatchedRun, url: str) -> Ping:
     source = f"ping_url of {facts.job.job_name}"
-    return Ping(source, url, run.status == "SUCCESS", f"run {run.id}: {run.status}")
+    return Ping(source, url, run.status == RunStatus.SUCCESS, f"run {run.id}: {run.status}")
 
 
 def _found(settled: Iterable[Settled], verdicts: Iterable[Verdict]) -> Iterator[Found]:

@@ -68,14 +68,14 @@ def test_an_address_that_cannot_be_used_is_not_repeated(url: str) -> None:
 
 def test_of_several_each_is_sent_and_each_failure_is_returned(receiver: HttpReceiver) -> None:
     urls = [receiver.url("/a"), "nonsense", receiver.url("/b")]
-    failed = send_pings([ping(url) for url in urls], seconds=30)
+    failed = send_pings([[ping(url)] for url in urls], seconds=30)
 
     assert sorted(request.path for request in receiver.requests) == ["/a", "/b"]
     assert [type(wrong) for wrong in failed] == [ConfigurationError]
 
 
 def test_several_take_no_longer_than_they_may(receiver: HttpReceiver) -> None:
-    assert [str(wrong) for wrong in send_pings([ping(receiver.url())], seconds=0)] == [
+    assert [str(wrong) for wrong in send_pings([[ping(receiver.url())]], seconds=0)] == [
         "RUNGUARD_PING_URL: not sent, since others took too long"
     ]
     assert receiver.requests == []

@@ -242,7 +242,13 @@ def test_each_new_ending_is_told_to_the_address_of_its_job_before_the_verdicts()
     with HttpReceiver() as receiver:
         store = RecordingStore(
             [
-                facts_of("good", ended(1), ended(2), ping_url="env:GOOD"),
+                facts_of(
+                    "good",
+                    ended(1, "FAILED", ago=MINUTE / 3),
+                    ended(2, ago=MINUTE / 4),
+                    ended(8, ago=-MINUTE),
+                    ping_url="env:GOOD",
+                ),
                 facts_of("bad", ended(3, "FAILED"), ping_url="env:BAD"),
                 facts_of("old", ended(4, ago=MINUTE * 2), ping_url="env:GOOD"),
                 facts_of("open", replace(ended(5), finished_at=None), ping_url="env:GOOD"),
@@ -251,9 +257,14 @@ def test_each_new_ending_is_told_to_the_address_of_its_job_before_the_verdicts()
             ]
         )
         run(watch_of(store), **{"env:GOOD": receiver.url("/g"), "env:BAD": receiver.url("/b")})
-        told = sorted((one.path, one.body) for one in receiver.requests)
+        told = [(one.path, one.body) for one in receiver.requests]
 
-    assert told == [("/b/fail", b"run 3: FAILED"), ("/g", b"run 2: SUCCESS")]
+    assert sorted(told) == [
+        ("/b/fail", b"run 3: FAILED"),
+        ("/g", b"run 2: SUCCESS"),
+        ("/g/fail", b"run 1: FAILED"),
+    ]
+    assert told.index(("/g/fail", b"run 1: FAILED")) < told.index(("/g", b"run 2: SUCCESS"))
 
 
 def test_a_ping_that_fails_is_told_and_hinders_nothing() -> None:
