@@ -24,6 +24,8 @@ _YEARS: Final = range(1900, 9000)  # no zone carries such a time beyond the cale
 _COVERS: Final[Mapping[str, str]] = {
     FindingType.MISSED: "further missed starts of {name}, until one comes",
     FindingType.STUCK: "this run of {name}, which goes on, until it ends",
+    FindingType.FREQUENT: "further starts of {name}, until there is a quiet gap",
+    FindingType.WRONG_ZONE: "all starts of {name}, until they fit the declared zone",
     FindingType.UNWATCHED: "all jobs, until a monitor looks again",
 }
 
@@ -103,8 +105,9 @@ def facts_of(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
 
 def what_it_covers(facts: NoticeFacts, name: str) -> str:
     """Say which further alerts do not come."""
-    covers = _COVERS.get(finding_of(facts) or "", "the same of further runs of {name}")
-    return f"This covers {covers.format(name=name)}."
+    kind = finding_of(facts) or ""
+    covers = _COVERS.get(kind, f"later runs of {{name}} with {kind}, until one is as expected")
+    return f"This covers {covers.replace('{name}', name)}."
 
 
 def is_open(facts: NoticeFacts) -> bool:
@@ -167,7 +170,9 @@ def _wrong_zone(detail: Mapping[str, Any], _: Times) -> str | None:
 
 def _unwatched(detail: Mapping[str, Any], times: Times) -> str:
     looked = _time(detail, "last_round_at")
-    return "no monitor has looked" + ("" if looked is None else f" since {times.short(looked)}")
+    if looked is None:
+        return "no monitor has ever looked"
+    return f"no monitor has looked since {times.short(looked)}"
 
 
 _SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any], Times], str | None]]] = {

@@ -78,6 +78,10 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             ),
             "UNWATCHED 12 expected jobs: no monitor has looked since 01:10",
         ),
+        (
+            finding("UNWATCHED", source_id="runguard", job_name=None, detail={"jobs": 1}),
+            "UNWATCHED 1 expected job: no monitor has ever looked",
+        ),
         (finding(), "MISSED nightly_backup: as its title says"),
         (
             finding(notice="reminder", detail=MISSED_THREE),
@@ -223,6 +227,18 @@ def test_the_json_names_the_finding_its_owner_and_its_incident() -> None:
     assert data["owner"] == "data"
     assert data["incident"]["id"] == 17
     assert message_of(notice()).data["finding"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "covered"),
+    [
+        ("EMPTY", "later runs of nightly_{x} with EMPTY, until one is as expected"),
+        ("FREQUENT", "further starts of nightly_{x}, until there is a quiet gap"),
+        ("WRONG_ZONE", "all starts of nightly_{x}, until they fit the declared zone"),
+    ],
+)
+def test_the_text_says_what_is_covered(kind: str, covered: str) -> None:
+    assert f"This covers {covered}.\n" in message_of(finding(kind, job_name="nightly_{x}")).text
 
 
 def test_another_programs_alert_of_such_a_type_is_no_finding() -> None:

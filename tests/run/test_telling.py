@@ -191,7 +191,9 @@ def test_a_run_of_any_job_has_told_that_nobody_watches_what_is_expected(
     until(lambda: hook.requests)
 
     assert done.returncode == 0, done.stderr
-    assert hook.requests[0].json["subject"].startswith("UNWATCHED 1 expected job: no monitor has")
+    assert (
+        hook.requests[0].json["subject"].startswith("UNWATCHED 1 expected job: no monitor has ever")
+    )
 
 
 def test_with_the_store_away_no_child_is_started_and_nothing_is_lost(
