@@ -10,6 +10,7 @@ import pytest
 
 from runguard._monitor.records import AlertFilter, AlertOrder, Cause, Cursor, RunFilter
 from runguard._monitor.timeline import DEFAULT_ZOOM, ZOOMS, window_of
+from runguard._store.queries import timeline
 from tests.store.test_query_plans import (  # the fixtures too
     Sent,
     assert_no_table_is_read_whole,
@@ -58,6 +59,16 @@ def problems(**wanted: object) -> Callable[[OperatorStore], object]:
 
 NOW = datetime.now(UTC)
 MONTH, DAY_NOW = (window_of(zoom, now=NOW) for zoom in (ZOOMS[-1], DEFAULT_ZOOM))
+
+
+def often(store: OperatorStore) -> None:
+    """A timeline of jobs that are counted slice by slice."""
+    with pytest.MonkeyPatch.context() as world:
+        world.setattr(timeline, "MOST_RUNS", 0)
+        facts = store.timeline([f"job_{n}" for n in range(50)], MONTH)
+    assert any(one.slices for one in facts)
+
+
 CAUSE = Cause("run_log", "job_7:TIMEOUT", "FAILED", None)
 QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
@@ -126,6 +137,7 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "an alert": lambda store: store.alert_details(a_failure_alert(store)),
     "who ran when in a month": lambda store: store.timeline(["job_7", "job_8"], MONTH),
     "who ran when in a day": lambda store: store.timeline([f"job_{n}" for n in range(50)], DAY_NOW),
+    "who ran when of jobs that run often": often,
     "a year of a job": lambda store: store.runs_between(
         "job_7", [store.now() - days * DAY for days in range(365, -1, -1)]
     ),

@@ -45,7 +45,7 @@ from .terms import (
 )
 
 MOST_COUNTED: Final = 250  # runs of a job in one slice
-MOST_PROBED: Final = 500_000  # entries of the index in one answer
+MOST_PROBED: Final = 250_000  # entries of the index in one answer
 LOOKS_BEFORE: Final = 3  # runs of a job that began before a window, and may reach into it
 MOST_OPEN: Final = 500
 MOST_MISSED: Final = 1000
@@ -82,8 +82,7 @@ class TimelineQueries(JobQueries):
         Returns the earlier time with the count; nothing where none began.
         """
         counted = self._counted([storable(job_name)], edges, most)
-        query = select(counted.c.starts_at, counted.c.runs).where(counted.c.last_id.is_not(None))
-        return [(starts_at, runs) for starts_at, runs in self._rows(query)]
+        return [(starts_at, runs) for _, starts_at, runs, *_ in self._rows(counted)]
 
     def first_start_of(self, job_name: str) -> datetime | None:
         """Return when the oldest run of a job began."""
@@ -208,14 +207,9 @@ class TimelineQueries(JobQueries):
         starts = window.starts()
         most = min(MOST_COUNTED, MOST_PROBED // (len(starts) * len(job_names)))
         counted = self._counted(job_names, [*starts, window.until], most)
-        query = select(
-            *(counted.c[name] for name in ("job_name", "starts_at", "runs")),
-            run_log.c.started_at,
-            finite(run_log.c.finished_at),
-        ).join_from(counted, run_log, run_log.c.id == counted.c.last_id)
         failures = self._failures_in(job_names, window)
         found: dict[str, dict[datetime, RunSlice]] = defaultdict(dict)
-        for name, starts_at, runs, started_at, ended_at in self._rows(query):
+        for name, starts_at, runs, started_at, ended_at in self._rows(counted):
             its = failures.get((name, starts_at), {})
             found[name][starts_at] = RunSlice(
                 starts_at, runs, runs < most, started_at, ended_at, its
@@ -226,10 +220,11 @@ class TimelineQueries(JobQueries):
 
     def _counted(
         self, job_names: Sequence[str], edges: Sequence[datetime], most: int
-    ) -> FromClause:
+    ) -> Select[Any]:
         """Count the runs of each job between each two times, and find the last of them.
 
-        The counting reads entries of the index of jobs and starts, `most` for each.
+        The counting reads entries of the index of jobs and starts, `most` for each. Returns the
+        name, the earlier time, the number, and when the last began and ended.
         """
         names, spans = self._given(job_names), self._given_spans(edges)
         its = (
@@ -237,25 +232,25 @@ class TimelineQueries(JobQueries):
             run_log.c.started_at >= spans.c.starts_at,
             run_log.c.started_at < spans.c.ends_at,
         )
-        some: Any = (
-            select(literal_column("1", BigInteger()))
-            .select_from(run_log)
-            .where(*its)
-            .limit(most)
-            .correlate(names, spans)
-        )
-        runs = select(func.count()).select_from(some.subquery()).scalar_subquery()
-        last = in_order(select(run_log.c.id).where(*its), RUN_PLACE, ascending=False).limit(1)
-        return (
-            select(
-                names.c.job_name,
-                spans.c.starts_at,
-                runs.label("runs"),
-                last.correlate(names, spans).scalar_subquery().label("last_id"),
-            )
-            .select_from(names.join(spans, true()))
-            .subquery("counted")
-        )
+        some: Any = select(literal_column("1", BigInteger())).select_from(run_log).where(*its)
+        runs = select(func.count()).select_from(some.limit(most).correlate(names, spans).subquery())
+        last: Any = select(run_log).where(*its).order_by(run_log.c.started_at.desc()).limit(1)
+        cells: FromClause
+        given = names.join(spans, true())
+        if speaks_sqlite(self.engine):
+            last_id = last.with_only_columns(run_log.c.id).correlate(names, spans)
+            cells = run_log
+            joined = given.join(run_log, run_log.c.id == last_id.scalar_subquery())
+        else:  # a join by the id might read the whole table
+            cells = last.lateral("last_run")
+            joined = given.join(cells, true())
+        return select(
+            names.c.job_name,
+            spans.c.starts_at,
+            runs.scalar_subquery(),
+            cells.c.started_at,
+            finite(cells.c.finished_at),
+        ).select_from(joined)
 
     def _given_spans(self, edges: Sequence[datetime]) -> FromClause:
         """Make a table of the spans between some times; the last of them has no end."""
