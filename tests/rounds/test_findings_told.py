@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from tests.rounds.conftest import World
 
+# Where the store makes no difference.
+on_sqlite = pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def hook(world: World) -> Iterator[HttpReceiver]:
@@ -59,6 +62,7 @@ def test_a_missed_start_is_told_once_and_so_is_the_start_that_comes_late(
     ]
 
 
+@on_sqlite
 def test_a_reminder_counts_the_starts_that_were_missed(world: World, hook: HttpReceiver) -> None:
     world.configure(f'[notify]\nremind_every = "1m"\n[channels.hook]\nwebhook = "{hook.url()}"\n')
     world.expect("nightly")
@@ -74,6 +78,7 @@ def test_a_reminder_counts_the_starts_that_were_missed(world: World, hook: HttpR
     assert "STILL MISSED nightly: " in hook.requests[1].json["subject"]
 
 
+@on_sqlite
 def test_a_silence_mutes_a_finding_and_its_owner_routes_it(
     world: World, hook: HttpReceiver
 ) -> None:
@@ -141,6 +146,7 @@ def test_that_nobody_watches_is_told_by_who_delivers_and_over_with_the_next_roun
     assert report.is_good
 
 
+@on_sqlite
 def test_the_file_declares_jobs_and_what_it_says_no_more_is_withdrawn(
     world: World, hook: HttpReceiver
 ) -> None:
@@ -160,6 +166,7 @@ def test_the_file_declares_jobs_and_what_it_says_no_more_is_withdrawn(
     assert [job.job_name for job in world.store.expected_jobs()] == []
 
 
+@on_sqlite
 def test_a_round_leaves_that_it_looked(world: World) -> None:
     world.expect("nightly")
     rounds: Any = world.rounds(kind="web")
@@ -171,6 +178,7 @@ def test_a_round_leaves_that_it_looked(world: World) -> None:
     assert row.report["judged"] >= 0
 
 
+@on_sqlite
 def test_a_preview_shows_what_would_be_told_of_a_finding(world: World) -> None:
     world.configure('[channels.hook]\nwebhook = "http://127.0.0.1:9/x"\n')
     world.expect("nightly")

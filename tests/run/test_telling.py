@@ -178,24 +178,6 @@ def test_a_later_run_of_any_job_has_told_what_was_left(world: World, hook: HttpR
     assert "nightly failed" in hook.requests[0].json["subject"]
 
 
-def test_a_run_of_any_job_has_told_that_nobody_watches_what_is_expected(
-    world: World, hook: HttpReceiver
-) -> None:
-    code = (
-        "import runguard\n"
-        "with runguard.run_scope('another', expect=runguard.Expect(every='1d')): pass"
-    )
-    world.run(sys.executable, "-c", code, PYTHONPATH=str(ROOT), RUNGUARD_DELIVER="off")
-    world.sql("update job set declared_at = datetime('now', '-1 hour')")
-    done = world.run(sys.executable, "-c", code, PYTHONPATH=str(ROOT))
-    until(lambda: hook.requests)
-
-    assert done.returncode == 0, done.stderr
-    assert (
-        hook.requests[0].json["subject"].startswith("UNWATCHED 1 expected job: no monitor has ever")
-    )
-
-
 def test_with_the_store_away_no_child_is_started_and_nothing_is_lost(
     world: World, hook: HttpReceiver
 ) -> None:
