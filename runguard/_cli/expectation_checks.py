@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXPECTATIONS: Final = "expectations"
 UNWATCHED_AFTER: Final = timedelta(minutes=15)
+NEW: Final = timedelta(days=1)
 MOST_NAMED: Final = 5
 LONGEST: Final = 300
 
@@ -49,7 +50,7 @@ def check_expectations(store: OperatorStore, purpose: Purpose) -> Iterator[Findi
     starts = {one.job_name: one.strip[0].started_at for one in strips if one.strip}
     yield from _few(_unreadable(active, purpose))
     yield from _few(_at_odds(active))
-    yield from _few(_never_ran(active, known))
+    yield from _few(_never_ran(active, known, now))
     yield from _few(_retired_and_running(declared, starts))
 
 
@@ -110,10 +111,16 @@ def _at_odds(active: Sequence[JobRecord]) -> Iterator[Finding]:
         )
 
 
-def _never_ran(active: Sequence[JobRecord], known: Sequence[str]) -> Iterator[Finding]:
+def _never_ran(
+    active: Sequence[JobRecord], known: Sequence[str], now: datetime
+) -> Iterator[Finding]:
+    """Jobs that were declared long ago, or under a name that is nearly that of another."""
     for one in active:
         if one.job_name not in known:
             near = did_you_mean(one.job_name, known)
+            is_new = one.declared_at is not None and now - one.declared_at < NEW
+            if is_new and not near:
+                continue
             yield Finding(
                 EXPECTATIONS,
                 State.WARNING,

@@ -107,6 +107,7 @@ def load_config(environ: Mapping[str, str], cwd: Path) -> NotifyConfig:
 def read_config(environ: Mapping[str, str], cwd: Path) -> Reading:
     """Read the configuration as far as it can be read, with everything that is wrong in it."""
     problems: list[str] = []
+    cwd = cwd.absolute()  # the file's name is also kept, as that of who declares jobs
     try:
         source = _find_file(environ, cwd, problems)
     except ConfigurationError as error:
