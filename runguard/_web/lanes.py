@@ -93,7 +93,8 @@ def _shared(frame: Frame) -> str:
         f'<defs><g id="lane-back">{past if now else ""}<path class="grid" d="{lines}"/></g>'
         f'<g id="lane-now">{now}</g>'
         '<path id="lane-missed" class="missed" d="M0 4l5 7.5-5 7.5-5-7.5z"/>'
-        '<path id="lane-next" class="next" d="M-3.5 6l8 6-8 6z"/></defs>'
+        '<path id="lane-next" class="next" d="M-3.5 6l8 6-8 6z"/>'
+        '<path id="lane-late" class="late" d="M-3.5 6l8 6-8 6z"/></defs>'
     )
 
 
@@ -130,7 +131,7 @@ LEGEND: Final = (
 )
 LEGEND_OF_EXPECTED: Final = (
     ('<use href="#lane-missed" x="8"/>', "an expected start that was missed"),
-    ('<use href="#lane-next" x="8"/>', "the next expected start"),
+    ('<use href="#lane-next" x="8"/>', "the next expected start; filled where it is late"),
 )
 
 
@@ -222,7 +223,7 @@ def _marks(drawn: Lane, frame: Frame) -> list[tuple[str, datetime]]:
     marks = [("missed", one) for one in drawn.missed]
     due = drawn.next_due_at
     if due is not None and frame.window.since <= due < frame.window.until:
-        marks.append(("next", due))
+        marks.append(("next" if due > frame.now else "late", due))
     return marks
 
 

@@ -79,7 +79,9 @@ def test_overlaps_missed_starts_and_the_next_start_are_marked() -> None:
 
     assert '<path class="overlap" d="M500 20h250v2h-250z"/>' in svg
     assert '<use href="#lane-missed" x="50.00%"/>' in svg
-    assert '<use href="#lane-next" x="75.00%"/>' in svg
+    assert '<use href="#lane-late" x="75.00%"/>' in svg
+    frame = lanes.frame_of(DAY, now=NOON - 7 * HOUR, tick=HOUR, zone=UTC)
+    assert "#lane-next" in lanes.lane(Lane("job", next_due_at=NOON - 6 * HOUR), frame)
 
 
 def test_ticks_are_whole_hours_and_days_of_the_readers_zone() -> None:
