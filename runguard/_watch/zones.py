@@ -24,6 +24,7 @@ FEWEST_AFTER_ON_TIME: Final = 2  # starts that must be off where earlier ones we
 PROMPT: Final = timedelta(minutes=5)  # how late most of several starts may be in another zone
 PROMPT_ALONE: Final = timedelta(minutes=2)  # the same of a start that is the only one
 MISFITS: Final = 0.34  # the share of starts that may be elsewhere: late, by hand, in a changed hour
+NO_LONGER_NEW: Final = 3  # starts, after which those that are late no longer leave a doubt
 _DECLARED_AFTER: Final = timedelta(minutes=10)  # a run's end, by the process that ran it
 
 # One of each set of zones whose clocks agree all year, the most common ones first.
@@ -35,9 +36,9 @@ ZONES: Final = (
     *("America/Phoenix", "America/Bogota", "America/Mexico_City", "America/Halifax"),
     *("America/St_Johns", "America/Santiago", "America/Caracas", "America/Anchorage"),
     *("Pacific/Honolulu", "Pacific/Pago_Pago", "America/Noronha", "America/Nuuk"),
-    *("Atlantic/Azores", "Atlantic/Cape_Verde", "Africa/Cairo", "Asia/Beirut", "Asia/Tehran"),
+    *("Atlantic/Azores", "Atlantic/Cape_Verde", "Africa/Cairo", "Asia/Tehran"),
     *("Asia/Kabul", "Asia/Karachi", "Asia/Kathmandu", "Asia/Dhaka", "Asia/Yangon"),
-    *("Australia/Perth", "Australia/Eucla", "Australia/Darwin", "Australia/Adelaide"),
+    *("Australia/Eucla", "Australia/Darwin", "Australia/Adelaide"),
     *("Australia/Brisbane", "Australia/Lord_Howe", "Pacific/Noumea", "Pacific/Norfolk"),
     *("Pacific/Fiji", "Pacific/Chatham", "Pacific/Tongatapu", "Pacific/Kiritimati"),
 )
@@ -83,7 +84,9 @@ def zones_of_a_new_job(case: Case, schedule: ClockSchedule) -> tuple[ClockSchedu
     starts = [one.started_at for one in scheduled_runs(case)]
     if not starts:
         return _elsewhere(schedule)
-    if any(_is_at(schedule, one, late=schedule.grace) for one in starts):
+    if len(starts) >= NO_LONGER_NEW or any(
+        _is_at(schedule, one, late=schedule.grace) for one in starts
+    ):
         return ()
     return _loosely_fitting(schedule, starts)
 
