@@ -51,6 +51,7 @@ def test_words_that_are_known_are_completed(words: list[str], offered: list[str]
     [
         (["runs", "--job", "pay"], ["payments"]),
         (["jobs", "--job", "in"], ["invoices"]),
+        (["expect", "pay"], ["payments"]),
         (["show", "4"], ["4"]),
         (["explain", "last:pay"], ["last:payments"]),
         (["explain", "fail"], ["failed"]),

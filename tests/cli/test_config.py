@@ -155,3 +155,34 @@ def test_an_address_for_pings_that_cannot_be_used_is_a_mistake(cli: Cli) -> None
     assert "NOTHING_HERE" in answer.stdout
     assert "RUNGUARD_PING_URL" in broken.stdout
     assert SECRET not in broken.stdout
+
+
+SHOW = ("config", "show", "--json")
+
+
+def test_what_the_file_expects_of_jobs_is_checked_and_shown(cli: Cli, here: Path) -> None:
+    file = here / "runguard.toml"
+    file.write_text(
+        '[jobs.backup]\ncron = "0 2 * * *"\ntz = "Asia/Seoul"\ngrace = "30m"\nowner = "ops"\n'
+        'ping_url = "env:PING_BACKUP"\n'
+    )
+    missing = cli("config", "check")
+    checked = cli("config", "check", PING_BACKUP="https://hc.example/1")
+    shown = {one["name"]: (one["value"], one["source"]) for one in cli(*SHOW).json}
+
+    assert missing.exit_code == 1
+    assert "jobs.backup.ping_url: env:PING_BACKUP: expected a value" in missing.stdout
+    assert checked.stderr.startswith("No mistake found, 1 job with expectations.")
+    assert shown["jobs.backup"] == (
+        "cron 0 2 * * * (Asia/Seoul), up to 30 min late, tells env:PING_BACKUP, owner ops",
+        str(file),
+    )
+
+
+def test_a_schedule_that_no_monitor_can_read_is_a_mistake(cli: Cli, here: Path) -> None:
+    (here / "runguard.toml").write_text('[jobs.backup]\ncron = "61 * * * *"\ntz = "UTC"\n')
+
+    answer = cli("config", "check")
+
+    assert answer.exit_code == 1
+    assert "jobs.backup.cron: expected an expression, found '61 * * * *'" in answer.stdout

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from runguard._monitor.expectations import JobRecord
 from runguard._monitor.notices import IncidentRecord, Silence, Trail
 from runguard._notify.config import NotifyConfig, read_config
 from runguard._notify.message import build_message
@@ -91,6 +92,8 @@ def keys_after(sentence: str) -> set[str]:
 
 def test_the_reference_names_the_keys_of_each_record_that_commands_print_as_json() -> None:
     assert keys_after("prints one object a round") == names_of(RoundReport) | {"good"}
+    expected = {"state", "last_start_at"}
+    assert keys_after("`runguard expect --json` prints") >= names_of(JobRecord) | expected
     assert keys_after("print a `trail`") == names_of(Trail)
     assert keys_after("\nAn incident:") == names_of(IncidentRecord)
     assert keys_after("\nA silence:") == names_of(Silence)

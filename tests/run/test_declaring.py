@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +20,7 @@ import runguard.testing
 from runguard import Expect
 from runguard._run.declaring import MOST_TRIES
 from runguard._store import declaring
+from runguard._store.migrate import upgrade
 from tests.run.conftest import PATIENT
 
 if TYPE_CHECKING:
@@ -89,6 +92,17 @@ def test_once_a_process_in_one_statement_however_it_ends(statements: list[str]) 
     for number in range(4):
         with suppress(ValueError):
             job(number)
+
+    assert declared(statements) == 1
+
+
+@pytest.mark.usefixtures("url")
+def test_once_although_several_threads_end_their_first_runs_at_once(statements: list[str]) -> None:
+    job = runguard.tracked_run("job", expect=Expect(every="1h"))(Barrier(4).wait)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(job)
 
     assert declared(statements) == 1
 
@@ -299,3 +313,20 @@ def test_the_question_whether_anybody_watches_may_fail(
 
     assert len(sql("select * from job")) == 1
     assert sum(fields.get("stage") == "declare" for _, fields in events()) == 1
+
+
+def test_on_the_schema_of_an_earlier_release_runs_are_recorded_and_it_is_told_once(
+    pg_url: str, events: Events
+) -> None:
+    upgrade(pg_url, "0004")
+    runguard.configure(database_url=pg_url, store_timeout=PATIENT)
+    for _ in range(2):
+        with runguard.run_scope("job", expect=Expect(every="1h")):
+            pass
+
+    with create_engine(pg_url).connect() as connection:
+        statuses = connection.exec_driver_sql("select status from run_log").scalars().all()
+    assert statuses == ["SUCCESS", "SUCCESS"]
+    [told] = [fields for name, fields in events() if name == "runguard.internal_error"]
+    assert told["stage"] == "declare"
+    assert "runguard db upgrade" in told["error"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,8 @@ def check() -> None:
     do that. Run it where alerts are sent: secrets and programs are looked up there.
     """
     config, problems = read_config(os.environ, Path.cwd())
-    problems = (*_setting_problems(os.environ), *problems, *_channel_problems(config))
+    found = (*_channel_problems(config), *_job_problems(config))
+    problems = (*_setting_problems(os.environ), *problems, *found)
     problems += tuple(_ping_problems(config))
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
@@ -133,8 +134,20 @@ def _ping_problems(config: NotifyConfig) -> Iterator[str]:
         yield str(error)
 
 
+def _job_problems(config: NotifyConfig) -> Iterator[str]:
+    """Look up what the monitor will, where it runs."""
+    for job in config.jobs:
+        address = job.expectation.ping_url if job.expectation is not None else None
+        for problem in _missing((address,), config):
+            yield f"jobs.{job.job_name}.ping_url: {problem}"
+
+
 def _missing_secrets(spec: ChannelSpec, config: NotifyConfig) -> Iterator[str]:
-    for text in (spec.url, spec.webhook, *spec.secrets):
+    return _missing((spec.url, spec.webhook, *spec.secrets), config)
+
+
+def _missing(references: Iterable[str | None], config: NotifyConfig) -> Iterator[str]:
+    for text in references:
         try:
             config.resolve(text or "")
         except ConfigurationError as error:

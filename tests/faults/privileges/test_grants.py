@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 import runguard
-from runguard import JobLockActive, RunguardError, current_run, run_scope
+from runguard import Expect, JobLockActive, RunguardError, current_run, run_scope
 from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
 from runguard._monitor.expectations import JobDeclaration
 from runguard._run.reaper import reap
@@ -43,7 +43,7 @@ def fail(job_name: str = "job") -> None:
 
 def test_a_job_can_do_all_that_runguard_does(world: World, events: Events) -> None:
     runguard.configure(database_url=world.url("job"), store_timeout=PATIENT, check=True)
-    with run_scope("job") as run:
+    with run_scope("job", expect=Expect(every="1h")) as run:
         run.emit_alert(
             "NEW", source_type="s", source_id="1", severity="low", title="t", message="m"
         )
@@ -65,6 +65,19 @@ def test_a_job_can_do_all_that_runguard_does(world: World, events: Events) -> No
     ]
     assert current_run() is None
     assert "runguard.internal_error" not in [event for event, _ in events()]
+
+
+def test_a_job_that_may_not_declare_is_recorded_all_the_same(world: World, events: Events) -> None:
+    world.run("revoke all on job from runguard_job", "migrator")
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT)
+    for _ in range(2):
+        with run_scope("job", expect=Expect(every="1h")):
+            pass
+
+    assert world.run("select status from run_log") == [("SUCCESS",), ("SUCCESS",)]
+    [told] = [fields for event, fields in events() if event == "runguard.internal_error"]
+    assert told["stage"] == "declare"
+    assert "permission denied for table job" in told["error"]
 
 
 def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:
