@@ -91,11 +91,13 @@ def test_the_table_has_what_the_lanes_show(reader: Reader) -> None:
 
 def test_a_time_of_the_axis_zooms_in_there(reader: Reader) -> None:
     page = reader.open("/?timeline=7d&find=sync")
+    page.get_by_text("The same as a table").first.click()
     page.locator(".lane-axis a").nth(2).click()
 
     page.wait_for_url("**timeline=24h**")
     assert "find=sync" in page.url
     expect(page.get_by_role("link", name="later ›")).to_be_visible()
+    expect(page.locator("#timeline-table")).to_have_attribute("open", "")
     expect(page.locator(".lane-axis .now")).to_have_count(0)
     page.get_by_role("link", name="now", exact=True).click()
     expect(page.locator(".lane-axis .now")).to_have_count(1)
@@ -109,6 +111,8 @@ def test_pointing_at_a_bar_says_what_it_is(reader_of: Callable[..., Reader], sit
     said = page.locator("#timeline .pointed")
     expect(said).to_contain_text("failed · HTTP_5XX")
     expect(said).to_contain_text("UTC)")
+    lane_of(page, "invoice_import").locator(".lane-line").hover()
+    expect(said).to_contain_text("invoice_import · ")
 
 
 def test_a_run_that_begins_appears_while_the_reader_looks(

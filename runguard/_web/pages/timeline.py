@@ -20,7 +20,7 @@ from ..._monitor.timeline import (
     window_of,
 )
 from ..._store.operator import OperatorStore
-from .. import lanes
+from .. import charts, lanes
 from ..query import Asked, JobQuery, timeline_window
 from ..rendering import url_of
 from ..state import zone_of
@@ -96,6 +96,7 @@ def _links(url: Callable[..., str], job_name: str) -> Callable[[LaneBar], str]:
             "/runs",
             job=job_name,
             status=_STATUSES.get(bar.kind),
+            group=bar.error_group if bar.error_group in charts.GROUPS else None,
             since=wording.iso(bar.starts_at.replace(microsecond=0)),
             until=wording.iso(bar.ends_at.replace(microsecond=0) + timedelta(seconds=1)),
         )

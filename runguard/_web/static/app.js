@@ -85,6 +85,17 @@
     if (line) line.textContent = title.textContent;
   });
 
+  // In a timeline a pointer says which job and which time it is at, where no bar says more.
+  document.addEventListener("pointermove", (event) => {
+    const line = event.target.closest?.(".lane-line");
+    if (!line || event.target.closest("a")) return;
+    const figure = line.closest("figure");
+    const [since, until] = [figure.dataset.since, figure.dataset.until].map((text) => new Date(text).valueOf());
+    const { left, width } = line.getBoundingClientRect();
+    const instant = new Date(since + (until - since) * Math.min(1, Math.max(0, (event.clientX - left) / width)));
+    figure.querySelector(".pointed").textContent = `${line.previousElementSibling.textContent} · ${spell(instant, "exact")}`;
+  });
+
   // The clock is that of what is shown; the tab's title and icon stand beside it.
   // Copies a message; without a secure address, browsers let a page copy only what is selected.
   document.addEventListener("click", async (event) => {
@@ -219,6 +230,12 @@
       next.focus();
     });
   }
+
+  // What was unfolded in the timeline is so in another time, too.
+  document.addEventListener("toggle", (event) => {
+    if (event.target.closest("#timeline")) kept.set(`open.${event.target.id}`, event.target.open ? "true" : "");
+  }, true);
+  for (const details of find("#timeline details")) details.open = kept.get(`open.${details.id}`) === "true";
 
   // Live: what the reader has opened, ticked or pointed at stays as it is.
   if (typeof Idiomorph !== "undefined") {
