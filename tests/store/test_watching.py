@@ -22,6 +22,7 @@ from runguard._monitor.expectations import (
     Verdict,
 )
 from runguard._monitor.notices import Standing
+from runguard._monitor.records import Prunable
 from runguard._store.declaring import declare_jobs, raise_unwatched
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
@@ -417,6 +418,30 @@ def test_a_silence_until_it_has_recovered_ends_with_it(nightly: World) -> None:
     ]
 
 
+def test_the_end_of_a_silence_over_an_open_finding_is_told_once(nightly: World) -> None:
+    about = {"reason": "deploy", "created_by": "ana", "ends_at": nightly.store.now() + HOUR}
+    silence = nightly.store.add_silence(job="night*", **about)
+    [told] = nightly.judge(missed(nightly))
+    nightly.back_door.rows("update silence set matched = 1")
+    assert nightly.store.settle_incidents() == []
+    nightly.store.end_silence(silence.id, by="ana")
+    assert nightly.store.settle_incidents(["nightly"]) == []
+
+    [ended] = nightly.store.settle_incidents()
+
+    assert nightly.store.settle_incidents() == []
+    assert (ended.alert_type, ended.incident.id) == ("SILENCE_ENDED", told.alert_id)
+    [alert, *_] = newest_alerts(nightly.store)
+    assert (alert.severity, alert.incident) == ("high", told.alert_id)
+    detail = alert.detail or {}
+    assert (detail["finding"], detail["job_name"], detail["silence"]) == (
+        "MISSED",
+        "nightly",
+        silence.id,
+    )
+    assert dispatch(nightly.store)[-1].incident == told.alert_id
+
+
 def test_the_environment_stands_in_the_alert(world: World) -> None:
     world.declare("nightly", environment="staging")
     [told] = world.judge(missed(world))
@@ -425,6 +450,36 @@ def test_the_environment_stands_in_the_alert(world: World) -> None:
     [alert] = world.alerts()
     assert alert["environment"] == "staging"
     assert list(world.store.open_findings()) == [("nightly", "staging")]
+
+
+def test_open_findings_count_among_the_open_alerts_of_their_job(world: World) -> None:
+    world.declare("nightly", "other", environment="staging")
+    for name in ("nightly", "other"):
+        world.run(name)
+        world.judge(missed(world), missed(world, kind=FindingType.SLOW), job_name=name)
+    world.judge(closings=(over(FindingType.SLOW),))
+
+    [nightly, other] = world.store.overview(strip=3)
+    [alone] = world.store.overview(strip=3, job_name="nightly")
+
+    assert (nightly.open_alerts, other.open_alerts) == (1, 2)
+    assert alone.open_alerts == 1
+    assert alone.severity == "high"
+
+
+def test_a_finding_that_is_open_is_never_pruned_and_one_that_is_over_is(nightly: World) -> None:
+    nightly.judge(missed(nightly), missed(nightly, kind=STUCK))
+    nightly.judge(closings=(over(STUCK),))
+    nightly.back_door.age_alerts(91 * 24 * 3600)
+
+    for what in (Prunable.ALERTS, Prunable.GUARDS):
+        nightly.store.prune_batch(
+            what, older_than=timedelta(days=90), include_foreign=False, limit=99, after=None
+        )
+
+    assert [row["alert_type"] for row in nightly.alerts()] == ["MISSED"]
+    [guard] = nightly.back_door.rows("select alert_type from alert_cooldown")
+    assert guard == {"alert_type": "MISSED"}
 
 
 def monitor_of(world: World, who: str = "host:1", **more: Any) -> MonitorRecord:

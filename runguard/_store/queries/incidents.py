@@ -499,12 +499,9 @@ class IncidentQueries(SilenceQueries):
         """Tell once of each open incident that a silence muted until it ended."""
         if not causes:
             return
-        lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
-        ended_at = func.coalesce(silences.c.ended_at, silences.c.ends_at)
-        wanted = (silences.c.matched > literal_column("0"), ended_at > lately, ended_at <= db_now())
         left = {
-            uuid5(_NAMES, f"{silence.id}:{cause.incident.id}"): (silence, cause)
-            for silence in self._silences(*wanted)
+            key_of_telling(silence, cause.incident.id): (silence, cause)
+            for silence in self._ended_lately()
             for cause in causes
             if left_failing(
                 silence,
@@ -514,18 +511,25 @@ class IncidentQueries(SilenceQueries):
                 environment=cause.environment,
             )
         }
-        if not left:
-            return
-        # Looked up first: an insert that meets a conflict takes an id all the same.
-        known = {
-            key
-            for (key,) in self._rows(
-                select(alert.c.alert_key).where(alert.c.alert_key.in_([*left]))
-            )
-        }
+        known = self._known_of([*left])
         for key, (silence, cause) in left.items():
             if key not in known:
                 yield from self._tell_of_silence(silence, cause, key)
+
+    def _ended_lately(self) -> Sequence[Silence]:
+        """Return the silences that ended within a day, and have muted something."""
+        lately = db_now_plus(literal(-deciding.REOPENS_WITHIN.total_seconds()))
+        ended_at = func.coalesce(silences.c.ended_at, silences.c.ends_at)
+        return self._silences(
+            silences.c.matched > literal_column("0"), ended_at > lately, ended_at <= db_now()
+        )
+
+    def _known_of(self, keys: Sequence[UUID]) -> frozenset[UUID]:
+        """Return those that alerts have: an insert that meets one takes an id all the same."""
+        if not keys:
+            return frozenset()
+        known = select(alert.c.alert_key).where(alert.c.alert_key.in_(keys))
+        return frozenset(key for (key,) in self._rows(known))
 
     def _tell_of_silence(self, silence: Silence, cause: _Cause, key: UUID) -> Iterator[Settled]:
         told = _alert_values(
@@ -537,10 +541,18 @@ class IncidentQueries(SilenceQueries):
             f" the silence was set by {silence.created_by}: {silence.reason}",
             detail=_detail(cause) | {"silence": silence.id},
         )
-        told["alert_key"] = key
+        yield from self._told_once(cause.incident, told | {"alert_key": key})
+
+    def _told_once(self, incident: IncidentRecord, told: Mapping[str, Any]) -> Iterator[Settled]:
+        """Write an alert, unless one with its key is there."""
         once = inserting_into(alert, is_sqlite=speaks_sqlite(self.engine)).values(told)
         for (alert_id,) in self._rows(once.returning(alert.c.id)):
-            yield Settled(cause.incident, alert_id, SILENCE_ENDED)
+            yield Settled(incident, alert_id, str(told["alert_type"]))
+
+
+def key_of_telling(silence: Silence, incident: int) -> UUID:
+    """Return the key of the alert that tells of a silence's end, once for each incident."""
+    return uuid5(_NAMES, f"{silence.id}:{incident}")
 
 
 class _Cause(NamedTuple):

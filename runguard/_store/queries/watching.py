@@ -28,9 +28,7 @@ from sqlalchemy import (
 )
 
 from ..._monitor.expectations import (
-    MONITOR_SOURCE_ID,
     WATCHED_RUNS,
-    Closing,
     FindingType,
     Gap,
     JobFacts,
@@ -41,8 +39,7 @@ from ..._monitor.expectations import (
     WatchedRun,
     source_id_of,
 )
-from ..._monitor.incidents import RECOVERED, Settled
-from ..._monitor.silences import matches
+from ..._monitor.incidents import Settled
 from ..schema.moments import db_now_plus
 from ..schema.tables import run_log
 from ..schema.types import UtcDateTime, db_now
@@ -52,13 +49,12 @@ from .expectations import (
     IS_OF_JOB,
     JOB_COLUMNS,
     WRITE_TIMEOUT_SECONDS,
-    ExpectationQueries,
     finding_from,
     job_from,
     newest_of_open,
 )
+from .findings import FindingQueries
 from .given import given
-from .silences import SilenceQueries
 from .terms import has_place, speaks_sqlite
 
 LOOKS_AT: Final = 5  # of a job's newest runs, for one that has ended
@@ -77,7 +73,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class WatchQueries(ExpectationQueries, SilenceQueries):
+class WatchQueries(FindingQueries):
     """What watching asks of a store, for both databases."""
 
     def jobs_to_judge(self, *, limit: int, now: datetime | None = None) -> Sequence[JobFacts]:
@@ -167,29 +163,6 @@ class WatchQueries(ExpectationQueries, SilenceQueries):
         rows = [dict(row._mapping) for row in self._rows(wanted)]
         return [MonitorRecord(**{**row, "report": row["report"] or {}}) for row in rows]
 
-    def close_unwatched(self) -> bool:
-        """Say that a monitor looks again; False where nobody was told that none does."""
-        is_open = select(_GUARD.open_alert_id).where(
-            IS_OF_JOB,
-            _GUARD.source_id == literal_column(f"'{MONITOR_SOURCE_ID}'"),
-            _GUARD.alert_type == literal_column(f"'{FindingType.UNWATCHED.value}'"),
-            _GUARD.open_alert_id.is_not(None),
-        )
-        if not self._rows(is_open):
-            return False
-        over = Closing(
-            type=FindingType.UNWATCHED,
-            title="A monitor looks at the jobs again",
-            message="what was due meanwhile gets one more grace before it counts as missed",
-        )
-        key = (MONITOR_SOURCE_ID, FindingType.UNWATCHED.value)
-
-        def work(connection: Connection) -> Sequence[Settled]:
-            closing = {key: writing.Wanted(None, over)}
-            return writing.write_wanted(connection, {}, closing, cooldown=timedelta(0))
-
-        return bool(self._transact(work, timeout=WRITE_TIMEOUT_SECONDS))
-
     def _runs_of_jobs(
         self, connection: Connection, jobs: Sequence[JobRecord]
     ) -> list[tuple[WatchedRun, ...]]:
@@ -213,26 +186,6 @@ class WatchQueries(ExpectationQueries, SilenceQueries):
             rows = {row[0]: row for text in documents for row in json.loads(text or "[]")}
             found[name, environment] = _runs_from(rows.values(), _READERS[read])
         return [found.get((one.job_name, one.environment or ""), ()) for one in jobs]
-
-    def _end_silences_of_jobs(
-        self, jobs: Mapping[str, JobRecord], settled: Iterable[Settled]
-    ) -> None:
-        """End the silences that were wanted until one of these recovers."""
-        over = [one.incident for one in settled if one.alert_type == RECOVERED]
-        if not over:
-            return
-        for silence in self.silences(active_at=self.now()):
-            is_its = silence.until_recovered and any(
-                matches(
-                    silence,
-                    jobs[one.source_id].job_name,
-                    error_group=None,
-                    alert_type=one.alert_type,
-                )
-                for one in over
-            )
-            if is_its:
-                self.end_silence(silence.id, by=writing.BY)
 
 
 def _to_judge(now: datetime | None) -> Select[Any]:

@@ -1,0 +1,155 @@
+"""What is told of findings beside their opening: that nobody looks, and that a silence ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, literal_column, or_, select
+
+from ..._monitor import wording
+from ..._monitor.expectations import (
+    JOB_SOURCE_TYPE,
+    MONITOR_SOURCE_ID,
+    SEVERITY_OF_FINDING,
+    Closing,
+    FindingType,
+    JobRecord,
+    OpenFinding,
+)
+from ..._monitor.incidents import RECOVERED, SILENCE_ENDED, Settled
+from ..._monitor.notices import IncidentRecord, Silence
+from ..._monitor.silences import left_failing, matches
+from ..schema.types import db_now
+from ..schema.watch_tables import alert_cooldown
+from . import verdicts as writing
+from .expectations import (
+    IS_OF_JOB,
+    WRITE_TIMEOUT_SECONDS,
+    ExpectationQueries,
+    finding_from,
+    job_key_of,
+    newest_of_open,
+)
+from .incidents import IncidentQueries, key_of_telling
+
+_GUARD: Final = alert_cooldown.c
+
+
+class FindingQueries(ExpectationQueries, IncidentQueries):
+    """What is told of findings, for both databases."""
+
+    def close_unwatched(self) -> bool:
+        """Say that a monitor looks again; False where nobody was told that none does."""
+        is_open = select(_GUARD.open_alert_id).where(
+            IS_OF_JOB,
+            _GUARD.source_id == literal_column(f"'{MONITOR_SOURCE_ID}'"),
+            _GUARD.alert_type == literal_column(f"'{FindingType.UNWATCHED.value}'"),
+            _GUARD.open_alert_id.is_not(None),
+        )
+        if not self._rows(is_open):
+            return False
+        over = Closing(
+            type=FindingType.UNWATCHED,
+            title="A monitor looks at the jobs again",
+            message="what was due meanwhile gets one more grace before it counts as missed",
+        )
+        key = (MONITOR_SOURCE_ID, FindingType.UNWATCHED.value)
+
+        def work(connection: Connection) -> Sequence[Settled]:
+            closing = {key: writing.Wanted(None, over)}
+            return writing.write_wanted(connection, {}, closing, cooldown=timedelta(0))
+
+        return bool(self._transact(work, timeout=WRITE_TIMEOUT_SECONDS))
+
+    def settle_incidents(
+        self,
+        job_names: Sequence[str] | None = None,
+        *,
+        environment: str | None = None,
+        auto_resolve: bool = True,
+    ) -> Sequence[Settled]:
+        """Settle incidents of failures; where all are asked for, tell of silences over findings."""
+        settled = super().settle_incidents(
+            job_names, environment=environment, auto_resolve=auto_resolve
+        )
+        return settled if job_names is not None else [*settled, *self._still_found()]
+
+    def _end_silences_of_jobs(
+        self, jobs: Mapping[str, JobRecord], settled: Iterable[Settled]
+    ) -> None:
+        """End the silences that were wanted until one of these recovers."""
+        over = [one.incident for one in settled if one.alert_type == RECOVERED]
+        if not over:
+            return
+        for silence in self.silences(active_at=self.now()):
+            if silence.until_recovered and any(
+                matches(
+                    silence,
+                    jobs[one.source_id].job_name,
+                    error_group=None,
+                    alert_type=one.alert_type,
+                    environment=jobs[one.source_id].environment,
+                )
+                for one in over
+            ):
+                self.end_silence(silence.id, by=writing.BY)
+
+    def _still_found(self) -> Iterator[Settled]:
+        """Tell once of each open finding that a silence muted until it ended."""
+        ended = self._ended_lately()
+        if not ended:
+            return
+        is_acked = _GUARD.acked_until > db_now()
+        for row in self._rows(newest_of_open().where(or_(_GUARD.acked_until.is_(None), ~is_acked))):
+            finding = finding_from(row)
+            if finding is None:
+                continue
+            incident = _incident_of(row.source_id, finding)
+            name, environment = job_key_of(row.source_id, finding.detail)
+            if finding.type is FindingType.UNWATCHED:  # of no job
+                name = ""
+            left = {
+                key_of_telling(silence, finding.incident): silence
+                for silence in ended
+                if left_failing(silence, incident, name, None, environment=environment)
+            }
+            for key in left.keys() - self._known_of([*left]):
+                told = _silence_ended(incident, finding, left[key], environment)
+                yield from self._told_once(incident, told | {"alert_key": key})
+
+
+def _incident_of(source_id: str, finding: OpenFinding) -> IncidentRecord:
+    return IncidentRecord(
+        id=finding.incident,
+        source_type=JOB_SOURCE_TYPE,
+        source_id=source_id,
+        alert_type=finding.type.value,
+        opened_at=finding.opened_at,
+    )
+
+
+def _silence_ended(
+    incident: IncidentRecord,
+    finding: OpenFinding,
+    silence: Silence,
+    environment: str | None,
+) -> dict[str, Any]:
+    kind = finding.type
+    about = {"finding": kind.value, "incident": incident.id, "silence": silence.id}
+    return {
+        "source_type": incident.source_type,
+        "source_id": incident.source_id,
+        "alert_type": SILENCE_ENDED,
+        "severity": SEVERITY_OF_FINDING[kind].value,
+        "title": f"silence {silence.id} ended; {incident.source_id} is still {kind.value}",
+        "message": f"since {wording.utc(finding.opened_at)}; the silence was set by"
+        f" {silence.created_by}: {silence.reason}",
+        "detail": {**finding.detail, **about},
+        "review_status": "AUTO",
+        "resolved": literal_column("false"),
+        "created_at": db_now(),
+        "incident": incident.id,
+        **({} if environment is None else {"environment": environment}),
+    }
