@@ -31,6 +31,7 @@ SCENARIOS = {
     "startup": "startup",
     "storm": "storm",
     "throughput": "throughput",
+    "rounds": "rounds",
     "growth": "growing",
 }
 """The module of each, in the order in which they run."""

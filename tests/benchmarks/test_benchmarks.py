@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import psycopg
 import pytest
 
-from tests.benchmarks import growth, single, startup
+from tests.benchmarks import growth, rounds, single, startup
 from tests.benchmarks.__main__ import main
 from tests.benchmarks.bursts import pgbench
 from tests.benchmarks.effort import Effort
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from tests.support.postgres import PostgresAddress
 
 TINY = Effort(
     "tiny",
@@ -78,6 +80,16 @@ def test_growth_is_plotted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in ("growth-of-runs.svg", "growth-of-views.svg"):
         drawn = ElementTree.parse(tmp_path / name)
         assert "2 k" in [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_rounds_that_judge_nothing_a_few_and_all_jobs_are_measured(
+    postgres: PostgresAddress,
+) -> None:
+    [section] = rounds.measure(postgres, TINY)
+
+    assert [record["judged"] for record in section.records] == [20, 0, 1, 20]
+    assert all(record["own_seconds"] > 0 for record in section.records)
+    assert all(target.met for target in section.targets)
 
 
 def rows(url: str) -> list[tuple[str, int]]:
