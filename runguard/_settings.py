@@ -52,8 +52,8 @@ OWN_NAMES: Final = (
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 MOST_FAILURES_TO_ALERT: Final = 100
-_AN_ENVIRONMENT: Final = "expected 1 to 40 of a-z, 0-9, _ and -"
-_ENVIRONMENT: Final = re.compile("[a-z0-9_-]{1,40}")
+_AN_ENVIRONMENT: Final = "expected 1 to 40 of a-z, 0-9, _ and -, and not none"
+_ENVIRONMENT: Final = re.compile("(?!none$)[a-z0-9_-]{1,40}")  # `none` asks for runs without one
 _WORDS: Final = {"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver}
 LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)

@@ -80,6 +80,15 @@ def _starting(beginning: str, known: Any) -> list[str]:
     return [str(word) for word in known if str(word).startswith(beginning)]
 
 
+def environments(ctx: Any, incomplete: str) -> list[str]:
+    """Complete the name of an environment."""
+    return _starting(incomplete, (*_asked(ctx, _environments), "none"))
+
+
+def _environments(store: OperatorStore) -> list[str]:
+    return list(store.environments())
+
+
 def _jobs_of(store: OperatorStore) -> list[str]:
     return list(store.job_names())
 

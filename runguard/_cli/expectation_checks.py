@@ -47,7 +47,7 @@ def check_expectations(store: OperatorStore, purpose: Purpose) -> Iterator[Findi
         return
     active = [one for one in declared if one.retired_at is None]
     yield _watched(active, last_round_at, now)
-    starts = {one.job_name: one.strip[0].started_at for one in strips if one.strip}
+    starts = {(one.job_name, one.environment): one.last_start_at for one in strips}
     yield from _few(_unreadable(active, purpose))
     yield from _few(_at_odds(active))
     yield from _few(_never_ran(active, known, now))
@@ -131,10 +131,10 @@ def _never_ran(
 
 
 def _retired_and_running(
-    declared: Sequence[JobRecord], starts: Mapping[str, datetime | None]
+    declared: Sequence[JobRecord], starts: Mapping[tuple[str, str | None], datetime | None]
 ) -> Iterator[Finding]:
     for one in declared:
-        started_at = starts.get(one.job_name)
+        started_at = starts.get((one.job_name, one.environment))
         if one.retired_at is not None and started_at is not None and started_at > one.retired_at:
             name = _named(one.job_name)
             yield Finding(

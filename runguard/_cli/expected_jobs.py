@@ -43,13 +43,15 @@ def expected(store: OperatorStore, records: Sequence[JobRecord]) -> list[Expecte
     names = sorted({record.job_name for record in records})
     if not names:
         return []
-    strips = {one.job_name: one.strip for one in store.overview(strip=1, jobs=names)}
-    starts = {name: strip[0].started_at for name, strip in strips.items() if strip}
+    starts = {
+        (one.job_name, one.environment): one.last_start_at
+        for one in store.overview(strip=1, jobs=names)
+    }
     findings, now = store.open_findings(names), store.now()
     rows = []
     for record in records:
         found = findings.get((record.job_name, record.environment), {})
-        last_start_at = starts.get(record.job_name)
+        last_start_at = starts.get((record.job_name, record.environment))
         is_missed = FindingType.MISSED in found
         state = expected_state(record, last_start_at=last_start_at, is_missed=is_missed, now=now)
         rows.append(Expected(record, state, last_start_at))

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from .._errors import did_you_mean
+from .._models import named_in
 from .._monitor.expectations import FindingType
 from .._monitor.filters import When, fits, instant_of, is_pattern
 from .._monitor.health import JobState, is_quiet, state_of, worst_first
@@ -198,13 +199,19 @@ def tell_unknown(store: OperatorStore, jobs: Sequence[str] | None) -> None:
         tell_unknown_jobs("No", unknown, known)
 
 
-def tell_late(store: OperatorStore, jobs: Sequence[str] | None) -> None:
+def tell_late(
+    store: OperatorStore, jobs: Sequence[str] | None, environment: str | None = None
+) -> None:
     """Say which jobs did not start, are due or quiet, which no list of failures shows."""
     now = store.now()
-    found = worst_first(store.overview(strip=STRIP, jobs=jobs or ()), now=now)
+    asked = store.overview(strip=STRIP, jobs=jobs or (), environment=environment)
+    found = worst_first(asked, now=now)
     for state in (JobState.MISSED, JobState.LATE, JobState.QUIET):
         those = [one for one in found if state_of(one, now=now) is state]
-        told = ", ".join(f"{one.job_name} ({_due(one, now)})" for one in those[:MOST_TOLD])
+        told = ", ".join(
+            f"{named_in(one.job_name, one.environment)} ({_due(one, now)})"
+            for one in those[:MOST_TOLD]
+        )
         more = f" and {len(those) - MOST_TOLD:,} more" if len(those) > MOST_TOLD else ""
         if those:
             say(f"{counted(len(those), 'job')} {job_state(state).word}: {told}{more}.")

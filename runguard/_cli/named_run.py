@@ -20,14 +20,14 @@ _WORDS: Final = {"last": None, "failed": str(RunStatus.FAILED)}
 _ID: Final = re.compile(r"\d{1,19}")
 
 
-def found_run(store: OperatorStore, name: str) -> RunDetails:
-    """Return the run that was meant.
+def found_run(store: OperatorStore, name: str, environment: str | None = None) -> RunDetails:
+    """Return the run that was meant, where a word names it: of that environment.
 
     Raises:
         typer.BadParameter: the text names no run.
         typer.Exit: there is no such run, which was said.
     """
-    run_id = _id_of(store, name.strip())
+    run_id = _id_of(store, name.strip(), environment)
     details = None if run_id is None else store.run_details(run_id)
     if details is None:
         say(f"No run {name} is recorded here. `runguard runs` lists what ran.")
@@ -54,12 +54,13 @@ def found_alert(store: OperatorStore, name: str) -> AlertDetails | None:
     return details
 
 
-def _id_of(store: OperatorStore, name: str) -> int | None:
+def _id_of(store: OperatorStore, name: str, environment: str | None) -> int | None:
     if _ID.fullmatch(name):
         return int(name)
     word, colon, job = name.partition(":")
     if word in _WORDS and (job or not colon):
-        run = newest_run(store, RunFilter(job_name=job or None, status=_WORDS[word]))
+        wanted = RunFilter(job_name=job or None, status=_WORDS[word], environment=environment)
+        run = newest_run(store, wanted)
         if run is not None:
             return run.id
         known = store.job_names()

@@ -199,6 +199,17 @@ Trigger = Annotated[
         autocompletion=completion.triggers,
     ),
 ]
+Environment = Annotated[
+    str | None,
+    typer.Option(
+        "--environment",
+        parser=reading(filters.read_environment),
+        metavar="NAME",
+        help="Only this environment, such as staging; none for what has none.",
+        show_default=False,
+        autocompletion=completion.environments,
+    ),
+]
 Since = Annotated[
     Any,  # a When; typer knows no unions
     typer.Option(

@@ -72,7 +72,7 @@ _STANDINGS: Final = {
 def runs_listing(runs: Sequence[RunRecord]) -> Listing:
     """Show runs: what ran, how it ended and why."""
     now = datetime.now(UTC)
-    return Listing(
+    listing = Listing(
         columns=("id", "job", "status", "started", "took", "group", "reason", "alert"),
         rows=[
             (
@@ -92,12 +92,30 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
         numbers=("id", "took"),
         optional=("alert", "reason", "took"),
     )
+    return _with_environments(listing, runs)
+
+
+def _with_environments(
+    listing: Listing, rows: Sequence[RunRecord | AlertRecord | JobOverview | Problem]
+) -> Listing:
+    """Add a column behind the second that says where a job runs, if any of them has a name."""
+    if not any(one.environment for one in rows):
+        return listing
+    first, rest = listing.columns[:2], listing.columns[2:]
+    return replace(
+        listing,
+        columns=(*first, "environment", *rest),
+        rows=[
+            (*cells[:2], one.environment or "-", *cells[2:])
+            for cells, one in zip(listing.rows, rows, strict=True)
+        ],
+    )
 
 
 def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
     """Show alerts: what was raised, how loud, and whether it is still open."""
     now = datetime.now(UTC)
-    return Listing(
+    listing = Listing(
         columns=("id", "created", "source", "type", "severity", "state", "review"),
         rows=[
             (
@@ -115,6 +133,7 @@ def alerts_listing(alerts: Sequence[AlertRecord]) -> Listing:
         notes=[_heading(alert) for alert in alerts],
         optional=("type", "review", "severity"),
     )
+    return _with_environments(listing, alerts)
 
 
 def told_alerts_listing(alerts: Sequence[ToldAlert]) -> Listing:
@@ -132,7 +151,7 @@ def told_alerts_listing(alerts: Sequence[ToldAlert]) -> Listing:
 def problems_listing(problems: Sequence[ToldProblem]) -> Listing:
     """Show problems: how often each alerted, and whether its job recovered."""
     now = datetime.now(UTC)
-    return Listing(
+    listing = Listing(
         columns=(
             *("source", "group", "reason", "severity", "alerts", "open", "first", "last"),
             *("now", "since", "told"),
@@ -158,6 +177,7 @@ def problems_listing(problems: Sequence[ToldProblem]) -> Listing:
         numbers=("alerts", "open"),
         optional=("first", "severity", "told", "since", "open"),
     )
+    return _with_environments(listing, problems)
 
 
 def groups_listing(counts: Sequence[GroupCount]) -> Listing:
@@ -232,7 +252,7 @@ def jobs_listing(
     """Show how every job stands, with a strip of its last runs, the newest on the right."""
     if shown is None:
         shown = _fitting_strip(console)
-    return Listing(
+    listing = Listing(
         columns=(
             *("job", "state", "group", "since", "runs", "ok", "p50", "p95", "open", "last run"),
             *("next due", "usually"),
@@ -259,6 +279,7 @@ def jobs_listing(
         numbers=("runs", "ok", "p50", "p95", "open"),
         optional=("usually", "p50", "last run", "p95", "next due", "ok", "open", "runs"),
     )
+    return _with_environments(listing, jobs)
 
 
 def run_sheet(
@@ -270,6 +291,7 @@ def run_sheet(
     facts: list[tuple[str, str | Text]] = [
         ("run", f"{run.id}{'' if run.run_key is None else f'  {run.run_key}'}"),
         ("job", run.job_name),
+        ("environment", run.environment or "-"),
         *_expected(details.expected, now),
         ("usually", "-" if cadence is None else usually(cadence, now=now).removeprefix("usually ")),
         ("status", _status(run.status)),

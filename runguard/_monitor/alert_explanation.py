@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .._models import named_in
 from .notices import Dispatch, IncidentRecord
 from .records import AlertDetails, AlertRecord
 from .sentences import Mention, Part, Sentence, Topic
@@ -61,7 +62,7 @@ def _raised(details: AlertDetails) -> Iterator[Part]:
     if details.raised_by is not None:
         yield "It was raised by "
         yield Mention("run", details.raised_by.id)
-        yield f" of {details.raised_by.job_name}."
+        yield f" of {named_in(details.raised_by.job_name, details.raised_by.environment)}."
     else:
         yield f"It is of {details.alert.source_type} {details.alert.source_id}."
     if details.covered:

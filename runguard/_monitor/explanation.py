@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus
+from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus, named_in
 from .alert_explanation import state_of
 from .coverage import other_error
 from .expectation_words import schedule
@@ -87,9 +87,10 @@ def standing_of(details: RunDetails, *, now: datetime) -> Standing:
 
 def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
     run = details.run
+    name = named_in(run.job_name, run.environment)
     match standing_of(details, now=now):
         case Standing.RUNNING | Standing.STUCK | Standing.SILENT:
-            yield f"{run.job_name} is running"
+            yield f"{name} is running"
             if run.started_at is not None:
                 yield f", for {duration(now - run.started_at)} now"
             if _is_stuck(details, now):
@@ -98,20 +99,20 @@ def _headline(details: RunDetails, now: datetime) -> Iterator[Part]:
                 yield f", silent for {duration(silence)}; `runguard reap` would close it"
             yield "."
         case Standing.SUCCEEDED:
-            yield f"{run.job_name} succeeded"
+            yield f"{name} succeeded"
             yield from _ended(run)
             yield "."
         case Standing.UNKNOWN:
-            yield f"{run.job_name} is {run.status}, a status of another program."
+            yield f"{name} is {run.status}, a status of another program."
         case Standing.REFUSED:
-            yield f"{run.job_name} did not start"
+            yield f"{name} did not start"
             if run.started_at is not None:
                 yield " at "
                 yield run.started_at
             yield from _refused_by(details)
             yield "."
         case _:
-            yield f"{run.job_name} failed"
+            yield f"{name} failed"
             yield from _ended(run)
             yield f": {_group_and_reason(run)}"
             yield _since_then(details)

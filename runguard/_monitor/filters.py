@@ -18,6 +18,7 @@ EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 LONGEST: Final = timedelta(days=36_500)
 A_DURATION: Final = "a duration such as 90s, 15m, 24h or 7d"
+NO_ENVIRONMENT: Final = "none"  # what asks for those without one
 ANY_TEXT: Final = "*"
 ANY_LETTER: Final = "?"
 
@@ -110,6 +111,25 @@ def read_word(text: str, known: Iterable[str]) -> str:
         hint = "" if near is None else f" (did you mean {words[near]!r}?)"
         raise UnreadableFilter(f"one of {', '.join(words.values())}", text, hint=hint)
     return words[typed]
+
+
+def read_environment(text: str) -> str:
+    """Read the name of an environment, or `none` for what has none.
+
+    Raises:
+        UnreadableFilter: no environment can have that name.
+
+    >>> read_environment("staging")
+    'staging'
+    """
+    if not re.fullmatch(r"[a-z0-9_-]{1,40}", text.strip()):
+        raise UnreadableFilter(f"an environment such as staging, or {NO_ENVIRONMENT}", text)
+    return text.strip()
+
+
+def environment_asked(text: str) -> str | None:
+    """Return the environment that a filter asks for: None for what has none."""
+    return None if text == NO_ENVIRONMENT else text
 
 
 def is_pattern(job: str) -> bool:

@@ -66,6 +66,7 @@ def describe(
     running_since: datetime | None = None,
     refused: int = 0,
     expected: ExpectedJob | None = None,
+    environment: str | None = None,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
     finished = _outcomes(strip)
@@ -94,6 +95,7 @@ def describe(
         running_since=running_since,
         refused=refused,
         expected=expected,
+        environment=environment,
     )
 
 

@@ -228,7 +228,8 @@ class JobOverview:
     ended, None where neither the strip nor its last hundred runs show one. `open_alerts` counts
     unresolved failure alerts, and the findings that are open; `severity` is the loudest of them.
     `refused` counts the starts that were refused since the oldest open run began; they stand in no
-    strip and fail no job. `expected` is what somebody declared of it, None where nobody did.
+    strip and fail no job. `expected` is what somebody declared of it, None where nobody did. A job
+    of the same name in another `environment` is another job.
     """
 
     job_name: str
@@ -245,6 +246,7 @@ class JobOverview:
     running_since: datetime | None
     refused: int = 0
     expected: ExpectedJob | None = None
+    environment: str | None = None
 
     @property
     def last_start_at(self) -> datetime | None:
@@ -274,8 +276,8 @@ class RunFilter:
     """Which runs are asked for; None leaves a question open.
 
     `job_name` is one job's exact name. `jobs` are names or patterns, of which one must fit: `*`
-    stands for any text, `?` for any letter. `since` and `until` bound the start, the first
-    included, the second not.
+    stands for any text, `?` for any letter. `environment` is `none` for runs without one. `since`
+    and `until` bound the start, the first included, the second not.
     """
 
     job_name: str | None = None
@@ -284,6 +286,7 @@ class RunFilter:
     error_group: str | None = None
     error_reason: str | None = None
     trigger_type: str | None = None
+    environment: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -327,6 +330,7 @@ class AlertFilter:
     review_status: str | None = None
     resolved: bool | None = None
     resolved_at: datetime | None = None
+    environment: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -378,6 +382,7 @@ class Problem:
     since: datetime | None = None
     recovered_by: RunCell | None = None
     strip: tuple[RunCell, ...] = ()
+    environment: str | None = None
 
     @property
     def cause(self) -> Cause:

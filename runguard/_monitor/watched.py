@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -106,21 +106,6 @@ def expected_job(job: JobRecord, findings: Iterable[OpenFinding] = ()) -> Expect
         next_due_at=None if job.retired_at else job.next_due_at,
         findings=tuple(sorted(findings, key=lambda one: one.opened_at)),
     )
-
-
-def most_pressing(expected: Sequence[ExpectedJob]) -> ExpectedJob:
-    """Return what is shown of a job that several environments expect: what was found, or is next.
-
-    The findings of all of them are kept.
-    """
-    found = tuple(finding for one in expected for finding in one.findings)
-
-    def place(one: ExpectedJob) -> tuple[bool, bool, float]:
-        due = one.next_due_at
-        return not one.findings, due is None, due.timestamp() if due else 0.0
-
-    first = min(expected, key=place)
-    return replace(first, findings=found)
 
 
 def link_to(address: str | None) -> str | None:

@@ -25,7 +25,7 @@ from .._notify.dispatcher import MAIL
 from .._notify.message import LONGEST_IN_MAIL, LONGEST_TEXT, build_message
 from .._notify.policy import TEST_TYPE, plan_deliveries
 from .._run.run_key import new_run_key
-from .._store.queries.terms import job_and_group
+from .._store.queries.terms import key_parts
 from .channels import Channels
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _is_over(store: OperatorStore, alert_id: int | None) -> bool:
 def _as_if_it_came_now(alert: AlertRecord, now: datetime) -> PendingAlert:
     detail = alert.detail if isinstance(alert.detail, dict) else {}
     is_failure = (alert.source_type, alert.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
-    name, group = (is_failure and job_and_group(alert.source_id)) or (None, None)
+    name, group, _ = (is_failure and key_parts(alert.source_id)) or (None, None, None)
 
     def text(key: str) -> str | None:
         value = detail.get(key)
@@ -153,6 +153,7 @@ def _as_if_it_came_now(alert: AlertRecord, now: datetime) -> PendingAlert:
         error_reason=text("reason"),
         upstream=text("upstream"),
         owner=text("owner"),
+        environment=alert.environment,
         standing=Standing.FIRST if is_first else Standing.OPEN,
         incident=alert.incident or alert.id,
         opened_at=now if is_first else alert.created_at,

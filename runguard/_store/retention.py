@@ -26,6 +26,7 @@ class PrunePlan:
     runs_older_than: timedelta
     alerts_older_than: timedelta
     include_foreign: bool
+    environment: str | None = None
 
     def age_of(self, what: Prunable) -> timedelta:
         """Return the age from which rows of this kind go."""
@@ -38,8 +39,9 @@ def plan_pruning(
     older_than: timedelta,
     cooldown: timedelta,
     include_foreign: bool = False,
+    environment: str | None = None,
 ) -> PrunePlan:
-    """Find out what may go.
+    """Find out what may go, of all environments or of one; `none` stands for what has none.
 
     Raises:
         ConfigurationError: `older_than` is less than the cooldown.
@@ -50,13 +52,17 @@ def plan_pruning(
             f" {duration(older_than)}:"
             " an alert inside its window must stay, or the next failure would alert again"
         )
-    return PrunePlan(older_than, max(older_than, store.longest_cooldown()), include_foreign)
+    alerts_older_than = max(older_than, store.longest_cooldown())
+    return PrunePlan(older_than, alerts_older_than, include_foreign, environment)
 
 
 def count_prunable(store: OperatorStore, plan: PrunePlan, what: Prunable) -> int:
     """Count what would go now."""
     return store.count_prunable(
-        what, older_than=plan.age_of(what), include_foreign=plan.include_foreign
+        what,
+        older_than=plan.age_of(what),
+        include_foreign=plan.include_foreign,
+        environment=plan.environment,
     )
 
 
@@ -70,6 +76,7 @@ def prune(
             what,
             older_than=plan.age_of(what),
             include_foreign=plan.include_foreign,
+            environment=plan.environment,
             limit=batch,
             after=after,
         )

@@ -188,8 +188,8 @@ def job(store: OpenStore, job_name: JobName, asked: Annotated[StripQuery, Query(
         stated.job,
         stated.expected_state,
         stated.cadence,
-        tuple(store.cooldowns(job_name)),
-        store.lock_state(job_name),
+        tuple(store.cooldowns(job_name, found[0].environment)),
+        store.lock_state(job_name, found[0].environment),
     )
 
 

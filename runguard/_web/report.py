@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -45,31 +45,40 @@ _BUCKETS: Final = (
 
 
 def report_page(
-    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, jobs: Sequence[str]
+    store: OperatorStore,
+    counts: Sequence[GroupCount],
+    *,
+    since: timedelta,
+    jobs: Sequence[str],
+    environment: str | None = None,
 ) -> str:
     """Return the report of the last `since` as one HTML page.
 
-    `jobs` are names and patterns, of which one must fit; without any it shows all.
+    `jobs` are names and patterns, of which one must fit; without any it shows all. An
+    `environment` is as in `RunFilter`.
     """
     now = store.now()
     beginning = now - since
-    found = worst_first(store.overview(strip=charts.STRIP_CELLS, jobs=jobs), now=now)
+    found = worst_first(
+        store.overview(strip=charts.STRIP_CELLS, jobs=jobs, environment=environment), now=now
+    )
     bucket = bucket_for(since)
     series = charts.series_of(
-        store.failure_buckets(since=beginning, bucket=bucket, jobs=jobs),
+        store.failure_buckets(since=beginning, bucket=bucket, jobs=jobs, environment=environment),
         since=beginning,
         until=now,
         bucket=bucket,
     )
-    failed = RunFilter(jobs=tuple(jobs), status="FAILED", since=beginning)
-    still_open = AlertFilter(jobs=tuple(jobs), resolved=False)
+    asked: Any = {"jobs": tuple(jobs), "environment": environment}
+    failed = RunFilter(**asked, status="FAILED", since=beginning)
+    still_open = AlertFilter(**asked, resolved=False)
     text = (
         _environment()
         .get_template("report.html")
         .render(
             now=now,
             beginning=beginning,
-            asked=jobs,
+            asked=(*jobs, *([f"environment {environment}"] if environment else [])),
             headline=headline_of(found, now=now),
             tone="bad"
             if any(state_of(job, now=now) in (JobState.FAILING, JobState.MISSED) for job in found)

@@ -33,6 +33,7 @@ from runguard._store.factory import open_recorder
 from runguard._store.operator import open_operator_store
 from runguard._store.postgresql.operator import PostgreSqlOperatorStore
 from runguard._store.queries import timeline
+from runguard._store.queries.jobs import JobKey
 from runguard._store.queries.silences import note_matches, silences_in_force
 from runguard._store.schema.tables import SCHEMA_VERSION
 from tests.faults.privileges.test_grants import everything
@@ -144,7 +145,10 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     store.overview(strip=1)
     store.last_runs("job", limit=3)
     store.starts("job", since=now - DAY)
-    store.last_runs_of(["job", "b"], limit=3)
+    store.last_runs_of([JobKey("job"), JobKey("b", "staging")], limit=3)
+    store.overview(strip=1, environment="staging")
+    store.environments()
+    store.environments_asked(None)
     store.overview(strip=3, job_name="job", jobs=["j*"])
     store.failure_buckets(since=now - DAY, bucket=timedelta(hours=1), jobs=["j?b", "job"])
     store.failures_by_group(since=DAY, jobs=["j*"])

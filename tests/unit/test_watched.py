@@ -13,7 +13,7 @@ from runguard._monitor.expectations import (
     JobRecord,
     OpenFinding,
 )
-from runguard._monitor.watched import ExpectedJob, expected_job, link_to, most_pressing
+from runguard._monitor.watched import ExpectedJob, expected_job, link_to
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MISSED = OpenFinding(type=FindingType.MISSED, incident=7, opened_at=NOON, last_alert_at=NOON)
@@ -48,15 +48,6 @@ def test_of_a_job_that_is_retired_no_start_is_expected() -> None:
     assert expected_job(JobRecord(job_name="old", next_due_at=NOON, retired_at=NOON)) == (
         ExpectedJob(declared_by="code", retired_at=NOON)
     )
-
-
-def test_of_several_environments_the_most_pressing_one_is_shown_with_all_that_is_found() -> None:
-    later = ExpectedJob(environment="staging")
-    soon = expected_job(JobRecord(job_name="sync", environment="production", next_due_at=NOON))
-    found = ExpectedJob(environment="test", findings=(MISSED,))
-
-    assert most_pressing([later, soon]) == soon
-    assert most_pressing([later, soon, found]) == found
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Group,
     Jobs,
     Limit,
@@ -52,6 +53,7 @@ def alerts(
     *,
     limit: Limit = 20,
     job: Jobs = None,
+    environment: Environment = None,
     group: Group = None,
     reason: Reason = None,
     alert_type: Annotated[
@@ -86,6 +88,7 @@ def alerts(
     form = form_of(as_json=as_json, as_csv=as_csv)
     wanted = AlertFilter(
         jobs=tuple(job or ()),
+        environment=environment,
         error_group=group,
         error_reason=reason,
         alert_type=alert_type,
@@ -109,7 +112,7 @@ def alerts(
         if found is not None and found.rows:
             tell_unknown(store, job)
         elif found is not None:
-            filtered = bool(
-                alert_type or open_only or since or until or group or reason or severity
+            filtered = any(
+                (alert_type, open_only, since, until, group, reason, severity, environment)
             )
             explain_nothing("alerts", store, job, filtered=filtered)

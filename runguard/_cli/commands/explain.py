@@ -11,7 +11,7 @@ from ..._monitor.explanation import explain as explained
 from ..._monitor.explanation import plain
 from ..._monitor.records import AlertDetails
 from ..named_run import found_alert, found_run
-from ..options import AsJson, DatabaseUrl, RunOrAlertName, command_app, help_end
+from ..options import AsJson, DatabaseUrl, Environment, RunOrAlertName, command_app, help_end
 from ..output import write_json, write_table
 from ..stores import opened_store
 from ..tables import alert_sheet, explanation_sheet
@@ -28,14 +28,18 @@ app = command_app()
     )
 )
 def explain(
-    run: RunOrAlertName, *, as_json: AsJson = False, database_url: DatabaseUrl = None
+    run: RunOrAlertName,
+    *,
+    environment: Environment = None,
+    as_json: AsJson = False,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Explain a run or an alert: why it failed, and who was told."""
     with opened_store(database_url) as store:
         if (alert := found_alert(store, run)) is not None:
             _show_alert(alert, now=store.now(), as_json=as_json)
             return
-        details = found_run(store, run)
+        details = found_run(store, run, environment)
         now = store.now()
         told = explained(details, now=now)
         if as_json:

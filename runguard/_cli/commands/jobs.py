@@ -25,6 +25,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Form,
     Jobs,
     Watch,
@@ -44,7 +45,7 @@ app = command_app()
 
 STRIP: Final = 30  # runs that the rates and durations count over, whatever the window shows
 _COLUMNS: Final = (
-    *("job_name", "state", "failing_since", "running", "running_since", "refused"),
+    *("job_name", "environment", "state", "failing_since", "running", "running_since", "refused"),
     "last_success_at",
     *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
     *("last_start_at", "expected_state", "next_due_at", "expected", "usually", "found"),
@@ -64,6 +65,7 @@ _COLUMNS: Final = (
 def jobs(
     *,
     job: Jobs = None,
+    environment: Environment = None,
     failing: Annotated[
         bool,
         typer.Option(
@@ -91,11 +93,12 @@ def jobs(
     """Show the state of every job and its last runs, the worst first."""
     refuse_together(watch=watch, json=as_json, csv=as_csv)
     form = form_of(as_json=as_json, as_csv=as_csv)
+    asked: Any = {"jobs": job or (), "environment": environment}
     with opened_store(database_url) as store:
 
         def find() -> tuple[Sequence[JobOverview], datetime]:
             now = store.now()
-            found = worst_first(store.overview(strip=STRIP, jobs=job or ()), now=now)
+            found = worst_first(store.overview(strip=STRIP, **asked), now=now)
             if failing:
                 found = [one for one in found if state_of(one, now=now) in UNWELL]
             return found, now
@@ -124,19 +127,21 @@ def jobs(
             rows, form, columns=columns, listing_of=lambda them: listing(them, now, console)
         )
         if not found:
-            _explain_no_jobs(store, job, failing=failing)
+            _explain_no_jobs(store, job, environment, failing=failing)
             return
         if form is Form.TABLE:
             say(_summary(found, now))
         tell_unknown(store, job)
 
 
-def _explain_no_jobs(store: OperatorStore, jobs: Sequence[str] | None, *, failing: bool) -> None:
-    if failing and store.overview(strip=1, jobs=jobs or ()):
+def _explain_no_jobs(
+    store: OperatorStore, jobs: Sequence[str] | None, environment: str | None, *, failing: bool
+) -> None:
+    if failing and store.overview(strip=1, jobs=jobs or (), environment=environment):
         which = f" of {named(jobs)}" if jobs else ""
         say(f"No job{which} is failing, missed, late or otherwise unwell.")
     else:
-        explain_nothing("jobs", store, jobs, filtered=False)
+        explain_nothing("jobs", store, jobs, filtered=environment is not None, by_time=False)
 
 
 def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Group,
     Jobs,
     Limit,
@@ -46,6 +47,7 @@ def problems(
     *,
     limit: Limit = 20,
     job: Jobs = None,
+    environment: Environment = None,
     group: Group = None,
     reason: Reason = None,
     open_only: Annotated[
@@ -65,6 +67,7 @@ def problems(
     form = form_of(as_json=as_json, as_csv=as_csv)
     wanted = AlertFilter(
         jobs=tuple(job or ()),
+        environment=environment,
         error_group=group,
         error_reason=reason,
         resolved=False if open_only else None,
@@ -74,7 +77,7 @@ def problems(
         found = told_problems(store, page.found)
         write_records(found, form, columns=_COLUMNS, listing_of=problems_listing)
         if not page.found and page.looked_to is None:
-            filtered = bool(group or reason or open_only or since or until)
+            filtered = any((group, reason, open_only, since, until, environment))
             explain_nothing("alerts", store, job, filtered=filtered)
         elif page.following is not None:
             say(f"{limit} shown, {page.problems - limit:,} more: -n {page.problems}")
@@ -82,7 +85,7 @@ def problems(
             oldest = wording.iso(page.looked_to.instant)
             say(f"Older alerts were not looked at. To see them: --until {oldest}")
         _sum_up(page.found, alerts=page.alerts, is_open=page.open_alerts)
-        tell_late(store, job)
+        tell_late(store, job, environment)
 
 
 def _sum_up(found: Sequence[Problem], *, alerts: int, is_open: int) -> None:

@@ -13,7 +13,7 @@ from ..._monitor.wording import duration
 from ..._store.operator import OperatorStore
 from ..._store.retention import PrunePlan, count_prunable, plan_pruning
 from ..._store.retention import prune as prune_old_rows
-from ..options import AsJson, DatabaseUrl, Quiet, command_app, help_end, read_duration
+from ..options import AsJson, DatabaseUrl, Environment, Quiet, command_app, help_end, read_duration
 from ..output import plain_table, progress_bar, write_json, write_table
 from ..stores import opened_with_settings
 from ..talk import say
@@ -49,6 +49,7 @@ def prune(
             help="Delete what ended, or was raised, longer ago than this: 90d …",
         ),
     ],
+    environment: Environment = None,
     include_foreign: Annotated[
         bool,
         typer.Option("--all", help="Delete runs and alerts of other programs too."),
@@ -71,6 +72,7 @@ def prune(
             older_than=older_than,
             cooldown=opened.settings.cooldown,
             include_foreign=include_foreign,
+            environment=environment,
         )
         if plan.alerts_older_than > older_than and not quiet:
             say(

@@ -23,6 +23,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Form,
     Jobs,
     Since,
@@ -71,6 +72,7 @@ def report(
     ] = None,
     since: Since = None,
     job: Jobs = None,
+    environment: Environment = None,
     form: Annotated[
         Any,  # a Form, read by its parser
         typer.Option(
@@ -103,10 +105,11 @@ def report(
     refuse_together(watch=watch, json=as_json, csv=as_csv, format=form)
     form = Form.JSON if as_json else Form.CSV if as_csv else form or Form.TABLE
     back: When = since or timedelta(hours=HOURS if hours is None else hours)
+    asked: Any = {"jobs": job or (), "environment": environment}
     with opened_store(database_url) as store:
 
         def find() -> Sequence[GroupCount]:
-            return store.failures_by_group(since=_length(back, store), jobs=job or ())
+            return store.failures_by_group(since=_length(back, store), **asked)
 
         if watch is not None:
             watch_frames(
@@ -118,7 +121,7 @@ def report(
         columns = columns_of(GroupCount)
         counts = find()
         if form is Form.HTML:
-            page = _page(store, counts, since=_length(back, store), jobs=job or ())
+            page = _page(store, counts, since=_length(back, store), **asked)
             _put(page, output)
         elif output is None:
             write_records(counts, form, columns=columns, listing_of=groups_listing)
@@ -128,10 +131,11 @@ def report(
             _put(text, output)
         if not counts:
             hours = _length(back, store).total_seconds() / 3600
-            explain_nothing(f"failures in {hours:g} hours", store, job, filtered=False)
+            filtered = environment is not None
+            explain_nothing(f"failures in {hours:g} hours", store, job, filtered=filtered)
         else:
             tell_unknown(store, job)
-        tell_late(store, job)
+        tell_late(store, job, environment)
 
 
 def _length(back: When, store: OperatorStore) -> timedelta:
@@ -141,7 +145,7 @@ def _length(back: When, store: OperatorStore) -> timedelta:
 
 
 def _page(
-    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, jobs: Sequence[str]
+    store: OperatorStore, counts: Sequence[GroupCount], *, since: timedelta, **asked: Any
 ) -> str:
     try:
         from ..._web.report import report_page
@@ -149,7 +153,7 @@ def _page(
         if (missing.name or "").partition(".")[0] not in NEEDED:
             raise
         raise ConfigurationError(_MISSING_EXTRA) from missing
-    return report_page(store, counts, since=since, jobs=jobs)
+    return report_page(store, counts, since=since, **asked)
 
 
 def _put(text: str, output: str | None) -> None:

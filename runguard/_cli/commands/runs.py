@@ -8,6 +8,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Group,
     Jobs,
     Limit,
@@ -38,6 +39,7 @@ app = command_app()
         "runguard runs --job 'pay*' --job invoices",
         "runguard runs --group timeout --trigger scheduler --limit 100 --csv",
         "runguard runs --reason refused --since 7d",
+        "runguard runs --environment staging",
         "runguard runs --since 2026-03-01T02:00 --until 1h --json",
     ),
 )
@@ -45,6 +47,7 @@ def runs(
     *,
     limit: Limit = 20,
     job: Jobs = None,
+    environment: Environment = None,
     status: Status = None,
     group: Group = None,
     reason: Reason = None,
@@ -61,6 +64,7 @@ def runs(
     form = form_of(as_json=as_json, as_csv=as_csv)
     wanted = RunFilter(
         jobs=tuple(job or ()),
+        environment=environment,
         status=status,
         error_group=group,
         error_reason=reason,
@@ -82,5 +86,5 @@ def runs(
         if found is not None and found.rows:
             tell_unknown(store, job)
         elif found is not None:
-            filtered = bool(status or group or reason or trigger or since or until)
+            filtered = bool(status or group or reason or trigger or since or until or environment)
             explain_nothing("runs", store, job, filtered=filtered)

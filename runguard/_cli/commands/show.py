@@ -7,7 +7,7 @@ from ..._monitor.cadence import cadence_of
 from ..._monitor.explanation import explain
 from ..lists import STRIP
 from ..named_run import found_run
-from ..options import AsJson, DatabaseUrl, RunName, command_app, help_end
+from ..options import AsJson, DatabaseUrl, Environment, RunName, command_app, help_end
 from ..output import exact_moment, write_json, write_table
 from ..stores import opened_store
 from ..tables import run_sheet
@@ -19,17 +19,24 @@ app = command_app()
 @app.command(
     epilog=help_end("runguard show 1", "runguard show failed:payments", "runguard show last --json")
 )
-def show(run: RunName, *, as_json: AsJson = False, database_url: DatabaseUrl = None) -> None:
+def show(
+    run: RunName,
+    *,
+    environment: Environment = None,
+    as_json: AsJson = False,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Show everything that is recorded about one run."""
     with opened_store(database_url) as store:
-        details = found_run(store, run)
+        details = found_run(store, run, environment)
         if as_json:
             write_json([details])
             return
         now = store.now()
         told = explain(details, now=now)
         headline = told.headline.text(lambda then: exact_moment(then, now=now, with_age=False))
-        cells = store.last_runs(details.run.job_name, limit=STRIP)
+        its = details.run
+        cells = store.last_runs(its.job_name, its.environment, limit=STRIP)
         cadence = cadence_of(one.started_at for one in cells if one.started_at is not None)
         write_table(run_sheet(details, headline=headline, cadence=cadence, now=now))
         if details.run.status == RunStatus.FAILED:

@@ -15,7 +15,7 @@ from ..._monitor.records import Cursor, RunFilter
 from ..._monitor.unknowns import UnknownFailure, UnknownFailures
 from ..._monitor.wording import counted
 from ..lists import bounded, explain_nothing
-from ..options import AsJson, DatabaseUrl, Jobs, Limit, Since, command_app, help_end
+from ..options import AsJson, DatabaseUrl, Environment, Jobs, Limit, Since, command_app, help_end
 from ..output import Listing, moment, write_json, write_listing
 from ..stores import opened_store
 from ..talk import one_line, say
@@ -43,6 +43,7 @@ def unknowns(
     *,
     limit: Limit = 20,
     job: Jobs = None,
+    environment: Environment = None,
     since: Since = None,
     look: Annotated[
         int,
@@ -61,7 +62,10 @@ def unknowns(
     """
     with opened_store(database_url) as store:
         wanted = RunFilter(
-            jobs=tuple(job or ()), status=RunStatus.FAILED, error_group=ErrorGroup.UNKNOWN
+            jobs=tuple(job or ()),
+            environment=environment,
+            status=RunStatus.FAILED,
+            error_group=ErrorGroup.UNKNOWN,
         )
         found = _look(store, bounded(wanted, store, since or DEFAULT_SINCE, None), look)
         shown = found.failures[:limit]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -28,7 +28,9 @@ from sqlalchemy import (
 )
 
 from ..._errors import ConfigurationError
+from ..._models import in_environment
 from ..._monitor.cadence import MOST_STARTS
+from ..._monitor.filters import environment_asked
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
 from ..._monitor.watched import ExpectedJob
@@ -50,9 +52,9 @@ from .terms import (
     has_place,
     in_order,
     is_in,
-    job_and_group,
+    key_parts,
     keys_of,
-    of_job,
+    of_job_in,
     speaks_sqlite,
     storable,
 )
@@ -63,42 +65,61 @@ _NEVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class JobKey(NamedTuple):
+    """A job: its name, and its environment, None where it has none."""
+
+    job_name: str
+    environment: str | None = None
+
+
 class JobQueries(Reports):
     """The answers about jobs."""
 
     def overview(
-        self, *, strip: int, job_name: str | None = None, jobs: Sequence[str] = ()
+        self,
+        *,
+        strip: int,
+        job_name: str | None = None,
+        jobs: Sequence[str] = (),
+        environment: str | None = None,
     ) -> Sequence[JobOverview]:
         """Describe jobs by their last `strip` runs; in the order of the alphabet.
 
         `job_name` asks for one, `jobs` for those that fit any of these names and patterns. A job
-        that never ran is there too where somebody expects it.
+        that never ran is there too where somebody expects it. A job of the same name in another
+        environment is another job; `environment` is as in `RunFilter`.
         """
-        strips = self._strips(strip, job_name, jobs)
-        expected = self._expected(job_name, jobs)
-        awaited = [name for name, one in expected.items() if one.retired_at is None]
-        if not strips.keys() >= set(awaited):
-            strips = {name: strips.get(name, []) for name in sorted({*strips, *awaited})}
+        environments = self.environments_asked(environment)
+        is_shared = environment is not None or len(environments) > 1
+        strips = self._strips(strip, job_name, jobs, environments, is_shared=is_shared)
+        expected = {
+            its: one
+            for its, one in self._expected(job_name, jobs).items()
+            if environment is None or its.environment in environments
+        }
+        awaited = [its for its, one in expected.items() if one.retired_at is None]
+        keys = sorted({*strips, *awaited}, key=lambda its: (its.job_name, its.environment or ""))
         successes = self._last_successes(
-            name
-            for name, cells in strips.items()
+            its
+            for its, cells in strips.items()
             if len(cells) == strip and all(cell.status != "SUCCESS" for cell in cells)
         )
-        alerts = self._open_alerts(job_name)
+        alerts = self._open_alerts(job_name, environments)
         running = self._running(job_name)
         refused = self._refused_since(running)
         return [
             describe(
-                name,
-                cells,
-                last_success_at=successes.get(name),
-                open_alerts=alerts.get(name),
-                running=running.get(name, (0, None))[0],
-                running_since=running.get(name, (0, None))[1],
-                refused=refused.get(name, 0),
-                expected=expected.get(name),
+                its.job_name,
+                strips.get(its, []),
+                last_success_at=successes.get(its),
+                open_alerts=alerts.get(its),
+                running=running.get(its, (0, None))[0],
+                running_since=running.get(its, (0, None))[1],
+                refused=refused.get(its, 0),
+                expected=expected.get(its),
+                environment=its.environment,
             )
-            for name, cells in strips.items()
+            for its in keys
         ]
 
     def failure_buckets(
@@ -108,11 +129,12 @@ class JobQueries(Reports):
         bucket: timedelta,
         job_name: str | None = None,
         jobs: Sequence[str] = (),
+        environment: str | None = None,
     ) -> Sequence[FailureBucket]:
         """Count failures by group in stretches of time, the oldest first; none where none failed.
 
-        A stretch starts at a whole multiple of `bucket` since the epoch. `job_name` and `jobs` are
-        those of `overview`.
+        A stretch starts at a whole multiple of `bucket` since the epoch. `job_name`, `jobs` and
+        `environment` are those of `overview`.
         """
         seconds = round(bucket.total_seconds())
         if seconds < 1 or timedelta(seconds=seconds) != bucket:
@@ -129,16 +151,19 @@ class JobQueries(Reports):
             query = query.where(run_log.c.job_name == storable(job_name))
         if jobs:
             query = query.where(fits_any(run_log.c.job_name, jobs, self.engine))
+        if environment is not None:
+            query = query.where(is_in(environment_asked(environment)))
         return [
             FailureBucket(_EPOCH + timedelta(seconds=number * seconds), group, failures)
             for number, group, failures in self._rows(query)
         ]
 
-    def last_runs(self, job_name: str, *, limit: int) -> Sequence[RunCell]:
-        """List a job's last runs for a chart."""
-        query = in_order(
-            select(*CELL_COLUMNS).where(of_job(job_name)), RUN_PLACE, ascending=False
-        ).limit(limit)
+    def last_runs(
+        self, job_name: str, environment: str | None = None, *, limit: int
+    ) -> Sequence[RunCell]:
+        """List the last runs of a job in its environment, for a chart."""
+        its = select(*CELL_COLUMNS).where(of_job_in(job_name, environment))
+        query = in_order(its, RUN_PLACE, ascending=False).limit(limit)
         return [RunCell(*row) for row in self._rows(query)]
 
     def starts(
@@ -160,7 +185,7 @@ class JobQueries(Reports):
         newest = in_order(query, RUN_PLACE, ascending=False).limit(limit)
         return [started_at for (started_at,) in self._rows(newest)]
 
-    def lock_state(self, job_name: str) -> LockState | None:
+    def lock_state(self, job_name: str, environment: str | None = None) -> LockState | None:
         """Tell who holds, or last held, the job's lock; None where it was never taken."""
         held = job_lock.c.lock_expires_at > db_now()
         # No end is as good as one that nobody will see.
@@ -170,46 +195,61 @@ class JobQueries(Reports):
             else column
             for column in (job_lock.c[name] for name in LockState.__slots__ if name != "held")
         ]
-        query = select(*columns, held).where(job_lock.c.job_name == storable(job_name))
-        rows = self._rows(query)
+        name = storable(in_environment(job_name, environment))
+        rows = self._rows(select(*columns, held).where(job_lock.c.job_name == name))
         return LockState(*rows[0]) if rows else None
 
     def _expected(
         self,
         job_name: str | None,  # noqa: ARG002 - `WatchedJobs` reads it
         jobs: Sequence[str],  # noqa: ARG002
-    ) -> Mapping[str, ExpectedJob]:
+    ) -> Mapping[JobKey, ExpectedJob]:
         """Read what is expected of jobs and what is found of them, in one statement."""
         return {}
 
     def _strips(
-        self, strip: int, job_name: str | None, jobs: Sequence[str]
-    ) -> dict[str, list[RunCell]]:
-        """Read the last runs of each job, in one statement."""
-        if job_name is not None:
-            cells = self.last_runs(job_name, limit=strip)
-            return {job_name: list(cells)} if cells or self._ever_ran(job_name) else {}
-        strips: dict[str, list[RunCell]] = {}
-        for name, *cell in self._last_of_all(strip, jobs):
-            cells_of_job = strips.setdefault(name, [])
-            if cell[0] is not None:
-                cells_of_job.append(RunCell(*cell))
+        self,
+        strip: int,
+        job_name: str | None,
+        jobs: Sequence[str],
+        environments: Sequence[str | None],
+        *,
+        is_shared: bool,
+    ) -> dict[JobKey, list[RunCell]]:
+        """Read the last runs of each job, in one statement for each environment.
+
+        Where the store `is_shared`, runs are asked for their environment.
+        """
+        strips: dict[JobKey, list[RunCell]] = {}
+        for environment in environments:
+            if job_name is not None:
+                key = JobKey(job_name, environment)
+                cells = self.last_runs(job_name, environment, limit=strip)
+                if cells or self._ever_ran(key):
+                    strips[key] = list(cells)
+                continue
+            its = (is_in(environment),) if is_shared else ()
+            for name, *cell in self._last_of_all(strip, jobs, environment, its):
+                if cell[0] is not None:
+                    strips.setdefault(JobKey(name, environment), []).append(RunCell(*cell))
+                elif environment is not None or not is_shared:  # else it runs elsewhere only
+                    strips[JobKey(name, environment)] = []
         return strips
 
-    def _ever_ran(self, job_name: str) -> bool:
+    def _ever_ran(self, key: JobKey) -> bool:
         """Whether there is any row of a job, if only of starts that were refused."""
-        row: Select[Any] = select(run_log.c.id).where(run_log.c.job_name == storable(job_name))
+        its = run_log.c.job_name == storable(key.job_name)
+        row: Select[Any] = select(run_log.c.id).where(its, is_in(key.environment))
         return bool(self._rows(row.limit(1)))
 
-    def last_runs_of(self, job_names: Iterable[str], *, limit: int) -> dict[str, list[RunCell]]:
-        """List the last runs of several jobs, the newest first, in one statement."""
-        asked = [storable(name) for name in dict.fromkeys(job_names)]
-        if not asked:
-            return {}
-        found: dict[str, list[RunCell]] = {}
-        for name, *cell in self._last_of_each(limit, self._given(asked), true()):
-            if cell[0] is not None:
-                found.setdefault(name, []).append(RunCell(*cell))
+    def last_runs_of(self, keys: Iterable[JobKey], *, limit: int) -> dict[JobKey, list[RunCell]]:
+        """List the last runs of several jobs, the newest first, a statement an environment."""
+        found: dict[JobKey, list[RunCell]] = {}
+        for environment, names in _by_environment(keys).items():
+            asked, its = self._given([storable(name) for name in names]), is_in(environment)
+            for name, *cell in self._last_of_each(limit, asked, true(), its):
+                if cell[0] is not None:
+                    found.setdefault(JobKey(name, environment), []).append(RunCell(*cell))
         return found
 
     def _given(self, job_names: Sequence[str]) -> FromClause:
@@ -221,19 +261,29 @@ class JobQueries(Reports):
         names = bindparam("names", job_names, type_=ARRAY(Text()))
         return func.unnest(names).table_valued("job_name", name="asked").render_derived()
 
-    def _last_of_all(self, strip: int, jobs: Sequence[str]) -> Iterable[Sequence[Any]]:
-        names = every_job()
+    def _last_of_all(
+        self,
+        strip: int,
+        jobs: Sequence[str],
+        environment: str | None,
+        its: Sequence[ColumnElement[bool]],
+    ) -> Iterable[Sequence[Any]]:
+        names = every_job() if environment is None else every_job(is_in(environment))
         is_asked: ColumnElement[bool] = names.c.job_name.is_not(None)
         if jobs:
             is_asked = and_(is_asked, fits_any(names.c.job_name, jobs, self.engine))
-        return self._last_of_each(strip, names, is_asked)
+        return self._last_of_each(strip, names, is_asked, *its)
 
     def _last_of_each(
-        self, strip: int, names: FromClause, is_asked: ColumnElement[bool]
+        self,
+        strip: int,
+        names: FromClause,
+        is_asked: ColumnElement[bool],
+        *its: ColumnElement[bool],
     ) -> Iterable[Sequence[Any]]:
         last = in_order(
             select(*CELL_COLUMNS).where(
-                run_log.c.job_name == names.c.job_name, BEGAN, has_place(run_log.c.started_at)
+                run_log.c.job_name == names.c.job_name, BEGAN, has_place(run_log.c.started_at), *its
             ),
             RUN_PLACE,
             ascending=False,
@@ -260,14 +310,20 @@ class JobQueries(Reports):
             for name, run_id, status, group, started_at, finished_at, reason in self._rows(query)
         ]
 
-    def _last_successes(self, job_names: Iterable[str]) -> dict[str, datetime | None]:
+    def _last_successes(self, keys: Iterable[JobKey]) -> dict[JobKey, datetime | None]:
         """Look further back for those whose strip shows no success."""
-        names = list(job_names)
-        if not names:
-            return {}
+        return {
+            JobKey(name, environment): ended_at(RunCell(*cell))
+            for environment, names in _by_environment(keys).items()
+            for name, *cell in self._successes(names, environment)
+        }
+
+    def _successes(self, names: Sequence[str], environment: str | None) -> Sequence[Any]:
         if speaks_sqlite(self.engine):
             queries = {
-                name: first_success(of_job(name), ascending=False, within=GLANCES_BACK)
+                name: first_success(
+                    of_job_in(name, environment), ascending=False, within=GLANCES_BACK
+                )
                 for name in names
             }
             rows: Sequence[Any] = [
@@ -276,7 +332,10 @@ class JobQueries(Reports):
         else:
             asked = self._given(names)
             of_asked = and_(
-                run_log.c.job_name == asked.c.job_name, BEGAN, has_place(run_log.c.started_at)
+                run_log.c.job_name == asked.c.job_name,
+                is_in(environment),
+                BEGAN,
+                has_place(run_log.c.started_at),
             )
             success = first_success(
                 of_asked, ascending=False, within=GLANCES_BACK, correlated=asked
@@ -284,9 +343,11 @@ class JobQueries(Reports):
             rows = self._rows(
                 select(asked.c.job_name, *success.c).select_from(asked.join(success, true()))
             )
-        return {name: ended_at(RunCell(*cell)) for name, *cell in rows}
+        return rows
 
-    def _open_alerts(self, job_name: str | None) -> dict[str, dict[str, int]]:
+    def _open_alerts(
+        self, job_name: str | None, environments: Sequence[str | None]
+    ) -> dict[JobKey, dict[str, int]]:
         """Count unresolved failure alerts by job and severity."""
         query = (
             select(alert.c.source_id, alert.c.severity, func.count())
@@ -294,41 +355,42 @@ class JobQueries(Reports):
             .group_by(alert.c.source_id, alert.c.severity)
         )
         if job_name is not None:
-            query = query.where(alert.c.source_id.in_(keys_of(job_name)))
-        counts: dict[str, dict[str, int]] = {}
+            keys = [key for one in environments for key in keys_of(job_name, one)]
+            query = query.where(alert.c.source_id.in_(keys))
+        counts: dict[JobKey, dict[str, int]] = {}
         for source_id, severity, count in self._rows(query):
-            if (key := job_and_group(source_id)) is not None:
-                of_this_job = counts.setdefault(key[0], {})
+            if (key := key_parts(source_id)) is not None:
+                of_this_job = counts.setdefault(JobKey(key.job_name, key.environment), {})
                 of_this_job[severity] = of_this_job.get(severity, 0) + count
         return counts
 
-    def _running(self, job_name: str | None) -> dict[str, tuple[int, datetime | None]]:
-        started_at = run_log.c.started_at
+    def _running(self, job_name: str | None) -> dict[JobKey, tuple[int, datetime | None]]:
+        key, started_at = (run_log.c.job_name, run_log.c.environment), run_log.c.started_at
         query = (
-            select(run_log.c.job_name, func.count(), finite(func.min(started_at)))
-            .where(OPEN_RUN)
-            .group_by(run_log.c.job_name)
+            select(*key, func.count(), finite(func.min(started_at))).where(OPEN_RUN).group_by(*key)
         )
         if job_name is not None:
             query = query.where(run_log.c.job_name == storable(job_name))
-        return {name: (count, since) for name, count, since in self._rows(query)}
+        return {JobKey(*its): (count, since) for *its, count, since in self._rows(query)}
 
-    def _refused_since(self, running: Mapping[str, tuple[int, datetime | None]]) -> dict[str, int]:
+    def _refused_since(
+        self, running: Mapping[JobKey, tuple[int, datetime | None]]
+    ) -> dict[JobKey, int]:
         """Count the starts that were refused since the oldest open run of each job began."""
-        since = {name: begun for name, (_, begun) in running.items() if begun is not None}
+        since = {its: begun for its, (_, begun) in running.items() if begun is not None}
         if not since:
             return {}
         query = (
-            select(run_log.c.job_name, run_log.c.started_at)
+            select(run_log.c.job_name, run_log.c.environment, run_log.c.started_at)
             .where(REFUSED, run_log.c.started_at >= min(since.values()))
             .order_by(run_log.c.started_at.desc())
             .limit(MOST_REFUSED)
         )
         return dict(
             Counter(
-                name
-                for name, started_at in self._rows(query)
-                if name in since and started_at >= since[name]
+                JobKey(*its)
+                for *its, started_at in self._rows(query)
+                if JobKey(*its) in since and started_at >= since[JobKey(*its)]
             )
         )
 
@@ -336,6 +398,13 @@ class JobQueries(Reports):
         if speaks_sqlite(self.engine):
             return cast(func.strftime("%s", column), BigInteger)
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
+
+
+def _by_environment(keys: Iterable[JobKey]) -> dict[str | None, list[str]]:
+    found: dict[str | None, list[str]] = {}
+    for name, environment in dict.fromkeys(keys):
+        found.setdefault(environment, []).append(name)
+    return found
 
 
 def microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 
 from ..._errors import ConfigurationError
-from ..._models import ErrorGroup
-from ..._monitor.filters import is_pattern
+from ..._models import ErrorGroup, in_environment
+from ..._monitor.filters import environment_asked, is_pattern
 from ..._monitor.records import (
     AlertFilter,
     AlertOrder,
@@ -52,6 +52,7 @@ from .terms import (
     fits_any,
     has_place,
     in_order,
+    is_in,
     reason_in,
     speaks_sqlite,
     storable,
@@ -208,6 +209,8 @@ class PageQueries(Reports):
             indexed.append(alert.c.alert_type == storable(wanted.alert_type))
         if wanted.severity is not None:
             sifted["severity"] = _is(storable(wanted.severity))
+        if wanted.environment is not None:
+            sifted["environment"] = _is_or_is_null(environment_asked(wanted.environment))
         return indexed, sifted
 
     def _conditions_of_failures(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
@@ -217,11 +220,11 @@ class PageQueries(Reports):
         job_name, jobs = _one_or_several(wanted)
         groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
         if jobs:
-            keys = [f"{job}:{group}" for job in jobs for group in groups]
+            keys = self._keys(wanted, jobs, groups)
             indexed.append(FAILURE_ALERT)
             sifted["source_id"] = self._fits_any(keys)
         if job_name is not None:
-            keys = [storable(f"{job_name}:{group}") for group in groups]
+            keys = [storable(key) for key in self._keys(wanted, [job_name], groups)]
             indexed += [FAILURE_ALERT, alert.c.source_id.in_(keys)]
         elif wanted.error_group is not None:
             indexed += [FAILURE_ALERT, self._is_of_group(storable(wanted.error_group))]
@@ -229,6 +232,17 @@ class PageQueries(Reports):
             indexed.append(FAILURE_ALERT)
             sifted["detail"] = self._has_reason(wanted.error_reason)
         return indexed, sifted
+
+    def _keys(
+        self, wanted: AlertFilter, jobs: Sequence[str], groups: Sequence[str]
+    ) -> Sequence[str]:
+        """Return what failures of jobs alert by, in all environments that are asked for."""
+        return [
+            in_environment(f"{job}:{group}", environment)
+            for environment in self.environments_asked(wanted.environment)
+            for job in jobs
+            for group in groups
+        ]
 
     def _conditions_of_cause(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
         cause = wanted.cause
@@ -263,6 +277,12 @@ class PageQueries(Reports):
             sifted["status"] = _is(storable(wanted.status))
         if wanted.trigger_type is not None:
             sifted["trigger_type"] = _is(storable(wanted.trigger_type))
+        if wanted.environment is not None:
+            asked = environment_asked(wanted.environment)
+            if job_name is not None:  # an index knows the runs of a job in its environment
+                indexed.append(is_in(asked))
+            else:
+                sifted["environment"] = _is_or_is_null(asked)
         return indexed, sifted
 
     def _fits_any(
@@ -280,7 +300,9 @@ class PageQueries(Reports):
 
     def _is_of_group(self, group: str) -> ColumnElement[bool]:
         if speaks_sqlite(self.engine):
-            return alert.c.source_id.endswith(f":{group}", autoescape=True)
+            source_id = alert.c.source_id
+            plain = source_id.endswith(f":{group}", autoescape=True)
+            return plain | source_id.contains(f":{group}@", autoescape=True)
         # In the words of its index.
         in_detail: ColumnElement[str] = literal_column(
             "(alert.detail OPERATOR(pg_catalog.->>) 'error_group')"
@@ -309,6 +331,10 @@ def _conditions_of_triage(wanted: AlertFilter) -> tuple[Conditions, Sifted]:
 
 def _is(value: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
     return lambda column: column == value
+
+
+def _is_or_is_null(value: str | None) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+    return lambda column: column.is_(None) if value is None else column == value
 
 
 def _one_or_several(wanted: RunFilter | AlertFilter) -> tuple[str | None, tuple[str, ...]]:

@@ -13,7 +13,7 @@ from ..._monitor.problems import judged
 from ..._monitor.records import AlertFilter, Cursor, Problem, ProblemPage
 from ..schema.tables import alert
 from ..schema.types import UtcDateTime
-from .jobs import JobQueries
+from .jobs import JobKey, JobQueries
 from .pages import LOOKS_THROUGH, PageQueries
 from .terms import (
     ALERT_PLACE,
@@ -21,7 +21,7 @@ from .terms import (
     beyond,
     has_place,
     in_order,
-    job_and_group,
+    key_parts,
     reason_in,
 )
 
@@ -78,12 +78,12 @@ class ProblemQueries(JobQueries, PageQueries):
     def _described(self, rows: Iterable[Any]) -> Iterator[Problem]:
         """Tell of each cause its last alert, and what the runs of its job say."""
         found = [_problem(row) for row in rows]
-        names = {one.job_name for one in found if one.job_name is not None}
-        runs = self.last_runs_of(sorted(names), limit=LOOKS_BACK)
+        keys = {JobKey(one.job_name, one.environment) for one in found if one.job_name is not None}
+        runs = self.last_runs_of(sorted(keys, key=str), limit=LOOKS_BACK)
         last = self._texts([one.alert_id for one in found])
         for one in found:
             told = replace(one, **last.get(one.alert_id, {}))
-            yield judged(told, runs.get(one.job_name or "", ()))
+            yield judged(told, runs.get(JobKey(one.job_name or "", one.environment), ()))
 
     def _texts(self, alert_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
         if not alert_ids:
@@ -134,7 +134,7 @@ def _place_of(row: Any) -> Cursor:
 
 
 def _problem(row: Any) -> Problem:
-    job_name, group = job_and_group(row.source) or (None, None)
+    job_name, group, environment = key_parts(row.source) or (None, None, None)
     return Problem(
         source_type=row.source_type,
         source_id=row.source,
@@ -142,6 +142,7 @@ def _problem(row: Any) -> Problem:
         error_reason=row.reason,
         job_name=job_name,
         error_group=group,
+        environment=environment,
         alerts=row.alerts,
         open_alerts=row.open_alerts,
         first_at=row.first_at,

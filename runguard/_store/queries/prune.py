@@ -7,17 +7,20 @@ not looked at again and again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Executable,
+    ScalarSelect,
     Select,
     Table,
     and_,
     case,
     delete,
+    false,
     func,
     literal_column,
     select,
@@ -25,6 +28,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from ..._monitor.filters import environment_asked
 from ..._monitor.records import Prunable
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery
@@ -66,13 +70,22 @@ _KINDS: Final = {
 _GUARD: Final = alert_cooldown.alias("guard")
 
 _NEWER: Final = run_log.alias("newer")
+
+
 # For each row one look into the index of job and time; a join might read the whole table.
-_NEWEST_OF_ITS_JOB: Final = (
-    select(_NEWER.c.id)
-    .where(_NEWER.c.job_name == run_log.c.job_name)
-    .order_by(_NEWER.c.started_at.desc(), _NEWER.c.id.desc())
-    .limit(literal_column("1"))
-    .scalar_subquery()
+def _newest_of_its_job(place: ColumnElement[bool]) -> ScalarSelect[int]:
+    return (
+        select(_NEWER.c.id)
+        .where(_NEWER.c.job_name == run_log.c.job_name, place)
+        .order_by(_NEWER.c.started_at.desc(), _NEWER.c.id.desc())
+        .limit(literal_column("1"))
+        .scalar_subquery()
+    )
+
+
+_NEWEST_OF_ITS_JOB: Final = case(
+    (run_log.c.environment.is_(None), _newest_of_its_job(_NEWER.c.environment.is_(None))),
+    else_=_newest_of_its_job(_NEWER.c.environment == run_log.c.environment),
 )
 # A replayed run keeps its host's times, which may be wrong: it ended when we heard of it.
 _ENDED_AT: Final = case(
@@ -82,13 +95,15 @@ _ENDED_AT: Final = case(
 _OWN_WINDOW: Final = db_now_plus(-func.coalesce(run_log.c.cooldown_seconds, literal_column("0")))
 
 
-def count(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Select[Any]:
+def count(
+    what: Prunable, cutoff: db_now_plus, *, include_foreign: bool, environment: str | None = None
+) -> Select[Any]:
     """Build the count of all rows that may go."""
-    kind = _KINDS[what]
     return (
         select(func.count())
-        .select_from(kind.table)
+        .select_from(_KINDS[what].table)
         .where(_may_go(what, cutoff, include_foreign=include_foreign))
+        .where(*_are_of(what, environment))
     )
 
 
@@ -99,10 +114,15 @@ def delete_batch(
     include_foreign: bool,
     limit: int,
     after: tuple[Any, ...] | None,
+    environment: str | None = None,
 ) -> Executable:
     """Build the deletion of up to `limit` rows, which returns how far it went."""
     kind = _KINDS[what]
-    old = select(*kind.key).where(_may_go(what, cutoff, include_foreign=include_foreign))
+    old = (
+        select(*kind.key)
+        .where(_may_go(what, cutoff, include_foreign=include_foreign))
+        .where(*_are_of(what, environment))
+    )
     if kind.along:
         old = old.order_by(*kind.along)
         if after is not None:
@@ -115,6 +135,26 @@ def delete_batch(
         .where(tuple_(*kind.key).in_(select(batch)))
         .returning(*(kind.along or kind.key))
     )
+
+
+def _are_of(what: Prunable, environment: str | None) -> Iterator[ColumnElement[bool]]:
+    """Yield what is asked of rows where those of one environment are meant."""
+    if environment is None:
+        return
+    name = environment_asked(environment)
+    if what is Prunable.GUARDS:  # which have nothing but a key
+        key = alert_cooldown.c.source_id
+        ends = (f"@{name}", f"@{name}/")
+        of_name = key.endswith(ends[0], autoescape=True) | key.contains(ends[1], autoescape=True)
+        yield false() if name is None else of_name
+        return
+    place = run_log.c.environment if what is Prunable.RUNS else alert.c.environment
+    its = place.is_(None) if name is None else place == name
+    if what is Prunable.DELIVERIES:
+        its_alert = alert.c.id == alert_delivery.c.alert_id
+        yield select(alert.c.id).where(its_alert, its).exists()
+    else:
+        yield its
 
 
 def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> ColumnElement[bool]:

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     CTE,
+    Column,
+    ColumnElement,
     Executable,
     bindparam,
     distinct,
@@ -19,6 +21,7 @@ from sqlalchemy.types import Float
 from ..._errors import SchemaOutOfDate
 from ..._failure.alert import SEVERITY_OF
 from ..._models import AlertOutcome, ErrorGroup
+from ..._monitor.filters import environment_asked
 from ..._monitor.records import (
     AlertRecord,
     GroupCount,
@@ -39,7 +42,7 @@ from ..schema.tables import SCHEMA_VERSION, alert, run_log
 from ..schema.types import db_now
 from ..schema.versions import VERSIONS_BEFORE
 from . import prune as pruning
-from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, readable
+from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, is_in, readable
 
 READ_TIMEOUT_SECONDS: Final = 30.0
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
@@ -65,11 +68,12 @@ class Reports(BaseStore):
         return instant
 
     def failures_by_group(
-        self, *, since: timedelta, jobs: Sequence[str] = ()
+        self, *, since: timedelta, jobs: Sequence[str] = (), environment: str | None = None
     ) -> Sequence[GroupCount]:
         """Count failures by group and reason, with the group's severity; most first.
 
-        `jobs` are names and patterns, of which one must fit; without any it counts all.
+        `jobs` are names and patterns, of which one must fit; without any it counts all. An
+        `environment` is as in `RunFilter`.
         """
         raised = func.count().filter(run_log.c.alert_outcome == AlertOutcome.RAISED)
         failures = func.count()
@@ -88,6 +92,8 @@ class Reports(BaseStore):
         )
         if jobs:
             query = query.where(fits_any(run_log.c.job_name, jobs, self.engine))
+        if environment is not None:
+            query = query.where(is_in(environment_asked(environment)))
         return [
             GroupCount(
                 error_group=group,
@@ -129,6 +135,17 @@ class Reports(BaseStore):
         query = select(names.c.job_name).where(names.c.job_name.is_not(None))
         return [name for (name,) in self._rows(query)]
 
+    def environments(self) -> Sequence[str]:
+        """List the environments that any run has, in the order of the alphabet."""
+        environment = run_log.c.environment
+        names = _each_value_of(environment, environment.is_not(None))
+        query = select(names.c.environment).where(names.c.environment.is_not(None))
+        return [name for (name,) in self._rows(query)]
+
+    def environments_asked(self, asked: str | None) -> Sequence[str | None]:
+        """Return what a filter asks for, one by one: None stands for what has no environment."""
+        return [None, *self.environments()] if asked is None else [environment_asked(asked)]
+
     def foreign_open_runs(self, *, older_than: timedelta) -> OpenRuns:
         """Count the open runs of other programs that began longer ago; nobody reaps those."""
         started_at = run_log.c.started_at
@@ -145,10 +162,17 @@ class Reports(BaseStore):
         return timedelta(seconds=seconds or 0)
 
     def count_prunable(
-        self, what: Prunable, *, older_than: timedelta, include_foreign: bool
+        self,
+        what: Prunable,
+        *,
+        older_than: timedelta,
+        include_foreign: bool,
+        environment: str | None = None,
     ) -> int:
         """Count what `prune_batch` would delete, with rows of other programs or without."""
-        query = pruning.count(what, _ago(older_than), include_foreign=include_foreign)
+        query = pruning.count(
+            what, _ago(older_than), include_foreign=include_foreign, environment=environment
+        )
         [(count,)] = self._rows(query, timeout=COUNT_TIMEOUT_SECONDS)
         return int(count)
 
@@ -160,10 +184,16 @@ class Reports(BaseStore):
         include_foreign: bool,
         limit: int,
         after: tuple[Any, ...] | None,
+        environment: str | None = None,
     ) -> PrunedBatch:
         """Delete up to `limit` rows, the oldest first: one statement, its own transaction."""
         statement = pruning.delete_batch(
-            what, _ago(older_than), include_foreign=include_foreign, limit=limit, after=after
+            what,
+            _ago(older_than),
+            include_foreign=include_foreign,
+            environment=environment,
+            limit=limit,
+            after=after,
         )
         deleted = [tuple(row) for row in self._rows(statement)]
         return PrunedBatch(len(deleted), max(deleted, default=after))
@@ -200,15 +230,20 @@ class Reports(BaseStore):
         return self._read(lambda attempt: schema_error_of(attempt.connection))
 
 
-def every_job() -> CTE:
-    """The names of all jobs, one look into the index for each, and one NULL after them."""
-    first = select(func.min(run_log.c.job_name).label("job_name")).cte("name", recursive=True)
-    following = (
-        select(func.min(run_log.c.job_name))
-        .where(run_log.c.job_name > first.c.job_name)
-        .scalar_subquery()
-    )
-    return first.union_all(select(following).where(first.c.job_name.is_not(None)))
+def every_job(*its: ColumnElement[bool]) -> CTE:
+    """The names of all jobs, one look into the index for each, and one NULL after them.
+
+    `its` asks for jobs that have such runs, in the words of an index.
+    """
+    return _each_value_of(run_log.c.job_name, *its)
+
+
+def _each_value_of(column: Column[Any], *its: ColumnElement[bool]) -> CTE:
+    least = func.min(column)
+    first = select(least.label(column.name)).where(*its).cte("name", recursive=True)
+    its_place = first.c[column.name]
+    following = select(least).where(column > its_place, *its).scalar_subquery()
+    return first.union_all(select(following).where(its_place.is_not(None)))
 
 
 def _ago(since: timedelta) -> db_now_plus:

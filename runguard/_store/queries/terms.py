@@ -105,12 +105,6 @@ def key_parts(source_id: str | None) -> KeyParts | None:
     return KeyParts(name, ErrorGroup(group), environment or None)
 
 
-def job_and_group(source_id: str | None) -> tuple[str, ErrorGroup] | None:
-    """Return what `key_parts` does, without the environment."""
-    parts = key_parts(source_id)
-    return None if parts is None else parts[:2]
-
-
 def is_in(environment: str | None) -> ColumnElement[bool]:
     """The runs of one environment; of those that have none where it is None."""
     its = run_log.c.environment

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import case, literal_column, select
 
 from ..._monitor.records import RunDetails
-from ..._monitor.watched import ExpectedJob, expected_job, most_pressing
+from ..._monitor.watched import ExpectedJob, expected_job
 from ..schema.watch_tables import job
 from .expectations import (
     IS_SAID,
@@ -20,7 +20,7 @@ from .expectations import (
     job_from,
     newest_of_open,
 )
-from .jobs import JobQueries
+from .jobs import JobKey, JobQueries
 from .terms import fits_any, storable
 from .told import ToldDetails
 
@@ -38,10 +38,10 @@ class WatchedJobs(ExpectationQueries, JobQueries, ToldDetails):
         details = super().run_details(run_id)
         if details is None or details.run.job_name is None:
             return details
-        name = details.run.job_name
-        return replace(details, expected=self._expected(name, ()).get(name))
+        its = JobKey(details.run.job_name, details.run.environment)
+        return replace(details, expected=self._expected(its.job_name, ()).get(its))
 
-    def _expected(self, job_name: str | None, jobs: Sequence[str]) -> Mapping[str, ExpectedJob]:
+    def _expected(self, job_name: str | None, jobs: Sequence[str]) -> Mapping[JobKey, ExpectedJob]:
         found = newest_of_open().subquery("finding")
         query = (
             select(*JOB_COLUMNS, *found.c)
@@ -53,11 +53,11 @@ class WatchedJobs(ExpectationQueries, JobQueries, ToldDetails):
             query = query.where(job.c.job_name == storable(job_name))
         if jobs:
             query = query.where(fits_any(job.c.job_name, jobs, self.engine))
-        expected: dict[str, list[ExpectedJob]] = {}
+        expected: dict[JobKey, ExpectedJob] = {}
         for _, rows in groupby(self._rows(query), key=lambda row: (row.job_name, row.environment)):
-            its = list(rows)
-            record = job_from(its[0][: len(JOB_COLUMNS)])
-            findings = (finding_from(row) for row in its if row.alert_type is not None)
+            its_rows = list(rows)
+            record = job_from(its_rows[0][: len(JOB_COLUMNS)])
+            findings = (finding_from(row) for row in its_rows if row.alert_type is not None)
             known = [finding for finding in findings if finding is not None]
-            expected.setdefault(record.job_name, []).append(expected_job(record, known))
-        return {name: most_pressing(them) for name, them in expected.items()}
+            expected[JobKey(record.job_name, record.environment)] = expected_job(record, known)
+        return expected

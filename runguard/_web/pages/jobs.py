@@ -49,7 +49,8 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
     found = store.overview(strip=charts.STRIP_CELLS, job_name=job_name) if known else ()
     if not found:
         raise no_such_job(job_name, store.job_names())
-    now, cells = store.now(), store.last_runs(job_name, limit=RUNS_IN_A_CHART)
+    now, environment = store.now(), found[0].environment
+    cells = store.last_runs(job_name, environment, limit=RUNS_IN_A_CHART)
     row = row_of(request, found[0], now)
     failure = _last_failure(store, row)
     alert = None if failure is None else _open_alert(store, failure)
@@ -71,8 +72,8 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         ),
         "silences": silences_of(job_name, store.active_silences(now)),
         "acknowledged": _acknowledged(store, job_name, now),
-        "lock": store.lock_state(job_name),
-        "cooldowns": store.cooldowns(job_name),
+        "lock": store.lock_state(job_name, environment),
+        "cooldowns": store.cooldowns(job_name, environment),
         **failure_chart(request, store, span_of(request), now, job_name=job_name),
         **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
     }
