@@ -140,8 +140,8 @@ def declare_after(
     is_written: bool,
 ) -> None:
     """Declare a job with its first ending that the store takes. Never raises."""
-    if runtime.declarations is None:
-        runtime.declarations = Declarations(runtime)
-    runtime.declarations.take(job_name, expect)
+    # Two first runs may end at once: this makes one of it, and needs no lock that a fork may hold.
+    declarations = runtime.made_late.setdefault("declarations", Declarations(runtime))
+    declarations.take(job_name, expect)
     if is_written:
-        runtime.declarations.write(job_name, seconds_left)
+        declarations.write(job_name, seconds_left)

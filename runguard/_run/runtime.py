@@ -49,7 +49,7 @@ class Runtime:
         self._told_embedded = False
         self._reserve: Reserve | None = None
         self._delivery: Delivery | Literal[False] | None = None  # False: no channels here
-        self.declarations: Any = None  # made by `declaring`, where a job expects anything
+        self.made_late: dict[str, Any] = {}  # what few processes need, by who makes it
         self.events = Events(lambda: self.settings_so_far().redactor)
         self.heartbeat = Heartbeat(self.store, self.events)
         self.lost_runs = LostRunWatch()
@@ -234,7 +234,7 @@ class Runtime:
             self._explicit = {}
             self._here = ""
             self._settings = self._store = self._writers = self._spool = self._delivery = None
-            self.declarations = None
+            self.made_late = {}
             self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()

@@ -59,6 +59,8 @@ def check_expectation(
     given = [name for name in _RHYTHMS if getattr(expectation, name)]
     if len(given) > 1:
         raise _wrong(given[0], f"one of {', '.join(_RHYTHMS)}", " and ".join(given))
+    if not isinstance(expectation.learn, bool):
+        raise _wrong("learn", "True or False", repr(expectation.learn))
     for name in _LENGTHS:
         _check_length(name, getattr(expectation, name))
     for name, example in _EXAMPLES.items():

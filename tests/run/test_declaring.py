@@ -56,6 +56,14 @@ def statements(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     event.remove(Engine, "before_cursor_execute", note)
 
 
+def ask(url: str, statement: str) -> list[Any]:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        answer = connection.exec_driver_sql(statement).scalars().all()
+    engine.dispose()
+    return list(answer)
+
+
 def declared(statements: list[str]) -> int:
     return sum(one.startswith("INSERT INTO job ") for one in statements)
 
@@ -94,6 +102,8 @@ def test_once_a_process_in_one_statement_however_it_ends(statements: list[str]) 
             job(number)
 
     assert declared(statements) == 1
+    asked = [one for one in statements if one.startswith("SELECT")]
+    assert len(asked) == 1  # whether anybody watches, not again for five minutes
 
 
 @pytest.mark.usefixtures("url")
@@ -186,9 +196,7 @@ def test_the_environment_of_the_process_is_declared(tmp_path: Path) -> None:
     with runguard.run_scope("job", expect=Expect(every="1h")):
         pass
 
-    with create_engine(url).connect() as connection:
-        rows = connection.exec_driver_sql("select environment from job").all()
-    assert rows == [("staging",)]
+    assert ask(url, "select environment from job") == ["staging"]
 
 
 def test_what_could_not_be_declared_is_declared_with_the_next_ending(
@@ -324,9 +332,7 @@ def test_on_the_schema_of_an_earlier_release_runs_are_recorded_and_it_is_told_on
         with runguard.run_scope("job", expect=Expect(every="1h")):
             pass
 
-    with create_engine(pg_url).connect() as connection:
-        statuses = connection.exec_driver_sql("select status from run_log").scalars().all()
-    assert statuses == ["SUCCESS", "SUCCESS"]
+    assert ask(pg_url, "select status from run_log") == ["SUCCESS", "SUCCESS"]
     [told] = [fields for name, fields in events() if name == "runguard.internal_error"]
     assert told["stage"] == "declare"
     assert "runguard db upgrade" in told["error"]

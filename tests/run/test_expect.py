@@ -59,6 +59,7 @@ def test_a_duration_is_a_text_or_a_timedelta(length: str | timedelta) -> None:
         ({"every": "1h", "tz": "UTC"}, "tz: expected cron or calendar beside it, found none"),
         ({"cron": "0 2 * * *", "tz": 9}, "tz: expected a text such as 'Asia/Seoul', found 9"),
         ({"min_records": -1}, "min_records: expected a whole number, 0 or more, found -1"),
+        ({"learn": "yes"}, "learn: expected True or False, found 'yes'"),
         ({"min_records": True}, "min_records: expected a whole number, 0 or more, found True"),
         ({"min_records": 2**63}, "min_records: expected a whole number, 0 or more, found 92"),
         ({"grace": "1h"}, "grace: expected one of every, cron, calendar, learn beside it, found"),
