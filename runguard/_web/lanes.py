@@ -90,11 +90,11 @@ def _shared(frame: Frame) -> str:
     past = f'<path class="to-come" d="M{here:.1f} 0H{WIDTH}v{HEIGHT}H{here:.1f}z"/>'
     now = f'<path class="now-line" d="M{here:.1f} 0v{HEIGHT}"/>' if here < WIDTH else ""
     return (
-        f'<defs><g id="lane-back">{past if now else ""}<path class="grid" d="{lines}"/></g>'
+        f'<defs><g id="lane-back">{past if now else ""}<path class="lane-grid" d="{lines}"/></g>'
         f'<g id="lane-now">{now}</g>'
-        '<path id="lane-missed" class="missed" d="M0 4l5 7.5-5 7.5-5-7.5z"/>'
-        '<path id="lane-next" class="next" d="M-3.5 6l8 6-8 6z"/>'
-        '<path id="lane-late" class="late" d="M-3.5 6l8 6-8 6z"/></defs>'
+        '<path id="lane-missed" class="due-missed" d="M0 4l5 7.5-5 7.5-5-7.5z"/>'
+        '<path id="lane-next" class="due-next" d="M-3.5 6l8 6-8 6z"/>'
+        '<path id="lane-late" class="due-late" d="M-3.5 6l8 6-8 6z"/></defs>'
     )
 
 
@@ -125,7 +125,7 @@ LEGEND: Final = (
     ),
     ('<path class="c-run" d="M1 7h14v12h-14z"/>', "still runs"),
     (
-        '<path class="c-ok" d="M1 7h14v12h-14z"/><path class="overlap" d="M4 20h9v2h-9z"/>',
+        '<path class="c-ok" d="M1 7h14v12h-14z"/><path class="lane-overlap" d="M4 20h9v2h-9z"/>',
         "runs of the job overlap",
     ),
 )
@@ -157,7 +157,7 @@ def lane(
         href = None if href_of is None else escape(href_of(bar))
         linked.append(f'<a href="{href}" tabindex="-1">{shape}</a>' if href else f"<g>{shape}</g>")
     if drawn.overlaps:
-        paths["overlap"] = [
+        paths["lane-overlap"] = [
             _rectangle(frame.x(one.starts_at), frame.x(one.ends_at), GROUND + 1, 2)
             for one in drawn.overlaps
         ]

@@ -77,7 +77,7 @@ def test_overlaps_missed_starts_and_the_next_start_are_marked() -> None:
         next_due_at=NOON - 6 * HOUR,
     )
 
-    assert '<path class="overlap" d="M500 20h250v2h-250z"/>' in svg
+    assert '<path class="lane-overlap" d="M500 20h250v2h-250z"/>' in svg
     assert '<use href="#lane-missed" x="50.00%"/>' in svg
     assert '<use href="#lane-late" x="75.00%"/>' in svg
     frame = lanes.frame_of(DAY, now=NOON - 7 * HOUR, tick=HOUR, zone=UTC)
