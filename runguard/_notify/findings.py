@@ -61,7 +61,7 @@ def said(facts: NoticeFacts, times: Times) -> str | None:
 def reminder(facts: NoticeFacts, times: Times) -> str:
     """Say what is still wrong."""
     detail = facts.detail
-    missed = _number(detail, "missed")
+    missed = None if facts.silences_ended else _number(detail, "missed")
     if finding_of(facts) == FindingType.MISSED and missed is not None and missed > 1:
         first = _time(detail, "first_due") or facts.opened_at
         return f"{ordinal(int(missed))}{_since(first, times)}"

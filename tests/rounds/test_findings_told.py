@@ -79,7 +79,7 @@ def test_a_reminder_counts_the_starts_that_were_missed(world: World, hook: HttpR
 
 
 @on_sqlite
-def test_a_silence_mutes_a_finding_and_its_owner_routes_it(
+def test_a_silence_mutes_a_finding_until_it_ends_and_its_owner_routes_it(
     world: World, hook: HttpReceiver
 ) -> None:
     world.configure(
@@ -90,12 +90,19 @@ def test_a_silence_mutes_a_finding_and_its_owner_routes_it(
     world.expect("loud", "quiet")
     world.look()
     now = world.store.now()
-    world.store.add_silence(
+    silence = world.store.add_silence(
         job="quiet", ends_at=now + timedelta(hours=1), reason="moved", created_by="kim"
     )
     world.round()
+    meanwhile = [(one.path, one.json["data"]["job"]) for one in hook.requests]
+    world.store.end_silence(silence.id, by="kim")
+    for _ in range(2):
+        world.round()
 
-    assert [(one.path, one.json["data"]["job"]) for one in hook.requests] == [("/data", "loud")]
+    assert meanwhile == [("/data", "loud")]
+    [_, afterwards] = hook.requests
+    assert afterwards.json["subject"].startswith("STILL MISSED quiet: silence ended, due ")
+    assert (afterwards.path, afterwards.json["data"]["finding"]) == ("/data", "MISSED")
 
 
 def test_a_run_that_takes_too_long_is_told_by_mail(world: World) -> None:
