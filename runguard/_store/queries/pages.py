@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    or_,
     select,
     true,
 )
@@ -45,6 +46,7 @@ from .terms import (
     ALERT_PLACE,
     FAILED_RUN,
     FAILURE_ALERT,
+    FINDING,
     OPEN_RUN,
     RUN_COLUMNS,
     RUN_PLACE,
@@ -214,18 +216,26 @@ class PageQueries(Reports):
         return indexed, sifted
 
     def _conditions_of_failures(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
-        """Ask for what only alerts of failed runs have."""
+        """Ask for what only alerts of failed runs have, and for alerts of jobs."""
         indexed: Conditions = []
         sifted: Sifted = {}
         job_name, jobs = _one_or_several(wanted)
         groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
+        is_of_failures = wanted.error_group is not None or wanted.error_reason is not None
         if jobs:
             keys = self._keys(wanted, jobs, groups)
-            indexed.append(FAILURE_ALERT)
-            sifted["source_id"] = self._fits_any(keys)
+            indexed.append(FAILURE_ALERT if is_of_failures else or_(FAILURE_ALERT, FINDING))
+            sifted["source_id"] = (
+                self._fits_any(keys)
+                if is_of_failures
+                else self._is_failure_or_finding(keys, self._names(wanted, jobs))
+            )
         if job_name is not None:
             keys = [storable(key) for key in self._keys(wanted, [job_name], groups)]
-            indexed += [FAILURE_ALERT, alert.c.source_id.in_(keys)]
+            names = [storable(name) for name in self._names(wanted, [job_name])]
+            failed = and_(FAILURE_ALERT, alert.c.source_id.in_(keys))
+            found = and_(FINDING, alert.c.source_id.in_(names))
+            indexed.append(failed if is_of_failures else or_(failed, found))
         elif wanted.error_group is not None:
             indexed += [FAILURE_ALERT, self._is_of_group(storable(wanted.error_group))]
         if wanted.error_reason is not None:
@@ -243,6 +253,22 @@ class PageQueries(Reports):
             for job in jobs
             for group in groups
         ]
+
+    def _names(self, wanted: AlertFilter, jobs: Sequence[str]) -> Sequence[str]:
+        """Return what findings of jobs alert by, in all environments that are asked for."""
+        environments = self.environments_asked(wanted.environment)
+        return [in_environment(job, one) for one in environments for job in jobs]
+
+    def _is_failure_or_finding(
+        self, keys: Sequence[str], names: Sequence[str]
+    ) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:
+        """Whether it is the key of a failure, or the name of a job and no failure's key."""
+        any_failure = [f"*:{group}{more}" for group in ErrorGroup for more in ("", "@*")]
+        is_failure, is_name = self._fits_any(keys), self._fits_any(names)
+        is_any_failure = self._fits_any(any_failure)
+        return lambda column: or_(
+            is_failure(column), and_(is_name(column), ~is_any_failure(column))
+        )
 
     def _conditions_of_cause(self, wanted: AlertFilter) -> tuple[Conditions, Sifted]:
         cause = wanted.cause

@@ -30,6 +30,7 @@ from sqlalchemy import (
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
 from ..._models import ErrorGroup
+from ..._monitor.expectations import JOB_SOURCE_TYPE
 from ..._monitor.filters import ANY_LETTER, ANY_TEXT, is_pattern
 from ..._monitor.records import AlertRecord, RunCell, RunRecord
 from ..schema.expressions import finite, names_run
@@ -68,6 +69,7 @@ FAILURE_ALERT: Final = and_(
     alert.c.source_type == literal_column(f"'{FAILURE_SOURCE_TYPE}'"),
     alert.c.alert_type == literal_column(f"'{FAILURE_ALERT_TYPE}'"),
 )
+FINDING: Final = alert.c.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'")
 
 
 _NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
