@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from runguard._models import SpooledRun
+from runguard._models import ErrorGroup, SpooledRun
 from runguard._monitor.expectations import (
     WATCHED_RUNS,
     Closing,
@@ -453,7 +453,7 @@ def test_the_environment_stands_in_the_alert(world: World) -> None:
 
 
 def test_open_findings_count_among_the_open_alerts_of_their_job(world: World) -> None:
-    world.declare("nightly", "other", environment="staging")
+    world.declare("nightly", "other")
     for name in ("nightly", "other"):
         world.run(name)
         world.judge(missed(world), missed(world, kind=FindingType.SLOW), job_name=name)
@@ -465,6 +465,27 @@ def test_open_findings_count_among_the_open_alerts_of_their_job(world: World) ->
     assert (nightly.open_alerts, other.open_alerts) == (1, 2)
     assert alone.open_alerts == 1
     assert alone.severity == "high"
+
+
+def test_what_was_found_of_a_job_is_among_its_alerts(world: World) -> None:
+    world.declare("nightly", "other.T")
+    world.declare("nightly", environment="staging")
+    for facts in world.store.jobs_to_judge(limit=9):
+        verdict = Verdict(job=facts.job, findings=(missed(world),))
+        world.store.write_verdicts([verdict], cooldown=COOLDOWN)
+    run = world.start("nightly")
+    world.store.finish_run(failure(run, group=ErrorGroup.TIMEOUT), timeout=TIMEOUT)
+
+    def found(**asked: Any) -> list[str]:
+        return sorted(one.source_id for one in newest_alerts(world.store, **asked))
+
+    assert found(job_name="nightly") == ["nightly", "nightly:TIMEOUT", "nightly@staging"]
+    assert found(jobs=("night*",)) == ["nightly", "nightly:TIMEOUT", "nightly@staging"]
+    assert found(jobs=("*T",)) == ["other.T"]
+    assert found(job_name="nightly", environment="staging") == ["nightly@staging"]
+    assert found(job_name="nightly", alert_type="MISSED") == ["nightly", "nightly@staging"]
+    assert found(job_name="nightly", error_group="TIMEOUT") == ["nightly:TIMEOUT"]
+    assert found(jobs=("*",), error_group="TIMEOUT") == ["nightly:TIMEOUT"]
 
 
 def test_a_finding_that_is_open_is_never_pruned_and_one_that_is_over_is(nightly: World) -> None:

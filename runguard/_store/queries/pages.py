@@ -222,17 +222,16 @@ class PageQueries(Reports):
         job_name, jobs = _one_or_several(wanted)
         groups = list(ErrorGroup) if wanted.error_group is None else [wanted.error_group]
         is_of_failures = wanted.error_group is not None or wanted.error_reason is not None
+        named = jobs or ([] if job_name is None else [job_name])
+        environments = self.environments_asked(wanted.environment) if named else ()
+        keys = [storable(key) for key in _keys(named, groups, environments)]
+        names = [storable(in_environment(name, one)) for one in environments for name in named]
         if jobs:
-            keys = self._keys(wanted, jobs, groups)
             indexed.append(FAILURE_ALERT if is_of_failures else or_(FAILURE_ALERT, FINDING))
             sifted["source_id"] = (
-                self._fits_any(keys)
-                if is_of_failures
-                else self._is_failure_or_finding(keys, self._names(wanted, jobs))
+                self._fits_any(keys) if is_of_failures else self._is_failure_or_finding(keys, names)
             )
         if job_name is not None:
-            keys = [storable(key) for key in self._keys(wanted, [job_name], groups)]
-            names = [storable(name) for name in self._names(wanted, [job_name])]
             failed = and_(FAILURE_ALERT, alert.c.source_id.in_(keys))
             found = and_(FINDING, alert.c.source_id.in_(names))
             indexed.append(failed if is_of_failures else or_(failed, found))
@@ -242,22 +241,6 @@ class PageQueries(Reports):
             indexed.append(FAILURE_ALERT)
             sifted["detail"] = self._has_reason(wanted.error_reason)
         return indexed, sifted
-
-    def _keys(
-        self, wanted: AlertFilter, jobs: Sequence[str], groups: Sequence[str]
-    ) -> Sequence[str]:
-        """Return what failures of jobs alert by, in all environments that are asked for."""
-        return [
-            in_environment(f"{job}:{group}", environment)
-            for environment in self.environments_asked(wanted.environment)
-            for job in jobs
-            for group in groups
-        ]
-
-    def _names(self, wanted: AlertFilter, jobs: Sequence[str]) -> Sequence[str]:
-        """Return what findings of jobs alert by, in all environments that are asked for."""
-        environments = self.environments_asked(wanted.environment)
-        return [in_environment(job, one) for one in environments for job in jobs]
 
     def _is_failure_or_finding(
         self, keys: Sequence[str], names: Sequence[str]
@@ -353,6 +336,18 @@ def _conditions_of_triage(wanted: AlertFilter) -> tuple[Conditions, Sifted]:
     if (at := wanted.resolved_at) is not None:
         sifted["resolved_at"] = lambda column: column == at
     return indexed, sifted
+
+
+def _keys(
+    jobs: Sequence[str], groups: Sequence[str], environments: Sequence[str | None]
+) -> Sequence[str]:
+    """Return what failures of jobs alert by in these environments."""
+    return [
+        in_environment(f"{job}:{group}", environment)
+        for environment in environments
+        for job in jobs
+        for group in groups
+    ]
 
 
 def _is(value: str) -> Callable[[ColumnElement[Any]], ColumnElement[bool]]:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     distinct,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.types import Float
@@ -41,6 +42,7 @@ from ..schema.moments import db_now_plus
 from ..schema.tables import SCHEMA_VERSION, alert, run_log
 from ..schema.types import db_now
 from ..schema.versions import VERSIONS_BEFORE
+from ..schema.watch_tables import job
 from . import prune as pruning
 from .terms import ALERT_COLUMNS, FAILED_RUN, OPEN_RUN, alert_of, fits_any, is_in, readable
 
@@ -136,11 +138,12 @@ class Reports(BaseStore):
         return [name for (name,) in self._rows(query)]
 
     def environments(self) -> Sequence[str]:
-        """List the environments that any run has, in the order of the alphabet."""
+        """List the environments of runs and of jobs that are expected, in alphabetical order."""
         environment = run_log.c.environment
         names = _each_value_of(environment, environment.is_not(None))
         query = select(names.c.environment).where(names.c.environment.is_not(None))
-        return [name for (name,) in self._rows(query)]
+        expected = select(job.c.environment).where(job.c.environment != literal_column("''"))
+        return sorted(name for (name,) in self._rows(query.union(expected)))
 
     def environments_asked(self, asked: str | None) -> Sequence[str | None]:
         """Return what a filter asks for, one by one: None stands for what has no environment."""
