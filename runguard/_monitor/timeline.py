@@ -110,6 +110,7 @@ class LaneFacts:
     job_name: str
     runs: tuple[RunCell, ...] = ()
     slices: tuple[RunSlice, ...] = ()
+    environment: str | None = None
 
 
 class BarKind(StrEnum):
@@ -193,6 +194,7 @@ class Lane:
     cells: tuple[LaneCell, ...] = ()
     missed: tuple[datetime, ...] = ()
     next_due_at: datetime | None = None
+    environment: str | None = None
 
     @property
     def runs(self) -> int:
@@ -251,6 +253,7 @@ def lane_of(
         cells=_cells(pieces, edges),
         missed=tuple(one for one in sorted(missed) if window.since <= one < window.until),
         next_due_at=next_due_at,
+        environment=facts.environment,
     )
 
 

@@ -153,6 +153,7 @@ class LaneAnswer:
     overlaps: tuple[Stretch, ...]
     missed: tuple[datetime, ...]
     next_due_at: datetime | None
+    environment: str | None
 
     @classmethod
     def of(cls, lane: Lane) -> LaneAnswer:

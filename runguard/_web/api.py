@@ -87,7 +87,7 @@ from .query import (
     refuse_repeated,
 )
 from .state import CurrentState, OpenStore, prefix_of, visitor_of
-from .who_ran import read_days, read_lanes
+from .who_ran import has_environments, read_days, read_lanes
 
 PREFIX: Final = "/api/v1"
 
@@ -150,7 +150,9 @@ def timeline(store: OpenStore, asked: Annotated[TimelineQuery, Query()]) -> Time
     window, wanted = asked.window(now), (asked.find or "").casefold()
     jobs = worst_first(store.overview(strip=STRIP_CELLS), now=now)
     found = [job for job in jobs if wanted in job.job_name.casefold()]
-    lanes = read_lanes(store, found[: asked.limit], window, now=now)
+    lanes = read_lanes(
+        store, found[: asked.limit], window, now=now, is_shared=has_environments(jobs)
+    )
     return TimelineAnswer(
         now,
         window.since,
@@ -171,7 +173,7 @@ def calendar(
     if not found:
         raise no_such_job(job_name, store.job_names())
     now = store.now()
-    days = read_days(store, found[0], now, asked.zone)
+    days = read_days(store, found[0], now, asked.zone, is_shared=has_environments(found))
     return CalendarAnswer(now, job_name, str(asked.zone), tuple(days))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from .._monitor.expectations import source_id_of
+from .._monitor.filters import NO_ENVIRONMENT
 from .._monitor.records import JobOverview
 from .._monitor.timeline import MOST_BARS, DayRuns, Lane, Window, days_of, lane_of, midnights
 from .._store.operator import OperatorStore
+from .._store.queries.jobs import JobKey
 from . import charts
 
 MOST_IN_A_DAY: Final = 500  # runs of a job that are counted
@@ -21,11 +23,16 @@ def read_lanes(
     window: Window,
     *,
     now: datetime,
+    is_shared: bool,
     ticks: Sequence[datetime] = (),
 ) -> list[Lane]:
-    """Read the lanes of some jobs, in their order; `ticks` are the edges of their cells."""
-    known = {job.job_name: job for job in jobs}
-    ids = {job.job_name: source_id_of(job.job_name, _environment_of(job)) for job in jobs}
+    """Read the lanes of some jobs, in their order.
+
+    `is_shared` says whether runs of other environments stand beside theirs, `ticks` are the edges
+    of their cells.
+    """
+    known = {key_of(job): job for job in jobs}
+    ids = {its: source_id_of(*its) for its in known}
     missed = store.missed_starts(list(ids.values()), since=window.since, until=window.until)
     return [
         lane_of(
@@ -33,17 +40,24 @@ def read_lanes(
             window,
             now=now,
             ticks=ticks,
-            missed=missed.get(ids[facts.job_name], ()),
-            next_due_at=_next_due(known[facts.job_name]),
+            missed=missed.get(ids[its], ()),
+            next_due_at=_next_due(job),
             most_bars=MOST_BARS // len(jobs),
         )
-        for facts in store.timeline(list(known), window)
+        for (its, job), facts in zip(
+            known.items(), store.timeline(list(known), window, is_shared=is_shared), strict=True
+        )
     ]
 
 
-def _environment_of(job: JobOverview) -> str | None:
-    """Return the environment in which something is expected of a job."""
-    return None if job.expected is None else job.expected.environment
+def key_of(job: JobOverview) -> JobKey:
+    """Return which job it is."""
+    return JobKey(job.job_name, job.environment)
+
+
+def has_environments(jobs: Iterable[JobOverview]) -> bool:
+    """Whether any of all jobs has an environment."""
+    return any(job.environment is not None for job in jobs)
 
 
 def _next_due(job: JobOverview) -> datetime | None:
@@ -52,8 +66,13 @@ def _next_due(job: JobOverview) -> datetime | None:
     return job.expected.next_due_at
 
 
-def read_days(store: OperatorStore, job: JobOverview, now: datetime, zone: tzinfo) -> list[DayRuns]:
-    """Read a job's days, from the month of its first run on, of the last twelve months."""
+def read_days(
+    store: OperatorStore, job: JobOverview, now: datetime, zone: tzinfo, *, is_shared: bool
+) -> list[DayRuns]:
+    """Read a job's days, from the month of its first run on, of the last twelve months.
+
+    `is_shared` says whether runs of other environments stand beside its own.
+    """
     job_name = job.job_name
     today = now.astimezone(zone).date()
     first = date(today.year - 1, today.month, 1) + timedelta(days=31)
@@ -64,11 +83,12 @@ def read_days(store: OperatorStore, job: JobOverview, now: datetime, zone: tzinf
     since, until = edges[0], edges[-1]
     day = timedelta(days=1)
     bucket = charts.counted_in(day, since=since, until=until, zone=zone)
-    failed = store.failure_buckets(since=since, bucket=bucket, job_name=job_name)
-    source_id = source_id_of(job_name, _environment_of(job))
+    asked = (job.environment or NO_ENVIRONMENT) if is_shared else None
+    failed = store.failure_buckets(since=since, bucket=bucket, job_name=job_name, environment=asked)
+    source_id = source_id_of(*key_of(job))
     return days_of(
         edges,
-        runs=dict(store.runs_between(job_name, edges, most=MOST_IN_A_DAY)),
+        runs=dict(store.runs_between(key_of(job), edges, most=MOST_IN_A_DAY, is_shared=is_shared)),
         failures=(
             (max(one.starts_at, since), one.failures) for one in failed if one.starts_at < until
         ),

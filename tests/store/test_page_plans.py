@@ -11,6 +11,7 @@ import pytest
 from runguard._monitor.records import AlertFilter, AlertOrder, Cause, Cursor, RunFilter
 from runguard._monitor.timeline import DEFAULT_ZOOM, ZOOMS, window_of
 from runguard._store.queries import timeline
+from runguard._store.queries.jobs import JobKey
 from tests.store.test_query_plans import (  # the fixtures too
     Sent,
     assert_no_table_is_read_whole,
@@ -61,11 +62,15 @@ NOW = datetime.now(UTC)
 MONTH, DAY_NOW = (window_of(zoom, now=NOW) for zoom in (ZOOMS[-1], DEFAULT_ZOOM))
 
 
+def keys(*numbers: int) -> list[JobKey]:
+    return [JobKey(f"job_{number}") for number in numbers]
+
+
 def often(store: OperatorStore) -> None:
     """A timeline of jobs that are counted slice by slice."""
     with pytest.MonkeyPatch.context() as world:
         world.setattr(timeline, "MOST_RUNS", 0)
-        facts = store.timeline([f"job_{n}" for n in range(50)], MONTH)
+        facts = store.timeline(keys(*range(50)), MONTH)
     assert any(one.slices for one in facts)
 
 
@@ -135,11 +140,11 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "undoing": lambda store: store.undo_resolution(store.now(), count=5),
     "a run": lambda store: store.run_details(a_failed_run(store)),
     "an alert": lambda store: store.alert_details(a_failure_alert(store)),
-    "who ran when in a month": lambda store: store.timeline(["job_7", "job_8"], MONTH),
-    "who ran when in a day": lambda store: store.timeline([f"job_{n}" for n in range(50)], DAY_NOW),
+    "who ran when in a month": lambda store: store.timeline(keys(7, 8), MONTH),
+    "who ran when in a day": lambda store: store.timeline(keys(*range(50)), DAY_NOW),
     "who ran when of jobs that run often": often,
     "a year of a job": lambda store: store.runs_between(
-        "job_7", [store.now() - days * DAY for days in range(365, -1, -1)]
+        JobKey("job_7"), [store.now() - days * DAY for days in range(365, -1, -1)]
     ),
     "a job's first run": lambda store: store.first_start_of("job_7"),
     "missed starts": lambda store: store.missed_starts(

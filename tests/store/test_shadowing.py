@@ -186,9 +186,9 @@ def ask_who_ran_when(store: OperatorStore) -> None:
     now = store.now()
     with pytest.MonkeyPatch.context() as world:
         world.setattr(timeline, "MOST_RUNS", 0)
-        facts = store.timeline(["waiting", "b"], window_of(DEFAULT_ZOOM, now=now))
+        facts = store.timeline([JobKey("waiting"), JobKey("b")], window_of(DEFAULT_ZOOM, now=now))
     assert facts[0].slices
-    store.runs_between("job", [now - DAY, now])
+    store.runs_between(JobKey("job"), [now - DAY, now])
     store.first_start_of("job")
     store.missed_starts(["job"], since=now - DAY, until=now)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from runguard._monitor.timeline import MOST_RUNS, ZOOMS, Window, window_of
+from runguard._monitor.timeline import MOST_RUNS, ZOOMS, Window, lane_of, window_of
 from runguard._store.queries import timeline as queries
+from runguard._store.queries.jobs import JobKey
 from tests.store.test_operator_queries import foreign_alert, foreign_run, spelled
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def run_at(
     )
 
 
+def jobs(*names: str) -> list[JobKey]:
+    return [JobKey(name) for name in names]
+
+
 @pytest.fixture
 def one_run_is_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "MOST_RUNS", 1)
@@ -54,7 +59,7 @@ def test_the_runs_of_each_job_come_with_those_that_reach_into_the_window(
     run_at(back_door, "stuck", NOON + HOUR)
     run_at(back_door, "another", NOON - HOUR)
 
-    long, never, stuck_facts = store.timeline(["long", "never", "stuck"], DAY)
+    long, never, stuck_facts = store.timeline(jobs("long", "never", "stuck"), DAY)
 
     assert {cell.id for cell in long.runs} == {before, inside}
     assert {cell.error_group for cell in long.runs} == {None, "TIMEOUT"}
@@ -73,7 +78,7 @@ def test_a_job_that_runs_often_is_counted_slice_by_slice(
     open_run = run_at(back_door, "often", NOON - 4 * MINUTE, None, status="RUNNING")
     run_at(back_door, "seldom", NOON - HOUR)
 
-    often, seldom = store.timeline(["often", "seldom"], DAY)
+    often, seldom = store.timeline(jobs("often", "seldom"), DAY)
 
     first, last = often.slices
     assert (first.starts_at, first.runs, first.is_all) == (NOON - 70 * MINUTE, 4, True)
@@ -93,7 +98,7 @@ def test_the_counting_has_an_end_in_each_slice(
     for minutes in (1, 2, 3):
         run_at(back_door, "often", NOON - minutes * MINUTE, status="FAILED", error_group=None)
 
-    [often] = store.timeline(["often"], DAY)
+    [often] = store.timeline(jobs("often"), DAY)
 
     assert [(one.runs, one.is_all, one.failures) for one in often.slices] == [(2, False, {None: 3})]
 
@@ -106,10 +111,10 @@ def test_any_number_of_jobs_and_runs_takes_three_statements(
         for minutes in (1, 2):
             run_at(back_door, f"job {number}", NOON - minutes * MINUTE)
     sent: list[str] = []
-    store.timeline(["nobody"], DAY)
+    store.timeline(jobs("nobody"), DAY)
     event.listen(store.engine, "before_cursor_execute", lambda _c, _u, sql, *_: sent.append(sql))
 
-    found = store.timeline([f"job {number}" for number in range(6)], DAY)
+    found = store.timeline(jobs(*(f"job {number}" for number in range(6))), DAY)
 
     assert all(facts.slices for facts in found)
     statements = [one for one in sent if not one.lower().startswith(("pragma", "set ", "begin"))]
@@ -126,8 +131,8 @@ def test_runs_are_counted_between_given_times(store: OperatorStore, back_door: B
         run_at(back_door, "job", NOON - hours * HOUR)
     days = [NOON - timedelta(days=number) for number in (3, 2, 1, 0)]
 
-    assert store.runs_between("job", days) == [(days[0], 1), (days[1], 1), (days[2], 3)]
-    assert store.runs_between("job", days, most=2)[-1] == (days[2], 2)
+    assert store.runs_between(JobKey("job"), days) == [(days[0], 1), (days[1], 1), (days[2], 3)]
+    assert store.runs_between(JobKey("job"), days, most=2)[-1] == (days[2], 2)
     assert store.first_start_of("job") == NOON - 60 * HOUR
     assert store.first_start_of("nobody") is None
 
@@ -158,6 +163,35 @@ def test_a_missed_start_is_when_it_was_due(
 
     assert found == {"job": [NOON.replace(hour=hour) for hour in due]}
     assert store.missed_starts(["job"], since=NOON, until=NOON + HOUR) == {}
+
+
+@pytest.mark.parametrize("most_runs", [1, 200])
+def test_jobs_of_one_name_in_several_environments_are_apart(
+    store: OperatorStore,
+    back_door: BackDoor,
+    monkeypatch: pytest.MonkeyPatch,
+    most_runs: int,
+) -> None:
+    monkeypatch.setattr(queries, "MOST_RUNS", most_runs)
+    for minutes, environment in ((1, None), (2, "staging"), (3, "staging"), (4, None), (5, None)):
+        run_at(
+            back_door,
+            "job",
+            NOON - minutes * MINUTE,
+            environment=environment,
+            status="FAILED" if environment else "SUCCESS",
+            error_group="TIMEOUT" if environment else None,
+        )
+    keys = [JobKey("job", "staging"), JobKey("job"), JobKey("job", "nowhere")]
+
+    staging, plain, nowhere = store.timeline(keys, DAY, is_shared=True)
+
+    lanes = [lane_of(one, DAY, now=NOON) for one in (staging, plain, nowhere)]
+    assert [one.environment for one in lanes] == ["staging", None, "nowhere"]
+    assert [(one.runs, one.failures) for one in lanes] == [(2, 2), (3, 0), (0, 0)]
+    day = [NOON - HOUR, NOON]
+    assert store.runs_between(keys[0], day, is_shared=True) == [(day[0], 2)]
+    assert store.runs_between(keys[1], day) == [(day[0], 5)]
 
 
 def test_every_window_has_fewer_slices_than_runs_that_are_read_one_by_one() -> None:

@@ -245,7 +245,7 @@ class JobQueries(Reports):
     def last_runs_of(self, keys: Iterable[JobKey], *, limit: int) -> dict[JobKey, list[RunCell]]:
         """List the last runs of several jobs, the newest first, a statement an environment."""
         found: dict[JobKey, list[RunCell]] = {}
-        for environment, names in _by_environment(keys).items():
+        for environment, names in by_environment(keys).items():
             asked, its = self._given([storable(name) for name in names]), is_in(environment)
             for name, *cell in self._last_of_each(limit, asked, true(), its):
                 if cell[0] is not None:
@@ -314,7 +314,7 @@ class JobQueries(Reports):
         """Look further back for those whose strip shows no success."""
         return {
             JobKey(name, environment): ended_at(RunCell(*cell))
-            for environment, names in _by_environment(keys).items()
+            for environment, names in by_environment(keys).items()
             for name, *cell in self._successes(names, environment)
         }
 
@@ -400,7 +400,8 @@ class JobQueries(Reports):
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
 
 
-def _by_environment(keys: Iterable[JobKey]) -> dict[str | None, list[str]]:
+def by_environment(keys: Iterable[JobKey]) -> dict[str | None, list[str]]:
+    """Return the names of jobs by their environment."""
     found: dict[str | None, list[str]] = {}
     for name, environment in dict.fromkeys(keys):
         found.setdefault(environment, []).append(name)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ from ..._monitor.timeline import MOST_RUNS, LaneFacts, RunSlice, Window
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
-from .jobs import JobQueries, instant_of, microseconds
+from .jobs import JobKey, JobQueries, by_environment, instant_of, microseconds
 from .terms import (
     CELL_COLUMNS,
     FAILED_RUN,
@@ -40,6 +41,7 @@ from .terms import (
     RUN_PLACE,
     has_place,
     in_order,
+    is_in,
     speaks_sqlite,
     storable,
 )
@@ -55,37 +57,52 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class TimelineQueries(JobQueries):
     """The answers about who ran when."""
 
-    def timeline(self, job_names: Sequence[str], window: Window) -> Sequence[LaneFacts]:
-        """Return what is known of jobs in a window, in the order of the names.
+    def timeline(
+        self, jobs: Sequence[JobKey], window: Window, *, is_shared: bool = False
+    ) -> Sequence[LaneFacts]:
+        """Return what is known of jobs in a window, in their order.
 
         Of a job with more runs than `MOST_RUNS` it counts them slice by slice, up to
         `MOST_COUNTED` in each: what is read grows with what is drawn, and not with what ran.
+        Where the store `is_shared`, runs are asked for their environment.
         """
+        found: dict[JobKey, LaneFacts] = {}
+        for environment, names in by_environment(jobs).items():
+            its = _in(environment, is_shared=is_shared)
+            for name, facts in self._facts_of(names, window, its):
+                found[JobKey(name, environment)] = replace(facts, environment=environment)
+        return [found[its] for its in dict.fromkeys(jobs)]
+
+    def _facts_of(
+        self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
+    ) -> Iterator[tuple[str, LaneFacts]]:
         names = {storable(name): name for name in job_names}
-        if not names:
-            return []
-        runs = self._runs_in(list(names), window)
+        runs = self._runs_in(list(names), window, its)
         dense = [name for name, (inside, _) in runs.items() if len(inside) > MOST_RUNS]
-        slices = self._slices_in(dense, window) if dense else {}
-        found = []
+        slices = self._slices_in(dense, window, its) if dense else {}
         for stored, name in names.items():
             inside, others = runs.get(stored, ({}, {}))
             cells = others if stored in slices else {**others, **inside}
-            found.append(LaneFacts(name, tuple(cells.values()), slices.get(stored, ())))
-        return found
+            yield name, LaneFacts(name, tuple(cells.values()), slices.get(stored, ()))
 
     def runs_between(
-        self, job_name: str, edges: Sequence[datetime], *, most: int = MOST_COUNTED
+        self,
+        its: JobKey,
+        edges: Sequence[datetime],
+        *,
+        most: int = MOST_COUNTED,
+        is_shared: bool = False,
     ) -> Sequence[tuple[datetime, int]]:
         """Count the runs of a job that began between each two of some times, up to `most` in each.
 
         Returns the earlier time with the count; nothing where none began.
         """
-        counted = self._counted([storable(job_name)], edges, most)
+        which = _in(its.environment, is_shared=is_shared)
+        counted = self._counted([storable(its.job_name)], edges, most, which)
         return [(starts_at, runs) for _, starts_at, runs, *_ in self._rows(counted)]
 
     def first_start_of(self, job_name: str) -> datetime | None:
-        """Return when the oldest run of a job began."""
+        """Return when the oldest run of a job began, in any environment."""
         query = (
             select(run_log.c.started_at)
             .where(run_log.c.job_name == storable(job_name), has_place(run_log.c.started_at))
@@ -122,7 +139,7 @@ class TimelineQueries(JobQueries):
         return found
 
     def _runs_in(
-        self, job_names: Sequence[str], window: Window
+        self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
     ) -> dict[str, tuple[dict[int, RunCell], dict[int, RunCell]]]:
         """Read the runs that began in a window, up to one too many, and those that reach into it.
 
@@ -130,8 +147,8 @@ class TimelineQueries(JobQueries):
         Starts that a lock refused are among them: they fail as LOCK_CONFLICT.
         """
         started_at = run_log.c.started_at
-        inside = (started_at >= window.since, started_at < window.until)
-        before = (started_at < window.since, has_place(started_at))
+        inside = (started_at >= window.since, started_at < window.until, *its)
+        before = (started_at < window.since, has_place(started_at), *its)
         names = self._given(job_names)
         parts = [
             self._newest_of_each(names, inside, MOST_RUNS + 1),
@@ -143,6 +160,7 @@ class TimelineQueries(JobQueries):
                     run_log.c.job_name.in_(job_names),
                     started_at < window.until,
                     has_place(started_at),
+                    *its,
                 )
                 .limit(MOST_OPEN)
                 .subquery("open_run")
@@ -203,23 +221,29 @@ class TimelineQueries(JobQueries):
             )
         ]
 
-    def _slices_in(self, job_names: Sequence[str], window: Window) -> dict[str, Any]:
+    def _slices_in(
+        self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
+    ) -> dict[str, Any]:
         starts = window.starts()
         most = min(MOST_COUNTED, MOST_PROBED // (len(starts) * len(job_names)))
-        counted = self._counted(job_names, [*starts, window.until], most)
-        failures = self._failures_in(job_names, window)
+        counted = self._counted(job_names, [*starts, window.until], most, its)
+        failures = self._failures_in(job_names, window, its)
         found: dict[str, dict[datetime, RunSlice]] = defaultdict(dict)
         for name, starts_at, runs, started_at, ended_at in self._rows(counted):
-            its = failures.get((name, starts_at), {})
+            failed = failures.get((name, starts_at), {})
             found[name][starts_at] = RunSlice(
-                starts_at, runs, runs < most, started_at, ended_at, its
+                starts_at, runs, runs < most, started_at, ended_at, failed
             )
         return {
             name: tuple(slices[start] for start in sorted(slices)) for name, slices in found.items()
         }
 
     def _counted(
-        self, job_names: Sequence[str], edges: Sequence[datetime], most: int
+        self,
+        job_names: Sequence[str],
+        edges: Sequence[datetime],
+        most: int,
+        which: Sequence[ColumnElement[bool]],
     ) -> Select[Any]:
         """Count the runs of each job between each two times, and find the last of them.
 
@@ -231,6 +255,7 @@ class TimelineQueries(JobQueries):
             run_log.c.job_name == names.c.job_name,
             run_log.c.started_at >= spans.c.starts_at,
             run_log.c.started_at < spans.c.ends_at,
+            *which,
         )
         some: Any = select(literal_column("1", BigInteger())).select_from(run_log).where(*its)
         runs = select(func.count()).select_from(some.limit(most).correlate(names, spans).subquery())
@@ -269,7 +294,7 @@ class TimelineQueries(JobQueries):
         return select(instant.label("starts_at"), end.label("ends_at")).subquery("span")
 
     def _failures_in(
-        self, job_names: Sequence[str], window: Window
+        self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
     ) -> dict[tuple[str, datetime], dict[str | None, int]]:
         """Count the failures of jobs by slice and group; the index of failures has all of it."""
         started_at = run_log.c.started_at
@@ -283,6 +308,7 @@ class TimelineQueries(JobQueries):
                 started_at >= window.since,
                 started_at < window.until,
                 run_log.c.job_name.in_(job_names),
+                *its,
             )
             .group_by(run_log.c.job_name, literal_column("2"), run_log.c.error_group)
         )
@@ -291,6 +317,10 @@ class TimelineQueries(JobQueries):
             starts_at = _EPOCH + timedelta(seconds=slice_number * seconds)
             found[name, starts_at][group] = failures
         return found
+
+
+def _in(environment: str | None, *, is_shared: bool) -> tuple[ColumnElement[bool], ...]:
+    return (is_in(environment),) if is_shared else ()
 
 
 def _dues_in(detail: Any) -> list[datetime]:

@@ -88,11 +88,11 @@ def brief(count: int, *, is_all: bool = True) -> str:
 
 
 def calendar_of(
-    request: Request, store: OperatorStore, job: JobOverview, now: datetime
+    request: Request, store: OperatorStore, job: JobOverview, now: datetime, *, is_shared: bool
 ) -> dict[str, Any]:
-    """Return the calendar of a job, for a template."""
+    """Return the calendar of a job, for a template; `is_shared` is as in `read_days`."""
     zone = zone_of(request)
-    days = read_days(store, job, now, zone)
+    days = read_days(store, job, now, zone, is_shared=is_shared)
     return {
         "calendar": {
             "months": months_of(days, zone),

@@ -22,6 +22,7 @@ from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
 from ..rendering import Tab, is_part, render
 from ..state import OpenStore
+from ..who_ran import has_environments
 from .banner import banner
 from .calendar import calendar_of
 from .failures import failure_chart, span_of
@@ -78,7 +79,7 @@ def job(request: Request, store: OpenStore, job_name: str) -> Response:
         **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
     }
     if not is_part(request):
-        context |= calendar_of(request, store, found[0], now)
+        context |= calendar_of(request, store, found[0], now, is_shared=has_environments(found))
     return render(request, "job.html", context)
 
 

@@ -21,6 +21,7 @@ from .. import charts
 from ..query import JobOrder, JobQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
+from ..who_ran import has_environments
 from .banner import banner
 from .failures import failure_chart, span_of
 from .parts import JobRow, row_of, text_in
@@ -125,7 +126,7 @@ def overview(request: Request, store: OpenStore) -> Response:
         "milder": [(state, states[state]) for state in MILDER if states[state]],
         "states": [state for state in JobState if states[state] or state == asked.query.state],
         "running": sum(job.running for job in jobs),
-        **timeline_of(request, store, asked, rows, now),
+        **timeline_of(request, store, asked, rows, now, is_shared=has_environments(jobs)),
         **failure_chart(request, store, span, now),
     }
     return render(request, "overview.html", context)

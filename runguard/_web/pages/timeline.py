@@ -37,13 +37,20 @@ def timeline_of(
     asked: Asked[JobQuery],
     jobs: Sequence[JobOverview],
     now: datetime,
+    *,
+    is_shared: bool,
 ) -> dict[str, Any]:
-    """Return the timeline of some jobs, and where it leads, for a template."""
+    """Return the timeline of some jobs, and where it leads, for a template.
+
+    `is_shared` says whether runs of other environments stand beside theirs.
+    """
     zoom, until = asked.query.timeline, asked.query.at
     live = window_of(zoom, now=now)
     window = timeline_window(zoom, until, now)
     frame = lanes.frame_of(window, now=now, tick=zoom.tick, zone=zone_of(request))
-    found = read_lanes(store, jobs[:MOST_LANES], window, now=now, ticks=frame.edges)
+    found = read_lanes(
+        store, jobs[:MOST_LANES], window, now=now, is_shared=is_shared, ticks=frame.edges
+    )
     has_expected = any(one.missed or one.next_due_at for one in found)
     url, room = url_of(request), lanes.room_for(len(found))
 
