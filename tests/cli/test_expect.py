@@ -164,6 +164,10 @@ def test_an_environment_has_its_own_expectations(cli: Cli) -> None:
         ("production", {"every": 7200.0})
     ]
     assert table.lines[1].split()[:2] == ["a", "production"]
+    assert cli("expect", "--environment", "none").exit_code == 0
+    assert "expected an environment such as staging" in " ".join(
+        cli("expect", "--environment", "Prod!").stderr.split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ from ..._monitor.expectations import (
     JobRecord,
     expectation_from,
 )
-from ..._monitor.filters import is_pattern
+from ..._monitor.filters import environment_asked, is_pattern, read_environment
 from ..._run.options import check_job_name
 from ..._store.operator import OperatorStore
 from ..._watch.declaration import check_expectation, check_texts
 from ..._watch.schedule import ClockSchedule, schedule_of
 from ..actor import By, actor
-from ..completion import expected_jobs
+from ..completion import environments, expected_jobs
 from ..expectation_options import (
     Calendar,
     Cron,
@@ -35,7 +35,7 @@ from ..expectation_options import (
     named_as_options,
 )
 from ..expected_jobs import expected, listing
-from ..options import AsJson, DatabaseUrl, command_app, help_end, refuse_together
+from ..options import AsJson, DatabaseUrl, command_app, help_end, reading, refuse_together
 from ..output import write_json, write_listing
 from ..stores import opened_with_settings
 from ..suggestions import write_suggestions
@@ -132,9 +132,12 @@ def expect(
     environment: Annotated[
         str | None,
         typer.Option(
+            parser=reading(read_environment),
             metavar="NAME",
-            help="The environment that is meant. Default: RUNGUARD_ENVIRONMENT; a list shows all.",
+            help="The environment that is meant, none for what has none. Default:"
+            " RUNGUARD_ENVIRONMENT; a list shows all.",
             show_default=False,
+            autocompletion=environments,
         ),
     ] = None,
     by: By = None,
@@ -164,8 +167,7 @@ def expect(
     action = next((name for name, is_asked in actions.items() if is_asked), None)
     if said and action is not None:
         refuse_together(**{next(iter(said)): True, action: True})
-    settings = {} if environment is None else {"environment": environment}
-    with opened_with_settings(database_url, **settings) as opened:
+    with opened_with_settings(database_url) as opened:
         store = opened.store
         if suggest:
             write_suggestions(store, job, as_json=as_json)
@@ -173,7 +175,8 @@ def expect(
         if not said and action is None:
             _list(store, job, environment, as_json=as_json)
             return
-        key = _the_job(job), opened.settings.environment
+        its = opened.settings.environment
+        key = _the_job(job), its if environment is None else environment_asked(environment)
         if said:
             record = _declare(store, key, said, who=actor(by))
         elif remove:
@@ -303,7 +306,7 @@ def _tell_unknown(store: OperatorStore, key: _Key) -> None:
 def _list(
     store: OperatorStore, names: Sequence[str] | None, environment: str | None, *, as_json: bool
 ) -> None:
-    its: Any = ... if environment is None else environment
+    its: Any = ... if environment is None else environment_asked(environment)
     found = store.expected_jobs(names or None, environment=its, with_retired=True)
     rows = expected(store, found)
     if as_json:
