@@ -206,7 +206,7 @@ class JobFacts:
 
     Attributes:
         runs: Its newest runs, the newest first: as many as `WATCHED_RUNS`, at least all that
-            began since `job.judged_at` less a grace.
+            began since `job.judged_at` less a grace, and all that go on.
         open: Its findings whose incidents are open.
         learned: What is expected of it with the schedule that its starts prove, where that is to
             be learned and they do; it takes the place of `job.expectation`.

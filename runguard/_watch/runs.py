@@ -8,7 +8,6 @@ from math import ceil
 from typing import Any, Final
 
 from .._monitor.expectations import (
-    WATCHED_RUNS,
     Closing,
     Finding,
     FindingType,
@@ -41,7 +40,7 @@ def judge_stuck(case: Case) -> Opinion:
     stuck = [one for one, end in zip(running, ends, strict=True) if end < case.now]
     if stuck:
         return Opinion((_stuck(case, stuck[-1], limit),), look_at=look_at)
-    if known is None or _is_out_of_sight(case, known):
+    if known is None:
         return Opinion(look_at=look_at)
     return Opinion(closings=(_ended(case, known),), look_at=look_at)
 
@@ -66,17 +65,11 @@ def _stuck(case: Case, run: WatchedRun, limit: timedelta) -> Finding:
     )
 
 
-def _is_out_of_sight(case: Case, known: OpenFinding) -> bool:
-    """Whether so many runs began since that the one it is about is not among those read."""
-    is_read = any(one.id == known.detail.get("run_id") for one in case.runs)
-    return not is_read and len(case.runs) >= WATCHED_RUNS
-
-
 def _ended(case: Case, known: OpenFinding) -> Closing:
     run_id = known.detail.get("run_id")
     run = next((one for one in case.runs if one.id == run_id), None)
-    if run is None:
-        return _closing(known.type, f"Run {run_id} of {case.name} is no longer in the store.")
+    if run is None:  # all that go on are read: many began since, or it was deleted
+        return _closing(known.type, f"Run {run_id} of {case.name} does not run any more.")
     seconds = seconds_of(run, case.now)
     return _closing(
         known.type,

@@ -206,6 +206,25 @@ def test_the_newest_runs_come_and_all_since_the_job_was_judged(nightly: World) -
     assert {one.status for one in facts.runs} == {"FAILED"}
 
 
+def test_a_run_that_goes_on_comes_however_many_starts_were_refused_since(nightly: World) -> None:
+    stuck = nightly.start()
+    nightly.back_door.age("run_log.started_at", 3600)
+    insert = (
+        "insert into run_log (job_name, status, started_at, refused)"
+        " select 'nightly', 'FAILED', judged_at, true from job"
+    )
+    nightly.back_door.age("job.judged_at", 600)
+    for _ in range(WATCHED_RUNS + 1):
+        nightly.back_door.rows(insert)
+    nightly.back_door.age("job.judged_at", -300)
+    nightly.back_door.age("job.look_at", 7200)
+    [facts] = nightly.facts().values()
+
+    assert len(facts.runs) == WATCHED_RUNS + 1
+    assert [one.status for one in facts.runs if not one.refused] == ["RUNNING"]
+    assert stuck.job_name == "nightly"
+
+
 def test_runs_are_read_as_they_are(nightly: World) -> None:
     store = nightly.store
     then = store.now() - HOUR

@@ -89,14 +89,17 @@ def test_the_end_of_a_stuck_run_closes_it() -> None:
 
 def test_a_stuck_run_behind_many_newer_ones_stays_open() -> None:
     newer = [run(at("20 12:00") + number * MINUTE) for number in range(WATCHED_RUNS)]
+    stuck = run("20 09:00", took=None, number=7)
 
-    assert closed(look(TWO_HOURS, newer, "20 13:00", found=stuck_at_noon())) == []
+    assert closed(look(TWO_HOURS, [*newer, stuck], "20 13:00", found=stuck_at_noon())) == []
 
 
-def test_a_stuck_run_that_was_deleted_is_closed() -> None:
-    verdict = look(TWO_HOURS, [run("19 09:00")], "20 13:00", found=stuck_at_noon())
+@pytest.mark.parametrize("newer", [1, WATCHED_RUNS])
+def test_a_stuck_run_that_was_deleted_or_ended_behind_many_newer_ones_is_closed(newer: int) -> None:
+    runs = [run(at("20 12:00") + number * MINUTE) for number in range(newer)]
+    verdict = look(TWO_HOURS, runs, "20 13:00", found=stuck_at_noon())
 
-    assert only_closing(verdict).message == "Run 7 of nightly_backup is no longer in the store."
+    assert only_closing(verdict).message == "Run 7 of nightly_backup does not run any more."
 
 
 def test_a_refused_start_is_never_stuck() -> None:

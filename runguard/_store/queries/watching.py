@@ -55,7 +55,7 @@ from .expectations import (
 )
 from .findings import FindingQueries
 from .given import given
-from .terms import has_place, speaks_sqlite
+from .terms import OPEN_RUN, has_place, speaks_sqlite
 
 LOOKS_AT: Final = 5  # of a job's newest runs, for one that has ended
 LOOKS_THROUGH: Final = 200  # of a job's newest runs, for those of one environment
@@ -166,7 +166,10 @@ class WatchQueries(FindingQueries):
     def _runs_of_jobs(
         self, connection: Connection, jobs: Sequence[JobRecord]
     ) -> list[tuple[WatchedRun, ...]]:
-        """Read the newest runs of each, and all that began since it was judged: one statement."""
+        """Read the newest runs of each, those that go on, and all that began since it was judged.
+
+        One statement. Behind a run that hangs, many starts may have been refused.
+        """
         asked = given(
             connection,
             "asked",
@@ -179,8 +182,8 @@ class WatchQueries(FindingQueries):
         read = _as_texts if speaks_sqlite(self.engine) else _as_numbers
         has_none = asked.c.environment == literal_column("''")
         newest = case((has_none, read(_newest(asked))), else_=read(_newest_in_environment(asked)))
-        new = read(_new(asked))
-        query = select(asked.c.job_name, asked.c.environment, newest, new)
+        others = (read(_new(asked)), read(_running(asked)))
+        query = select(asked.c.job_name, asked.c.environment, newest, *others)
         found: dict[tuple[str, str], tuple[WatchedRun, ...]] = {}
         for name, environment, *documents in connection.execute(query):
             rows = {row[0]: row for text in documents for row in json.loads(text or "[]")}
@@ -296,6 +299,23 @@ def _new(asked: FromClause) -> FromClause:
         .limit(literal_column(str(MOST_NEW)))
         .correlate(asked)
         .subquery("new")
+    )
+
+
+def _running(asked: FromClause) -> FromClause:
+    """The runs of a job that go on, however many began since."""
+    return (
+        select(*_columns_of_runs())
+        .where(
+            OPEN_RUN,
+            _RUN.job_name == asked.c.job_name,
+            has_place(_RUN.started_at),
+            _is_of(asked),
+        )
+        .order_by(_RUN.started_at.desc())
+        .limit(literal_column(str(MOST_NEW)))
+        .correlate(asked)
+        .subquery("running")
     )
 
 
