@@ -22,7 +22,7 @@ from runguard._monitor.expectations import (
     Verdict,
 )
 from runguard._monitor.notices import Standing
-from runguard._monitor.records import Prunable
+from runguard._monitor.records import AlertFilter, Prunable
 from runguard._store.declaring import declare_jobs, raise_unwatched
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
@@ -505,6 +505,22 @@ def test_what_was_found_of_a_job_is_among_its_alerts(world: World) -> None:
     assert found(job_name="nightly", alert_type="MISSED") == ["nightly", "nightly@staging"]
     assert found(job_name="nightly", error_group="TIMEOUT") == ["nightly:TIMEOUT"]
     assert found(jobs=("*",), error_group="TIMEOUT") == ["nightly:TIMEOUT"]
+
+
+def test_each_finding_of_a_job_is_a_problem_of_its_own(world: World) -> None:
+    world.declare("nightly", "other")
+    for name in ("nightly", "other"):
+        world.judge(missed(world), job_name=name)
+    world.run("nightly")
+
+    problems = world.store.problem_page(AlertFilter(), limit=9).found
+
+    assert {(one.source_id, one.alert_type, one.alerts, one.state.value) for one in problems} == {
+        ("nightly", "MISSED", 1, "unknown"),
+        ("other", "MISSED", 1, "unknown"),
+    }
+    world.store.resolve_matching(AlertFilter(cause=problems[0].cause), by="ana")
+    assert [row["resolved"] for row in world.alerts()].count(True) == 1
 
 
 def test_a_finding_that_is_open_is_never_pruned_and_one_that_is_over_is(nightly: World) -> None:

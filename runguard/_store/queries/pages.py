@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from ..._errors import ConfigurationError
 from ..._models import ErrorGroup, in_environment
+from ..._monitor.expectations import JOB_SOURCE_TYPE
 from ..._monitor.filters import environment_asked, is_pattern
 from ..._monitor.records import (
     AlertFilter,
@@ -262,7 +263,10 @@ class PageQueries(Reports):
         indexed = [alert.c.alert_type == storable(cause.alert_type)]
         if cause.source_id is None:  # no index knows what is rare among the alerts of a type
             return indexed, {"source_type": _is(storable(cause.source_type))}
-        indexed += [FAILURE_ALERT, alert.c.source_id == storable(cause.source_id)]
+        its = alert.c.source_id == storable(cause.source_id)
+        if cause.source_type == JOB_SOURCE_TYPE:
+            return [*indexed, FINDING, its], {}
+        indexed += [FAILURE_ALERT, its]
         return indexed, {"detail": self._has_reason(cause.error_reason)}
 
     def _run_conditions(self, wanted: RunFilter) -> tuple[Conditions, Sifted]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Subquery, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, Subquery, case, func, or_, select, tuple_
 
+from ..._failure.alert import FAILURE_SOURCE_TYPE
 from ..._monitor.incidents import RECOVERED
 from ..._monitor.problems import judged
 from ..._monitor.records import AlertFilter, Cursor, Problem, ProblemPage
@@ -18,6 +19,7 @@ from .pages import LOOKS_THROUGH, PageQueries
 from .terms import (
     ALERT_PLACE,
     FAILURE_ALERT,
+    FINDING,
     beyond,
     has_place,
     in_order,
@@ -53,7 +55,7 @@ class ProblemQueries(JobQueries, PageQueries):
             query = query.where(beyond(ALERT_PLACE, *there, ascending=False))
         query = in_order(query, ALERT_PLACE, ascending=False)
         # Other programs alert about each thing of theirs: the kind is the problem.
-        source = case((FAILURE_ALERT, alert.c.source_id)).label("source")
+        source = case((or_(FAILURE_ALERT, FINDING), alert.c.source_id)).label("source")
         reason = case((FAILURE_ALERT, reason_in(alert.c.detail, self.engine))).label("reason")
         looked_at = [alert.c[name] for name in sifted if name not in _READ]
         seen = (
@@ -134,7 +136,10 @@ def _place_of(row: Any) -> Cursor:
 
 
 def _problem(row: Any) -> Problem:
-    job_name, group, environment = key_parts(row.source) or (None, None, None)
+    # What was found of a job says nothing of its failures: its runs do not judge it.
+    is_failure = row.source_type == FAILURE_SOURCE_TYPE
+    parts = key_parts(row.source) if is_failure else None
+    job_name, group, environment = parts or (None, None, None)
     return Problem(
         source_type=row.source_type,
         source_id=row.source,
