@@ -38,7 +38,7 @@ NOT_RUN: Final = {
     "docs/howto/watch-jobs.md: # report.yaml": (
         "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
     ),
-    "docs/howto/watch-jobs.md: # jobs.py": (
+    "docs/howto/watch-jobs.md: # A program that schedules its own jobs": (
         "APScheduler is not installed; its scheduler would run until it is stopped"
     ),
 }
