@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from playwright.sync_api import expect
 
 from tests.support.browser import (
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Page
 
-    from tests.browser.conftest import Job
-    from tests.support.browser import Reader, Website
+    from tests.support.browser import Reader
 
 JOB = "enrolment_sync"  # its last six runs failed, one every ten minutes
 # Where the marks of a lane stand, as shares of its width.
@@ -39,17 +37,22 @@ def lane_of(page: Page, job_name: str) -> Any:
     return page.locator(".lane").filter(has=page.get_by_text(job_name, exact=True))
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_failures_stand_out_from_successes_in_their_colour_and_with_a_cap(
-    reader_of: Callable[..., Reader], site: str, dark: bool
+def test_failures_stand_out_by_colour_and_cap_and_say_what_they_are(
+    reader_of: Callable[..., Reader], site: str
 ) -> None:
-    page = reader_of(site, dark=dark).open("/?timeline=6h")
+    page = reader_of(site, timezone="Asia/Seoul", dark=True).open("/?timeline=6h")
     line = lane_of(page, JOB).locator(".lane-line")
     picture = line.screenshot()
-
     for name in (".c-ok", ".g-HTTP_5XX", ".cap"):
         colour = colour_of(line.locator(name).first, "fill")
         assert coloured_pixels(picture, near(colour)) > 20, name
+
+    said = page.locator("#timeline .pointed")
+    line.locator("a").last.hover()
+    expect(said).to_contain_text("failed · HTTP_5XX")
+    expect(said).to_contain_text("UTC)")
+    lane_of(page, "invoice_import").locator(".lane-line").hover()
+    expect(said).to_contain_text("invoice_import · ")
 
 
 def test_bars_stand_below_the_hour_at_which_they_ran_without_scripts_too(
@@ -101,37 +104,6 @@ def test_a_time_of_the_axis_zooms_in_there(reader: Reader) -> None:
     expect(page.locator(".lane-axis .now")).to_have_count(0)
     page.get_by_role("link", name="now", exact=True).click()
     expect(page.locator(".lane-axis .now")).to_have_count(1)
-
-
-def test_pointing_at_a_bar_says_what_it_is(reader_of: Callable[..., Reader], site: str) -> None:
-    page = reader_of(site, timezone="Asia/Seoul").open("/?timeline=1h")
-    bar = lane_of(page, JOB).locator(".lane-line a").last
-    bar.hover()
-
-    said = page.locator("#timeline .pointed")
-    expect(said).to_contain_text("failed · HTTP_5XX")
-    expect(said).to_contain_text("UTC)")
-    lane_of(page, "invoice_import").locator(".lane-line").hover()
-    expect(said).to_contain_text("invoice_import · ")
-
-
-def test_a_run_that_begins_appears_while_the_reader_looks(
-    serve: Callable[..., Website],
-    reader_of: Callable[..., Reader],
-    copy_of: Callable[[str], str],
-    start_job: Callable[[str, str], Job],
-) -> None:
-    url = copy_of("nightly")
-    page = reader_of(serve("--database-url", url).url).open("/?timeline=1h&find=payments")
-    page.get_by_text("The same as a table").first.click()
-    line = lane_of(page, "payments").locator(".lane-line")
-    expect(line.locator(".c-run")).to_have_count(0)
-
-    start_job(url, "payments")
-    page.evaluate("htmx.trigger(document.body, 'refresh')")
-
-    expect(line.locator(".c-run")).to_have_count(1)
-    expect(page.get_by_role("region", name="Runs of each job by time")).to_be_visible()
 
 
 def test_the_keyboard_goes_through_a_calendar_day_by_day(reader: Reader) -> None:

@@ -24,9 +24,13 @@ from runguard._monitor.timeline import (
     window_of,
 )
 from runguard._web import lanes
+from tests.store.drafts import TIMEOUT, new_run
 from tests.web.reading import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runguard._store.operator import OperatorStore
     from tests.web.conftest import Client
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -166,6 +170,17 @@ def test_earlier_leads_into_the_past_and_later_back_to_now(file_client: Client) 
     assert "4 jobs: 0 runs, 0 failed." in past
     [later] = re.findall(r'href="([^"]+)" rel="next"', past)
     assert later == "/?timeline=24h#timeline"
+
+
+def test_what_is_live_shows_a_run_that_has_begun(
+    filled_file: str, file_client: Client, open_store_at: Callable[[str], OperatorStore]
+) -> None:
+    open_store_at(filled_file).start_run(new_run("payments"), timeout=TIMEOUT)
+
+    part = file_client.get("/?timeline=1h", headers={"HX-Request": "true"}).text
+
+    assert "<html" not in part
+    assert '<path class="c-run"' in part[part.index('id="timeline"') : part.index("lane-legend")]
 
 
 @pytest.mark.parametrize("query", ["?timeline=2h", "?at=yesterday", "?at=2026-03-01T02:00"])
