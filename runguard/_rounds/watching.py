@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .._clock import now as clock
@@ -130,7 +131,7 @@ class Watch:
         self._auto_resolve = auto_resolve
         self._environment = environment
         self._learner = Learner(store)
-        self._declared: tuple[JobDeclaration, ...] | None = None
+        self._declared: list[JobDeclaration] | None = None
         self._told: dict[str, str] = {}
         self._record = MonitorRecord(
             who=f"{os.uname().nodename}:{os.getpid()}",
@@ -141,11 +142,15 @@ class Watch:
             version=__version__,
         )
 
-    def declare(self, jobs: tuple[JobDeclaration, ...], *, file: str) -> None:
-        """Give the store what the configuration's file declares, where it has changed."""
-        if jobs != self._declared:
-            self._store.declare_file(jobs, who=file, environment=self._environment)
-            self._declared = jobs
+    def declare(self, jobs: tuple[JobDeclaration, ...], *, file: Path) -> None:
+        """Give the store what the configuration's file declares, where it has changed.
+
+        It stands there by its whole path: two files in two folders declare beside each other.
+        """
+        said = [replace(one, who=str(file)) for one in jobs]
+        if said != self._declared:
+            self._store.declare_file(said, who=str(file), environment=self._environment)
+            self._declared = said
 
     def run(self, resolve: Resolve, *, stops: Callable[[], bool], zone: tzinfo = UTC) -> Watched:
         """Judge all jobs that are to be judged.

@@ -158,3 +158,20 @@ def test_what_was_found_of_jobs_stands_in_a_table_and_in_the_json(cli: Cli, tmp_
     assert (report["judged"], report["found"], report["missed"], report["closed"]) == (2, 1, 1, 0)
     assert report["findings"][0]["job_name"] == "nightly"
     assert quiet.stdout == ""
+
+
+def test_files_of_the_same_name_in_two_folders_declare_beside_each_other(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"RUNGUARD_DATABASE_URL": f"sqlite:///{tmp_path}/x.db"}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "runguard.toml").write_text(f'[jobs.{name}]\nevery = "1h"\n')
+        monkeypatch.chdir(tmp_path / name)
+        assert cli("monitor", "--once", **given).exit_code == 0
+    listed = json.loads(cli("expect", "--json", **given).stdout)
+
+    assert [(job["job_name"], job["declared_who"]) for job in listed] == [
+        ("one", f"{tmp_path}/one/runguard.toml"),
+        ("two", f"{tmp_path}/two/runguard.toml"),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-JOBS = (JobDeclaration(job_name="nightly"),)
+FILE = Path("/etc/runguard.toml")
+JOBS = (JobDeclaration(job_name="nightly", who="runguard.toml"),)
 
 
 @dataclass
@@ -215,15 +217,13 @@ def test_the_file_is_declared_when_it_changes_and_tried_again_where_that_failed(
     store = Away()
     watch = watch_of(store)
     with pytest.raises(OSError, match="away"):
-        watch.declare(JOBS, file="/etc/runguard.toml")
+        watch.declare(JOBS, file=FILE)
     store.is_away = False
     for jobs in (JOBS, JOBS, ()):
-        watch.declare(jobs, file="/etc/runguard.toml")
+        watch.declare(jobs, file=FILE)
 
-    assert store.calls == [
-        ("declare", (JOBS, "/etc/runguard.toml")),
-        ("declare", ((), "/etc/runguard.toml")),
-    ]
+    said = (replace(JOBS[0], who=str(FILE)),)
+    assert store.calls == [("declare", (said, str(FILE))), ("declare", ((), str(FILE)))]
 
 
 def test_the_note_counts_the_rounds_of_this_process() -> None:
