@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .._monitor import expectation_words as words
 from .._monitor.expectations import ExpectedState, FindingType, JobRecord, expected_state
+from .._monitor.wording import NOTHING
 from .output import Listing, moment
 from .talk import one_line
 
@@ -84,6 +85,13 @@ def listing(rows: Sequence[Expected]) -> Listing:
         numbers=(),
         optional=tuple(name for name in ("by", "environment", "next due") if name in columns),
     )
+
+
+def summary(record: JobRecord) -> str:
+    """Say all that is declared of a job, in one line."""
+    schedule = words.schedule(record.expectation)
+    parts = ("" if schedule == NOTHING else one_line(schedule), _also(record))
+    return ", ".join(part for part in parts if part)
 
 
 def _also(record: JobRecord) -> str:

@@ -58,7 +58,7 @@ def test_a_person_says_it_of_a_job_that_never_ran(cli: Cli, store_url: str) -> N
     what, due, never = said.stderr.splitlines()
     assert what == (
         "nightly: cron 0 2 * * * (Asia/Seoul), up to 30 min late, runs at most 2 h, at least 1"
-        f" record. Said by {getpass.getuser()}."
+        f" record, owner data-team. Said by {getpass.getuser()}."
     )
     assert re.fullmatch(r"The next start is due at 20\d\d-\d\d-\d\d 02:00 KST\.", due)
     assert never == "No run of it was ever recorded."
@@ -103,13 +103,15 @@ def test_a_person_counts_more_than_a_file_and_a_file_more_than_code(
         ({"every": 10800.0}, "person")
     ]
     assert told.stderr == (
-        "backup: every 3 h. Said by kim, over the file /etc/runguard.toml and code on"
+        "backup: every 3 h, owner code-team, runbook https://wiki.example/file. Said by kim, over"
+        " the file /etc/runguard.toml and code on"
         f" {by_file[0]['declarations']['code']['who']}.\n"
     )
     # Of each text the highest voice that says one counts.
     assert (by_person[0]["owner"], by_person[0]["runbook"]) == ("code-team", file.runbook)
     assert set(by_person[0]["declarations"]) == {"code", "file", "person"}
-    assert withdrawn.stderr.startswith("backup: every 2 h. Said by the file /etc/runguard.toml")
+    assert withdrawn.stderr.startswith("backup: every 2 h, owner code-team, runbook https://wiki")
+    assert "Said by the file /etc/runguard.toml, over code on " in withdrawn.stderr
 
 
 def test_what_was_said_before_stays_and_a_schedule_replaces_a_schedule(cli: Cli) -> None:
@@ -140,6 +142,25 @@ def test_a_rule_of_a_person_is_added_to_what_code_says(cli: Cli, sqlite_url: str
     )
     assert (named["expectation"], named["declared_by"]) == ({"every": 3600.0}, "code")
     assert named["owner"] == "ops"
+
+
+def test_what_only_names_an_owner_says_that_nothing_is_expected(cli: Cli) -> None:
+    said = cli("expect", "a", "--owner", "ops")
+
+    assert said.stderr.startswith("a: owner ops. Nothing is expected of its runs.\n")
+
+
+def test_a_word_that_cannot_be_read_here_is_told(cli: Cli, sqlite_url: str) -> None:
+    from runguard._cli.stores import opened_store
+
+    unreadable = Expectation(cron="61 * * * *", tz="UTC")
+    with opened_store(sqlite_url) as store:
+        store.declare(JobDeclaration(job_name="a", expectation=unreadable))
+    cli("expect", "a", "--every", "1h")
+    withdrawn = cli("expect", "a", "--remove")
+
+    assert withdrawn.exit_code == 0
+    assert "Nobody can watch it from here: cron: expected an expression" in withdrawn.stderr
 
 
 def test_a_job_is_retired_and_watched_again(cli: Cli) -> None:

@@ -10,7 +10,6 @@ import typer
 
 from ..._clock import is_in_utc
 from ..._errors import did_you_mean
-from ..._monitor import expectation_words as words
 from ..._monitor.expectations import (
     Declarer,
     Expectation,
@@ -22,7 +21,7 @@ from ..._monitor.filters import environment_asked, is_pattern, read_environment
 from ..._run.options import check_job_name
 from ..._store.operator import OperatorStore
 from ..._watch.declaration import check_expectation, check_texts
-from ..._watch.schedule import ClockSchedule, schedule_of
+from ..._watch.schedule import ClockSchedule, expectation_problem, schedule_of
 from ..actor import By, actor
 from ..completion import environments, expected_jobs
 from ..expectation_options import (
@@ -34,7 +33,7 @@ from ..expectation_options import (
     Zone,
     named_as_options,
 )
-from ..expected_jobs import expected, listing
+from ..expected_jobs import expected, listing, summary
 from ..options import AsJson, DatabaseUrl, command_app, help_end, reading, refuse_together
 from ..output import write_json, write_listing
 from ..stores import opened_with_settings
@@ -277,10 +276,13 @@ def _tell(store: OperatorStore, record: JobRecord) -> None:
     if not record.declarations:
         say(f"Nothing is expected of {name} any more.")
         return
-    say(f"{name}: {words.everything(record.expectation)}. {_whose_word(record)}")
-    schedule = schedule_of(record.expectation)
-    if isinstance(schedule, ClockSchedule) and (due := schedule.due_after(store.now())) is not None:
-        say(f"The next start is due at {due.astimezone(schedule.zone):%Y-%m-%d %H:%M %Z}.")
+    say(f"{name}: {summary(record)}. {_whose_word(record)}")
+    if (problem := expectation_problem(record.expectation)) is not None:
+        say(f"Nobody can watch it from here: {problem}")
+    elif isinstance(schedule := schedule_of(record.expectation), ClockSchedule):
+        due = schedule.due_after(store.now())
+        if due is not None:
+            say(f"The next start is due at {due.astimezone(schedule.zone):%Y-%m-%d %H:%M %Z}.")
     known = store.job_names()
     if record.job_name not in known:
         say(f"No run of it was ever recorded{did_you_mean(record.job_name, known)}.")
@@ -291,7 +293,7 @@ def _whose_word(record: JobRecord) -> str:
     voices = [by for by in reversed(Declarer) if _voice(record, by).get("expectation")]
     said = [f"{_WHO[by]} {one_line(_voice(record, by).get('who', ''))}".strip() for by in voices]
     if not said:
-        return "It has no schedule and no rule."
+        return "Nothing is expected of its runs."
     others = f", over {' and '.join(said[1:])}" if said[1:] else ""
     return f"Said by {said[0]}{others}."
 
