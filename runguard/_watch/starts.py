@@ -7,12 +7,13 @@ late. So only what is due after the newest start matters.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Any, Final
 
+from .._models import TriggerType
 from .._monitor.expectations import Closing, Finding, FindingType, Gap, OpenFinding, WatchedRun
 from .._monitor.wording import counted, duration, iso
 from .case import Case, Opinion, as_seconds, ended_at, time_in
@@ -20,6 +21,7 @@ from .schedule import ClockSchedule, EverySchedule, Schedule, Slot, plus
 from .zones import all_that_fit, wrong_zone, zone_is_right, zones_of_a_new_job, zones_of_starts
 
 MOST_COUNTED: Final = 1000  # of starts that did not come
+MOST_BESIDE: Final = 3  # newest runs of which a long one may excuse that nothing else starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +109,28 @@ def _expected(case: Case, schedule: Schedule) -> _Expected | None:
 def _covered_until(case: Case, early: timedelta) -> datetime:
     """Return up to when all that was due is covered."""
     covered = case.watched_from
-    for run in case.runs:
+    for run in _not_passed_over(case):
         covered = max(covered, run.started_at + early, ended_at(run, case.now))
     return covered
+
+
+def _not_passed_over(case: Case) -> Iterator[WatchedRun]:
+    """Return the newest runs, down to one during which the scheduler may have left out starts.
+
+    One that the scheduler has started another beside excuses nothing, nor does one of those that
+    other programs leave open for ever.
+    """
+    for run in case.runs[:MOST_BESIDE]:
+        yield run
+        if run.trigger_type == TriggerType.SCHEDULER:
+            return
 
 
 def _due_after_the_last(case: Case, schedule: EverySchedule) -> datetime:
     if not case.runs:
         return plus(case.watched_from, schedule.every)
     started = case.runs[0].started_at
-    ended = max(ended_at(run, case.now) for run in case.runs)
+    ended = max(ended_at(run, case.now) for run in _not_passed_over(case))
     due = schedule.after_run(started, ended)
     # A job that had long been quiet when it was declared gets a whole period.
     return due if due > case.watched_from else plus(case.watched_from, schedule.every)

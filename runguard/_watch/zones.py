@@ -92,13 +92,18 @@ def zones_of_a_new_job(case: Case, schedule: ClockSchedule) -> tuple[ClockSchedu
 
 
 def scheduled_runs(case: Case) -> list[WatchedRun]:
-    """Return the newest runs that show when the scheduler starts what is declared now."""
+    """Return the newest runs that show when the scheduler starts what is declared now.
+
+    Many schedulers do not say that they are one: where no run does, all but retries may be theirs.
+    """
     since = case.watched_from - _DECLARED_AFTER
-    return [
+    runs = [
         one
         for one in case.runs
-        if one.trigger_type == TriggerType.SCHEDULER and ended_at(one, case.now) >= since
-    ][:MOST_STARTS]
+        if one.trigger_type != TriggerType.RETRY and ended_at(one, case.now) >= since
+    ]
+    said = [one for one in runs if one.trigger_type == TriggerType.SCHEDULER]
+    return (said or runs)[:MOST_STARTS]
 
 
 def wrong_zone(case: Case, schedule: ClockSchedule, fits: ClockSchedule) -> Finding:

@@ -138,10 +138,20 @@ def test_a_start_by_hand_covers() -> None:
     assert found(look(DAILY, [YESTERDAY, run("4 02:20", trigger_type="MANUAL")], "4 03:00")) == []
 
 
-def test_overlapping_runs_cover_up_to_the_end_of_the_last_one() -> None:
-    long, short = run("3 02:00", took=DAY + HOUR), run("3 12:00")
+@pytest.mark.parametrize(("trigger", "is_missed"), [("MANUAL", False), ("SCHEDULER", True)])
+def test_a_long_run_excuses_nothing_once_the_scheduler_has_started_another_beside_it(
+    trigger: str, *, is_missed: bool
+) -> None:
+    long, beside = run("3 02:00", took=None), run("3 12:00", trigger_type=trigger)
 
-    assert found(look(DAILY, [long, short], "4 12:00")) == []
+    assert found(look(DAILY, [long, beside], "4 12:00")) == (["MISSED"] if is_missed else [])
+
+
+def test_a_run_that_nobody_ever_closed_excuses_nothing_behind_newer_ones() -> None:
+    left_open = run("2 02:00", took=None, trigger_type="MANUAL")
+    newer = [run(f"3 0{hour}:00", trigger_type="MANUAL") for hour in (2, 3, 4)]
+
+    assert found(look(DAILY, [left_open, *newer], "4 02:30")) == ["MISSED"]
 
 
 def test_nothing_that_was_due_before_the_declaration_is_missed() -> None:

@@ -77,10 +77,17 @@ def test_a_single_start_at_no_quarter_hour_is_no_wrong_zone() -> None:
     assert found(look(SEOUL, by_hand, "8 17:30", declared=DECLARED)) == ["MISSED"]
 
 
-def test_starts_by_hand_say_nothing_of_the_zone() -> None:
-    by_hand = [run("4 02:00", trigger_type="MANUAL")]
+def test_starts_by_hand_say_nothing_of_the_zone_where_the_scheduler_says_its_own() -> None:
+    by_hand = [run(f"{day} 02:00", trigger_type="MANUAL") for day in (4, 5)]
+    scheduled = run("3 17:00")
 
-    assert found(look(SEOUL, by_hand, "5 17:30", declared=DECLARED)) == ["MISSED"]
+    assert found(look(SEOUL, [scheduled, *by_hand], "5 17:30", declared=DECLARED)) == ["MISSED"]
+
+
+def test_where_no_scheduler_says_that_it_is_one_all_starts_tell_the_zone() -> None:
+    manual = [run(f"{day} 02:00", trigger_type="MANUAL") for day in (4, 5)]
+
+    assert found(look(SEOUL, manual, "5 17:30", declared=DECLARED)) == ["WRONG_ZONE"]
 
 
 def test_after_starts_on_time_two_that_are_off_make_a_wrong_zone() -> None:

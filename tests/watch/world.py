@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 from itertools import count, permutations
@@ -96,6 +96,7 @@ class Job:
     ends: datetime = END
     misses: float = 0.004  # of its ticks, not counting long silences
     seldom_long: bool = False  # whether some of its runs take longer than its gap
+    trigger: str = "SCHEDULER"  # or MANUAL, where its scheduler does not say that it is one
 
     @property
     def grace(self) -> timedelta:
@@ -187,6 +188,7 @@ def history(job: Job, luck: random.Random, numbers: Iterator[int]) -> History:
                     finished_at=busy_until,
                     total_records=3,
                     host=job.host,
+                    trigger_type=job.trigger,
                 ),
                 known_at(job, start),
                 known_at(job, busy_until),
@@ -254,9 +256,7 @@ def watch(made: History) -> Watched:
     for run, start_known, end_known in made.runs:
         events.append((end_known, next(number), run))
         if next_round(start_known) != next_round(end_known):
-            running = WatchedRun(
-                id=run.id, status="RUNNING", started_at=run.started_at, host=run.host
-            )
+            running = replace(run, status="RUNNING", finished_at=None, total_records=0)
             events.append((start_known, next(number), running))
     heapify(events)
     heappush(events, (job.begins, next(number), None))
@@ -319,6 +319,7 @@ def jobs() -> list[Job]:
                 expectation=Expectation(tz=tz, **expected),  # type: ignore[arg-type]
                 gap=gap,
                 works_in=zone,
+                trigger="SCHEDULER" if len(made) % 3 else "MANUAL",
                 # A run that goes on when its host is cut off would be reaped: no part of this.
                 host="a" if len(made) % 5 or more.get("seldom_long") else "cut-off",
                 **more,  # type: ignore[arg-type]
@@ -371,6 +372,7 @@ def misplaced_jobs() -> list[Job]:
                 begins=begins,
                 ends=begins + 30 * DAY,
                 misses=0,
+                trigger="SCHEDULER" if number % 2 else "MANUAL",
             )
         )
     return made
