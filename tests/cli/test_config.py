@@ -112,6 +112,8 @@ def test_show_says_where_each_value_comes_from_and_hides_secrets(cli: Cli, here:
     assert SECRET not in answer.stdout
     assert shown["database_url"][1] == "RUNGUARD_DATABASE_URL"
     assert shown["cooldown"] == ("30 min", "default")
+    assert shown["environment"] == ("none", "default")
+    assert shown["spool_dir"] == ("the user's state directory", "default")
     assert shown["web_token"] == ("[hidden]", "RUNGUARD_WEB_TOKEN")
     assert shown["ping_url"] == ("[hidden]", "RUNGUARD_PING_URL")
     assert shown["notify.web_url"] == ("https://ops.example/runguard", file)

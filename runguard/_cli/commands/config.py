@@ -33,6 +33,7 @@ app = command_app(
 )
 
 HIDDEN = "[hidden]"
+_WHERE_UNSET = {"database_url": "the embedded file", "spool_dir": "the user's state directory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def _shown(name: str, value: object) -> str:
     if isinstance(value, timedelta):
         return duration(value)
     if value is None:
-        return "the embedded file" if name == "database_url" else "the user's state directory"
+        return _WHERE_UNSET.get(name, "none")
     return Redactor().clean(str(value))
 
 
