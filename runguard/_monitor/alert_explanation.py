@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from .._models import named_in
+from .expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID
 from .notices import Dispatch, IncidentRecord
 from .records import AlertDetails, AlertRecord
 from .sentences import Mention, Part, Sentence, Topic
@@ -27,9 +28,11 @@ class AlertExplanation:
 def explain_alert(details: AlertDetails, *, now: datetime) -> AlertExplanation:
     """Explain an alert: what raised it, what it covers, and who was told; `now` is the store's."""
     trail = details.trail
-    said = [
+    said: list[tuple[Topic, tuple[Part, ...]]] = [
+        (Topic.ALERT, tuple(_found(details.alert))),
         (Topic.ALERT, tuple(_raised(details))),
         (Topic.ALERT, tuple(_incident(details.alert, None if trail is None else trail.incident))),
+        *((Topic.JOB, (sentence,)) for sentence in _of_the_job(details.alert)),
     ]
     reasons = [Sentence(topic, parts) for topic, parts in said if parts]
     if trail is not None:
@@ -58,13 +61,37 @@ def _headline(alert: AlertRecord) -> Iterator[Part]:
     yield "."
 
 
+def _found(alert: AlertRecord) -> Iterator[str]:
+    """Yield what was found of a job; the run that a failure is of explains it better."""
+    if alert.source_type == JOB_SOURCE_TYPE and alert.message and alert.message not in alert.title:
+        yield alert.message
+
+
+def _of_the_job(alert: AlertRecord) -> Iterator[str]:
+    """Yield whose job a finding is about, and what to do."""
+    if alert.source_type == JOB_SOURCE_TYPE and isinstance(alert.detail, Mapping):
+        if owner := alert.detail.get("owner"):
+            yield f"It belongs to {owner}."
+        if runbook := alert.detail.get("runbook"):
+            yield f"Runbook: {runbook}"
+
+
+def _subject(alert: AlertRecord) -> str:
+    """Say what an alert is about that no run raised."""
+    if alert.source_type != JOB_SOURCE_TYPE:
+        return f"It is about {alert.source_type} {alert.source_id}."
+    if alert.source_id == MONITOR_SOURCE_ID:
+        return "It is about all jobs that are expected."
+    return f"It is about job {alert.source_id}."
+
+
 def _raised(details: AlertDetails) -> Iterator[Part]:
     if details.raised_by is not None:
         yield "It was raised by "
         yield Mention("run", details.raised_by.id)
         yield f" of {named_in(details.raised_by.job_name, details.raised_by.environment)}."
     else:
-        yield f"It is of {details.alert.source_type} {details.alert.source_id}."
+        yield _subject(details.alert)
     if details.covered:
         yield f" It covers {counted(details.covered, 'further failure')}."
     yield from state_of(details.alert)
