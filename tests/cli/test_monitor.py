@@ -150,7 +150,7 @@ def test_what_was_found_of_jobs_stands_in_a_table_and_in_the_json(cli: Cli, tmp_
     first, *rows = table.stdout.splitlines()
     report = json.loads(as_json.stdout)
 
-    assert first.endswith("Z  2 findings told")
+    assert first.endswith("Z  2 findings raised")
     assert [row.split()[:4] for row in rows] == [
         ["MISSED", "hourly", "did", "not"],
         ["MISSED", "nightly", "did", "not"],

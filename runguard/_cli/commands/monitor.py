@@ -160,7 +160,7 @@ class _Lines:
 def _deeds(report: RoundReport) -> Iterator[str]:
     for count, noun, verb in (
         (report.lost, "lost run", "closed"),
-        (report.found, "finding", "told"),
+        (report.found, "finding", "raised"),
         (report.closed, "finding", "over"),
         (report.settled, "incident", "settled"),
         (report.routed, "alert", "routed"),
