@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
@@ -181,51 +181,58 @@ def _next_due(case: Case, expected: _Expected | None) -> datetime | None:
 
 
 def _missed(case: Case, expected: _Expected) -> Finding:
-    schedule, first = expected.schedule, expected.slot.due
     newest, count = _newest_and_count(case, expected)
-    zone = _zone_of(schedule)
-    last = case.runs[0] if case.runs else None
-    more = (
-        ""
-        if count == 1
-        else f" {counted(count, 'start')} did not come, the first at {_at(first, zone)}."
-    )
-    looked = (
-        f" Nobody looked between {_at(expected.gap.began_at, zone)}"
-        f" and {_at(expected.gap.ended_at, zone)}."
-        if expected.gap
-        else ""
-    )
-    started = (
-        f"Its last start was at {_at(last.started_at, zone)}."
-        if last
-        else "No start of it is known."
-    )
-    detail: dict[str, Any] = {
-        "schedule": schedule.words,
-        "due": iso(newest),
-        "first_due": iso(first),
-        "missed": count,
-        "grace_seconds": as_seconds(schedule.grace),
-    }
-    if last is not None:
-        detail |= {"last_start_at": iso(last.started_at), "last_run_id": last.id}
-    if expected.gap is not None:
-        detail |= {
-            "gap_began_at": iso(expected.gap.began_at),
-            "gap_ended_at": iso(expected.gap.ended_at),
-        }
+    schedule, first = expected.schedule, expected.slot.due
+    due = _at(newest, schedule)
     return Finding(
         type=FindingType.MISSED,
-        title=f"{case.name} did not start: due {_at(newest, zone)}",
-        message=(
-            f"{case.name} was due at {_at(newest, zone)} ({schedule.words})"
-            f" and did not start within {duration(schedule.grace)}.{more}{looked} {started}"
+        title=f"{case.name} did not start: due {due}",
+        message=" ".join(
+            [
+                f"{case.name} was due at {due} ({schedule.words})"
+                f" and did not start within {duration(schedule.grace)}.",
+                *_more_of_it(case, expected, count),
+            ]
         ),
         since=first,
-        detail=detail,
+        detail={
+            "schedule": schedule.words,
+            "due": iso(newest),
+            "first_due": iso(first),
+            "missed": count,
+            "grace_seconds": as_seconds(schedule.grace),
+            **_last_start(case),
+            **_gap_of(expected),
+        },
         mark=iso(newest),
     )
+
+
+def _more_of_it(case: Case, expected: _Expected, count: int) -> Iterator[str]:
+    schedule, gap = expected.schedule, expected.gap
+    if count > 1:
+        first = _at(expected.slot.due, schedule)
+        yield f"{counted(count, 'start')} did not come, the first at {first}."
+    if gap is not None:
+        began, ended = _at(gap.began_at, schedule), _at(gap.ended_at, schedule)
+        yield f"Nobody looked between {began} and {ended}."
+    if case.runs:
+        yield f"Its last start was at {_at(case.runs[0].started_at, schedule)}."
+    else:
+        yield "No start of it is known."
+
+
+def _last_start(case: Case) -> dict[str, Any]:
+    if not case.runs:
+        return {}
+    return {"last_start_at": iso(case.runs[0].started_at), "last_run_id": case.runs[0].id}
+
+
+def _gap_of(expected: _Expected) -> dict[str, Any]:
+    gap = expected.gap
+    if gap is None:
+        return {}
+    return {"gap_began_at": iso(gap.began_at), "gap_ended_at": iso(gap.ended_at)}
 
 
 def _newest_and_count(case: Case, expected: _Expected) -> tuple[datetime, int]:
@@ -263,35 +270,36 @@ def _came(case: Case, schedule: Schedule) -> Closing:
     run = _covering(case, due, schedule)
     if run is None or due <= case.watched_from:
         return _changed(case, FindingType.MISSED)
-    zone = _zone_of(schedule)
-    detail: dict[str, Any] = {
-        "due": iso(due),
-        "started_at": iso(run.started_at),
-        "since": iso(due),
-        "missed": known.detail.get("missed", 1),
-    }
-    late = run.started_at - due
-    own = (
-        schedule.slot_of(run.started_at, late=schedule.grace)
-        if isinstance(schedule, ClockSchedule)
-        else None
-    )
-    if late <= _longest_wait(schedule, due):
-        said = f"started on time, at {_at(run.started_at, zone)}, and was reported late"
-        detail["reported_late"] = True
-    elif own is not None and own.due > due:
-        said = f"starts again: the start that was due {_at(own.due, zone)} came"
-        detail["next_due"] = iso(own.due)
-    else:
-        said = f"started {duration(late)} late, at {_at(run.started_at, zone)}"
-        detail["late_seconds"] = as_seconds(late)
+    said, detail = _how_it_came(schedule, due, run.started_at)
     return Closing(
         type=FindingType.MISSED,
         title=f"{case.name} {said}",
-        message=f"{case.name} was due at {_at(due, zone)}. It {said}.",
-        detail=detail,
+        message=f"{case.name} was due at {_at(due, schedule)}. It {said}.",
+        detail={
+            "due": iso(due),
+            "since": iso(due),
+            "missed": known.detail.get("missed", 1),
+            "started_at": iso(run.started_at),
+            **detail,
+        },
         run_id=run.id,
     )
+
+
+def _how_it_came(
+    schedule: Schedule, due: datetime, started_at: datetime
+) -> tuple[str, dict[str, Any]]:
+    """Say whether a start was late, was reported late, or is the one of a later due time."""
+    start = _at(started_at, schedule)
+    late = started_at - due
+    if late <= _longest_wait(schedule, due):
+        return f"started on time, at {start}, and was reported late", {"reported_late": True}
+    if isinstance(schedule, ClockSchedule):
+        own = schedule.slot_of(started_at, late=schedule.grace)
+        if own is not None and own.due > due:
+            said = f"starts again: the start that was due {_at(own.due, schedule)} came"
+            return said, {"next_due": iso(own.due)}
+    return f"started {duration(late)} late, at {start}", {"late_seconds": as_seconds(late)}
 
 
 def _longest_wait(schedule: Schedule, due: datetime) -> timedelta:
@@ -326,10 +334,7 @@ def _changed(case: Case, kind: FindingType) -> Closing:
 # Words -------------------------------------------------------------------------------------------
 
 
-def _zone_of(schedule: Schedule) -> tzinfo:
-    return schedule.zone if isinstance(schedule, ClockSchedule) else UTC
-
-
-def _at(moment: datetime, zone: tzinfo) -> str:
-    """Spell a time on the wall of a zone, with its distance from UTC."""
+def _at(moment: datetime, schedule: Schedule) -> str:
+    """Spell a time on the wall of the schedule's zone."""
+    zone = schedule.zone if isinstance(schedule, ClockSchedule) else UTC
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
