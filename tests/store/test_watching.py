@@ -126,6 +126,18 @@ def test_a_job_is_judged_when_it_is_declared_and_then_when_its_time_has_come(wor
     assert list(world.facts(limit=1)) == ["hourly"]  # the other was judged since
 
 
+def test_a_job_of_which_nothing_is_due_is_judged_once_until_it_runs(world: World) -> None:
+    declare_jobs(world.store, [JobDeclaration(job_name="nightly", owner="ops")], timeout=TIMEOUT)
+    [facts] = world.facts().values()
+    verdict = Verdict(job=facts.job, judged_at=world.store.now(), look_at=None)
+    world.store.write_verdicts([verdict], cooldown=COOLDOWN)
+    assert world.facts() == {}
+
+    world.run()
+
+    assert set(world.facts()) == {"nightly"}
+
+
 def test_a_run_that_begins_and_one_that_ends_have_their_job_judged(nightly: World) -> None:
     assert nightly.facts() == {}
     run = nightly.start()

@@ -218,7 +218,7 @@ def _to_judge(now: datetime | None) -> Select[Any]:
         .where(newest.c.finished_at > since, newest.c.environment == job.c.environment)
         .correlate(job)
     )
-    is_due = or_(job.c.look_at.is_(None), job.c.look_at <= moment)
+    is_due = or_(job.c.judged_at.is_(None), job.c.look_at <= moment)
     is_watched = and_(job.c.retired_at.is_(None), or_(is_due, has_begun, has_ended))
     never_first = case((job.c.judged_at.is_(None), literal_column("0")), else_=literal_column("1"))
     order = (never_first, job.c.judged_at, job.c.job_name, job.c.environment)
