@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from .expectations import JOB_SOURCE_TYPE
 from .notices import (
     ChannelState,
     DeliveryRecord,
@@ -267,7 +268,10 @@ def is_acknowledged(incident: IncidentRecord, *, now: datetime) -> bool:
 
 
 def job_of(incident: IncidentRecord) -> str:
-    """Return the name of the job of an incident, which stands before its group."""
+    """Return the name of the job of an incident: before its group, or its environment."""
+    if incident.source_type == JOB_SOURCE_TYPE:
+        name, _, environment = incident.source_id.rpartition("@")
+        return name or environment
     return incident.source_id.rpartition(":")[0]
 
 

@@ -25,6 +25,7 @@ from runguard._monitor.trail import (
     channel_standing,
     channel_trouble,
     is_acknowledged,
+    job_of,
     last_look,
     silence_state,
     silences_of,
@@ -286,3 +287,24 @@ def test_a_silence_is_found_by_its_pattern() -> None:
 
 def test_the_heading_of_the_trail_is_known() -> None:
     assert wording.topic("told") == "Told"
+
+
+@pytest.mark.parametrize(
+    ("source_type", "source_id"),
+    [
+        ("run_log", "sync:TIMEOUT"),
+        ("run_log", "sync:TIMEOUT@staging"),
+        ("job", "sync"),
+        ("job", "sync@staging"),
+    ],
+)
+def test_the_job_of_an_incident_stands_in_its_key(source_type: str, source_id: str) -> None:
+    incident = IncidentRecord(
+        id=1,
+        source_type=source_type,
+        source_id=source_id,
+        alert_type="MISSED" if source_type == "job" else "FAILED",
+        opened_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+
+    assert job_of(incident) == "sync"
