@@ -157,8 +157,10 @@ class LaneAnswer:
 
     @classmethod
     def of(cls, lane: Lane) -> LaneAnswer:
-        """Return what a program is told of a lane."""
-        return cls(**{field.name: getattr(lane, field.name) for field in fields(cls)})
+        """Return what a program is told of a lane; its bars in the order of their starts."""
+        said = {field.name: getattr(lane, field.name) for field in fields(cls)}
+        said["bars"] = tuple(sorted(lane.bars, key=lambda bar: bar.starts_at))
+        return cls(**said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,24 @@ _CLASSES: Final = {
 # What is rather told than other things, where there is room for some of it only.
 _FIRST: Final = (BarKind.FAILED, BarKind.RUNNING, BarKind.OTHER, BarKind.SUCCESS)
 
+# What the bars and marks mean: the picture, and the words.
+LEGEND: Final = (
+    ('<path class="c-ok" d="M1 7h14v12h-14z"/>', "ran"),
+    (
+        '<path class="cap" d="M5 3h6v3h-6z"/><path class="g-HTTP_5XX" d="M5 7h6v12h-6z"/>',
+        "failed, with a cap, in the colour of its group",
+    ),
+    ('<path class="c-run" d="M1 7h14v12h-14z"/>', "still runs"),
+    (
+        '<path class="c-ok" d="M1 7h14v12h-14z"/><path class="lane-overlap" d="M4 20h9v2h-9z"/>',
+        "runs of the job overlap",
+    ),
+)
+LEGEND_OF_EXPECTED: Final = (
+    ('<use href="#lane-missed" x="8"/>', "an expected start that was missed"),
+    ('<use href="#lane-next" x="8"/>', "the next expected start; filled where it is late"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -71,7 +89,8 @@ def axis(frame: Frame, *, href_of: Callable[[datetime, datetime], str | None]) -
         if not place or x > last:
             continue
         said = escape(label_of(begin, frame))
-        is_day = begin.astimezone(frame.zone).hour == 0
+        wall = begin.astimezone(frame.zone)
+        is_day = (wall.hour, wall.minute) == (0, 0)
         text = (
             f'<text x="{100 * x:.2f}%" dx="3" y="13"'
             f' class="{"day" if is_day else "tick"}{" odd" if place % 2 else ""}">{said}</text>'
@@ -87,10 +106,10 @@ def axis(frame: Frame, *, href_of: Callable[[datetime, datetime], str | None]) -
 def _shared(frame: Frame) -> str:
     lines = "".join(f"M{WIDTH * frame.x(one):.1f} 0v{HEIGHT}" for one in frame.edges[1:-1])
     here = WIDTH * frame.x(frame.now)
-    past = f'<path class="to-come" d="M{here:.1f} 0H{WIDTH}v{HEIGHT}H{here:.1f}z"/>'
+    to_come = f'<path class="to-come" d="M{here:.1f} 0H{WIDTH}v{HEIGHT}H{here:.1f}z"/>'
     now = f'<path class="now-line" d="M{here:.1f} 0v{HEIGHT}"/>' if here < WIDTH else ""
     return (
-        f'<defs><g id="lane-back">{past if now else ""}<path class="lane-grid" d="{lines}"/></g>'
+        f'<defs><g id="lane-back">{to_come if now else ""}<path class="lane-grid" d="{lines}"/></g>'
         f'<g id="lane-now">{now}</g>'
         '<path id="lane-missed" class="due-missed" d="M0 4l5 7.5-5 7.5-5-7.5z"/>'
         '<path id="lane-next" class="due-next" d="M-3.5 6l8 6-8 6z"/>'
@@ -116,23 +135,10 @@ def label_of(instant: datetime, frame: Frame) -> str:
     return f"{wall:%b} {wall.day}"
 
 
-# What the bars and marks mean: the picture, and the words.
-LEGEND: Final = (
-    ('<path class="c-ok" d="M1 7h14v12h-14z"/>', "ran"),
-    (
-        '<path class="cap" d="M5 3h6v3h-6z"/><path class="g-HTTP_5XX" d="M5 7h6v12h-6z"/>',
-        "failed, with a cap, in the colour of its group",
-    ),
-    ('<path class="c-run" d="M1 7h14v12h-14z"/>', "still runs"),
-    (
-        '<path class="c-ok" d="M1 7h14v12h-14z"/><path class="lane-overlap" d="M4 20h9v2h-9z"/>',
-        "runs of the job overlap",
-    ),
-)
-LEGEND_OF_EXPECTED: Final = (
-    ('<use href="#lane-missed" x="8"/>', "an expected start that was missed"),
-    ('<use href="#lane-next" x="8"/>', "the next expected start; filled where it is late"),
-)
+def legend_of(lanes: Sequence[Lane]) -> tuple[tuple[str, str], ...]:
+    """Return what is to be explained of some lanes."""
+    has_expected = any(one.missed or one.next_due_at for one in lanes)
+    return (*LEGEND, *(LEGEND_OF_EXPECTED if has_expected else ()))
 
 
 def lane(

@@ -74,6 +74,14 @@ def test_a_gap_that_an_eye_can_see_divides_bars() -> None:
     assert [(bar.runs, bar.run_id) for bar in bars] == [(2, None), (1, 3)]
 
 
+def test_bars_further_apart_merge_where_there_would_be_too_many() -> None:
+    facts = LaneFacts("job", tuple(cell(number, -1200 + 30 * number) for number in range(40)))
+
+    assert len(lane_of(facts, DAY, now=NOON, most_bars=40).bars) == 40
+    [merged] = lane_of(facts, DAY, now=NOON, most_bars=39).bars
+    assert merged.runs == 40
+
+
 def test_a_failure_is_never_hidden_in_a_merge() -> None:
     drawn = lane(*(cell(number, -200 + 5 * number) for number in range(20)), failed(99, -152))
 

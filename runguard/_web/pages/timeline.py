@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -51,48 +53,61 @@ def timeline_of(
     found = read_lanes(
         store, jobs[:MOST_LANES], window, now=now, is_shared=is_shared, ticks=frame.edges
     )
-    has_expected = any(one.missed or one.next_due_at for one in found)
     url, room = url_of(request), lanes.room_for(len(found))
-
-    def to(zoom: Zoom, end: datetime | None) -> str:
-        at = None if end is None or end >= window_of(zoom, now=now).until else wording.iso(end)
-        page = asked.query.page if asked.query.page > 1 else None
-        return (
-            f"{url('/', **{**asked.texts, 'timeline': zoom.text, 'at': at, 'page': page})}#timeline"
-        )
-
-    def into(begin: datetime, end: datetime) -> str | None:
-        nearer = next((one for one in ZOOMS if one.length >= end - begin), zoom)
-        middle = begin + (end - begin) / 2
-        return to(nearer, middle + nearer.length / 2) if nearer != zoom else None
-
+    moves = _Moves(url, asked, now)
     return {
         "timeline": {
             "zoom": zoom,
             "zooms": ZOOMS,
-            "to": lambda zoom: to(zoom, until),
-            "earlier": to(zoom, window.until - zoom.length),
-            "later": to(zoom, window.until + zoom.length) if window.until < live.until else None,
-            "now": to(zoom, None),
-            "legend": (*lanes.LEGEND, *(lanes.LEGEND_OF_EXPECTED if has_expected else ())),
-            "has_missed": any(one.missed for one in found),
-            "has_next": any(one.next_due_at for one in found),
+            "to": lambda zoom: moves.to(zoom, until),
+            "into": lambda begin, end: moves.into(zoom, begin, end),
+            "earlier": moves.to(zoom, window.until - zoom.length),
+            "later": moves.to(zoom, window.until + zoom.length),
+            "now": moves.to(zoom, None),
             "is_live": window.until == live.until,
             "window": window,
-            "columns": list(zip(frame.edges, frame.edges[1:], strict=False)),
-            "into": into,
-            "label": lambda instant: lanes.label_of(instant, frame),
-            "axis": drawn(lanes.axis(frame, href_of=into)),
+            "columns": list(pairwise(frame.edges)),
+            "zone": str(frame.zone),
+            "axis": drawn(lanes.axis(frame, href_of=lambda *edges: moves.into(zoom, *edges))),
             "lanes": [
                 (one, drawn(lanes.lane(one, frame, href_of=_links(url, one.job_name), room=room)))
                 for one in found
             ],
             "shown": LANES_SHOWN,
+            "legend": lanes.legend_of(found),
+            "has_missed": any(one.missed for one in found),
+            "has_next": any(one.next_due_at for one in found),
             "summary": lanes.summary_of(found),
             "cell": lanes.cell_text,
-            "zone": str(frame.zone),
         }
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """Where a timeline leads: to another time of the same list."""
+
+    url: Callable[..., str]
+    asked: Asked[JobQuery]
+    now: datetime
+
+    def to(self, zoom: Zoom, end: datetime | None) -> str:
+        """Return the address of so much time, up to an end; without one, up to now."""
+        is_live = end is None or end >= window_of(zoom, now=self.now).until
+        texts = {
+            **self.asked.texts,
+            "timeline": zoom.text,
+            "at": None if is_live or end is None else wording.iso(end),
+            "page": self.asked.query.page if self.asked.query.page > 1 else None,
+        }
+        return f"{self.url('/', **texts)}#timeline"
+
+    def into(self, zoom: Zoom, begin: datetime, end: datetime) -> str | None:
+        """Return the address of the least time around a stretch; None where that is shown."""
+        nearer = next((one for one in ZOOMS if one.length >= end - begin), zoom)
+        if nearer == zoom:
+            return None
+        return self.to(nearer, begin + (end - begin) / 2 + nearer.length / 2)
 
 
 def _links(url: Callable[..., str], job_name: str) -> Callable[[LaneBar], str]:
