@@ -137,11 +137,11 @@ def declare_after(
     expect: Expect,
     seconds_left: Callable[[], float],
     *,
-    is_written: bool,
+    written: bool,
 ) -> None:
     """Declare a job with its first ending that the store takes. Never raises."""
     # Two first runs may end at once: this makes one of it, and needs no lock that a fork may hold.
     declarations = runtime.made_late.setdefault("declarations", Declarations(runtime))
     declarations.take(job_name, expect)
-    if is_written:
+    if written:
         declarations.write(job_name, seconds_left)

@@ -172,7 +172,7 @@ class Lifecycle:
                 # A store that is away at the start and at the end is one trouble, told once.
                 self._events.internal_error("finish", trouble, **self._names())
         self._release_lock(asks=not was_handed_in)
-        self._after_ending(is_written=trouble is None)
+        self._after_ending(written=trouble is None)
 
     def close_abandoned(self) -> None:
         """End a run whose block was entered and never left: an interruption came in between."""
@@ -365,13 +365,16 @@ class Lifecycle:
                 self.run.lock_lost = True
                 self._events.emit(LOCK_LOST, **self._names(), fence=lease.fence)
 
-    def _after_ending(self, *, is_written: bool = True) -> None:
+    def _after_ending(self, *, written: bool = True) -> None:
         name = self.run.job_name
         if (expect := self._options.expect or EXPECTED.get(name)) is not None:
-            from .declaring import declare_after
+            try:
+                from .declaring import declare_after  # where it still can be imported
 
-            declare_after(self._runtime, name, expect, self._seconds_left, is_written=is_written)
-        if is_written:
+                declare_after(self._runtime, name, expect, self._seconds_left, written=written)
+            except Exception as trouble:  # the run is written, whatever becomes of this
+                self._events.internal_error("declare", trouble, **self._names())
+        if written:
             raised = self.alert_outcome is AlertOutcome.RAISED
             self._runtime.see_to_delivery(name, self._seconds_left(), raised=raised)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -328,3 +329,15 @@ def test_on_the_schema_of_an_earlier_release_runs_are_recorded_and_it_is_told_on
     [told] = [fields for name, fields in events() if name == "runguard.internal_error"]
     assert told["stage"] == "declare"
     assert "runguard db upgrade" in told["error"]
+
+
+def test_a_run_that_ends_when_nothing_can_be_imported_ends_as_it_should(
+    sqlite_url: str, sql: Sql, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sqlite_url
+    with runguard.run_scope("job", expect=Expect(every="1h")) as run:
+        monkeypatch.setitem(sys.modules, "runguard._run.declaring", None)
+
+    assert run.status == "SUCCESS"
+    assert [row["status"] for row in sql("select status from run_log")] == ["SUCCESS"]
+    assert [fields.get("stage") for _, fields in events() if "stage" in fields] == ["declare"]
