@@ -21,6 +21,7 @@ from .talk import say
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
 
+_NAMES_OF_UTC: Final = frozenset({"UTC", "Etc/UTC", "UCT", "Zulu", "Universal"})
 LOCAL_TIME: Final = "/etc/localtime"
 
 
@@ -65,7 +66,7 @@ def _zones(declared: Iterable[str | None]) -> tuple[tzinfo, ...]:
 
 def _machine_zone() -> str | None:
     """Return the name of this machine's zone; None where it is not known."""
-    if named := os.environ.get("TZ", "").removeprefix(":"):
-        return named
-    _, found, name = os.path.realpath(LOCAL_TIME).partition("/zoneinfo/")
-    return name if found else None
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if not name:
+        _, _, name = os.path.realpath(LOCAL_TIME).partition("/zoneinfo/")
+    return "UTC" if name in _NAMES_OF_UTC else name or None

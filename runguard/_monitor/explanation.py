@@ -429,12 +429,12 @@ def _of_the_job(job: ExpectedJob) -> Iterator[tuple[Part, ...]]:
         yield ("It was retired at ", job.retired_at, ": no start is expected.")
     elif job.next_due_at is not None:
         yield (
-            f"It is expected to start {schedule(job.expectation)}; the next start is due at ",
+            f"Its schedule is {schedule(job.expectation)}; the next start is due at ",
             job.next_due_at,
             ".",
         )
     elif job.has_schedule:
-        yield (f"It is expected to start {schedule(job.expectation)}.",)
+        yield (f"Its schedule is {schedule(job.expectation)}.",)
     for one in job.findings:
         yield (f"It {found(one.type)}: ", Mention("alert", one.incident), " reports it.")
 

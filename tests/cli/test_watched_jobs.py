@@ -145,6 +145,7 @@ def test_explain_tells_whose_job_it_is(answer_of: Cli) -> None:
     text = " ".join(answer.stdout.split())
     assert "Job Copies the database. It belongs to ana." in text
     assert "Runbook: https://wiki.example.org/backup" in text
+    assert "Its schedule is cron 0 2 * * * (Asia/Seoul); the next start is due at 20" in text
     assert "It did not start when it was due: alert 1 reports it." in text
 
 
@@ -155,6 +156,18 @@ def test_lists_of_failures_tell_what_did_not_start(answer_of: Cli, command: str)
     assert "1 job missed: backup (due " in told
     assert "1 job late: late (due 3 min ago, last start 1 h ago)." in told
     assert "1 job quiet: quiet (usually every 10 minutes; last 19 d ago)." in told
+
+
+def test_the_page_for_a_mail_tells_it_too(answer_of: Cli, store: OperatorStore) -> None:
+    expect(store, "late", due=-3 * MINUTE, runbook="javascript:alert(1)")
+
+    page = answer_of("report", "--format", "html").stdout
+
+    assert "1 job did not start when due." in page
+    assert "was due 3 min ago" in page
+    assert "usually every 10 minutes; last 19 d ago" in page
+    assert f'<a href="{TEXTS["runbook"]}"' in page
+    assert 'href="javascript' not in page
 
 
 def test_what_else_is_found_is_told_too(answer_of: Cli, store: OperatorStore) -> None:
