@@ -45,6 +45,11 @@ def only(store: OperatorStore) -> JobRecord:
     return job
 
 
+@pytest.fixture(params=["postgresql", "sqlite"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
 def writes(store: OperatorStore) -> Iterator[list[str]]:
     """The statements that are sent."""
