@@ -83,7 +83,8 @@ class RunSlice:
     """The runs of a job that began in one slice of a window.
 
     `runs` were counted, `is_all` says whether to the end; `failures` counts by group, always to
-    the end. `last_ended_at` is when the one that began last ended; None where no end is known.
+    the end, unless it is not `is_judged`: then nobody has looked for them. `last_ended_at` is when
+    the one that began last ended; None where no end is known.
     """
 
     starts_at: datetime
@@ -92,6 +93,7 @@ class RunSlice:
     last_started_at: datetime
     last_ended_at: datetime | None = None
     failures: Mapping[str | None, int] = field(default_factory=dict)
+    is_judged: bool = True
 
     @property
     def ends_at(self) -> datetime:
@@ -117,7 +119,7 @@ class BarKind(StrEnum):
     """What a bar stands for; the later one is drawn above."""
 
     SUCCESS = "success"
-    OTHER = "other"  # a status that another program wrote
+    OTHER = "other"  # a status that another program wrote, or one that is not known
     RUNNING = "running"
     FAILED = "failed"
 
@@ -290,9 +292,8 @@ def _of_slices(facts: LaneFacts, now: datetime) -> Iterator[_Piece]:
         after = before + max(one.runs, failed)
         good = after - before - failed - still_open[place]
         if good > 0:
-            yield _Piece(
-                BarKind.SUCCESS, one.starts_at, one.ends_at, good, before, after, one.is_all
-            )
+            kind = BarKind.SUCCESS if one.is_judged else BarKind.OTHER
+            yield _Piece(kind, one.starts_at, one.ends_at, good, before, after, one.is_all)
         for group, count in one.failures.items():
             yield _Piece(
                 *(BarKind.FAILED, one.starts_at, one.ends_at, count, before, after),
@@ -388,7 +389,7 @@ class DayRuns:
     """A job's day: how many runs began, of them failed, and how many starts were missed.
 
     `starts_at` and `ends_at` are the midnights around it, in the zone of the calendar. `is_all`
-    says whether the runs were counted to the end; failures always are.
+    says whether all were counted.
     """
 
     starts_at: datetime
@@ -419,6 +420,7 @@ def days_of(
     failures: Iterable[tuple[datetime, int]] = (),
     missed: Iterable[datetime] = (),
     most: int,
+    looked_to: datetime | None = None,
 ) -> list[DayRuns]:
     """Put what was counted into days, the oldest first.
 
@@ -428,6 +430,7 @@ def days_of(
         failures: When some runs began that failed, and how many.
         missed: Expected starts that did not come.
         most: How far `runs` were counted.
+        looked_to: How far back failures were; None where it was all.
     """
     failed, late = Counter[int](), Counter[int]()
     for instant, count in failures:
@@ -440,7 +443,7 @@ def days_of(
             end,
             runs=max(runs.get(begin, 0), failed[place]),
             failures=failed[place],
-            is_all=runs.get(begin, 0) < most,
+            is_all=runs.get(begin, 0) < most and (looked_to is None or begin > looked_to),
             missed=late[place],
         )
         for place, (begin, end) in enumerate(pairwise(edges))

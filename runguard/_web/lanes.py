@@ -198,7 +198,8 @@ def title_of(bar: LaneBar) -> str:
         of = "" if bar.of == bar.runs else f" of {bar.of:,}{'' if bar.is_all else ' or more'}"
         said = f"{bar.runs:,}{of} runs failed"
     else:
-        said = f"{counted}{'' if bar.is_all else ' or more'} · {bar.kind}"
+        kind = "status not looked at" if bar.kind is BarKind.OTHER else bar.kind
+        said = f"{counted}{'' if bar.is_all else ' or more'} · {kind}"
     group = f" · {bar.error_group or charts.NO_GROUP}" if bar.kind is BarKind.FAILED else ""
     took = wording.duration(bar.ends_at - bar.starts_at)
     return f"{said}{group} · {took} from {wording.utc(bar.starts_at, exactly=True)}"

@@ -7,7 +7,6 @@ from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 from .._monitor.expectations import source_id_of
-from .._monitor.filters import NO_ENVIRONMENT
 from .._monitor.records import JobOverview
 from .._monitor.timeline import MOST_BARS, DayRuns, Lane, Window, days_of, lane_of, midnights
 from .._store.operator import OperatorStore
@@ -73,29 +72,28 @@ def read_days(
 
     `is_shared` says whether runs of other environments stand beside its own.
     """
-    job_name = job.job_name
     today = now.astimezone(zone).date()
     first = date(today.year - 1, today.month, 1) + timedelta(days=31)
-    first_start = store.first_start_of(job_name)
+    first_start = store.first_start_of(job.job_name)
     began = today if first_start is None else first_start.astimezone(zone).date()
     first = min(max(first, began), today).replace(day=1)
     edges = midnights(first, today, zone)
     since, until = edges[0], edges[-1]
     day = timedelta(days=1)
     bucket = charts.counted_in(day, since=since, until=until, zone=zone)
-    asked = (job.environment or NO_ENVIRONMENT) if is_shared else None
-    failed = store.failure_buckets(since=since, bucket=bucket, job_name=job_name, environment=asked)
+    failed, looked_to = store.failures_between(
+        key_of(job), since, until, bucket=bucket, is_shared=is_shared
+    )
     source_id = source_id_of(*key_of(job))
     return days_of(
         edges,
         runs=dict(store.runs_between(key_of(job), edges, most=MOST_IN_A_DAY, is_shared=is_shared)),
-        failures=(
-            (max(one.starts_at, since), one.failures) for one in failed if one.starts_at < until
-        ),
+        failures=((max(instant, since), count) for instant, count in failed),
         missed=(
             due
             for due in store.missed_starts([source_id], since=since, until=until).get(source_id, ())
             if since <= due < until
         ),
         most=MOST_IN_A_DAY,
+        looked_to=looked_to,
     )

@@ -146,6 +146,9 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "a year of a job": lambda store: store.runs_between(
         JobKey("job_7"), [store.now() - days * DAY for days in range(365, -1, -1)]
     ),
+    "failures of a year of a job": lambda store: store.failures_between(
+        JobKey("job_7"), store.now() - 365 * DAY, store.now(), bucket=DAY
+    ),
     "a job's first run": lambda store: store.first_start_of("job_7"),
     "missed starts": lambda store: store.missed_starts(
         ["job_7", "job_8"], since=store.now() - 30 * DAY, until=store.now()

@@ -189,6 +189,7 @@ def ask_who_ran_when(store: OperatorStore) -> None:
         facts = store.timeline([JobKey("waiting"), JobKey("b")], window_of(DEFAULT_ZOOM, now=now))
     assert facts[0].slices
     store.runs_between(JobKey("job"), [now - DAY, now])
+    store.failures_between(JobKey("job"), now - DAY, now, bucket=DAY)
     store.first_start_of("job")
     store.missed_starts(["job"], since=now - DAY, until=now)
 

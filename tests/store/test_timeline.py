@@ -104,6 +104,31 @@ def test_the_counting_has_an_end_in_each_slice(
 
 
 @pytest.mark.usefixtures("one_run_is_many")
+def test_of_very_many_failures_the_newest_are_looked_at_and_the_rest_is_not_called_good(
+    store: OperatorStore, back_door: BackDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_FAILURES", 2)
+    for job_name, minutes in (("often", 95), ("often", 65), ("often", 5), ("storm", 3)):
+        run_at(back_door, job_name, NOON - minutes * MINUTE, status="FAILED", error_group="TIMEOUT")
+
+    [often] = store.timeline(jobs("often"), DAY)
+    counted, looked_to = store.failures_between(JobKey("often"), NOON - 3 * HOUR, NOON, bucket=HOUR)
+
+    assert [(one.is_judged, one.failures) for one in often.slices] == [
+        (False, {}),
+        (False, {}),
+        (False, {"TIMEOUT": 1}),  # the oldest that was looked at is in it
+    ]
+    assert (counted, looked_to) == ([(NOON - HOUR, 1)], NOON - 5 * MINUTE)
+    monkeypatch.undo()
+    counted_all = store.failures_between(JobKey("often"), NOON - 3 * HOUR, NOON, bucket=HOUR)
+    assert (sorted(counted_all[0]), counted_all[1]) == (
+        [(NOON - 2 * HOUR, 2), (NOON - HOUR, 1)],
+        None,
+    )
+
+
+@pytest.mark.usefixtures("one_run_is_many")
 def test_any_number_of_jobs_and_runs_takes_three_statements(
     store: OperatorStore, back_door: BackDoor
 ) -> None:

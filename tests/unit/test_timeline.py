@@ -151,6 +151,12 @@ def test_failures_in_a_slice_stand_out_with_their_share() -> None:
     assert (drawn.runs, drawn.failures) == (30, 6)
 
 
+def test_runs_whose_failures_nobody_looked_for_are_not_called_good() -> None:
+    drawn = slices(slice_at(-60, 10, is_judged=False), slice_at(-50, 10))
+
+    assert kinds(drawn) == [("success", 10, 10), ("other", 10, 10)]
+
+
 def test_more_failures_than_were_counted_are_all_told() -> None:
     crowded = RunSlice(NOON - HOUR, 250, False, NOON, NOON, {"TIMEOUT": 900})
     drawn = slices(crowded)

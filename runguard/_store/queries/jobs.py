@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Column,
     ColumnElement,
     FromClause,
     Select,
@@ -394,7 +393,7 @@ class JobQueries(Reports):
             )
         )
 
-    def _epoch_of(self, column: Column[Any]) -> ColumnElement[int]:
+    def _epoch_of(self, column: ColumnElement[Any]) -> ColumnElement[int]:
         if speaks_sqlite(self.engine):
             return cast(func.strftime("%s", column), BigInteger)
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)

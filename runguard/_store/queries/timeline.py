@@ -18,6 +18,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     func,
     literal_column,
     select,
@@ -51,6 +52,7 @@ MOST_PROBED: Final = 250_000  # entries of the index in one answer
 LOOKS_BEFORE: Final = 3  # runs of a job that began before a window, and may reach into it
 MOST_OPEN: Final = 500
 MOST_MISSED: Final = 1000
+MOST_FAILURES: Final = 500_000  # of all jobs, the newest first
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -227,12 +229,18 @@ class TimelineQueries(JobQueries):
         starts = window.starts()
         most = min(MOST_COUNTED, MOST_PROBED // (len(starts) * len(job_names)))
         counted = self._counted(job_names, [*starts, window.until], most, its)
-        failures = self._failures_in(job_names, window, its)
+        counts, looked_to = self._counted_failures(
+            job_names, window.since, window.until, window.slice, its
+        )
+        failures: dict[tuple[str, datetime], dict[str | None, int]] = defaultdict(dict)
+        for name, starts_at, group, count in counts:
+            failures[name, starts_at][group] = count
         found: dict[str, dict[datetime, RunSlice]] = defaultdict(dict)
         for name, starts_at, runs, started_at, ended_at in self._rows(counted):
             failed = failures.get((name, starts_at), {})
             found[name][starts_at] = RunSlice(
-                starts_at, runs, runs < most, started_at, ended_at, failed
+                *(starts_at, runs, runs < most, started_at, ended_at, failed),
+                is_judged=looked_to is None or starts_at > looked_to,
             )
         return {
             name: tuple(slices[start] for start in sorted(slices)) for name, slices in found.items()
@@ -293,30 +301,60 @@ class TimelineQueries(JobQueries):
         end = func.lead(instant, type_=UtcDateTime()).over(order_by=instant)
         return select(instant.label("starts_at"), end.label("ends_at")).subquery("span")
 
-    def _failures_in(
-        self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
-    ) -> dict[tuple[str, datetime], dict[str | None, int]]:
-        """Count the failures of jobs by slice and group; the index of failures has all of it."""
+    def failures_between(
+        self,
+        its: JobKey,
+        since: datetime,
+        until: datetime,
+        *,
+        bucket: timedelta,
+        is_shared: bool = False,
+    ) -> tuple[Sequence[tuple[datetime, int]], datetime | None]:
+        """Count the failures of a job in stretches of whole multiples of `bucket`.
+
+        Among the newest `MOST_FAILURES` of all jobs: returns where the stretches begin with the
+        counts, and how far back that was; None where it was all.
+        """
+        which = _in(its.environment, is_shared=is_shared)
+        names = [storable(its.job_name)]
+        found, looked_to = self._counted_failures(names, since, until, bucket, which)
+        return [(instant, count) for _, instant, _, count in found], looked_to
+
+    def _counted_failures(
+        self,
+        job_names: Sequence[str],
+        since: datetime,
+        until: datetime,
+        bucket: timedelta,
+        its: Sequence[ColumnElement[bool]],
+    ) -> tuple[Sequence[tuple[str, datetime, str | None, int]], datetime | None]:
+        """Count failures by job, stretch and group; the index of failures has all of it."""
         started_at = run_log.c.started_at
-        seconds = round(window.slice.total_seconds())
-        whole = literal_column(str(seconds), BigInteger())
-        number = self._epoch_of(started_at).op("/", return_type=BigInteger())(whole)
-        query = (
-            select(run_log.c.job_name, number, run_log.c.error_group, func.count())
-            .where(
-                FAILED_RUN,
-                started_at >= window.since,
-                started_at < window.until,
-                run_log.c.job_name.in_(job_names),
-                *its,
-            )
-            .group_by(run_log.c.job_name, literal_column("2"), run_log.c.error_group)
+        newest = (
+            select(started_at, run_log.c.job_name, run_log.c.error_group)
+            .where(FAILED_RUN, started_at >= since, started_at < until, *its)
+            .order_by(started_at.desc())
+            .limit(MOST_FAILURES)
+            .subquery("failure")
         )
-        found: dict[tuple[str, datetime], dict[str | None, int]] = defaultdict(dict)
-        for name, slice_number, group, failures in self._rows(query):
-            starts_at = _EPOCH + timedelta(seconds=slice_number * seconds)
-            found[name, starts_at][group] = failures
-        return found
+        seconds = round(bucket.total_seconds())
+        whole = literal_column(str(seconds), BigInteger())
+        number = self._epoch_of(newest.c.started_at).op("/", return_type=BigInteger())(whole)
+        is_asked = newest.c.job_name.in_(job_names)
+        group = case((is_asked, newest.c.error_group))
+        columns = (case((is_asked, newest.c.job_name)), number, group)
+        oldest = func.min(newest.c.started_at, type_=UtcDateTime())
+        query = select(*columns, func.count(), oldest).group_by(
+            *(literal_column(str(place)) for place in (1, 2, 3))
+        )
+        rows = self._rows(query)
+        is_all = sum(row[3] for row in rows) < MOST_FAILURES
+        found = [
+            (name, _EPOCH + timedelta(seconds=place * seconds), group, count)
+            for name, place, group, count, _ in rows
+            if name is not None
+        ]
+        return found, None if is_all else min(row[4] for row in rows)
 
 
 def _in(environment: str | None, *, is_shared: bool) -> tuple[ColumnElement[bool], ...]:
