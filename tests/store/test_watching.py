@@ -198,6 +198,23 @@ def test_runs_of_another_environment_are_not_the_job_s(nightly: World) -> None:
     assert (facts.job.environment, len(facts.runs)) == ("staging", 1)
 
 
+def test_what_runs_seldom_is_found_behind_what_runs_often_elsewhere(nightly: World) -> None:
+    nightly.declare("nightly", environment="staging")
+    nightly.run()
+    nightly.back_door.rows("update run_log set environment = 'staging'")
+    nightly.back_door.age("run_log.started_at", 3600)
+    nightly.back_door.rows(
+        "insert into run_log (job_name, status, environment, started_at)"
+        " with recursive run(number) as"
+        " (select 1 union all select number + 1 from run where number < 250)"
+        " select 'nightly', 'SUCCESS', 'production', current_timestamp from run"
+    )
+
+    facts = {one.job.environment: one for one in nightly.store.jobs_to_judge(limit=9)}
+
+    assert len(facts["staging"].runs) == 1
+
+
 def test_the_newest_runs_come_and_all_since_the_job_was_judged(nightly: World) -> None:
     insert = "insert into run_log (job_name, status, started_at) values ('nightly', '{}', '{}')"
     judged_at = nightly.store.expected_jobs()[0].judged_at

@@ -58,7 +58,6 @@ from .given import given
 from .terms import OPEN_RUN, has_place, speaks_sqlite
 
 LOOKS_AT: Final = 5  # of a job's newest runs, for one that has ended
-LOOKS_THROUGH: Final = 200  # of a job's newest runs, for those of one environment
 MOST_NEW: Final = 1000  # runs of one job since it was judged
 KEPT: Final = timedelta(days=35)  # rounds and gaps
 ONCE_KEPT: Final = timedelta(hours=1)  # a cron line is another process each minute
@@ -181,7 +180,9 @@ class WatchQueries(FindingQueries):
         )
         read = _as_texts if speaks_sqlite(self.engine) else _as_numbers
         has_none = asked.c.environment == literal_column("''")
-        newest = case((has_none, read(_newest(asked))), else_=read(_newest_in_environment(asked)))
+        nowhere = _newest(asked, "newest", _RUN.environment.is_(None))
+        there = _newest(asked, "newest_there", _RUN.environment == asked.c.environment)
+        newest = case((has_none, read(nowhere)), else_=read(there))
         others = (read(_new(asked)), read(_running(asked)))
         query = select(asked.c.job_name, asked.c.environment, newest, *others)
         found: dict[tuple[str, str], tuple[WatchedRun, ...]] = {}
@@ -249,39 +250,15 @@ def _columns_of_runs() -> tuple[ColumnElement[Any], ...]:
     return (*(_RUN[name] for name in _IN_RUN), came_late, _RUN.trigger_type, _RUN.host)
 
 
-def _newest(asked: FromClause) -> FromClause:
-    """The newest runs of a job that has no environment, as hardly any of its runs has one."""
+def _newest(asked: FromClause, name: str, place: ColumnElement[bool]) -> FromClause:
+    """The newest runs of a job there, each place in the words of an index."""
     return (
         select(*_columns_of_runs())
-        .where(
-            _RUN.job_name == asked.c.job_name,
-            has_place(_RUN.started_at),
-            _RUN.environment.is_(None),
-        )
+        .where(_RUN.job_name == asked.c.job_name, has_place(_RUN.started_at), place)
         .order_by(_RUN.started_at.desc())
         .limit(literal_column(str(WATCHED_RUNS)))
         .correlate(asked)
-        .subquery("newest")
-    )
-
-
-def _newest_in_environment(asked: FromClause) -> FromClause:
-    """The newest runs of a job in its environment, among as many as are looked through."""
-    seen = (
-        select(*_columns_of_runs(), _environment_of_run().label("environment"))
-        .where(_RUN.job_name == asked.c.job_name, has_place(_RUN.started_at))
-        .order_by(_RUN.started_at.desc())
-        .limit(literal_column(str(LOOKS_THROUGH)))
-        .correlate(asked)
-        .subquery("seen")
-    )
-    return (
-        select(*(one for one in seen.c if one.name != "environment"))
-        .where(seen.c.environment == asked.c.environment)
-        .order_by(seen.c.started_at.desc())
-        .limit(literal_column(str(WATCHED_RUNS)))
-        .correlate(asked)
-        .subquery("newest_there")
+        .subquery(name)
     )
 
 
