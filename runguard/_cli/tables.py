@@ -41,6 +41,7 @@ from .._monitor.watched import ExpectedJob
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
 from .output import (
+    Cell,
     Listing,
     exact_moment,
     has_colours,
@@ -98,15 +99,19 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
 def _with_environments(
     listing: Listing, rows: Sequence[RunRecord | AlertRecord | JobOverview | Problem]
 ) -> Listing:
-    """Add a column behind the second that says where a job runs, if any of them has a name."""
+    """Add a column behind the job that says where it runs, if any of them has an environment."""
     if not any(one.environment for one in rows):
         return listing
-    first, rest = listing.columns[:2], listing.columns[2:]
+    place = 1 + listing.columns.index("job" if "job" in listing.columns else "source")
+
+    def widened(cells: Sequence[Cell], cell: Cell) -> Sequence[Cell]:
+        return (*cells[:place], cell, *cells[place:])
+
     return replace(
         listing,
-        columns=(*first, "environment", *rest),
+        columns=[str(name) for name in widened(listing.columns, "environment")],
         rows=[
-            (*cells[:2], one.environment or "-", *cells[2:])
+            widened(cells, one.environment or "-")
             for cells, one in zip(listing.rows, rows, strict=True)
         ],
     )

@@ -132,6 +132,11 @@ def environment_asked(text: str) -> str | None:
     return None if text == NO_ENVIRONMENT else text
 
 
+def environment_text(environment: str | None) -> str:
+    """Return what asks for an environment, or for what has none."""
+    return NO_ENVIRONMENT if environment is None else environment
+
+
 def is_pattern(job: str) -> bool:
     """Whether a job's name stands for several: `*` for any text, `?` for any letter.
 

@@ -267,12 +267,13 @@ def is_acknowledged(incident: IncidentRecord, *, now: datetime) -> bool:
     )
 
 
-def job_of(incident: IncidentRecord) -> str:
-    """Return the name of the job of an incident: before its group, or its environment."""
-    if incident.source_type == JOB_SOURCE_TYPE:
-        name, _, environment = incident.source_id.rpartition("@")
-        return name or environment
-    return incident.source_id.rpartition(":")[0]
+def job_of(incident: IncidentRecord) -> tuple[str, str | None]:
+    """Return the job and the environment that the key of an incident names."""
+    if incident.source_type == JOB_SOURCE_TYPE:  # of what is found of a job
+        name, at, environment = incident.source_id.rpartition("@")
+        return (name, environment) if at else (incident.source_id, None)
+    name, _, rest = incident.source_id.rpartition(":")
+    return name, rest.partition("@")[2] or None
 
 
 def silence_state(silence: Silence, *, now: datetime) -> SilenceState:
@@ -287,12 +288,20 @@ def silence_label(state: SilenceState) -> Label:
     return _SILENCES[state]
 
 
-def silences_of(job_name: str, silences: Iterable[Silence]) -> list[Silence]:
+def silences_of(
+    job_name: str, silences: Iterable[Silence], *, environment: str | None = None
+) -> list[Silence]:
     """Return the silences that mute notices of a job, or some of them."""
     return [
         one
         for one in silences
-        if matches(one, job_name, error_group=one.error_group, alert_type=one.alert_type or "")
+        if matches(
+            one,
+            job_name,
+            error_group=one.error_group,
+            alert_type=one.alert_type or "",
+            environment=environment,
+        )
     ]
 
 

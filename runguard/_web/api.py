@@ -32,6 +32,7 @@ from .._monitor.records import (
     RunDetails,
 )
 from .._monitor.trail import channel_standing, last_look, silence_state
+from .._store.operator import OperatorStore
 from .answers import (
     AlertsAnswer,
     CalendarAnswer,
@@ -140,7 +141,8 @@ def index(request: Request) -> IndexAnswer:
 
 @router.get("/overview", summary="Every job at a glance")
 def overview(store: OpenStore, asked: Annotated[StripQuery, Query()]) -> OverviewAnswer:
-    now, jobs = store.now(), store.overview(strip=asked.strip)
+    now = store.now()
+    jobs = store.overview(strip=asked.strip, environment=asked.environment)
     return OverviewAnswer(now, tuple(_stated_job(job, now) for job in worst_first(jobs, now=now)))
 
 
@@ -148,11 +150,11 @@ def overview(store: OpenStore, asked: Annotated[StripQuery, Query()]) -> Overvie
 def timeline(store: OpenStore, asked: Annotated[TimelineQuery, Query()]) -> TimelineAnswer:
     now = store.now()
     window, wanted = asked.window(now), (asked.find or "").casefold()
-    jobs = worst_first(store.overview(strip=STRIP_CELLS), now=now)
+    jobs = store.overview(strip=STRIP_CELLS, environment=asked.environment)
+    jobs = worst_first(jobs, now=now)
     found = [job for job in jobs if wanted in job.job_name.casefold()]
-    lanes = read_lanes(
-        store, found[: asked.limit], window, now=now, is_shared=has_environments(jobs)
-    )
+    is_shared = asked.environment is not None or has_environments(jobs)
+    lanes = read_lanes(store, found[: asked.limit], window, now=now, is_shared=is_shared)
     return TimelineAnswer(
         now,
         window.since,
@@ -169,29 +171,25 @@ def timeline(store: OpenStore, asked: Annotated[TimelineQuery, Query()]) -> Time
 def calendar(
     store: OpenStore, job_name: JobName, asked: Annotated[CalendarQuery, Query()]
 ) -> CalendarAnswer:
-    found = store.overview(strip=1, job_name=job_name) if is_storable(job_name) else ()
-    if not found:
-        raise no_such_job(job_name, store.job_names())
+    found = _job_of(store, job_name, asked.environment, strip=1)
     now = store.now()
-    days = read_days(store, found[0], now, asked.zone, is_shared=has_environments(found))
+    days = read_days(store, found, now, asked.zone, is_shared=bool(store.environments()))
     return CalendarAnswer(now, job_name, str(asked.zone), tuple(days))
 
 
 @router.get("/jobs/{job_name:path}", summary="One job", responses=problems(404))
 def job(store: OpenStore, job_name: JobName, asked: Annotated[StripQuery, Query()]) -> JobAnswer:
-    found = store.overview(strip=asked.strip, job_name=job_name) if is_storable(job_name) else ()
-    if not found:
-        raise no_such_job(job_name, store.job_names())
+    found = _job_of(store, job_name, asked.environment, strip=asked.strip)
     now = store.now()
-    stated = _stated_job(found[0], now)
+    stated = _stated_job(found, now)
     return JobAnswer(
         now,
         stated.state,
         stated.job,
         stated.expected_state,
         stated.cadence,
-        tuple(store.cooldowns(job_name, found[0].environment)),
-        store.lock_state(job_name, found[0].environment),
+        tuple(store.cooldowns(job_name, found.environment)),
+        store.lock_state(job_name, found.environment),
     )
 
 
@@ -429,6 +427,22 @@ def channels(store: OpenStore) -> ChannelsAnswer:
 @router.get("/openapi.json", include_in_schema=False)
 def describe(request: Request) -> Mapping[str, Any]:
     return document(router.routes, prefix=f"{prefix_of(request)}{PREFIX}")
+
+
+def _job_of(
+    store: OperatorStore, job_name: str, environment: str | None, *, strip: int
+) -> JobOverview:
+    """Return the job that is meant; of several environments the one without a name, or the first.
+
+    Raises:
+        Problem: there is none.
+    """
+    found: Sequence[JobOverview] = ()
+    if is_storable(job_name):
+        found = store.overview(strip=strip, job_name=job_name, environment=environment)
+    if not found:
+        raise no_such_job(job_name, store.job_names())
+    return found[0]
 
 
 def _changed(ids: Sequence[int], alerts: Iterable[AlertRecord]) -> ChangedAlertsAnswer:

@@ -245,6 +245,13 @@ CAUSE: Final = Reader(
 )
 
 Job = Annotated[str | None, TEXT, Field(description="Only this job.")]
+Environment = Annotated[
+    str | None,
+    Reader(
+        filters.read_environment, {"type": "string", "pattern": "^[a-z0-9_-]+$", "maxLength": 40}
+    ),
+    Field(description="Only this environment; `none` for what has none."),
+]
 Group = Annotated[
     ErrorGroup | None, word_of(ErrorGroup), Field(description="Only failures of this group.")
 ]
@@ -297,12 +304,14 @@ class StripQuery(Query):
     """How jobs are described."""
 
     strip: Strip = 30
+    environment: Environment = None
 
 
 class RunQuery(Query):
     """Which runs, and which page of them."""
 
     job: Job = None
+    environment: Environment = None
     status: Annotated[
         RunStatus | None, word_of(RunStatus), Field(description="Only runs of this status.")
     ] = None
@@ -321,11 +330,17 @@ class RunQuery(Query):
     ] = None
 
     def filter(
-        self, now: datetime, *, job_name: str | None = None, jobs: Sequence[str] = ()
+        self,
+        now: datetime,
+        *,
+        job_name: str | None = None,
+        jobs: Sequence[str] = (),
+        environment: str | None = None,
     ) -> RunFilter:
         """Return which runs are asked for; `now` is the database's clock.
 
-        `job_name`, or `jobs` with names or patterns, stand for the job that is asked for.
+        `job_name`, or `jobs` with names or patterns, stand for the job that is asked for;
+        `environment` for that where none is.
         """
         if len(jobs) == 1 and not filters.is_pattern(jobs[0]):
             job_name, jobs = jobs[0], ()
@@ -336,6 +351,7 @@ class RunQuery(Query):
             error_group=self.group,
             error_reason=self.reason,
             trigger_type=self.trigger,
+            environment=self.environment or environment,
             since=instant_of(self.since, now=now),
             until=instant_of(self.until, now=now),
         )
@@ -367,6 +383,7 @@ class JobOrder(StrEnum):
 class JobQuery(Query):
     """Which jobs, in which order, and which page of them."""
 
+    environment: Environment = None
     find: Annotated[
         str | None,
         TEXT,
@@ -447,6 +464,7 @@ class AlertFilters(Query):
     """Which alerts."""
 
     job: Job = None
+    environment: Environment = None
     group: Group = None
     reason: Reason = None
     cause: Annotated[
@@ -480,6 +498,7 @@ class AlertFilters(Query):
             severity=self.severity,
             review_status=self.review_status,
             resolved=self.resolved,
+            environment=self.environment,
             since=instant_of(self.since, now=now),
             until=instant_of(self.until, now=now),
         )
@@ -570,6 +589,7 @@ class SilenceQuery(Query):
 class TimelineQuery(Query):
     """The timeline of which jobs, of which time."""
 
+    environment: Environment = None
     find: Annotated[str | None, TEXT, Field(description="Only jobs with this in their name.")] = (
         None
     )
@@ -591,6 +611,7 @@ class TimelineQuery(Query):
 class CalendarQuery(Query):
     """The days of which zone."""
 
+    environment: Environment = None
     zone: Annotated[
         ZoneInfo,
         Reader(_zone, {"type": "string", "format": "time-zone"}),
@@ -602,6 +623,7 @@ class FailureQuery(Query):
     """Failures of which job, since when, in stretches of which length."""
 
     job: Job = None
+    environment: Environment = None
     since: Since = timedelta(hours=24)
     bucket: Annotated[
         timedelta,
@@ -619,7 +641,9 @@ class FailureQuery(Query):
         since = instant_of(self.since, now=now) or EARLIEST
         earliest = now - min(self.bucket * MOST_BUCKETS, now - EARLIEST)
         since = max(since, earliest)
-        found = store.failure_buckets(since=since, bucket=self.bucket, job_name=self.job)
+        found = store.failure_buckets(
+            since=since, bucket=self.bucket, job_name=self.job, environment=self.environment
+        )
         return since, self.bucket, tuple(found)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -65,7 +65,7 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
     here = url(path_of(request), span=None) + (f"?{asked}" if asked else "")
     everywhere = {
         "url": url,
-        "job_url": lambda job_name: job_url(url, job_name),
+        "job_url": partial(job_url, url),
         "kept_span": span,
         "static": lambda file: url(f"/static/{file}", v=_version_of(file)),
         "here": here,
@@ -124,12 +124,12 @@ def kept_span(request: Request) -> str | None:
     return span if span in KEPT_SPANS else None
 
 
-def job_url(url: Callable[..., str], job_name: str) -> str:
+def job_url(url: Callable[..., str], job_name: str, environment: str | None = None) -> str:
     """Return the page of a job; a list of its runs where no path can hold its name."""
     segments = job_name.split("/")
     if not job_name or "" in segments or _DOT_SEGMENTS.intersection(segments):
-        return url("/runs", job=job_name)
-    return url(f"/jobs/{job_name}")
+        return url("/runs", job=job_name, environment=environment)
+    return url(f"/jobs/{job_name}", environment=environment)
 
 
 def moment(instant: datetime | None, *, exactly: bool = False) -> Markup:

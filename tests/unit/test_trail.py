@@ -307,4 +307,4 @@ def test_the_job_of_an_incident_stands_in_its_key(source_type: str, source_id: s
         opened_at=datetime(2026, 3, 1, tzinfo=UTC),
     )
 
-    assert job_of(incident) == "sync"
+    assert job_of(incident) == ("sync", source_id.partition("@")[2] or None)

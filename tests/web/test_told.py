@@ -242,7 +242,7 @@ def test_a_silence_and_an_acknowledgement_stand_on_the_page_of_the_job(
     assert "Acknowledged by kim until" in page.text
     assert "Silence 1 (pay*) mutes notices until" in page.text
     overview = Page(client.get("/").text)
-    [row] = [one for one in overview.all("tr") if "payments" in one.text]
+    [row] = [one for one in overview.by_id("jobs").all("tr") if "payments" in one.text]
     assert "silenced acknowledged" in row.text
     of_job = text_of(client, "/jobs/payments")
     assert "Silence 1 mutes notices until" in of_job

@@ -212,7 +212,10 @@ class PageQueries(Reports):
             indexed.append(alert.c.alert_type == storable(wanted.alert_type))
         if wanted.severity is not None:
             sifted["severity"] = _is(storable(wanted.severity))
-        if wanted.environment is not None:
+        names_jobs = (
+            wanted.job_name is not None or wanted.jobs
+        )  # the keys of their alerts say where
+        if wanted.environment is not None and not names_jobs:
             sifted["environment"] = _is_or_is_null(environment_asked(wanted.environment))
         return indexed, sifted
 

@@ -23,7 +23,7 @@ from ..query import LARGEST_ID, AlertPageQuery, asked_of, cause_text, cursor_tex
 from ..rendering import Tab, render, url_of
 from ..state import OpenStore
 from .banner import banner
-from .parts import CHOICES, alerts_meant, drawn, run_links, text_in
+from .parts import CHOICES, alerts_meant, drawn, places, run_links, text_in
 from .triage import ACTIONS, done_before
 
 ALERTS_ON_A_PAGE: Final = 50
@@ -42,6 +42,7 @@ def alerts(request: Request, store: OpenStore) -> Response:
     context = {
         "now": now,
         **banner(store),
+        **places(store.environments()),
         "live": is_first,
         "alerts": page.alerts,
         "asked": asked,

@@ -65,7 +65,7 @@ class Cell:
     def query(self) -> str:
         """The address of its runs, on the page of the job."""
         begin, end = (wording.iso(one) for one in (self.day.starts_at, self.day.ends_at))
-        return f"?since={begin}&until={end}#runs"
+        return f"since={begin}&until={end}#runs"
 
 
 @dataclass(frozen=True, slots=True)

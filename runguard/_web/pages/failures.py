@@ -46,12 +46,15 @@ def failure_chart(
     now: datetime,
     *,
     job_name: str | None = None,
+    environment: str | None = None,
 ) -> dict[str, Any]:
     """Return the chart, and where its parts lead, for a template."""
     since = now - span.length
     zone = zone_of(request)
     counted = charts.counted_in(span.bucket, since=since, until=now, zone=zone)
-    buckets = store.failure_buckets(since=since, bucket=counted, job_name=job_name)
+    buckets = store.failure_buckets(
+        since=since, bucket=counted, job_name=job_name, environment=environment
+    )
     series = charts.series_of(buckets, since=since, until=now, bucket=span.bucket, zone=zone)
     url = url_of(request)
 
@@ -59,6 +62,7 @@ def failure_chart(
         return url(
             "/runs",
             job=job_name,
+            environment=environment,
             status=RunStatus.FAILED,
             group=group if group in charts.GROUPS else None,
             since=span.text if bar is None else wording.iso(bar.starts_at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,12 +10,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..._models import RunStatus
+from ..._models import RunStatus, named_in
 from ..._monitor import wording
 from ..._monitor.expectations import Declarer
+from ..._monitor.filters import environment_asked, environment_text
 from ..._monitor.health import is_failing
 from ..._monitor.notices import IncidentRecord
-from ..._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
+from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunFilter, RunRecord
 from ..._monitor.trail import is_acknowledged, job_of, silences_of
 from ..._store.operator import OperatorStore
 from .. import charts
@@ -22,7 +24,6 @@ from ..problems import no_such_job
 from ..query import RunQuery, asked_of, is_storable
 from ..rendering import Tab, is_part, render
 from ..state import OpenStore
-from ..who_ran import has_environments
 from .banner import banner
 from .calendar import calendar_of
 from .failures import failure_chart, span_of
@@ -43,52 +44,68 @@ router = APIRouter()
 
 
 @router.get("/jobs/{job_name:path}")
-def job(request: Request, store: OpenStore, job_name: str) -> Response:
+def show_job(request: Request, store: OpenStore, job_name: str) -> Response:
     """Show one job."""
     asked = asked_of(request, RunQuery)
     known = is_storable(job_name)
     found = store.overview(strip=charts.STRIP_CELLS, job_name=job_name) if known else ()
-    if not found:
+    job, others = one_of(found, asked.query.environment)
+    if job is None:
         raise no_such_job(job_name, store.job_names())
-    now, environment = store.now(), found[0].environment
+    now, environment = store.now(), job.environment
+    place = environment_text(environment) if others or environment else None
     cells = store.last_runs(job_name, environment, limit=RUNS_IN_A_CHART)
-    row = row_of(request, found[0], now)
+    row = row_of(request, job, now)
     failure = _last_failure(store, row)
     alert = None if failure is None else _open_alert(store, failure)
     context = {
         "now": now,
         **banner(store),
         "live": True,
-        "tab": Tab.of(wording.job_state(row.state), job_name),
+        "tab": Tab.of(wording.job_state(row.state), named_in(job_name, environment)),
+        "others": [environment_text(one.environment) for one in others],
         "row": row,
         "failure": failure,
         "alert": alert,
         "deliveries": () if alert is None else store.trail([alert.id]),
         "done": done_before(request),
-        "job": found[0],
-        "expected": found[0].expected,
+        "job": job,
+        "expected": job.expected,
         "declarers": _DECLARERS,
-        "durations": charts.durations(
-            cells, href_of=run_links(request), usual=found[0].p95_seconds
-        ),
-        "silences": silences_of(job_name, store.active_silences(now)),
-        "acknowledged": _acknowledged(store, job_name, now),
+        "durations": charts.durations(cells, href_of=run_links(request), usual=job.p95_seconds),
+        "silences": silences_of(job_name, store.active_silences(now), environment=environment),
+        "acknowledged": _acknowledged(store, job, now),
         "lock": store.lock_state(job_name, environment),
         "cooldowns": store.cooldowns(job_name, environment),
-        **failure_chart(request, store, span_of(request), now, job_name=job_name),
-        **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name),
+        **failure_chart(
+            request, store, span_of(request), now, job_name=job_name, environment=place
+        ),
+        **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name, environment=place),
     }
     if not is_part(request):
-        context |= calendar_of(request, store, found[0], now, is_shared=has_environments(found))
+        context |= calendar_of(request, store, job, now, is_shared=place is not None)
     return render(request, "job.html", context)
 
 
-def _acknowledged(store: OperatorStore, job_name: str, now: datetime) -> list[IncidentRecord]:
+def one_of(
+    found: Sequence[JobOverview], environment: str | None
+) -> tuple[JobOverview | None, Sequence[JobOverview]]:
+    """Return the job that is meant of those of one name, and those in other environments.
+
+    Where none is named, it is the one without an environment, or else the first.
+    """
+    asked = None if environment is None else environment_asked(environment)
+    fits = (one for one in found if environment is None or one.environment == asked)
+    chosen = next(fits, None)
+    return chosen, [one for one in found if one is not chosen]
+
+
+def _acknowledged(store: OperatorStore, job: JobOverview, now: datetime) -> list[IncidentRecord]:
     """Return the open incidents of a job that somebody has in hand."""
     return [
         one
         for one in store.open_incidents()
-        if job_of(one) == job_name and is_acknowledged(one, now=now)
+        if job_of(one) == (job.job_name, job.environment) and is_acknowledged(one, now=now)
     ]
 
 
@@ -97,7 +114,10 @@ def _last_failure(store: OperatorStore, row: JobRow) -> RunRecord | None:
     if row.last is None or not is_failing(row.job):
         return None
     failed = RunFilter(
-        job_name=row.job.job_name, status=RunStatus.FAILED, since=row.job.failing_since
+        job_name=row.job.job_name,
+        environment=environment_text(row.job.environment),
+        status=RunStatus.FAILED,
+        since=row.job.failing_since,
     )
     runs = store.run_page(failed, limit=FAILURES_LOOKED_AT).runs
     return next((run for run in runs if run.id == row.last.id), None)
@@ -107,6 +127,7 @@ def _open_alert(store: OperatorStore, failure: RunRecord) -> AlertRecord | None:
     """Return the newest open alert of a failure's job and group."""
     its = AlertFilter(
         job_name=failure.job_name,
+        environment=environment_text(failure.environment),
         error_group=failure.error_group,
         alert_type="FAILED",
         resolved=False,

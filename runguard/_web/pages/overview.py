@@ -21,10 +21,9 @@ from .. import charts
 from ..query import JobOrder, JobQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
-from ..who_ran import has_environments
 from .banner import banner
 from .failures import failure_chart, span_of
-from .parts import JobRow, row_of, text_in
+from .parts import JobRow, places, row_of, text_in
 from .timeline import timeline_of
 
 JOBS_ON_A_PAGE: Final = 50
@@ -82,7 +81,9 @@ ORDERS: Final = (
 def overview(request: Request, store: OpenStore) -> Response:
     """Show every job, the worst first, and say what is broken now."""
     span, now, asked = span_of(request), store.now(), asked_of(request, JobQuery)
-    jobs = worst_first(store.overview(strip=charts.STRIP_CELLS), now=now)
+    environment = asked.query.environment
+    known = store.overview(strip=charts.STRIP_CELLS, environment=environment)
+    jobs = worst_first(known, now=now)
     states = Counter(state_of(job, now=now) for job in jobs)
     failing, missed, stuck = (states[state] for state in TOLD_FIRST)
     alerts = _open_alerts(store) if failing else {}
@@ -92,19 +93,21 @@ def overview(request: Request, store: OpenStore) -> Response:
     first = (page - 1) * JOBS_ON_A_PAGE
 
     def row(job: JobOverview) -> JobRow:
-        return row_of(request, job, now, alerts.get(job.job_name, ()))
+        return row_of(request, job, now, alerts.get((job.job_name, job.environment), ()))
 
     silences = store.active_silences(now)
+    choices = places(store.environments() if environment else (job.environment for job in jobs))
     rows = found[first : first + JOBS_ON_A_PAGE]
-    shown = {job.job_name for job in (*rows, *jobs[:FAILING_SHOWN])}
+    shown = {(job.job_name, job.environment) for job in (*rows, *jobs[:FAILING_SHOWN])}
     context = {
         "now": now,
         **banner(store),
         "live": True,
         "rows": [row(job) for job in rows],
         "jobs": len(jobs),
-        "silenced": {name for name in shown if silences_of(name, silences)},
+        "silenced": {its for its in shown if silences_of(its[0], silences, environment=its[1])},
         "in_hand": {job_of(one) for one in store.open_incidents() if is_acknowledged(one, now=now)},
+        **choices,
         "poll_seconds": 5 if len(jobs) <= MANY_JOBS else 20,
         "found": len(found),
         "first": first + 1,
@@ -126,8 +129,8 @@ def overview(request: Request, store: OpenStore) -> Response:
         "milder": [(state, states[state]) for state in MILDER if states[state]],
         "states": [state for state in JobState if states[state] or state == asked.query.state],
         "running": sum(job.running for job in jobs),
-        **timeline_of(request, store, asked, rows, now, is_shared=has_environments(jobs)),
-        **failure_chart(request, store, span, now),
+        **timeline_of(request, store, asked, rows, now, is_shared=bool(choices["environments"])),
+        **failure_chart(request, store, span, now, environment=environment),
     }
     return render(request, "overview.html", context)
 
@@ -158,11 +161,11 @@ def _tab(states: Mapping[JobState, int]) -> Tab:
     return Tab(f"({states[state]}) {label.word}", label.tone)
 
 
-def _open_alerts(store: OperatorStore) -> dict[str, list[AlertRecord]]:
+def _open_alerts(store: OperatorStore) -> dict[tuple[str, str | None], list[AlertRecord]]:
     """Return the newest open failure alerts by job."""
     page = store.alert_page(AlertFilter(alert_type="FAILED", resolved=False), limit=OPEN_ALERTS)
-    found: dict[str, list[AlertRecord]] = {}
+    found: dict[tuple[str, str | None], list[AlertRecord]] = {}
     for one in page.alerts:
         if name := text_in(one.detail, "job_name"):
-            found.setdefault(name, []).append(one)
+            found.setdefault((name, one.environment), []).append(one)
     return found

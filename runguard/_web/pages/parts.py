@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +14,7 @@ from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
 from ..._monitor.cadence import Cadence, usual_cadence
 from ..._monitor.expectations import ExpectedState, OpenFinding
-from ..._monitor.filters import fits, is_pattern
+from ..._monitor.filters import NO_ENVIRONMENT, fits, is_pattern
 from ..._monitor.health import (
     JobState,
     is_failing,
@@ -46,6 +46,12 @@ CHOICES: Final = {
 
 
 MOST_NAMES: Final = 50  # in one filter
+
+
+def places(known: Iterable[str | None]) -> dict[str, Any]:
+    """Return what a filter of environments offers, for a template: nothing where none is known."""
+    names = sorted({name for name in known if name is not None})
+    return {"environments": (*names, NO_ENVIRONMENT) if names else ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +120,18 @@ def run_list(
     limit: int,
     job_name: str | None = None,
     jobs: Sequence[str] = (),
+    environment: str | None = None,
 ) -> dict[str, Any]:
     """Return a list of runs, its filters and its neighbours, for a template.
 
-    `jobs` are those that the name in the address means.
+    `jobs` are those that the name in the address means; `environment` is that of the job.
     """
-    wanted = asked.query.filter(now, job_name=job_name, jobs=jobs)
+    wanted = asked.query.filter(now, job_name=job_name, jobs=jobs, environment=environment)
     page = asked.query.read(store, wanted, limit=limit)
     return {
         "runs": page.runs,
         "asked": asked,
-        "narrowed": wanted != RunFilter(job_name=job_name),
+        "narrowed": wanted != RunFilter(job_name=job_name, environment=environment),
         "older": cursor_text("older", page.older),
         "looked_to": page.older and page.older.instant,
         "newer": cursor_text("newer", page.newer),

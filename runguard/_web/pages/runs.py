@@ -20,7 +20,7 @@ from ..query import LARGEST_ID, RunQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
 from .banner import banner
-from .parts import jobs_meant, run_list
+from .parts import jobs_meant, places, run_list
 
 RUNS_ON_A_PAGE: Final = 50
 NAMES_OFFERED: Final = 500
@@ -39,6 +39,7 @@ def runs(request: Request, store: OpenStore) -> Response:
     context = {
         "now": now,
         **banner(store),
+        **places(store.environments()),
         "live": not asked.query.page,
         "names": names[:NAMES_OFFERED],
         "hint": did_you_mean(wanted or "", names).lstrip("; ") if unknown else "",

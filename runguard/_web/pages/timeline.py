@@ -17,6 +17,7 @@ from ..._monitor.timeline import (
     MOST_LANES,
     ZOOMS,
     BarKind,
+    Lane,
     LaneBar,
     Zoom,
     window_of,
@@ -70,7 +71,7 @@ def timeline_of(
             "zone": str(frame.zone),
             "axis": drawn(lanes.axis(frame, href_of=lambda *edges: moves.into(zoom, *edges))),
             "lanes": [
-                (one, drawn(lanes.lane(one, frame, href_of=_links(url, one.job_name), room=room)))
+                (one, drawn(lanes.lane(one, frame, href_of=_links(url, one), room=room)))
                 for one in found
             ],
             "shown": LANES_SHOWN,
@@ -110,13 +111,14 @@ class _Moves:
         return self.to(nearer, begin + (end - begin) / 2 + nearer.length / 2)
 
 
-def _links(url: Callable[..., str], job_name: str) -> Callable[[LaneBar], str]:
+def _links(url: Callable[..., str], lane: Lane) -> Callable[[LaneBar], str]:
     def href_of(bar: LaneBar) -> str:
         if bar.run_id is not None:
             return url(f"/runs/{bar.run_id}")
         return url(
             "/runs",
-            job=job_name,
+            job=lane.job_name,
+            environment=lane.environment,
             status=_STATUSES.get(bar.kind),
             group=bar.error_group if bar.error_group in charts.GROUPS else None,
             since=wording.iso(bar.starts_at.replace(microsecond=0)),
