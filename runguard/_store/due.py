@@ -6,10 +6,11 @@ One statement over partial indexes. Apart from the tables of delivery, which no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    Select,
     and_,
     bindparam,
     column,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     table,
 )
 
-from .._errors import SchemaOutOfDate
+from .._errors import SchemaOutOfDate, StoreUnavailable
 from .._models import ErrorGroup, in_environment
 from .base import BaseStore
 from .schema.moments import db_now_plus
@@ -41,6 +42,7 @@ _JOB: Final = table("job", *map(column, ("expectation", "declared_at", "retired_
 _MONITOR: Final = table("monitor", column("last_round_at"))
 
 UNWATCHED_SECONDS: Final = 900.0
+_NO_RIGHT: Final = "SQLSTATE 42501"
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 
 
@@ -80,14 +82,13 @@ _IS_UNWATCHED: Final = and_(
     ),
 )
 _is_of_these_jobs = _GUARD.c.source_id.in_(bindparam("keys", expanding=True))
-_DUE: Final = select(
-    or_(
-        _is_any(_ALERT.c.dispatch == _PENDING),
-        _is_any(_may_be_claimed, ~_is_held),
-        _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_these_jobs),
-        _IS_UNWATCHED,
-    )
+_IS_TO_BE_TOLD: Final = or_(
+    _is_any(_ALERT.c.dispatch == _PENDING),
+    _is_any(_may_be_claimed, ~_is_held),
+    _is_any(_GUARD.c.open_alert_id.is_not(None), _is_of_these_jobs),
 )
+_DUE: Final = select(or_(_IS_TO_BE_TOLD, _IS_UNWATCHED))
+_DUE_WITHOUT_WATCH: Final = select(_IS_TO_BE_TOLD)
 
 
 def is_delivery_due(
@@ -99,7 +100,8 @@ def is_delivery_due(
 ) -> bool:
     """Whether an alert or a notice waits, an incident of these jobs is open, or nobody watches.
 
-    Never on the schema of a release that delivers nothing.
+    Never on the schema of a release that delivers nothing. Where the schema, or what the role may
+    read, is of a release that watches nothing, alerts are delivered all the same.
 
     Raises:
         StoreUnavailable: the time is up, or the store is away.
@@ -107,12 +109,23 @@ def is_delivery_due(
     keys = [
         in_environment(f"{name}:{group}", environment) for name in job_names for group in ErrorGroup
     ]
-    try:
+
+    def answer(question: Select[Any]) -> bool:
         return bool(
             store._attempts.run(
-                lambda attempt: attempt.connection.execute(_DUE, {"keys": keys}).scalar_one(),
+                lambda attempt: attempt.connection.execute(question, {"keys": keys}).scalar_one(),
                 timeout=timeout,
             )
         )
+
+    try:
+        return answer(_DUE)
+    except SchemaOutOfDate:
+        pass
+    except StoreUnavailable as error:
+        if _NO_RIGHT not in str(error):
+            raise
+    try:
+        return answer(_DUE_WITHOUT_WATCH)
     except SchemaOutOfDate:
         return False

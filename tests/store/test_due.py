@@ -111,6 +111,17 @@ def test_another_jobs_incident_is_for_that_jobs_runs(
     assert len([one for one in statements if "alert_delivery" in one]) == 1
 
 
+def test_on_a_schema_that_watches_nothing_alerts_are_delivered(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    back_door.rows("drop table job")
+    assert is_delivery_due(store, ["nightly"], timeout=30) is False
+
+    back_door.rows(ALERT)
+
+    assert is_delivery_due(store, ["nightly"], timeout=30) is True
+
+
 def test_on_the_schema_before_nobody_is(store: OperatorStore, back_door: BackDoor) -> None:
     back_door.rows("drop table alert_delivery")
 

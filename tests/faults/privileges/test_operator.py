@@ -10,6 +10,7 @@ import pytest
 from runguard import StoreUnavailable
 from runguard._monitor.expectations import Declarer, JobDeclaration
 from runguard._monitor.records import AlertFilter, RunFilter
+from runguard._store.due import is_delivery_due
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
 from tests.support.stores import open_store
@@ -93,6 +94,14 @@ def test_a_role_that_may_not_read_deliveries_reads_its_alerts_all_the_same(
     assert told is not None
     assert told.trail is None
     assert job.trail([1]) == job.channel_states() == job.active_silences(job.now()) == ()
+
+
+def test_a_job_that_may_not_see_who_watches_has_its_alerts_delivered(
+    job: OperatorStore, world: World
+) -> None:
+    world.run("revoke all on job, monitor from runguard_job", "migrator")
+
+    assert is_delivery_due(job, ["enrolment_sync"], timeout=TIMEOUT)
 
 
 def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
