@@ -29,8 +29,9 @@ from .._monitor.records import (
     ToldAlert,
     ToldProblem,
 )
-from .._monitor.remarks import found_since, waiting_remarks
+from .._monitor.remarks import waiting_remarks
 from .._monitor.trail import by_alert
+from .._monitor.watched import found_since
 from .._monitor.wording import age, counted, job_state
 from .options import MOST_ROWS, Form
 from .output import Listing, shown_on, write_records

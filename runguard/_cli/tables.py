@@ -33,11 +33,11 @@ from .._monitor.records import (
     ToldAlert,
     ToldProblem,
 )
-from .._monitor.remarks import found_since, remarks, usually
+from .._monitor.remarks import remarks, usually
 from .._monitor.sentences import Sentence
 from .._monitor.trail import told_briefly
 from .._monitor.visible import visible
-from .._monitor.watched import ExpectedJob
+from .._monitor.watched import ExpectedJob, found_since
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
 from .output import (

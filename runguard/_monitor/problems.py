@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from .._models import RunStatus
+from .expectations import OpenFinding
 from .records import Problem, ProblemState, RunCell
+from .watched import found_since
 
 STRIP: Final = 30
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -30,6 +32,13 @@ def judged(problem: Problem, runs: Sequence[RunCell]) -> Problem:
     if successes:
         return replace(seen, state=ProblemState.RECOVERED, recovered_by=successes[-1])
     return replace(seen, state=ProblemState.BROKEN, since=_broken_since(problem, runs))
+
+
+def standing_of_finding(problem: Problem, finding: OpenFinding | None) -> Problem:
+    """Return a problem that is a finding of a job, which is over where it is not open any more."""
+    if finding is None:
+        return replace(problem, state=ProblemState.RECOVERED)
+    return replace(problem, state=ProblemState.BROKEN, since=found_since(finding))
 
 
 def _broken_since(problem: Problem, runs: Sequence[RunCell]) -> datetime:

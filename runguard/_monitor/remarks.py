@@ -9,6 +9,7 @@ from .cadence import Cadence, usual_cadence
 from .expectations import ExpectedState, OpenFinding
 from .health import is_quiet, state_against_schedule
 from .records import JobOverview
+from .watched import found_since
 
 
 def remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
@@ -42,12 +43,3 @@ def usually(cadence: Cadence, *, now: datetime) -> str:
     'usually every 10 minutes; last 19 d ago'
     """
     return f"usually {cadence.words}; last {wording.age(cadence.last_at, now)}"
-
-
-def found_since(finding: OpenFinding) -> datetime:
-    """Return when a finding began: as it was found, where nothing says more."""
-    try:
-        since = datetime.fromisoformat(str(finding.detail.get("since")))
-    except ValueError:
-        return finding.opened_at
-    return since if since.tzinfo is not None else finding.opened_at

@@ -108,6 +108,15 @@ def expected_job(job: JobRecord, findings: Iterable[OpenFinding] = ()) -> Expect
     )
 
 
+def found_since(finding: OpenFinding) -> datetime:
+    """Return when a finding began: as it was found, where nothing says more."""
+    try:
+        since = datetime.fromisoformat(str(finding.detail.get("since")))
+    except ValueError:
+        return finding.opened_at
+    return since if since.tzinfo is not None else finding.opened_at
+
+
 def link_to(address: str | None) -> str | None:
     """Return an address that a page may link to: of the web, with a host and without a control.
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from .queries.problems import ProblemQueries
 from .queries.timeline import TimelineQueries
-from .queries.told import ToldDetails
 from .queries.triage import Triage
 from .queries.watched import WatchedJobs
 from .queries.watching import WatchQueries
 
 
-class OperatorQueries(
-    WatchedJobs, WatchQueries, ProblemQueries, TimelineQueries, ToldDetails, Triage
-):
+class OperatorQueries(WatchedJobs, WatchQueries, TimelineQueries, Triage):
     """All that operators ask of a store beside what runs record."""

@@ -20,8 +20,8 @@ from .._models import ErrorReason
 from .._monitor import wording
 from .._monitor.expectation_words import schedule
 from .._monitor.records import ReviewStatus
-from .._monitor.remarks import found_since
 from .._monitor.trail import SilenceState, silence_label, told_briefly
+from .._monitor.watched import found_since
 from .._monitor.wording import Label, Tone
 from . import charts
 from .foreign_texts import ForeignTexts, isolated

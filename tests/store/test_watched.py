@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runguard._monitor.expectations import Declarer, FindingType
 from runguard._monitor.health import JobState, state_of
+from runguard._monitor.records import AlertFilter
 from tests.store.test_operator_queries import GOOD, play
-from tests.support.findings import expect, find
+from tests.support.findings import close, expect, find
 
 if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
@@ -70,3 +72,21 @@ def test_what_is_found_in_one_environment_is_shown_there(store: OperatorStore) -
     assert list(jobs) == [None, "production", "staging"]
     found = {name: [one.type for one in its.findings] for name, its in jobs.items() if its}
     assert found == {None: [], "production": [], "staging": ["MISSED"]}
+
+
+def test_a_problem_that_was_found_is_over_when_the_finding_is(store: OperatorStore) -> None:
+    for name in ("sync", "backup"):
+        expect(store, name)
+        find(store, name)
+    close(store, "backup")
+
+    problems = store.problem_page(AlertFilter(), limit=9).found
+
+    assert {one.source_id: str(one.state) for one in problems} == {
+        "sync": "still broken",
+        "backup": "recovered",
+    }
+    assert {one.source_id: one.since for one in problems} == {
+        "sync": datetime(2026, 3, 1, 2, tzinfo=UTC),
+        "backup": None,
+    }

@@ -59,6 +59,14 @@ def find(
     return incident
 
 
+def close(store: OperatorStore, job_name: str) -> None:
+    """End the incidents of a job's findings."""
+    guard = alert_cooldown.c
+    closed = update(alert_cooldown).where(guard.source_id == job_name).values(open_alert_id=None)
+    with store.engine.begin() as connection:
+        connection.execute(closed)
+
+
 def expect(
     store: OperatorStore, job_name: str, *, due: timedelta | None = None, **more: Any
 ) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from runguard._monitor.expectations import FindingType, OpenFinding
 from runguard._monitor.health import JobState, describe, is_quiet, state_of
 from runguard._monitor.records import JobOverview, RunCell
-from runguard._monitor.remarks import found_since, remarks
-from runguard._monitor.watched import ExpectedJob
+from runguard._monitor.remarks import remarks
+from runguard._monitor.watched import ExpectedJob, found_since
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

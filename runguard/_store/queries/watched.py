@@ -9,7 +9,9 @@ from typing import Final
 
 from sqlalchemy import case, literal_column, select
 
-from ..._monitor.records import RunDetails
+from ..._monitor.expectations import JOB_SOURCE_TYPE, source_id_of
+from ..._monitor.problems import standing_of_finding
+from ..._monitor.records import AlertFilter, Cursor, ProblemPage, RunDetails
 from ..._monitor.watched import ExpectedJob, expected_job
 from ..schema.watch_tables import job
 from .expectations import (
@@ -20,7 +22,8 @@ from .expectations import (
     job_from,
     newest_of_open,
 )
-from .jobs import JobKey, JobQueries
+from .jobs import JobKey
+from .problems import ProblemQueries
 from .terms import fits_any, storable
 from .told import ToldDetails
 
@@ -30,8 +33,33 @@ _SOURCE_ID: Final = job.c.job_name + case(
 )  # of the guards of its findings
 
 
-class WatchedJobs(ExpectationQueries, JobQueries, ToldDetails):
+class WatchedJobs(ExpectationQueries, ToldDetails, ProblemQueries):
     """How jobs do, with what is expected of them."""
+
+    def problem_page(
+        self,
+        wanted: AlertFilter,
+        *,
+        limit: int,
+        older_than: Cursor | None = None,
+        following: Cursor | None = None,
+    ) -> ProblemPage:
+        """List problems as before; of what was found of a job, say whether it is over."""
+        page = super().problem_page(wanted, limit=limit, older_than=older_than, following=following)
+        if all(one.source_type != JOB_SOURCE_TYPE for one in page.found):
+            return page
+        is_open = {
+            (source_id_of(*its), str(kind)): finding
+            for its, findings in self.open_findings().items()
+            for kind, finding in findings.items()
+        }
+        told = (
+            one
+            if one.source_type != JOB_SOURCE_TYPE
+            else standing_of_finding(one, is_open.get((one.source_id or "", one.alert_type)))
+            for one in page.found
+        )
+        return replace(page, found=tuple(told))
 
     def run_details(self, run_id: int) -> RunDetails | None:
         """Tell everything about one run; None where there is no such run."""
