@@ -138,7 +138,13 @@ def label_of(instant: datetime, frame: Frame) -> str:
 def legend_of(lanes: Sequence[Lane]) -> tuple[tuple[str, str], ...]:
     """Return what is to be explained of some lanes."""
     has_expected = any(one.missed or one.next_due_at for one in lanes)
-    return (*LEGEND, *(LEGEND_OF_EXPECTED if has_expected else ()))
+    has_others = any(bar.kind is BarKind.OTHER for one in lanes for bar in one.bars)
+    others = ('<path class="g-other" d="M1 7h14v12h-14z"/>', "status not known")
+    return (
+        *LEGEND,
+        *((others,) if has_others else ()),
+        *(LEGEND_OF_EXPECTED if has_expected else ()),
+    )
 
 
 def lane(
@@ -198,7 +204,7 @@ def title_of(bar: LaneBar) -> str:
         of = "" if bar.of == bar.runs else f" of {bar.of:,}{'' if bar.is_all else ' or more'}"
         said = f"{bar.runs:,}{of} runs failed"
     else:
-        kind = "status not looked at" if bar.kind is BarKind.OTHER else bar.kind
+        kind = "status not known" if bar.kind is BarKind.OTHER else bar.kind
         said = f"{counted}{'' if bar.is_all else ' or more'} · {kind}"
     group = f" · {bar.error_group or charts.NO_GROUP}" if bar.kind is BarKind.FAILED else ""
     took = wording.duration(bar.ends_at - bar.starts_at)
