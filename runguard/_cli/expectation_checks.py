@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from .._errors import StoreUnavailable, did_you_mean
 from .._failure.introspection import printable
+from .._models import named_in
 from .._monitor import expectation_words as words
 from .._monitor.expectations import Declarer, Expectation, JobRecord, expectation_from
 from .._monitor.records import Purpose
@@ -75,19 +76,19 @@ def _watched(active: Sequence[JobRecord], last_round_at: datetime | None, now: d
 
 def _unreadable(active: Sequence[JobRecord], purpose: Purpose) -> Iterator[Finding]:
     """What the monitor could not judge; a library that lacks matters only where it runs."""
-    lacking: dict[str, list[str]] = defaultdict(list)
+    lacking: dict[str, list[JobRecord]] = defaultdict(list)
     for one in active:
         problem = expectation_problem(one.expectation)
         if problem is None:
             continue
         remedy = next((command for command in _MISSING if command in problem), None)
         if remedy is not None:
-            lacking[remedy].append(one.job_name)
+            lacking[remedy].append(one)
             continue
         yield Finding(
             EXPECTATIONS,
             State.WARNING,
-            f"{_named(one.job_name)} is not watched: {printable(problem, LONGEST)}",
+            f"{_named(one)} is not watched: {printable(problem, LONGEST)}",
             f"correct it where it is said: {_voice_name(one, one.declared_by)}",
         )
     for remedy, jobs in lacking.items():
@@ -105,7 +106,7 @@ def _at_odds(active: Sequence[JobRecord]) -> Iterator[Finding]:
         yield Finding(
             EXPECTATIONS,
             State.WARNING,
-            f"{_named(one.job_name)} is declared differently; the first counts:"
+            f"{_named(one)} is declared differently; the first counts:"
             f" {printable('; '.join(voices), LONGEST)}",
             "say the same in each place, or in one only",
         )
@@ -124,7 +125,7 @@ def _never_ran(
             yield Finding(
                 EXPECTATIONS,
                 State.WARNING,
-                f"no run of {_named(one.job_name)} was ever recorded{near}",
+                f"no run of {_named(one)} was ever recorded{near}",
                 f"check the name in {_voice_name(one, one.declared_by)}, or that its runs are"
                 " recorded in this store",
             )
@@ -136,12 +137,13 @@ def _retired_and_running(
     for one in declared:
         started_at = starts.get((one.job_name, one.environment))
         if one.retired_at is not None and started_at is not None and started_at > one.retired_at:
-            name = _named(one.job_name)
+            job = " --environment ".join(filter(None, (one.job_name, one.environment)))
+            again = f"runguard expect {printable(job, LONGEST)} --unretire"
             yield Finding(
                 EXPECTATIONS,
                 State.WARNING,
-                f"{name} is retired, and has run since",
-                f"watch it again: `runguard expect {name} --unretire`; or stop it where it starts",
+                f"{_named(one)} is retired, and has run since",
+                f"watch it again: `{again}`; or stop it where it starts",
             )
 
 
@@ -164,14 +166,14 @@ def _expectation_of(record: JobRecord, by: Declarer) -> Expectation | None:
 def _voice_name(record: JobRecord, by: Declarer) -> str:
     voice = record.declarations.get(by)
     who = voice.get("who") if isinstance(voice, Mapping) else None
-    return f"{_VOICES.get(by, by)}{f' ({_named(str(who))})' if who else ''}"
+    return f"{_VOICES.get(by, by)}{f' ({printable(str(who), LONGEST)})' if who else ''}"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMED
-    shown = ", ".join(map(_named, names[:MOST_NAMED]))
+def _some(jobs: Sequence[JobRecord]) -> str:
+    more = len(jobs) - MOST_NAMED
+    shown = ", ".join(map(_named, jobs[:MOST_NAMED]))
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _named(name: str) -> str:
-    return printable(name, LONGEST)
+def _named(job: JobRecord) -> str:
+    return printable(named_in(job.job_name, job.environment), LONGEST)

@@ -155,6 +155,20 @@ def test_it_names_a_job_that_never_ran_and_one_that_is_retired_and_runs(
     assert "runguard expect backup --unretire" in retired["remedy"]
 
 
+def test_it_names_the_environment_of_a_job(findings: Findings, sqlite_url: str) -> None:
+    runguard.configure(database_url=sqlite_url, environment="staging")
+    with runguard.run_scope("backup", expect=Expect(every="1h")):
+        pass
+    testing.reset()
+    with opened_store(sqlite_url) as store:
+        store.retire("backup", "staging")
+    sql(sqlite_url, "update job set retired_at = '2026-01-01'")
+    *_, retired = findings()
+
+    assert retired["found"] == "backup in staging is retired, and has run since"
+    assert "`runguard expect backup --environment staging --unretire`" in retired["remedy"]
+
+
 def test_many_of_one_kind_are_counted(findings: Findings, sqlite_url: str) -> None:
     for number in range(8):
         declare(sqlite_url, f"job{number}", Expectation(every=timedelta(hours=1)))
