@@ -11,12 +11,15 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+import typer
+
+from .._errors import did_you_mean
 from .._monitor import cadence
 from .._monitor.filters import fits
 from .._monitor.visible import visible
 from .._monitor.wording import counted
 from .output import write_json
-from .talk import say
+from .talk import one_line, say
 
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
@@ -28,14 +31,20 @@ LOCAL_TIME: Final = "/etc/localtime"
 def write_suggestions(
     store: OperatorStore, names: Sequence[str] | None, *, as_json: bool = False
 ) -> None:
-    """Print what the history of jobs proves; those that have a schedule are passed over."""
+    """Print what the history of jobs proves, and how many have none or have a schedule already.
+
+    Raises:
+        Exit: no run of a job that was named is recorded.
+    """
+    ran = store.job_names()
+    for name in names or ():
+        if not any(fits(job, name) for job in ran):
+            say(f"No run of {one_line(name)} was ever recorded{did_you_mean(name, ran)}.")
+            raise typer.Exit(1)
     now, declared = store.now(), store.expected_jobs(with_retired=True)
     known = {one.job_name for one in declared if one.expectation.has_schedule or one.retired_at}
-    asked = [
-        job
-        for job in store.job_names()
-        if job not in known and (not names or any(fits(job, name) for name in names))
-    ]
+    wanted = [job for job in ran if not names or any(fits(job, name) for name in names)]
+    asked = [job for job in wanted if job not in known]
     zones = _zones(one.expectation.tz for one in declared)
     since = now - cadence.LOOKS_BACK
     suggested = (
@@ -46,9 +55,18 @@ def write_suggestions(
         write_json({**asdict(one), "expectation": one.expectation.as_document()} for one in found)
     else:
         sys.stdout.write(visible("\n".join(map(cadence.as_toml, found)), lines=True))
-    if len(asked) > len(found) or not found:
-        silent = counted(len(asked) - len(found), "job")
-        say(f"{silent} without a rule that their history proves; {len(known)} with a schedule.")
+    if left_out := _left_out(unproven=len(asked) - len(found), known=len(wanted) - len(asked)):
+        say(left_out)
+
+
+def _left_out(*, unproven: int, known: int) -> str:
+    """Say why jobs got no suggestion; nothing where all got one."""
+    whose = []
+    if unproven:
+        whose.append(f"{counted(unproven, 'job')} whose history proves no rule")
+    if known:
+        whose.append(f"{counted(known, 'job')} with a schedule already, or retired")
+    return f"Left out: {'; '.join(whose)}." if whose else ""
 
 
 def _zones(declared: Iterable[str | None]) -> tuple[tzinfo, ...]:

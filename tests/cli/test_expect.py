@@ -253,4 +253,26 @@ def test_what_the_history_proves_is_printed_as_toml(cli: Cli, sqlite_url: str) -
     assert name == suggestion["job_name"] == "hourly"
     assert printed.lines[0] == f"# {suggestion['words']}: {suggestion['evidence']}"
     assert {"every", "cron"} & keys.keys()
-    assert cli("expect", "--suggest", "other").stderr.startswith("0 jobs without a rule")
+    assert "Left out" not in printed.stderr
+
+
+def test_a_job_without_a_suggestion_is_told_and_one_that_never_ran_is_named(
+    cli: Cli, sqlite_url: str
+) -> None:
+    code_says(sqlite_url, "payroll")
+    runguard.configure(database_url=sqlite_url)
+    with runguard.run_scope("backup"):
+        pass
+    testing.reset()
+
+    told = cli("expect", "--suggest")
+    unknown = cli("expect", "--suggest", "backp")
+
+    assert (told.exit_code, told.stdout) == (0, "")
+    assert told.stderr == (
+        "Left out: 1 job whose history proves no rule; 1 job with a schedule already, or retired.\n"
+    )
+    assert (unknown.exit_code, unknown.stderr) == (
+        1,
+        "No run of backp was ever recorded (did you mean 'backup'?).\n",
+    )
