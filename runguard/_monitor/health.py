@@ -153,8 +153,12 @@ def state_against_schedule(job: JobOverview, *, now: datetime) -> ExpectedState 
 
 
 def is_quiet(job: JobOverview, *, now: datetime) -> bool:
-    """Whether a job without a schedule has not started for twice as long as it ever did before."""
-    if job.running or (job.expected is not None and job.expected.has_schedule):
+    """Whether a job has not started for twice as long as it ever did before.
+
+    Never where a schedule says when it must, or where it was retired.
+    """
+    expected = job.expected
+    if job.running or (expected and (expected.next_due_at or expected.retired_at)):
         return False
     starts = [cell.started_at for cell in job.strip if cell.started_at is not None]
     if len(starts) < FEWEST_STARTS:

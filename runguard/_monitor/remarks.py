@@ -25,7 +25,9 @@ def finding_remark(finding: OpenFinding, *, now: datetime) -> str:
 
 
 def waiting_remarks(job: JobOverview, *, now: datetime) -> tuple[str, ...]:
-    """Say that a job is late, or quiet for longer than it ever was."""
+    """Say that a job is late, retired, or quiet for longer than it ever was."""
+    if job.expected is not None and job.expected.retired_at is not None:
+        return (f"retired {wording.age(job.expected.retired_at, now)}",)
     due = job.expected and job.expected.next_due_at
     if due and state_against_schedule(job, now=now) is ExpectedState.LATE:
         return (f"was due {wording.age(due, now)}",)

@@ -51,8 +51,16 @@ def test_a_job_is_not_quiet_while_it_runs_or_where_a_schedule_says_more() -> Non
 
     assert not is_quiet(job(ago=days, running=1), now=NOON)
     assert not is_quiet(job(ago=days, starts=3), now=NOON)
-    assert not is_quiet(job(ago=days, expected=ExpectedJob(every_seconds=600)), now=NOON)
-    assert is_quiet(job(ago=days, expected=ExpectedJob(owner="ana")), now=NOON)
+    for known in (ExpectedJob(next_due_at=NOON), ExpectedJob(retired_at=NOON)):
+        assert not is_quiet(job(ago=days, expected=known), now=NOON)
+    for unknown in (ExpectedJob(owner="ana"), ExpectedJob(learn=True)):
+        assert is_quiet(job(ago=days, expected=unknown), now=NOON)
+
+
+def test_a_job_that_is_retired_says_so() -> None:
+    retired = ExpectedJob(retired_at=NOON - timedelta(days=2))
+
+    assert remarks(job(ago=timedelta(days=19), expected=retired), now=NOON) == ("retired 2 d ago",)
 
 
 def test_what_is_found_late_or_refused_is_remarkable() -> None:
