@@ -159,7 +159,9 @@ def history(job: Job, luck: random.Random, numbers: Iterator[int]) -> History:
             continue
         due = tick if job.expectation.every is None else max(tick, counts_from + job.gap)
         deadline = due + job.grace
-        pending.append((tick, deadline))
+        more = time_for_a_change(tick, ZoneInfo(job.works_in))
+        if more is not None:
+            pending.append((tick, deadline + more))
         if tick >= silent_until and luck.random() < job.misses / 4:
             silent_until = tick + luck.uniform(0.5, 6.5) * job.gap
         if tick < silent_until or luck.random() < job.misses:
@@ -167,6 +169,8 @@ def history(job: Job, luck: random.Random, numbers: Iterator[int]) -> History:
         start = tick + luck.uniform(0, 3) * SECOND
         if luck.random() < 0.03:
             start = tick + luck.uniform(0, 0.97) * job.grace
+        elif luck.random() < 0.02:  # the clocks of host and database differ
+            start = tick - luck.uniform(0, 14) * SECOND
         start = max(start, busy_until)
         for pause in DEPLOYS:
             if pause.holds(start):
@@ -196,6 +200,16 @@ def history(job: Job, luck: random.Random, numbers: Iterator[int]) -> History:
         )
     _settle(made, pending, None, END)
     return made
+
+
+def time_for_a_change(tick: datetime, zone: ZoneInfo) -> timedelta | None:
+    """How much later a start may be where a clock changes; None where there need not be one."""
+    wall = tick.astimezone(zone)
+    other = wall.replace(fold=1 - wall.fold)
+    if wall.utcoffset() != other.utcoffset():  # it comes twice
+        return None if wall.fold else (other.astimezone(UTC) - tick)
+    is_made_up = (tick - SECOND).astimezone(zone).utcoffset() != wall.utcoffset()
+    return None if is_made_up else timedelta(0)  # for a time that the clock skipped
 
 
 def _settle(
