@@ -115,7 +115,7 @@ class DeliveryFacts(Reports):
     ) -> dict[str, str]:
         """What is declared of a job for people, where its alert does not say it."""
         its = job.c.job_name == job_name, job.c.environment == (environment or "")
-        declared = self._rows(select(*(job.c[name] for name in _TEXTS)).where(*its))
+        declared = self._readable(select(*(job.c[name] for name in _TEXTS)).where(*its))
         found = dict(zip(_TEXTS, declared[0], strict=True)) if declared else {}
         said = {name: detail.get(name) or text for name, text in found.items()}
         return {name: text for name, text in said.items() if isinstance(text, str)}

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import Float
 
-from ..._errors import SchemaOutOfDate
+from ..._errors import SchemaOutOfDate, StoreUnavailable
 from ..._failure.alert import SEVERITY_OF
 from ..._models import AlertOutcome, ErrorGroup
 from ..._monitor.filters import environment_asked
@@ -36,6 +36,7 @@ from ..._monitor.records import (
     StoreReport,
 )
 from ..base import BaseStore
+from ..faults import sqlstate_of
 from ..retry import Attempt
 from ..schema.found import schema_error_of, schema_version_of
 from ..schema.moments import db_now_plus
@@ -50,6 +51,12 @@ READ_TIMEOUT_SECONDS: Final = 30.0
 COUNT_TIMEOUT_SECONDS: Final = 600.0  # of all that is old
 
 T = TypeVar("T")
+_NOT_ALLOWED: Final = "42501"
+
+
+def is_not_allowed(error: StoreUnavailable) -> bool:
+    """Whether the role may not read what it asked for."""
+    return error.__cause__ is not None and sqlstate_of(error.__cause__) == _NOT_ALLOWED
 
 
 class Reports(BaseStore):
@@ -59,6 +66,15 @@ class Reports(BaseStore):
         return self._attempts.run(
             lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
         )
+
+    def _readable(self, query: Executable) -> Sequence[Any] | None:
+        """Return the rows; None where this role may not read the table."""
+        try:
+            return self._rows(query)
+        except StoreUnavailable as error:
+            if not is_not_allowed(error):
+                raise
+            return None
 
     def _read(self, work: Callable[[Attempt], T]) -> T:
         return self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)
@@ -143,7 +159,8 @@ class Reports(BaseStore):
         names = _each_value_of(environment, environment.is_not(None))
         query = select(names.c.environment).where(names.c.environment.is_not(None))
         expected = select(job.c.environment).where(job.c.environment != literal_column("''"))
-        return sorted(name for (name,) in self._rows(query.union(expected)))
+        rows = self._readable(query.union(expected))
+        return sorted(name for (name,) in (self._rows(query) if rows is None else rows))
 
     def environments_asked(self, asked: str | None) -> Sequence[str | None]:
         """Return what a filter asks for, one by one: None stands for what has no environment."""

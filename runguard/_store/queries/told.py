@@ -26,8 +26,9 @@ from ..schema.types import db_now
 from .details import DetailQueries
 from .dispatching import delivery_from
 from .incidents import IncidentQueries
+from .reports import is_not_allowed
 from .terms import key_parts
-from .trail import DELIVERY_COLUMNS, TrailQueries, is_not_allowed
+from .trail import DELIVERY_COLUMNS, TrailQueries
 
 MOST_DELIVERIES: Final = 100  # of one alert; the newest
 _ARRIVED: Final = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Executable, func, select
+from sqlalchemy import func, select
 
-from ..._errors import StoreUnavailable
 from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState
-from ..faults import sqlstate_of
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert_delivery, channel_state
 from .dispatching import delivery_from
 from .reports import Reports
 
-_NOT_ALLOWED: Final = "42501"
 UNDELIVERED_SECONDS: Final = 7 * 86_400.0  # older ones are no news
 DELIVERY_COLUMNS: Final = tuple(alert_delivery.c[name] for name in DeliveryRecord.__slots__)
 _CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
-
-
-def is_not_allowed(error: StoreUnavailable) -> bool:
-    """Whether the role may not read what it asked for."""
-    return error.__cause__ is not None and sqlstate_of(error.__cause__) == _NOT_ALLOWED
 
 
 class TrailQueries(Reports):
@@ -55,12 +47,3 @@ class TrailQueries(Reports):
         its = func.count(alert_delivery.c.alert_id.distinct())
         [(count,)] = self._rows(select(its).where(lately, dead))
         return int(count)
-
-    def _readable(self, query: Executable) -> Sequence[Any] | None:
-        """Return the rows; None where this role may not read the table."""
-        try:
-            return self._rows(query)
-        except StoreUnavailable as error:
-            if not is_not_allowed(error):
-                raise
-            return None

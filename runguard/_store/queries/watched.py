@@ -82,7 +82,8 @@ class WatchedJobs(ExpectationQueries, ToldDetails, ProblemQueries):
         if jobs:
             query = query.where(fits_any(job.c.job_name, jobs, self.engine))
         expected: dict[JobKey, ExpectedJob] = {}
-        for _, rows in groupby(self._rows(query), key=lambda row: (row.job_name, row.environment)):
+        found_rows = self._readable(query) or ()
+        for _, rows in groupby(found_rows, key=lambda row: (row.job_name, row.environment)):
             its_rows = list(rows)
             record = job_from(its_rows[0][: len(JOB_COLUMNS)])
             findings = (finding_from(row) for row in its_rows if row.alert_type is not None)

@@ -46,8 +46,13 @@ def fail_and_succeed(world: World) -> None:
     store.close()
 
 
-def test_it_tells_of_a_failure_and_of_its_recovery(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("may_watch", [True, False])
+def test_it_tells_of_a_failure_and_of_its_recovery(
+    world: World, tmp_path: Path, *, may_watch: bool
+) -> None:
     fail_and_succeed(world)
+    if not may_watch:
+        world.run("revoke all on job, monitor, monitor_gap from runguard_notifier", "migrator")
     box = tmp_path / "box"
     store = open_store(world.url("notifier"))
     channel = PostingChannel(Letterbox(str(box), lambda _count: None))

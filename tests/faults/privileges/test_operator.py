@@ -104,6 +104,15 @@ def test_a_job_that_may_not_see_who_watches_has_its_alerts_delivered(
     assert is_delivery_due(job, ["enrolment_sync"], timeout=TIMEOUT)
 
 
+def test_what_was_possible_before_anything_was_expected_needs_no_right_to_it(
+    operator: OperatorStore, world: World
+) -> None:
+    world.run("revoke all on job, monitor, monitor_gap from runguard_operator", "migrator")
+
+    assert read_everything(operator).held
+    assert operator.alert_page(AlertFilter(job_name="enrolment_sync"), limit=9).alerts
+
+
 def test_an_operator_resolves_and_reviews(operator: OperatorStore) -> None:
     [alert] = operator.alert_page(AlertFilter(), limit=9).alerts
 
