@@ -102,6 +102,11 @@ def test_a_time_of_the_axis_zooms_in_there(reader: Reader) -> None:
     expect(page.get_by_role("link", name="later ›")).to_be_visible()
     expect(page.locator("#timeline-table")).to_have_attribute("open", "")
     expect(page.locator(".lane-axis .now")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 900})
+    heights = page.locator("#timeline .choice a").evaluate_all(
+        "(links) => links.map((link) => link.offsetHeight)"
+    )
+    assert max(heights) < 1.5 * min(heights)  # no word is broken
     page.get_by_role("link", name="now", exact=True).click()
     expect(page.locator(".lane-axis .now")).to_have_count(1)
 
