@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from .._models import RunStatus
+from .._models import RunStatus, named_in
 from .._monitor.expectations import (
     Closing,
     Expectation,
@@ -51,8 +51,8 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The job's name."""
-        return self.job.job_name
+        """The job and its environment, as people name them."""
+        return named_in(self.job.job_name, self.job.environment)
 
 
 @dataclass(frozen=True, slots=True)

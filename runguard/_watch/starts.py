@@ -326,9 +326,8 @@ def _not_expected(case: Case) -> Iterable[Closing]:
 
 def _changed(case: Case, kind: FindingType) -> Closing:
     message = f"What is expected of {case.name} has changed."
-    return Closing(
-        type=kind, title=f"{case.name}: {message}", message=message, detail={"changed": True}
-    )
+    title = message.removesuffix(".")
+    return Closing(type=kind, title=title, message=message, detail={"changed": True})
 
 
 # Words -------------------------------------------------------------------------------------------

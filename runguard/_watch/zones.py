@@ -146,7 +146,7 @@ def zone_is_right(case: Case, schedule: Schedule) -> Closing:
         run = runs[0] if runs else None
     return Closing(
         type=FindingType.WRONG_ZONE,
-        title=f"{case.name}: {message}",
+        title=message.removesuffix("."),
         message=message,
         detail={} if run is None else {"started_at": iso(run.started_at)},
         run_id=None if run is None else run.id,

@@ -60,6 +60,14 @@ def test_a_running_run_is_looked_at_when_its_time_is_over() -> None:
     assert look(TWO_HOURS, [run("20 10:00", took=None)], "20 10:01").look_at == at("20 12:00")
 
 
+def test_what_is_found_names_the_environment_of_the_job() -> None:
+    stuck = run("20 10:00", took=None, number=7)
+    finding = only_finding(look(TWO_HOURS, [stuck], "20 12:30", environment="staging"))
+
+    assert finding.title.startswith("nightly_backup in staging has been running for ")
+    assert "Run 7 of nightly_backup in staging " in finding.message
+
+
 def test_what_is_stuck_says_for_how_long_and_what_is_allowed() -> None:
     stuck = run("20 10:00", took=None, number=7)
     finding = only_finding(look(TWO_HOURS, [stuck], "20 12:30"))

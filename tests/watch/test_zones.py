@@ -170,6 +170,7 @@ def test_another_declared_zone_closes_a_wrong_zone() -> None:
 
     assert (found(verdict), closed(verdict)) == ([], ["WRONG_ZONE"])
     assert only_closing(verdict).message == "What is expected of nightly_backup has changed."
+    assert only_closing(verdict).title == "What is expected of nightly_backup has changed"
 
 
 def test_every_has_no_zone() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..._events import Events
+from ..._models import named_in
 from ..._monitor.expectations import source_id_of
 from ..._monitor.wording import counted, iso
 from ..._rounds.loop import PAUSE_SECONDS, run_rounds
@@ -180,7 +181,8 @@ def _table(report: RoundReport) -> Iterator[str]:
     words = max((len(word) for word, _ in rows), default=0)
     names = max((len(_name(one)) for _, one in rows), default=0)
     for word, one in rows:
-        said = one_line(one.title.removeprefix(one.job_name or "").lstrip(" :"))
+        named = named_in(one.job_name or "", one.environment)
+        said = one_line(one.title.removeprefix(named).lstrip(" :"))
         yield f"  {word:<{words}}  {_name(one):<{names}}  {said}\n"
     if (more := report.found + report.closed - len(rows)) > 0:
         yield f"  and {more:,} more\n"
