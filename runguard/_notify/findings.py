@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from .._models import RunStatus
 from .._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from .._monitor.incidents import RECOVERED, SILENCE_ENDED
 from .._monitor.notices import NoticeFacts, NoticeKind
@@ -83,7 +84,8 @@ def over(facts: NoticeFacts, times: Times) -> str | None:
         return None if late is None else f"ran {duration(late)} late"
     if kind == FindingType.STUCK:
         took = _length(detail, "seconds")
-        return None if took is None else f"ended after {duration(took)}"
+        failed = " and failed" if _text(detail, "status") == RunStatus.FAILED else ""
+        return None if took is None else f"ended after {duration(took)}{failed}"
     if kind == FindingType.UNWATCHED:
         return "a monitor looks again"
     return None

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runguard._monitor.expectations import FindingType
@@ -118,6 +118,10 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
         (
             finding("STUCK", over=True, detail={"seconds": 10800}),
             "OK nightly_backup: ended after 3 h",
+        ),
+        (
+            finding("STUCK", over=True, detail={"seconds": 10800, "status": "FAILED"}),
+            "OK nightly_backup: ended after 3 h and failed",
         ),
         (
             finding("SLOW", over=True, title="nightly_backup took as long as usual"),
@@ -266,6 +270,7 @@ KEYS = (
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy otherwise
 @given(
     st.sampled_from(FindingType),
     st.booleans(),
