@@ -17,6 +17,7 @@ from .._monitor.alert_explanation import AlertExplanation
 from .._monitor.cadence import Cadence, usual_cadence
 from .._monitor.coverage import other_error
 from .._monitor.expectation_words import everything
+from .._monitor.expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
 from .._monitor.lost_run import LostRun
@@ -521,6 +522,8 @@ def _covering(pair: RunWithAlert) -> str:
 
 def _heading(alert: AlertRecord) -> str:
     message = wording.in_a_list(alert.message)
+    if message and alert.source_type == JOB_SOURCE_TYPE and alert.source_id != MONITOR_SOURCE_ID:
+        return message  # it says all that the title says
     start, colon, reason = alert.title.rpartition(": ")
     if colon and message.startswith(reason):  # `sync failed: exit code` and `exit code 3`
         return f"{start}: {message}"

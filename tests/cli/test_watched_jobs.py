@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from runguard._monitor.expectations import Expectation, FindingType
-from runguard._store.schema.tables import run_log
+from runguard._store.schema.tables import alert, run_log
 from tests.store.test_operator_queries import GOOD, play
 from tests.support.findings import expect, find
 from tests.support.stores import open_store
@@ -168,6 +168,16 @@ def test_the_page_for_a_mail_tells_it_too(answer_of: Cli, store: OperatorStore) 
     assert "usually every 10 minutes; last 19 d ago" in page
     assert f'<a href="{TEXTS["runbook"]}"' in page
     assert 'href="javascript' not in page
+
+
+def test_a_list_of_alerts_says_once_what_was_found(answer_of: Cli, store: OperatorStore) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(update(alert).values(title="a start is missed", message="all of it"))
+
+    [row] = [line for line in answer_of("alerts").lines if "MISSED" in line]
+
+    assert row.endswith("  all of it")
+    assert "a start is missed" not in row
 
 
 def test_what_else_is_found_is_told_too(answer_of: Cli, store: OperatorStore) -> None:
