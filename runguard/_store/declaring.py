@@ -283,7 +283,7 @@ def _raised(
         **_UNWATCHED,
         severity=SEVERITY_OF_FINDING[FindingType.UNWATCHED].value,
         title=title,
-        message="what does not start is not noticed; start `runguard monitor`",
+        message="What does not start is not noticed. Start `runguard monitor`.",
         detail=detail,
         review_status="AUTO",
         resolved=False,
