@@ -36,6 +36,7 @@ class Case:
         successes: Those that succeeded and say when they ended.
         open: Its findings whose incidents are open.
         watched_from: Nothing that was due before is judged.
+        judged_at: When it was judged last; None where it never was.
         gaps: When nobody looked, the oldest first.
     """
 
@@ -46,6 +47,7 @@ class Case:
     successes: tuple[WatchedRun, ...]
     open: Mapping[FindingType, OpenFinding]
     watched_from: datetime
+    judged_at: datetime | None
     now: datetime
     gaps: tuple[Gap, ...]
 
@@ -78,7 +80,8 @@ def case_of(
 ) -> Case:
     """Make the facts sane: no time is naive or in the future, no run ends before it began."""
     now = _within_calendar(now)
-    declared_at, runs = facts.job.declared_at, _sane_runs(facts.runs, now)
+    declared_at, judged_at = facts.job.declared_at, facts.job.judged_at
+    runs = _sane_runs(facts.runs, now)
     return Case(
         job=facts.job,
         expectation=expectation,
@@ -87,6 +90,7 @@ def case_of(
         successes=tuple(one for one in runs if one.status == RunStatus.SUCCESS and one.finished_at),
         open=facts.open,
         watched_from=now if declared_at is None else min(_within_calendar(declared_at), now),
+        judged_at=judged_at and _within_calendar(judged_at),
         now=now,
         gaps=tuple(_sane_gaps(gaps)),
     )

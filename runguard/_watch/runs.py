@@ -123,7 +123,7 @@ def median(values: Sequence[float]) -> float:
 
 def _too_long(case: Case) -> Opinion | None:
     """Find a newest run that took longer than a run may, where nobody saw it while it ran."""
-    limit, judged_at = case.expectation.max_runtime, case.job.judged_at
+    limit, judged_at = case.expectation.max_runtime, case.judged_at
     if limit is None or not case.successes:
         return None
     run = case.successes[0]

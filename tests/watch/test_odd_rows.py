@@ -103,6 +103,17 @@ def test_times_without_a_zone_are_taken_as_utc() -> None:
     assert found(look(Expectation(cron="0 2 * * *"), [naive], "5 04:23")) == []
 
 
+def test_a_time_of_judging_without_a_zone_is_taken_as_utc() -> None:
+    verdict = look(
+        Expectation(max_runtime=HOUR),
+        [run("4 02:00", took=2 * HOUR)],
+        "4 05:00",
+        judged_at=datetime(2026, 3, 4, 3),
+    )
+
+    assert found(verdict) == ["SLOW"]
+
+
 def test_a_start_in_the_future_is_taken_as_now() -> None:
     ahead = run("9 02:00")
 
