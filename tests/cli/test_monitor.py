@@ -140,11 +140,13 @@ def test_what_was_found_of_jobs_stands_in_a_table_and_in_the_json(cli: Cli, tmp_
     given = {"RUNGUARD_DATABASE_URL": url, "RUNGUARD_CONFIG": str(config)}
     assert cli("monitor", "--once", **given).exit_code == 0
     with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
-        database.execute("update job set look_at = null, declared_at = datetime('now', '-3 hours')")
+        database.execute(
+            "update job set look_at = datetime('now'), declared_at = datetime('now', '-3 hours')"
+        )
     table = cli("monitor", "--once", **given)
     with closing(sqlite3.connect(tmp_path / "x.db")) as database, database:
         database.execute("delete from alert_cooldown where source_id = 'nightly'")
-        database.execute("update job set look_at = null")
+        database.execute("update job set look_at = datetime('now')")
     as_json = cli("monitor", "--once", "--json", **given)
     quiet = cli("monitor", "--once", "--quiet", **given)
     first, *rows = table.stdout.splitlines()
