@@ -113,6 +113,14 @@ def test_old_rows_of_one_environment_are_pruned(shared: Cli, sqlite_url: str) ->
     assert sorted(row["id"] for row in left) == [2, 3, 4, 5]
 
 
+def test_alerts_of_one_environment_are_resolved(shared: Cli) -> None:
+    done = shared("resolve", "--job", "sync", "--environment", "staging", "--all")
+
+    assert done.stderr.startswith("1 alert resolved.")
+    [still_open] = shared("alerts", "--open", "--json").json
+    assert still_open["environment"] is None
+
+
 def test_what_can_be_no_environment_is_wrong_usage(shared: Cli) -> None:
     answer = shared("runs", "--environment", "Pre Prod")
 

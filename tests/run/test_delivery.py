@@ -114,15 +114,17 @@ def test_a_failure_starts_a_child_that_has_nothing_of_ours_but_its_environment(
 
 
 @pytest.mark.usefixtures("channel")
-def test_the_child_leaves_alerts_to_people_where_its_parent_is_configured_so(
+def test_the_child_leaves_alerts_to_people_and_knows_its_place_as_its_parent_does(
     children: Children, tmp_path: Path
 ) -> None:
-    runguard.configure(database_url=f"sqlite:///{tmp_path / 'runguard.db'}", auto_resolve=False)
+    url = f"sqlite:///{tmp_path / 'runguard.db'}"
+    runguard.configure(database_url=url, auto_resolve=False, environment="staging")
     fail()
     wait_for_delivery()
 
     [child] = children.started()
     assert child["environ"]["RUNGUARD_AUTO_RESOLVE"] == "false"
+    assert child["environ"]["RUNGUARD_ENVIRONMENT"] == "staging"
 
 
 @pytest.mark.usefixtures("channel")

@@ -126,3 +126,14 @@ def test_on_the_schema_before_nobody_is(store: OperatorStore, back_door: BackDoo
     back_door.rows("drop table alert_delivery")
 
     assert is_delivery_due(store, ["hourly", "nightly"], timeout=30) is False
+
+
+def test_an_open_incident_matters_to_its_own_environment(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    back_door.rows(GUARD.format(open="1").replace("nightly:TIMEOUT", "nightly:TIMEOUT@staging"))
+
+    def is_due(environment: str | None) -> bool:
+        return is_delivery_due(store, ["nightly"], timeout=30, environment=environment)
+
+    assert [is_due(one) for one in ("staging", "production", None)] == [True, False, False]

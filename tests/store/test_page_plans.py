@@ -79,6 +79,9 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
     "overview with a look further back": lambda store: store.overview(strip=1),
     "overview of a job": lambda store: store.overview(strip=30, job_name="job_7"),
+    "environments": lambda store: store.environments(),
+    "overview of an environment": lambda store: store.overview(strip=30, environment="staging"),
+    "overview of no environment": lambda store: store.overview(strip=30, environment="none"),
     "failures of a day": lambda store: store.failure_buckets(since=store.now() - DAY, bucket=HOUR),
     "failures of a job": lambda store: store.failure_buckets(
         since=store.now() - 30 * DAY, bucket=DAY, job_name="job_7"
@@ -87,6 +90,8 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "older runs": lambda store: store.run_page(RunFilter(), limit=50, older_than=halfway(store)),
     "newer runs": lambda store: store.run_page(RunFilter(), limit=50, newer_than=halfway(store)),
     "runs of a job": runs(job_name="job_7"),
+    "runs of an environment": runs(environment="staging"),
+    "runs of a job in an environment": runs(job_name="job_7", environment="staging"),
     "runs of some jobs": runs(jobs=("job_7", "job_1*")),
     "runs of jobs that nobody has": runs(jobs=("nobody*",)),
     "failed runs of some jobs": runs(status="FAILED", jobs=("job_1?",)),
@@ -112,6 +117,7 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
         AlertFilter(), limit=50, following=halfway(store)
     ),
     "alerts of a job": alerts(job_name="job_7"),
+    "alerts of an environment": alerts(environment="staging"),
     "alerts of some jobs": alerts(jobs=("job_7", "job_1*")),
     "alerts that follow": lambda store: store.count_alerts(AlertFilter(), following=halfway(store)),
     "alerts of a group": alerts(error_group="TIMEOUT"),

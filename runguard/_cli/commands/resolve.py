@@ -18,6 +18,7 @@ from ..options import (
     AsCsv,
     AsJson,
     DatabaseUrl,
+    Environment,
     Form,
     Group,
     Jobs,
@@ -53,9 +54,12 @@ def resolve(
     *,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="All alerts that match --job, --group and --reason."),
+        typer.Option(
+            "--all", help="All alerts that match --job, --environment, --group and --reason."
+        ),
     ] = False,
     job: Jobs = None,
+    environment: Environment = None,
     group: Group = None,
     reason: Reason = None,
     undo: Annotated[
@@ -89,9 +93,13 @@ def resolve(
     """
     form = form_of(as_json=as_json, as_csv=as_csv)
     who = actor(by)
-    wanted = AlertFilter(jobs=tuple(job or ()), error_group=group, error_reason=reason)
+    wanted = AlertFilter(
+        jobs=tuple(job or ()), environment=environment, error_group=group, error_reason=reason
+    )
     if wanted != AlertFilter() and not everything:
-        raise typer.BadParameter("--job, --group and --reason: expected --all beside them")
+        raise typer.BadParameter(
+            "--job, --environment, --group and --reason: expected --all beside them"
+        )
     if [bool(alerts), everything, undo is not None].count(True) != 1:
         raise typer.BadParameter("expected ids of alerts, or --all, or --undo TIME")
     with opened_store(database_url) as store:
