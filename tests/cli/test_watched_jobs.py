@@ -170,6 +170,15 @@ def test_the_page_for_a_mail_tells_it_too(answer_of: Cli, store: OperatorStore) 
     assert 'href="javascript' not in page
 
 
+def test_explain_tells_which_silence_mutes_what_was_found(answer_of: Cli) -> None:
+    silenced = answer_of("silence", "backup", "--for", "2h", "--reason", "it moves", "--by", "kim")
+
+    text = " ".join(answer_of("explain", "alert:1").stdout.split())
+
+    assert silenced.exit_code == 0
+    assert "Silence 1 (backup) mutes notices until " in text
+
+
 def test_a_list_of_alerts_says_once_what_was_found(answer_of: Cli, store: OperatorStore) -> None:
     with store.engine.begin() as connection:
         connection.execute(update(alert).values(title="a start is missed", message="all of it"))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import and_, func, or_, select
 
 from ..._errors import StoreUnavailable
+from ..._monitor.expectations import JOB_SOURCE_TYPE
 from ..._monitor.notices import (
     DeliveryRecord,
     DeliveryState,
@@ -91,12 +92,15 @@ class ToldDetails(DetailQueries, IncidentQueries, TrailQueries):
         return tuple(delivery_from(row) for row in reversed(rows))
 
     def _silences_of(self, alert: AlertRecord, now: datetime) -> tuple[Silence, ...]:
-        key = key_parts(alert.source_id)
-        if key is None:
+        kind: dict[str, Any] = {"alert_type": alert.alert_type}
+        if alert.source_type == JOB_SOURCE_TYPE:
+            its = alert.detail if isinstance(alert.detail, Mapping) else {}
+            named = its.get("job_name")
+            job_name = named if isinstance(named, str) else None
+            kind |= {"error_group": None, "environment": alert.environment}
+        elif (key := key_parts(alert.source_id)) is not None:
+            job_name = key.job_name
+            kind |= {"error_group": str(key.error_group), "environment": key.environment}
+        else:
             return ()
-        kind = {"error_group": str(key.error_group), "alert_type": alert.alert_type}
-        return tuple(
-            one
-            for one in self.active_silences(now)
-            if matches(one, key.job_name, environment=key.environment, **kind)
-        )
+        return tuple(one for one in self.active_silences(now) if matches(one, job_name, **kind))
