@@ -125,6 +125,8 @@ def test_a_job_that_never_ran_has_a_page_and_only_addresses_of_the_web_are_links
     page = read(client, "/jobs/never")
 
     assert "It never ran" in page.text
+    assert "No run of this job has been recorded yet." in page.text
+    assert "No run matches these filters." in read(client, "/jobs/never?status=FAILED").text
     assert "javascript:alert(1)" in page.text
     assert not any("javascript" in address for address in page.links().values())
 
