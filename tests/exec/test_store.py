@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.exec.conftest import LIMIT
 
@@ -47,6 +48,35 @@ def test_of_two_with_the_lock_the_second_is_75(
         ("RUNNING", None),
         ("FAILED", "LOCK_CONFLICT"),
     ]
+
+
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_process_of_staging_neither_holds_up_nor_silences_one_of_production(
+    start: Start,
+    execute: Execute,
+    environ: dict[str, str],
+    request: pytest.FixtureRequest,
+    database: str,
+) -> None:
+    if database == "postgresql":
+        environ["RUNGUARD_DATABASE_URL"] = request.getfixturevalue("migrated_pg_url")
+    production = ("sync", "--lock", "--environment", "production", "--")
+    inside = start(*production, "sh", "-c", "echo in; read line; exit 1")
+    inside.await_line()
+    environ["RUNGUARD_ENVIRONMENT"] = "staging"
+
+    staging = execute("sync", "--lock", "--", "false")
+    inside.write(b"\n")
+
+    assert (staging.exit_code, inside.end().exit_code) == (1, 1)
+    engine = create_engine(environ["RUNGUARD_DATABASE_URL"])
+    with engine.connect() as connection:
+        rows = connection.execute(text("select environment, source_id from alert order by id"))
+        assert [tuple(row) for row in rows] == [
+            ("staging", "sync:UNKNOWN@staging"),
+            ("production", "sync:UNKNOWN@production"),
+        ]
+    engine.dispose()
 
 
 def test_the_lock_is_free_again_afterwards(execute: Execute) -> None:
