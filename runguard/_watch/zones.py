@@ -19,12 +19,13 @@ from .._monitor.wording import iso
 from .case import Case, as_seconds, ended_at
 from .schedule import ClockSchedule, Schedule
 
-MOST_STARTS: Final = 10  # the newest ones, which must all fit a zone
+MOST_STARTS: Final = 10  # the newest ones, which are compared
 FEWEST_AFTER_ON_TIME: Final = 2  # starts that must be off where earlier ones were on time
 PROMPT: Final = timedelta(minutes=5)  # how late most of several starts may be in another zone
-PROMPT_ALONE: Final = timedelta(minutes=2)  # the same of a start that is the only one
-MISFITS: Final = 0.34  # the share of starts that may be elsewhere: late, by hand, in a changed hour
-NO_LONGER_NEW: Final = 3  # starts, after which those that are late no longer leave a doubt
+PROMPT_OF_FEW: Final = timedelta(minutes=2)  # the same of one or two: people start jobs too
+FEW: Final = 2
+MISFITS: Final = 0.4  # the share of starts that may be elsewhere: late, by hand, in a changed hour
+NO_LONGER_NEW: Final = 5  # starts, after which those that are late no longer leave a doubt
 _DECLARED_AFTER: Final = timedelta(minutes=10)  # a run's end, by the process that ran it
 
 # One of each set of zones whose clocks agree all year, the most common ones first.
@@ -188,15 +189,15 @@ def _named(
 def _fitting(
     schedule: ClockSchedule, starts: Sequence[datetime], *, better_than: int = 0
 ) -> tuple[ClockSchedule, ...]:
-    """Return the schedule in each other zone in which nearly all starts are prompt."""
-    late = PROMPT if len(starts) > 1 else PROMPT_ALONE
+    """Return the schedule in each other zone in which most of the starts are prompt."""
+    late = PROMPT if len(starts) > FEW else PROMPT_OF_FEW
     return _fitting_within(late, schedule, starts, better_than=better_than)
 
 
 def _loosely_fitting(
     schedule: ClockSchedule, starts: Sequence[datetime]
 ) -> tuple[ClockSchedule, ...]:
-    """Return the schedule in each other zone in which nearly all starts are within the grace."""
+    """Return the schedule in each other zone in which most of the starts are within the grace."""
     return _fitting_within(max(PROMPT, schedule.grace), schedule, starts)
 
 

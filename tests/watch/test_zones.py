@@ -100,6 +100,13 @@ def test_after_starts_on_time_two_that_are_off_make_a_wrong_zone() -> None:
     assert after(run("10 02:00"), run("11 02:00")) == ["WRONG_ZONE"]
 
 
+def test_two_starts_by_hand_in_the_morning_are_no_wrong_zone() -> None:
+    by_hand = [run("10 00:01"), run("11 00:04")]
+
+    runs = [*nights(4, 8, "17:00"), *by_hand]
+    assert found(look(SEOUL, runs, "11 17:30", declared=DECLARED)) == ["MISSED"]
+
+
 def test_a_time_that_is_off_by_no_zone_is_missed() -> None:
     assert found(look(SEOUL, nights(4, 8, "02:08"), "8 17:30", declared=DECLARED)) == ["MISSED"]
 
