@@ -42,10 +42,11 @@ SHARE = 60  # of jobs that run hourly, those that a minute sees: one in so many
 HISTORY = """
 insert into run_log (run_key, job_name, status, started_at, finished_at, trigger_type)
 select gen_random_uuid(), 'job' || job, 'SUCCESS', at, at + interval '30 seconds', 'SCHEDULER'
-from generate_series(0, %(last)s) job, generate_series(1, 40) hour,
+from generate_series(0, %(last)s) job, generate_series(0, 40) hour,
 lateral (
   select date_trunc('hour', now()) + make_interval(mins => job %% 60) - make_interval(hours => hour)
 ) x (at)
+where at + interval '30 seconds' < now()
 """
 RUN = """
 insert into run_log (run_key, job_name, status, started_at, finished_at, trigger_type)

@@ -89,7 +89,6 @@ def test_rounds_that_judge_nothing_a_few_and_all_jobs_are_measured(
 
     assert [record["judged"] for record in section.records] == [20, 0, 1, 20]
     assert all(record["own_seconds"] > 0 for record in section.records)
-    assert all(target.met for target in section.targets)
 
 
 def rows(url: str) -> list[tuple[str, int]]:
