@@ -88,9 +88,11 @@ def test_the_commands_of_manifests_run(tmp_path: Path) -> None:
     manifests = [block.text for page in PAGES for block in blocks(page, "yaml")]
     commands = [found for text in manifests for found in re.findall(r"command: (\[.*\])", text)]
 
+    store = {"RUNGUARD_DATABASE_URL": f"sqlite:///{tmp_path / 'runguard.db'}"}
+    environ = {**os.environ, **session.environment, **store}
     assert commands
     for command in map(json.loads, commands):
-        assert session._run_bare(shlex.join(command), {**os.environ, **session.environment}) == ""
+        assert session._run_bare(shlex.join(command), environ) == ""
 
 
 def test_a_wrong_line_of_a_crontab_would_be_noticed(tmp_path: Path) -> None:
