@@ -7,6 +7,7 @@ expects nothing loads none of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -94,13 +95,24 @@ class Expectation:
 
 
 _DURATIONS: Final = frozenset({"every", "grace", "max_runtime"})
+_KINDS: Final = {"min_records": int, "learn": bool}  # all others are texts
 
 
-def expectation_from(document: Mapping[str, Any]) -> Expectation:
-    """Read what `as_document` wrote; a key of a later release is passed over."""
-    known = {key: value for key, value in document.items() if key in Expectation.__slots__}
-    for name in _DURATIONS & known.keys():
-        known[name] = timedelta(seconds=known[name])
+def expectation_from(document: object) -> Expectation:
+    """Read what `as_document` wrote; what a later release or a hand wrote otherwise is passed over.
+
+    >>> expectation_from({"tz": "UTC", "cron": ["0 2 * * *"], "weekdays": True}).as_document()
+    {'tz': 'UTC'}
+    """
+    known: dict[str, Any] = {}
+    for name, value in document.items() if isinstance(document, Mapping) else ():
+        if name not in Expectation.__slots__:
+            continue
+        if name in _DURATIONS:
+            with suppress(TypeError, ValueError, OverflowError):
+                known[name] = timedelta(seconds=value)
+        elif type(value) is _KINDS.get(name, str):
+            known[name] = value
     return Expectation(**known)
 
 
@@ -327,5 +339,21 @@ def expected_state(
 
 
 def source_id_of(job_name: str, environment: str | None) -> str:
-    """Return `alert.source_id` of a job's findings, which is also in the key of its guard."""
+    """Return `alert.source_id` of a job's findings, which is also in the key of its guard.
+
+    >>> source_id_of("backup", "staging"), source_id_of("backup@staging", None)
+    ('backup@staging', 'backup@staging@')
+    """
+    if environment is None and "@" in job_name:
+        return f"{job_name}@"
     return in_environment(job_name, environment)
+
+
+def job_in(source_id: str) -> tuple[str, str | None]:
+    """Return the job and the environment that `source_id_of` was given.
+
+    >>> [job_in(one) for one in ("backup", "backup@staging", "backup@staging@")]
+    [('backup', None), ('backup', 'staging'), ('backup@staging', None)]
+    """
+    name, at, environment = source_id.rpartition("@")
+    return (name, environment or None) if at else (source_id, None)

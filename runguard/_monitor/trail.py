@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from .expectations import JOB_SOURCE_TYPE
+from .expectations import JOB_SOURCE_TYPE, job_in
 from .notices import (
     ChannelState,
     DeliveryRecord,
@@ -270,8 +270,7 @@ def is_acknowledged(incident: IncidentRecord, *, now: datetime) -> bool:
 def job_of(incident: IncidentRecord) -> tuple[str, str | None]:
     """Return the job and the environment that the key of an incident names."""
     if incident.source_type == JOB_SOURCE_TYPE:  # of what is found of a job
-        name, at, environment = incident.source_id.rpartition("@")
-        return (name, environment) if at else (incident.source_id, None)
+        return job_in(incident.source_id)
     name, _, rest = incident.source_id.rpartition(":")
     return name, rest.partition("@")[2] or None
 

@@ -81,6 +81,8 @@ _UNWATCHED: Final = {
 _IS_UNWATCHED: Final = tuple(_GUARD.c[name] == value for name, value in _UNWATCHED.items())
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _EMPTY: Final = literal_column("''", Text())
+# Beyond what clocks differ by: a later time was noted by a clock that was wrong.
+_SOON: Final = db_now_plus(literal_column("60"))
 
 
 def declare_jobs(
@@ -243,7 +245,9 @@ def _unwatched(after: timedelta, cooldown: timedelta) -> Select[Any]:
     )
     return select(
         db_now(),
-        select(func.max(_MONITOR.c.last_round_at, type_=UtcDateTime())).scalar_subquery(),
+        select(func.max(_MONITOR.c.last_round_at, type_=UtcDateTime()))
+        .where(_MONITOR.c.last_round_at <= _SOON)
+        .scalar_subquery(),
         expected.scalar_subquery(),
         told.exists(),
     )
@@ -253,7 +257,7 @@ def _is_over(cooldown: timedelta) -> ColumnElement[bool]:
     """Whether the last such alert covers this one no more; one of the future covers nothing."""
     return or_(
         _GUARD.c.last_alert_at <= db_now_plus(-cooldown.total_seconds()),
-        _GUARD.c.last_alert_at > db_now_plus(literal_column("60")),
+        _GUARD.c.last_alert_at > _SOON,
     )
 
 

@@ -73,7 +73,7 @@ _IS_UNWATCHED: Final = and_(
     _is_any(
         _JOB.c.expectation.is_not(None), _JOB.c.retired_at.is_(None), _JOB.c.declared_at < _LONG_AGO
     ),
-    ~_is_any(_MONITOR.c.last_round_at >= _LONG_AGO),
+    ~_is_any(_MONITOR.c.last_round_at >= _LONG_AGO, _MONITOR.c.last_round_at <= db_now_plus(60.0)),
     ~_is_any(
         _GUARD.c.source_type == literal_column("'job'"),
         _GUARD.c.source_id == literal_column("'runguard'"),

@@ -36,7 +36,7 @@ from .._monitor.expectations import (
     JobFacts,
     Verdict,
 )
-from .case import Case, Opinion, case_of, earliest
+from .case import Case, Opinion, case_of, earliest, is_running
 from .frequency import judge_frequency
 from .runs import judge_durations, judge_empty, judge_stuck
 from .schedule import Schedule, schedule_of
@@ -73,6 +73,8 @@ def judge(facts: JobFacts, *, now: datetime, gaps: Sequence[Gap] = ()) -> Verdic
     ]
     findings = tuple(one for opinion in opinions for one in opinion.findings)
     is_untold = any(one.type not in facts.open for one in findings)
+    # Nothing tells of its end where other environments start this job more often.
+    goes_on = case.job.environment is not None and any(map(is_running, case.runs))
     return Verdict(
         job=facts.job,
         findings=findings,
@@ -80,7 +82,7 @@ def judge(facts: JobFacts, *, now: datetime, gaps: Sequence[Gap] = ()) -> Verdic
         next_due_at=starts.next_due_at,
         grace_seconds=None if schedule is None else schedule.grace.total_seconds(),
         # Its cooldown may hold back what is found: asked each round, it is told once that is over.
-        look_at=case.now if is_untold else earliest(*(one.look_at for one in opinions)),
+        look_at=case.now if is_untold or goes_on else earliest(*(one.look_at for one in opinions)),
         judged_at=case.now,
     )
 

@@ -27,6 +27,8 @@ SHORTEST: Final = timedelta(seconds=1)
 LONGEST: Final = timedelta(days=3660)
 
 _CRON_FIELDS: Final = 5
+# Names of files beside the zones: what they mean is another thing on each machine, or nothing.
+_NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
 _SAMPLE_FROM: Final = datetime(2024, 1, 1)  # on the wall; a leap year
 _FEWEST_SAMPLED, _MOST_SAMPLED = 9, 100
 _A_WEEK: Final = timedelta(days=8)
@@ -250,7 +252,7 @@ def _zone(name: str | None) -> tzinfo:
     if name is None or name == "UTC":
         return UTC
     try:
-        return ZoneInfo(name)
+        return _zone_info(name)
     except (LookupError, ValueError, OSError):
         if not _is_zone("Europe/London"):
             problem = "there is no zone database here: pip install tzdata"
@@ -261,10 +263,16 @@ def _zone(name: str | None) -> tzinfo:
 
 def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(name)
+        _zone_info(name)
     except (LookupError, ValueError, OSError):
         return False
     return True
+
+
+def _zone_info(name: str) -> ZoneInfo:
+    if name in _NO_ZONES:
+        raise LookupError(name)
+    return ZoneInfo(name)
 
 
 def _split_zone(calendar: str) -> tuple[str, str | None]:

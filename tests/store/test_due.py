@@ -75,8 +75,12 @@ CASES = {
         (EXPECTED.format(declared=PAST), MONITOR.format(last=PAST)),
         True,
     ),
-    "jobs that somebody watches": (
+    "jobs that a wrong clock says somebody watches": (
         (EXPECTED.format(declared=PAST), MONITOR.format(last=FUTURE)),
+        True,
+    ),
+    "jobs that somebody watches": (
+        (EXPECTED.format(declared=PAST), MONITOR.format(last="current_timestamp")),
         False,
     ),
     "jobs that were just declared": ((EXPECTED.format(declared=FUTURE),), False),

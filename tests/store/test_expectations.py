@@ -11,6 +11,8 @@ from sqlalchemy import event
 from runguard import SchemaOutOfDate
 from runguard._monitor.expectations import Declarer, Expectation, JobDeclaration
 from runguard._store.declaring import declare_jobs
+from runguard._watch.judge import judge
+from runguard._watch.schedule import expectation_problem
 from tests.store.drafts import TIMEOUT
 
 if TYPE_CHECKING:
@@ -236,13 +238,31 @@ def test_jobs_are_found_by_name_pattern_and_environment(store: OperatorStore) ->
     assert found(environment=None) == [("billing.a", None), ("other", None)]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *('{"every": "soon"}', '{"every": 1e300}', '{"cron": ["0 2 * * *"]}', '{"tz": 5}'),
+        *('{"min_records": "many"}', "[]", '"text"', "no JSON"),
+    ],
+)
 def test_a_row_that_somebody_wrote_by_hand_is_read_as_far_as_it_can_be(
-    store: OperatorStore, back_door: BackDoor
+    store: OperatorStore, back_door: BackDoor, odd: str
 ) -> None:
-    odd = '{"every": "soon"}'
-    back_door.rows(f"insert into job (job_name, expectation, owner) values ('odd', '{odd}', 'x')")
+    if odd == "no JSON" and back_door.engine.dialect.name == "postgresql":
+        pytest.skip("jsonb takes none")
+    insert = (
+        "insert into job (job_name, expectation, declarations, owner)"
+        " values ('odd', cast(:odd as {}), cast(:odd as {}), 'x')"
+    )
+    kind = "jsonb" if back_door.engine.dialect.name == "postgresql" else "text"
+    back_door.rows(insert.format(kind, kind), odd=odd)
 
     assert (only(store).expectation, only(store).owner) == (Expectation(), "x")
+    [facts] = store.jobs_to_judge(limit=1)
+    assert expectation_problem(facts.job.expectation) is None
+    assert judge(facts, now=store.now()).findings == ()
+    assert store.declare_file([said(HOURLY, "odd", Declarer.FILE)], who="host-1") == 1
+    assert only(store).expectation == HOURLY
 
 
 def test_a_store_of_an_older_release_says_so(store: OperatorStore, back_door: BackDoor) -> None:

@@ -24,6 +24,7 @@ from runguard._monitor.expectations import (
 from runguard._monitor.notices import Standing
 from runguard._monitor.records import AlertFilter, Prunable
 from runguard._store.declaring import declare_jobs, raise_unwatched
+from runguard._store.due import is_delivery_due
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
 from tests.support.stores import newest_alerts, open_store
@@ -816,3 +817,41 @@ def test_two_monitors_at_once_open_and_close_each_finding_once(
     assert sorted(one.incident.source_id for one in opened) == names
     assert sorted(one.incident.source_id for one in closed) == names
     assert len(world.alerts()) == 40
+
+
+def test_what_a_wrong_clock_has_noted_in_the_future_hinders_nothing(nightly: World) -> None:
+    ten_years = 315_360_000
+    for column in ("job.judged_at", "job.look_at"):
+        nightly.back_door.age(column, -ten_years)
+    record = MonitorRecord(
+        who="a:1",
+        kind="monitor",
+        started_at=nightly.store.now(),
+        last_round_at=nightly.store.now(),
+    )
+    nightly.store.note_round(record, gap_after=MINUTE)
+    nightly.back_door.age("monitor.last_round_at", -ten_years)
+    nightly.back_door.age("monitor_gap.ended_at", -ten_years)
+
+    assert set(nightly.facts()) == {"nightly"}
+    assert nightly.store.last_round_at() is None
+    assert is_delivery_due(nightly.store, ["nightly"], timeout=TIMEOUT)
+    assert raise_unwatched(nightly.store, after=15 * MINUTE, cooldown=COOLDOWN, timeout=TIMEOUT)
+    _, gaps = nightly.store.begin_round(5 * MINUTE)
+    assert [one for one in gaps if one.ended_at > nightly.store.now()] == []
+
+
+def test_a_job_named_like_another_in_an_environment_has_findings_of_its_own(world: World) -> None:
+    world.declare("nightly", environment="staging")
+    world.declare("nightly@staging")
+
+    world.judge(missed(world), job_name="nightly@staging")
+
+    named, there = (
+        {one.job.job_name: one for one in world.store.jobs_to_judge(limit=9)}[name]
+        for name in ("nightly@staging", "nightly")
+    )
+    assert (set(named.open), set(there.open)) == ({MISSED}, set())
+    assert set(world.store.open_findings()) == {("nightly@staging", None)}
+    world.back_door.rows("delete from alert")
+    assert set(world.store.open_findings()) == {("nightly@staging", None)}

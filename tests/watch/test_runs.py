@@ -68,6 +68,12 @@ def test_what_is_found_names_the_environment_of_the_job() -> None:
     assert "Run 7 of nightly_backup in staging " in finding.message
 
 
+def test_a_running_run_of_an_environment_is_looked_at_each_round() -> None:
+    verdict = look(TWO_HOURS, [run("20 10:00", took=None)], "20 10:01", environment="staging")
+
+    assert verdict.look_at == at("20 10:01")
+
+
 def test_what_is_stuck_says_for_how_long_and_what_is_allowed() -> None:
     stuck = run("20 10:00", took=None, number=7)
     finding = only_finding(look(TWO_HOURS, [stuck], "20 12:30"))

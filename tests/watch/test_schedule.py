@@ -157,6 +157,12 @@ def test_a_missing_zone_database_is_told_from_a_wrong_zone(
         schedule_of(Expectation(cron="7 2 * * *", tz="Europe/Paris"))
 
 
+@pytest.mark.parametrize("name", ["localtime", "Factory", "posixrules"])
+def test_a_name_that_is_another_zone_on_each_machine_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="no zone of the IANA database"):
+        schedule_of(Expectation(cron="9 2 * * *", tz=name))
+
+
 def test_utc_needs_no_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(schedules, "ZoneInfo")
 

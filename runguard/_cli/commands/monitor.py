@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..._events import Events
-from ..._models import named_in
-from ..._monitor.expectations import source_id_of
+from ..._models import in_environment, named_in
 from ..._monitor.wording import counted, iso
 from ..._rounds.loop import PAUSE_SECONDS, run_rounds
 from ..._rounds.round import RoundReport, Rounds
@@ -191,7 +190,7 @@ def _table(report: RoundReport) -> Iterator[str]:
 def _name(one: Found) -> str:
     if one.job_name is None:
         return "runguard"
-    return one_line(source_id_of(one.job_name, one.environment))
+    return one_line(in_environment(one.job_name, one.environment))
 
 
 def _wrongs(report: RoundReport) -> Iterator[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     func,
     literal_column,
@@ -24,12 +25,12 @@ from sqlalchemy import (
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
     Declarer,
-    Expectation,
     FindingType,
     JobDeclaration,
     JobRecord,
     OpenFinding,
     expectation_from,
+    job_in,
     source_id_of,
 )
 from ..._monitor.filters import fits
@@ -46,6 +47,16 @@ JobKey = tuple[str, str | None]  # the job's name and its environment
 _GUARD: Final = alert_cooldown.c
 IS_OF_JOB: Final = _GUARD.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'")
 JOB_COLUMNS: Final = tuple(job.c[name] for name in JobRecord.__slots__)
+_AT: Final = literal_column("'@'", Text())
+# As `source_id_of` makes it.
+SOURCE_ID: Final = case(
+    (job.c.environment != literal_column("''"), job.c.job_name + _AT + job.c.environment),
+    (
+        func.replace(job.c.job_name, _AT, literal_column("''")) != job.c.job_name,
+        job.c.job_name + _AT,
+    ),
+    else_=job.c.job_name,
+)
 # Whether anybody still says something of it
 IS_SAID: Final = or_(
     *(one.is_not(null()) for one in (job.c.expectation, *(job.c[name] for name in TEXTS)))
@@ -170,8 +181,8 @@ def job_from(row: Any) -> JobRecord:
     """Return a row of `job` as a record."""
     values = dict(zip(JobRecord.__slots__, row, strict=True))
     values["environment"] = values["environment"] or None
-    values["expectation"] = _expectation_of(values["expectation"])
-    values["declarations"] = values["declarations"] or {}
+    values["expectation"] = expectation_from(values["expectation"])
+    values["declarations"] = _voices_in(values["declarations"])
     with suppress(ValueError):  # a word of a later release stays as it is
         values["declared_by"] = Declarer(values["declared_by"])
     return JobRecord(**values)
@@ -227,15 +238,13 @@ def job_key_of(source_id: str, detail: Mapping[str, Any]) -> JobKey:
     name, environment = detail.get("job_name"), detail.get("environment")
     if isinstance(name, str) and source_id_of(name, environment) == source_id:
         return name, environment
-    name, at, environment = source_id.rpartition("@")  # the alert was deleted
-    return (name, environment) if at else (source_id, None)
+    return job_in(source_id)  # the alert was deleted
 
 
-def _expectation_of(document: Any) -> Expectation:
-    try:
-        return expectation_from(document or {})
-    except (TypeError, ValueError, AttributeError):  # somebody has written it by hand
-        return Expectation()
+def _voices_in(declarations: object) -> dict[str, dict[str, Any]]:
+    """Return what was declared by who did, without what somebody wrote by hand otherwise."""
+    known = declarations if isinstance(declarations, dict) else {}
+    return {name: said for name, said in known.items() if isinstance(said, dict)}
 
 
 def _is_its(job_name: str, environment: str) -> tuple[Any, ...]:
@@ -254,7 +263,7 @@ def _declared(connection: Connection, declaration: JobDeclaration) -> JobRecord:
     }
     connection.execute(inserting(connection, job).values(**key, look_at=db_now()))
     row = _locked(connection, **key)
-    voices = {**(row.declarations or {}), declaration.by.value: voice_of(declaration)}
+    voices = {**_voices_in(row.declarations), declaration.by.value: voice_of(declaration)}
     return _rewritten(connection, row, voices)
 
 
@@ -262,7 +271,7 @@ def _has_changed(connection: Connection, declaration: JobDeclaration) -> bool:
     """Declare it, unless it was declared so before."""
     key = storable(declaration.job_name), storable(declaration.environment or "")
     known = connection.execute(select(job.c.declarations).where(*_is_its(*key))).scalar()
-    voice = (known or {}).get(declaration.by.value, {})
+    voice = _voices_in(known).get(declaration.by.value, {})
     said = voice_of(declaration)
     if (voice.get("hash"), voice.get("who")) == (said["hash"], said["who"]):
         return False
@@ -271,17 +280,17 @@ def _has_changed(connection: Connection, declaration: JobDeclaration) -> bool:
 
 
 def _says(row: Any, by: Declarer, who: str) -> bool:
-    voice = (row.declarations or {}).get(by.value)
-    return isinstance(voice, dict) and voice.get("who") == who
+    return _voices_in(row.declarations).get(by.value, {}).get("who") == who
 
 
 def _without(
     connection: Connection, job_name: str, environment: str, *, by: Declarer
 ) -> JobRecord | None:
     row = _locked(connection, job_name, environment)
-    if row is None or by.value not in (row.declarations or {}):
+    known = {} if row is None else _voices_in(row.declarations)
+    if by.value not in known:
         return None
-    voices = {name: said for name, said in row.declarations.items() if name != by.value}
+    voices = {name: said for name, said in known.items() if name != by.value}
     return _rewritten(connection, row, voices)
 
 
@@ -290,7 +299,7 @@ def _rewritten(connection: Connection, row: Any, voices: Mapping[str, Any]) -> J
     holding = _first(voices, "expectation")
     document = voices[holding.value]["expectation"] if holding else None
     highest = holding or next((one for one in _BY_RANK if one.value in voices), Declarer.CODE)
-    spec_hash = None if document is None else schedule_hash(_expectation_of(document))
+    spec_hash = None if document is None else schedule_hash(expectation_from(document))
     anew = {"declared_at": db_now(), **UNJUDGED} if spec_hash != row.spec_hash else {}
     texts = {name: _first(voices, name) for name in TEXTS}
     change = (

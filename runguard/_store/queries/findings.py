@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, literal_column, or_, select
 
+from ..._models import in_environment
 from ..._monitor import wording
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
@@ -17,6 +18,7 @@ from ..._monitor.expectations import (
     FindingType,
     JobRecord,
     OpenFinding,
+    job_in,
 )
 from ..._monitor.incidents import RECOVERED, SILENCE_ENDED, Settled
 from ..._monitor.notices import IncidentRecord, Silence
@@ -130,6 +132,10 @@ def _incident_of(source_id: str, finding: OpenFinding) -> IncidentRecord:
     )
 
 
+def _named(incident: IncidentRecord) -> str:
+    return in_environment(*job_in(incident.source_id))
+
+
 def _silence_ended(
     incident: IncidentRecord,
     finding: OpenFinding,
@@ -143,7 +149,7 @@ def _silence_ended(
         "source_id": incident.source_id,
         "alert_type": SILENCE_ENDED,
         "severity": SEVERITY_OF_FINDING[kind].value,
-        "title": f"silence {silence.id} ended; {incident.source_id} is still {kind.value}",
+        "title": f"silence {silence.id} ended; {_named(incident)} is still {kind.value}",
         "message": f"since {wording.utc(finding.opened_at)}; the silence was set by"
         f" {silence.created_by}: {silence.reason}",
         "detail": {**finding.detail, **about},

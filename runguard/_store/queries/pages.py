@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from ..._errors import ConfigurationError
 from ..._models import ErrorGroup, in_environment
-from ..._monitor.expectations import JOB_SOURCE_TYPE
+from ..._monitor.expectations import JOB_SOURCE_TYPE, source_id_of
 from ..._monitor.filters import environment_asked, is_pattern
 from ..._monitor.records import (
     AlertFilter,
@@ -229,7 +229,7 @@ class PageQueries(Reports):
         named = jobs or ([] if job_name is None else [job_name])
         environments = self.environments_asked(wanted.environment) if named else ()
         keys = [storable(key) for key in _keys(named, groups, environments)]
-        names = [storable(in_environment(name, one)) for one in environments for name in named]
+        names = [storable(source_id_of(name, one)) for one in environments for name in named]
         if jobs:
             indexed.append(FAILURE_ALERT if is_of_failures else or_(FAILURE_ALERT, FINDING))
             sifted["source_id"] = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Final
 
-from sqlalchemy import case, literal_column, select
+from sqlalchemy import select
 
 from ..._monitor.expectations import JOB_SOURCE_TYPE, source_id_of
 from ..._monitor.problems import standing_of_finding
@@ -17,6 +16,7 @@ from ..schema.watch_tables import job
 from .expectations import (
     IS_SAID,
     JOB_COLUMNS,
+    SOURCE_ID,
     ExpectationQueries,
     finding_from,
     job_from,
@@ -26,11 +26,6 @@ from .jobs import JobKey
 from .problems import ProblemQueries
 from .terms import fits_any, storable
 from .told import ToldDetails
-
-_SOURCE_ID: Final = job.c.job_name + case(
-    (job.c.environment == literal_column("''"), literal_column("''")),
-    else_=literal_column("'@'") + job.c.environment,
-)  # of the guards of its findings
 
 
 class WatchedJobs(ExpectationQueries, ToldDetails, ProblemQueries):
@@ -73,7 +68,7 @@ class WatchedJobs(ExpectationQueries, ToldDetails, ProblemQueries):
         found = newest_of_open().subquery("finding")
         query = (
             select(*JOB_COLUMNS, *found.c)
-            .outerjoin_from(job, found, found.c.source_id == _SOURCE_ID)
+            .outerjoin_from(job, found, found.c.source_id == SOURCE_ID)
             .where(IS_SAID)
             .order_by(*job.primary_key)
         )

@@ -48,6 +48,7 @@ from . import verdicts as writing
 from .expectations import (
     IS_OF_JOB,
     JOB_COLUMNS,
+    SOURCE_ID,
     WRITE_TIMEOUT_SECONDS,
     finding_from,
     job_from,
@@ -70,6 +71,13 @@ _IN_RUN: Final = ("id", "status", "started_at", "finished_at", "total_records", 
 _MONITOR_COLUMNS: Final = tuple(monitor.c[name] for name in MonitorRecord.__slots__)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# A clock that was wrong once leaves times of the future behind, which say nothing of today.
+_SOON: Final = db_now_plus(writing.IN_THE_FUTURE.total_seconds())
+_LAST_ROUND: Final = (
+    select(func.max(monitor.c.last_round_at, type_=UtcDateTime()))
+    .where(monitor.c.last_round_at <= _SOON)
+    .scalar_subquery()
+)
 
 
 class WatchQueries(FindingQueries):
@@ -152,7 +160,7 @@ class WatchQueries(FindingQueries):
 
     def last_round_at(self) -> datetime | None:
         """Return when a monitor last looked; None where none ever has."""
-        [(last,)] = self._rows(select(func.max(monitor.c.last_round_at, type_=UtcDateTime())))
+        [(last,)] = self._rows(select(_LAST_ROUND))
         instant: datetime | None = last
         return instant
 
@@ -196,7 +204,7 @@ def _to_judge(now: datetime | None) -> Select[Any]:
     moment = db_now() if now is None else literal(now, UtcDateTime())
     has_open = exists(
         select(_ONE)
-        .where(IS_OF_JOB, _GUARD.source_id == _source_id(), _GUARD.open_alert_id.is_not(None))
+        .where(IS_OF_JOB, _GUARD.source_id == SOURCE_ID, _GUARD.open_alert_id.is_not(None))
         .correlate(job)
     )
     since = func.coalesce(job.c.judged_at, job.c.declared_at, type_=UtcDateTime())
@@ -207,7 +215,7 @@ def _to_judge(now: datetime | None) -> Select[Any]:
     )
     newest = (
         select(_RUN.finished_at, _environment_of_run().label("environment"))
-        .where(_RUN.job_name == job.c.job_name)
+        .where(_RUN.job_name == job.c.job_name, has_place(_RUN.started_at))
         .order_by(_RUN.started_at.desc())
         .limit(literal_column(str(LOOKS_AT)))
         .correlate(job)
@@ -219,17 +227,12 @@ def _to_judge(now: datetime | None) -> Select[Any]:
         .where(newest.c.finished_at > since, newest.c.environment == job.c.environment)
         .correlate(job)
     )
-    is_due = or_(job.c.judged_at.is_(None), job.c.look_at <= moment)
+    soon = _SOON if now is None else literal(now + writing.IN_THE_FUTURE, UtcDateTime())
+    is_due = or_(job.c.judged_at.is_(None), job.c.look_at <= moment, job.c.judged_at > soon)
     is_watched = and_(job.c.retired_at.is_(None), or_(is_due, has_begun, has_ended))
     never_first = case((job.c.judged_at.is_(None), literal_column("0")), else_=literal_column("1"))
     order = (never_first, job.c.judged_at, job.c.job_name, job.c.environment)
     return select(*JOB_COLUMNS).where(or_(is_watched, has_open)).order_by(*order)
-
-
-def _source_id() -> ColumnElement[str]:
-    """As `source_id_of` makes it."""
-    with_environment = job.c.job_name + literal_column("'@'") + job.c.environment
-    return case((job.c.environment == literal_column("''"), job.c.job_name), else_=with_environment)
 
 
 def _environment_of_run() -> ColumnElement[str]:
@@ -364,8 +367,7 @@ def _runs_from(
 
 def _note_gap(connection: Connection, gap_after: timedelta) -> tuple[datetime, Gap | None]:
     """Write the gap that ends now, if it is long enough and nobody has written it."""
-    last_round = select(func.max(monitor.c.last_round_at, type_=UtcDateTime())).scalar_subquery()
-    now, last = connection.execute(select(db_now(), last_round)).one()
+    now, last = connection.execute(select(db_now(), _LAST_ROUND)).one()
     if last is None:  # since anything is expected
         said = select(func.min(job.c.declared_at, type_=UtcDateTime()))
         last = connection.execute(said.where(job.c.retired_at.is_(None))).scalar()
@@ -387,7 +389,8 @@ def _note_gap(connection: Connection, gap_after: timedelta) -> tuple[datetime, G
 
 def _gaps(connection: Connection) -> tuple[Gap, ...]:
     kept = monitor_gap.c.ended_at > db_now_plus(-KEPT.total_seconds())
-    wanted = select(monitor_gap.c.began_at, monitor_gap.c.ended_at).where(kept)
+    is_past = monitor_gap.c.ended_at <= _SOON
+    wanted = select(monitor_gap.c.began_at, monitor_gap.c.ended_at).where(kept, is_past)
     rows = connection.execute(wanted.order_by(monitor_gap.c.began_at))
     return tuple(Gap(began_at=began_at, ended_at=ended_at) for began_at, ended_at in rows)
 

@@ -6,27 +6,51 @@ that a job's process writes.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Table, Text
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Dialect, Double, Table, Text
 from sqlalchemy.sql.schema import Identity
 
 from .notice_tables import alert, alert_cooldown
 from .tables import MADE_BY_US, metadata
-from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
+from .types import BIG_ID, JSON_DOCUMENT, JsonDocument, UtcDateTime, db_now
 
 __all__ = ["alert", "alert_cooldown", "job", "metadata", "monitor", "monitor_gap"]
+
+
+class _Declared(JsonDocument):
+    """A document that is nothing where a hand has made it unreadable: other jobs are watched on."""
+
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:
+        """Read it; only SQLite keeps what is no JSON."""
+        read = super().result_processor(dialect, coltype)
+        if read is None:
+            return None
+
+        def tolerant(value: Any) -> Any:
+            try:
+                return read(value)
+            except (ValueError, TypeError, RecursionError):
+                return None
+
+        return tolerant
+
 
 job = Table(
     "job",
     metadata,
     Column("job_name", Text, primary_key=True),
     Column("environment", Text, primary_key=True, server_default=""),  # '': none is set
-    Column("expectation", JSON_DOCUMENT),  # what holds; NULL where only texts are declared
+    Column("expectation", _Declared()),  # what holds; NULL where only texts are declared
     Column("owner", Text),
     Column("runbook", Text),
     Column("description", Text),
     Column("declared_by", Text, nullable=False, server_default="code"),
     Column("declared_who", Text),
-    Column("declarations", JSON_DOCUMENT),  # all that was declared, by who did
+    Column("declarations", _Declared()),  # all that was declared, by who did
     Column("spec_hash", Text),
     Column("declared_at", UtcDateTime, nullable=False, server_default=db_now()),
     Column("retired_at", UtcDateTime),
