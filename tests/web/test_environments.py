@@ -45,6 +45,8 @@ def test_the_overview_has_a_row_for_each_environment(client: Client) -> None:
         *("sync in staging", "sync", "sync in production"),
     ]
     assert 'href="/jobs/sync?environment=staging"' in client.get("/").text
+    names = [one.text for one in page.all("span") if "strong" in one.classes]
+    assert names == ["sync in staging"]  # in one cell, so that those of all jobs stand in a row
     lanes = page.by_id("timeline").text
     assert lanes.count("in staging") == lanes.count("in production") > 0
 
