@@ -131,6 +131,16 @@ def test_a_job_that_never_ran_has_a_page_and_only_addresses_of_the_web_are_links
     assert not any("javascript" in address for address in page.links().values())
 
 
+def test_a_job_without_a_cadence_starts_irregularly(
+    sqlite_url: str, told: Callable[..., None], client_at: Callable[..., Client]
+) -> None:
+    told(*[("odd", "SUCCESS", None, minutes, 5) for minutes in (3000, 1700, 1690, 1100, 100, 20)])
+    text = read(client_at(sqlite_url), "/").by_id("jobs").text
+
+    assert "starts irregularly" in text
+    assert "usually" not in text
+
+
 def test_the_usual_cadence_stands_on_the_page_of_a_job(client: Client) -> None:
     text = read(client, "/jobs/quiet").text
 
