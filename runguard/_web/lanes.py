@@ -26,7 +26,7 @@ TALL: Final = 12
 CAP: Final = 3  # above the bar of failures, for those who see no colour
 LINKED: Final = 150  # bars in all lanes that say what they are and lead there
 LEAST_LINKED: Final = 3  # of them in each lane
-LABEL_ROOM: Final = 0.05  # of the width, for a text at the axis
+LABEL_ROOM: Final = 0.08  # of the width, for a text at the axis
 
 _CLASSES: Final = {
     BarKind.SUCCESS: "c-ok",
