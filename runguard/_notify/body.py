@@ -185,6 +185,7 @@ def _error(facts: NoticeFacts) -> str:
     # Of a cause that is over, its words help only those who never saw them.
     is_news = facts.delivery.kind in _ABOUT_A_CAUSE or not facts.was_told
     is_news = is_news and facts.delivery.kind in _OF_ONE_ALERT
+    is_news = is_news and not findings.facts_say_all(facts)
     return _with_its_type(redacted(facts.message), facts) if is_news else ""
 
 

@@ -96,13 +96,22 @@ def facts_of(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     detail = facts.detail
     yield "Schedule", _text(detail, "schedule")
     yield "Due", _moment(detail, "due", times)
+    grace = _length(detail, "grace_seconds")
+    yield "Grace", "" if grace is None else duration(grace)
     missed = _number(detail, "missed")
     if missed is not None and missed > 1:
         yield "Missed", f"{counted(int(missed), 'start')}{_from(detail, times)}"
-    yield "Last start", _moment(detail, "last_start_at", times)
+    last_start = _moment(detail, "last_start_at", times)
+    yield "Last start", last_start or ("none known" if facts_say_all(facts) else "")
     yield "Started", _moment(detail, "started_at", times)
     yield "Nobody looked", _gap(detail, times)
     yield "Last look", _moment(detail, "last_round_at", times)
+
+
+def facts_say_all(facts: NoticeFacts) -> bool:
+    """Whether the facts say all that the message of the alert does, in the reader's zone."""
+    is_missed = is_open(facts) and finding_of(facts) == FindingType.MISSED
+    return is_missed and _time(facts.detail, "due") is not None
 
 
 def what_it_covers(facts: NoticeFacts, name: str) -> str:

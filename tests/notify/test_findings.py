@@ -154,14 +154,21 @@ def test_the_subject_says_what_was_found(facts: NoticeFacts, subject: str) -> No
     assert message_of(facts).subject == subject
 
 
-def test_the_text_of_a_missed_start_says_all_that_helps() -> None:
-    detail = {**DUE, **GAP, "schedule": "0 2 * * * Asia/Seoul", "last_start_at": BEGAN.isoformat()}
+def test_a_missed_start_of_which_little_is_known_is_told_in_the_words_of_its_alert() -> None:
+    never, foreign = (message_of(finding(detail=detail)).text for detail in (DUE, {}))
+
+    assert "Last start:  none known\n" in never
+    assert "Sentences of the judge." not in never
+    assert "Sentences of the judge." in foreign
+
+
+def test_the_text_of_a_missed_start_says_all_that_helps_in_the_zone_of_the_reader() -> None:
+    detail = {**DUE, **GAP, "schedule": "0 2 * * * Asia/Seoul", "grace_seconds": 600}
+    detail["last_start_at"] = BEGAN.isoformat()
     text = message_of(finding(detail=detail)).text
 
     assert text == (
         "nightly_backup: due 02:00, not started\n"
-        "\n"
-        "Sentences of the judge.\n"
         "\n"
         "Job:           nightly_backup\n"
         "Description:   Copies the warehouse.\n"
@@ -170,6 +177,7 @@ def test_the_text_of_a_missed_start_says_all_that_helps() -> None:
         "Since:         02:00 UTC, 3 h 10 min ago\n"
         "Schedule:      0 2 * * * Asia/Seoul\n"
         "Due:           02:00 UTC\n"
+        "Grace:         10 min\n"
         "Last start:    02:00 UTC\n"
         "Nobody looked: between 01:10 and 03:40 UTC\n"
         "\n"
