@@ -31,7 +31,7 @@ from sqlalchemy import (
     update,
 )
 
-from ..._models import Severity
+from ..._models import Severity, named_in
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
     SEVERITY_OF_FINDING,
@@ -156,8 +156,8 @@ def _wanted_of(verdicts: Iterable[Verdict]) -> tuple[dict[Key, Wanted], dict[Key
 def _retired(its: JobRecord, kind: FindingType) -> Closing:
     return Closing(
         type=kind,
-        title=f"{its.job_name} is not watched any more",
-        message="somebody has retired the job; what was found of it is not told any more",
+        title=f"{named_in(its.job_name, its.environment)} is not watched any more",
+        message="Somebody has retired the job.",
         detail={"retired": True},
     )
 
