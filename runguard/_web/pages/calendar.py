@@ -62,10 +62,9 @@ class Cell:
         return brief(self.day.failures)
 
     @property
-    def query(self) -> str:
-        """The address of its runs, on the page of the job."""
-        begin, end = (wording.iso(one) for one in (self.day.starts_at, self.day.ends_at))
-        return f"since={begin}&until={end}#runs"
+    def asked(self) -> dict[str, str]:
+        """What asks for its runs, on the page of the job."""
+        return {"since": wording.iso(self.day.starts_at), "until": wording.iso(self.day.ends_at)}
 
 
 @dataclass(frozen=True, slots=True)
