@@ -552,8 +552,8 @@ def test_each_finding_of_a_job_is_a_problem_of_its_own(world: World) -> None:
     problems = world.store.problem_page(AlertFilter(), limit=9).found
 
     assert {(one.source_id, one.alert_type, one.alerts, one.state.value) for one in problems} == {
-        ("nightly", "MISSED", 1, "unknown"),
-        ("other", "MISSED", 1, "unknown"),
+        ("nightly", "MISSED", 1, "still broken"),
+        ("other", "MISSED", 1, "still broken"),
     }
     world.store.resolve_matching(AlertFilter(cause=problems[0].cause), by="ana")
     assert [row["resolved"] for row in world.alerts()].count(True) == 1
@@ -855,3 +855,18 @@ def test_a_job_named_like_another_in_an_environment_has_findings_of_its_own(worl
     assert set(world.store.open_findings()) == {("nightly@staging", None)}
     world.back_door.rows("delete from alert")
     assert set(world.store.open_findings()) == {("nightly@staging", None)}
+
+
+def test_what_was_found_of_a_job_whose_row_was_deleted_is_over(world: World) -> None:
+    world.declare("nightly", "other")
+    world.judge(missed(world))
+    world.judge(missed(world), job_name="other")
+    world.declare("nightly", environment="staging")
+    assert world.store.settle_incidents() == []
+    world.back_door.rows("delete from job where job_name = 'nightly' and environment = ''")
+
+    [settled] = world.store.settle_incidents()
+
+    assert (settled.alert_type, settled.incident.source_id) == ("RECOVERED", "nightly")
+    assert set(world.store.open_findings()) == {("other", None)}
+    assert world.store.settle_incidents() == []

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, literal_column, or_, select
+from sqlalchemy import Connection, and_, literal_column, or_, select
 
-from ..._models import in_environment
+from ..._models import in_environment, named_in
 from ..._monitor import wording
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
@@ -24,7 +24,7 @@ from ..._monitor.incidents import RECOVERED, SILENCE_ENDED, Settled
 from ..._monitor.notices import IncidentRecord, Silence
 from ..._monitor.silences import left_failing, matches
 from ..schema.types import db_now
-from ..schema.watch_tables import alert_cooldown
+from ..schema.watch_tables import alert_cooldown, job
 from . import verdicts as writing
 from .expectations import (
     IS_OF_JOB,
@@ -34,9 +34,14 @@ from .expectations import (
     job_key_of,
     newest_of_open,
 )
+from .given import given
 from .incidents import IncidentQueries, key_of_telling
 
 _GUARD: Final = alert_cooldown.c
+_OPEN: Final = select(_GUARD.source_id, _GUARD.alert_type).where(
+    IS_OF_JOB, _GUARD.open_alert_id.is_not(None)
+)
+_OF_ONE_JOB: Final = frozenset(FindingType) - {FindingType.UNWATCHED}
 
 
 class FindingQueries(ExpectationQueries, IncidentQueries):
@@ -72,11 +77,41 @@ class FindingQueries(ExpectationQueries, IncidentQueries):
         environment: str | None = None,
         auto_resolve: bool = True,
     ) -> Sequence[Settled]:
-        """Settle incidents of failures; where all are asked for, tell of silences over findings."""
+        """Settle incidents of failures; where all are asked for, those of what was found too."""
         settled = super().settle_incidents(
             job_names, environment=environment, auto_resolve=auto_resolve
         )
-        return settled if job_names is not None else [*settled, *self._still_found()]
+        if job_names is not None:
+            return settled
+        deleted = self._close_of_deleted_jobs(auto_resolve=auto_resolve)
+        return [*settled, *deleted, *self._still_found()]
+
+    def _close_of_deleted_jobs(self, *, auto_resolve: bool) -> Sequence[Settled]:
+        """Close what was found of jobs whose rows somebody has deleted: no judge sees them."""
+        found = [row for row in self._rows(_OPEN) if row.alert_type in _OF_ONE_JOB]
+        if not found:
+            return ()
+
+        def work(connection: Connection) -> Sequence[Settled]:
+            keys = [job_in(row.source_id) for row in found]
+            columns = {
+                job.c.job_name: [name for name, _ in keys],
+                job.c.environment: [environment or "" for _, environment in keys],
+            }
+            asked = given(connection, "asked", columns)
+            is_its = and_(*(column == asked.c[column.name] for column in columns))
+            query = select(*columns).join_from(asked, job, is_its)
+            known = {(name, environment) for name, environment in connection.execute(query)}
+            closings = {
+                (row.source_id, row.alert_type): _of_deleted(row.alert_type, *key)
+                for row, key in zip(found, keys, strict=True)
+                if (key[0], key[1] or "") not in known
+            }
+            return writing.write_wanted(
+                connection, {}, closings, cooldown=timedelta(0), auto_resolve=auto_resolve
+            )
+
+        return self._transact(work, timeout=WRITE_TIMEOUT_SECONDS)
 
     def _end_silences_of_jobs(
         self, jobs: Mapping[str, JobRecord], settled: Iterable[Settled]
@@ -120,6 +155,17 @@ class FindingQueries(ExpectationQueries, IncidentQueries):
             for key in left.keys() - self._known_of([*left]):
                 told = _silence_ended(incident, finding, left[key], environment)
                 yield from self._told_once(incident, told | {"alert_key": key})
+
+
+def _of_deleted(alert_type: str, job_name: str, environment: str | None) -> writing.Wanted:
+    name = named_in(job_name, environment)
+    over = Closing(
+        type=FindingType(alert_type),
+        title=f"{name} is not watched any more",
+        message="what was expected of it was deleted from the table job",
+        detail={"changed": True},
+    )
+    return writing.Wanted(JobRecord(job_name=job_name, environment=environment), over)
 
 
 def _incident_of(source_id: str, finding: OpenFinding) -> IncidentRecord:
