@@ -21,6 +21,7 @@ from .schedule import ClockSchedule, EverySchedule, Schedule, Slot, plus
 from .zones import all_that_fit, wrong_zone, zone_is_right, zones_of_a_new_job, zones_of_starts
 
 MOST_COUNTED: Final = 1000  # of starts that did not come
+MOST_PUT_OFF: Final = 2  # gaps after its grace that put off when a start is missed
 MOST_BESIDE: Final = 3  # newest runs of which a long one may excuse that nothing else starts
 
 
@@ -137,10 +138,18 @@ def _due_after_the_last(case: Case, schedule: EverySchedule) -> datetime:
 
 
 def _deadline(slot: Slot, grace: timedelta, gaps: tuple[Gap, ...]) -> tuple[datetime, Gap | None]:
-    """Return when a start is missed: one more grace follows a gap in which nobody looked."""
+    """Return when a start is missed: one more grace follows a gap in which nobody looked.
+
+    Gaps that follow one another put it off a few times: who looks every ten minutes makes a gap
+    each time, and looks all the same.
+    """
     deadline, last = plus(slot.until, grace), None
+    usual, further = deadline, 0
     for gap in gaps:
         if gap.ended_at > slot.due and gap.began_at <= deadline < plus(gap.ended_at, grace):
+            further += gap.began_at > usual
+            if further > MOST_PUT_OFF:
+                break
             deadline, last = plus(gap.ended_at, grace), gap
     return deadline, last
 

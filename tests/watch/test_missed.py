@@ -211,6 +211,15 @@ def test_a_gap_beside_the_grace_changes_nothing(began: str, ended: str) -> None:
     assert found(look(DAILY, [YESTERDAY], "4 02:30", gaps=[gap])) == ["MISSED"]
 
 
+def test_who_looks_every_ten_minutes_finds_what_is_missed() -> None:
+    gaps = [
+        Gap(began_at=at("4 00:00") + n * 10 * MINUTE, ended_at=at("4 00:10") + n * 10 * MINUTE)
+        for n in range(60)
+    ]
+
+    assert found(look(DAILY, [YESTERDAY], "4 10:00", gaps=gaps)) == ["MISSED"]
+
+
 def test_two_gaps_in_a_row_give_two_graces() -> None:
     gaps = [
         Gap(began_at=at("4 04:00"), ended_at=at("4 06:00")),
