@@ -156,14 +156,15 @@ class Rounds:
         self._pinged: tuple[float, bool] | None = None  # when, and whether all was well
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
         self._dispatcher: Dispatcher | None = None
-        self._told: dict[str, str] = {}  # the fault of a part that was told last
+        self._told: set[str] = set()  # the faults of the last round, which need no further event
+        self._faults: set[str] = set()  # those of this one
 
     def run(self, *, stops: Callable[[], bool] = _never) -> RoundReport:
         """Run one round. Never raises; `stops` says before each part whether to leave the rest."""
         began_at, began = now(), ticks()
         counts: Counter[str] = Counter()
         troubles: dict[str, str] = {}
-        is_whole, self._found = True, ()
+        is_whole, self._found, self._faults = True, (), set()
         for wrong in self._channels.read():
             self._note(troubles, "channels", wrong)
         for name, part in self._parts(stops):
@@ -177,7 +178,7 @@ class Rounds:
         failing = self._failing(troubles)
         if is_whole and not self._only_delivers:
             self._end(counts, failing, troubles, seconds=ticks() - began)
-        self._told = {part: text for part, text in self._told.items() if part in troubles}
+        self._told = self._faults
         return RoundReport(
             **counts,
             findings=self._found[:MOST_FINDINGS],
@@ -345,9 +346,10 @@ class Rounds:
         return tuple(one for one in wrong if one.channel in ours)
 
     def _note(self, troubles: dict[str, str], part: str, trouble: Exception) -> None:
-        """Tell a fault; one that goes on from round to round, once."""
+        """Tell a fault; one that several parts have, or that goes on from round to round, once."""
         text = printable(self._settings.redactor.clean(error_text(trouble)), LONGEST_TROUBLE)
-        troubles[part] = f"{troubles[part]}; {text}" if part in troubles else text
-        if self._told.get(part) != text:
-            self._told[part] = text
+        if text not in troubles.get(part, ""):
+            troubles[part] = f"{troubles[part]}; {text}" if part in troubles else text
+        if text not in self._told | self._faults:
             self._events.internal_error(part, trouble)
+        self._faults.add(text)

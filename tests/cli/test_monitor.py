@@ -75,6 +75,24 @@ def test_a_part_that_fails_is_told_the_others_go_on_and_the_exit_code_says_so(
     assert report["waiting"] == 0  # it was looked for
 
 
+def test_what_fails_all_parts_is_told_once(
+    cli: Cli,
+    filled_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise ValueError("the store is away")
+
+    monkeypatch.setattr("runguard._rounds.round.reap", away)
+    monkeypatch.setattr("runguard._rounds.round.replay", away)
+    monkeypatch.setattr("runguard._rounds.round.Rounds._settle", away)
+    answer = cli("monitor", "--once", RUNGUARD_DATABASE_URL=filled_file)
+
+    assert answer.stdout.endswith("reap, replay, incidents failed: ValueError: the store is away\n")
+    assert caplog.text.count("the store is away") == 1
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_well(tmp_path: Path, signum: signal.Signals) -> None:
     with subprocess.Popen(

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -202,5 +202,13 @@ def _wrongs(report: RoundReport) -> Iterator[str]:
         yield f"{counted(report.waiting, 'record')} waiting"
     if report.set_aside:
         yield f"{counted(report.set_aside, 'record')} set aside"
-    for part, trouble in report.troubles.items():
-        yield f"{part} failed: {trouble}"
+    for trouble, parts in _by_trouble(report.troubles).items():
+        yield f"{', '.join(parts)} failed: {trouble}"
+
+
+def _by_trouble(troubles: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return what went wrong with the parts that failed of it: a store that is away fails all."""
+    parts: dict[str, list[str]] = {}
+    for part, trouble in troubles.items():
+        parts.setdefault(trouble, []).append(part)
+    return parts
