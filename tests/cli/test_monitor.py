@@ -46,7 +46,7 @@ def test_one_round_closes_lost_runs_and_says_so(cli: Cli, tmp_path: Path) -> Non
     assert answer.exit_code == 0
     assert re.fullmatch(r"[\d-]{10}T[\d:]{8}Z  1 lost run closed\n", answer.stdout)
     assert (again.exit_code, again.stdout) == (0, "")
-    assert "Nothing was due." in again.stderr
+    assert "Nothing new." in again.stderr
 
 
 def test_one_round_as_json_is_one_object_on_one_line(cli: Cli, filled_file: str) -> None:

@@ -84,7 +84,7 @@ def monitor(
             report = _rounds(opened, stop, waits=True).run(stops=stop.is_set)
             show(report)
             if report.is_idle and not quiet and not as_json:
-                say("Nothing was due.")
+                say("Nothing new.")
             if not report.channels and not quiet and not as_json:
                 say(f"{NO_CHANNEL} here: nobody is told of alerts.")
             if not report.is_good:
