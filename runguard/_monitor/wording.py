@@ -61,14 +61,14 @@ _STATES: Final[Mapping[str, Label]] = {
     JobState.UNKNOWN: Label("not finished yet"),
     JobState.NEVER_RAN: Label("never ran"),
 }
-_FINDINGS: Final[Mapping[FindingType, str]] = {
+_FINDINGS: Final[Mapping[FindingType, str]] = {  # each goes before "3 h ago", when it began
     FindingType.MISSED: "did not start when it was due",
-    FindingType.STUCK: "runs for longer than it may",
-    FindingType.SLOW: "takes longer than usual",
-    FindingType.FAST: "takes less time than usual",
+    FindingType.STUCK: "exceeded the time that it may take",
+    FindingType.SLOW: "took longer than usual",
+    FindingType.FAST: "took less time than usual",
     FindingType.EMPTY: "had too few records",
-    FindingType.FREQUENT: "starts too often",
-    FindingType.WRONG_ZONE: "starts in another time zone than declared",
+    FindingType.FREQUENT: "started too often",
+    FindingType.WRONG_ZONE: "started in another time zone than declared",
     FindingType.UNWATCHED: "is not watched by any monitor",
 }
 _STANDINGS: Final[Mapping[str, Label]] = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runguard._monitor.expectations import FindingType, OpenFinding
 from runguard._monitor.health import JobState, describe, is_quiet, state_of
 from runguard._monitor.records import JobOverview, RunCell
-from runguard._monitor.remarks import remarks
+from runguard._monitor.remarks import finding_remark, remarks
 from runguard._monitor.watched import ExpectedJob, found_since
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,6 +74,14 @@ def test_what_is_found_late_or_refused_is_remarkable() -> None:
     assert remarks(job(expected=found, refused=2), now=NOON) == (
         "did not start when it was due, 3 h ago",
         "2 starts refused",
+    )
+
+
+def test_what_goes_on_is_said_so_that_it_fits_before_the_time_at_which_it_began() -> None:
+    goes_on = replace(finding(), type=FindingType.SLOW)
+
+    assert finding_remark(goes_on, now=NOON + timedelta(hours=1)) == (
+        "took longer than usual, 1 h ago"
     )
 
 
