@@ -725,10 +725,10 @@ def test_jobs_are_read_and_judged_in_few_statements_however_many_they_are(world:
 
     assert len(statements_of(world, read)) <= 3
     assert len(facts) == 40
-    assert len(write()) == 1
-    assert len(write(missed(world))) <= 6
-    assert len(write(missed(world))) == 2
-    assert len(write(closings=(over(),))) <= 9
+    assert len(write()) == 2
+    assert len(write(missed(world))) <= 7
+    assert len(write(missed(world))) == 3
+    assert len(write(closings=(over(),))) <= 10
 
 
 @pytest.mark.parametrize("store_kind", ["postgresql"], indirect=True)
@@ -870,3 +870,15 @@ def test_what_was_found_of_a_job_whose_row_was_deleted_is_over(world: World) -> 
     assert (settled.alert_type, settled.incident.source_id) == ("RECOVERED", "nightly")
     assert set(world.store.open_findings()) == {("other", None)}
     assert world.store.settle_incidents() == []
+
+
+def test_a_verdict_on_what_another_monitor_has_judged_since_is_left_out(nightly: World) -> None:
+    nightly.judge(missed(nightly))
+    nightly.let_cooldown_pass()
+    [known] = nightly.facts().values()
+    before = Verdict(job=known.job, findings=(missed(nightly),), judged_at=nightly.store.now())
+    nightly.judge(closings=(over(),))
+
+    assert nightly.store.write_verdicts([before], cooldown=COOLDOWN) == []
+
+    assert nightly.store.open_findings() == {}

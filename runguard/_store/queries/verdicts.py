@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -84,7 +85,8 @@ def write_verdicts(
     cooldown: timedelta,
     auto_resolve: bool,
 ) -> list[Settled]:
-    """Write all of them, in the transaction that is open."""
+    """Write those that still count, in the transaction that is open."""
+    verdicts = _that_count(connection, verdicts)
     findings, closings = _wanted_of(verdicts)
     settled = write_wanted(
         connection, findings, closings, cooldown=cooldown, auto_resolve=auto_resolve
@@ -465,21 +467,51 @@ def _since_of(wanted: Wanted) -> datetime:
     return wanted.what.since
 
 
+def _that_count(connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Lock the jobs; leave out one that another has judged or declared since it was read.
+
+    A verdict on what was known before would raise again what another monitor has just closed.
+    """
+    keyed = {(one.job.job_name, one.job.environment or ""): one for one in verdicts}
+    asked = given(connection, "asked", _keys_of([*keyed.values()]))
+    query = (
+        select(job.c.job_name, job.c.environment, job.c.declared_at, job.c.judged_at)
+        .join_from(asked, job, _is_of_job(asked))
+        .order_by(asked.c.job_name, asked.c.environment)
+        .with_for_update(of=job)
+    )
+    there = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+    return [
+        one
+        for key, one in sorted(keyed.items(), key=itemgetter(0))
+        if there.get(key) == (one.job.declared_at, one.job.judged_at)
+    ]
+
+
+def _keys_of(verdicts: Sequence[Verdict]) -> dict[Column[Any], list[Any]]:
+    return {
+        job.c.job_name: [one.job.job_name for one in verdicts],
+        job.c.environment: [one.job.environment or "" for one in verdicts],
+    }
+
+
+def _is_of_job(its: FromClause) -> ColumnElement[bool]:
+    return (job.c.environment == its.c.environment) & (job.c.job_name == its.c.job_name)
+
+
 def _note_judged(connection: Connection, verdicts: Sequence[Verdict]) -> None:
-    """Note how far jobs were judged, unless another schedule holds meanwhile."""
-    ordered = sorted(verdicts, key=lambda one: (one.job.job_name, one.job.environment or ""))
+    """Note how far jobs were judged."""
+    if not verdicts:
+        return
     columns: dict[Column[Any], list[Any]] = {
-        job.c.job_name: [one.job.job_name for one in ordered],
-        job.c.environment: [one.job.environment or "" for one in ordered],
-        job.c.declared_at: [one.job.declared_at for one in ordered],
+        **_keys_of(verdicts),
         **{
-            job.c[name]: [getattr(one, name) for one in ordered]
+            job.c[name]: [getattr(one, name) for one in verdicts]
             for name in ("next_due_at", "grace_seconds", "look_at", "judged_at")
         },
     }
     judged = given(connection, "judged", columns)
-    key = (job.c[name] == judged.c[name] for name in ("job_name", "environment", "declared_at"))
     values = {
         name: judged.c[name] for name in ("next_due_at", "grace_seconds", "look_at", "judged_at")
     }
-    connection.execute(update(job).where(*key).values(values))
+    connection.execute(update(job).where(_is_of_job(judged)).values(values))
