@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from .._clock import ticks
 from .._monitor.cadence import LOOKS_BACK, learned
-from .._monitor.expectations import Expectation, JobFacts
+from .._monitor.expectations import Expectation, FindingType, JobFacts
 
 LEARNS_EVERY_SECONDS: Final = 3600.0
 MOST_STARTS: Final = 30_000  # three weeks of one a minute
@@ -47,10 +47,16 @@ class Learner:
         key = (facts.job.job_name, facts.job.environment)
         at, declared, known = self._known.get(key, (0.0, None, expectation))
         if declared != expectation or ticks() > at + LEARNS_EVERY_SECONDS:
-            starts = self._store.starts(
-                key[0], since=now - LOOKS_BACK, environment=key[1], limit=MOST_STARTS
-            )
+            since = _lived_until(facts, now) - LOOKS_BACK
+            starts = self._store.starts(key[0], since=since, environment=key[1], limit=MOST_STARTS)
             its_zone = ZoneInfo(expectation.tz) if expectation.tz else zone
             known = learned(expectation, starts, zone=its_zone)
             self._known[key] = (ticks(), expectation, known)
         return replace(facts, learned=known if known.has_schedule else None)
+
+
+def _lived_until(facts: JobFacts, now: datetime) -> datetime:
+    """Return from when to look back: what a job was missed by is expected until it starts again."""
+    if FindingType.MISSED in facts.open and facts.runs:
+        return min(now, facts.runs[0].started_at)
+    return now

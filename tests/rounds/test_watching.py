@@ -21,6 +21,7 @@ from runguard._monitor.expectations import (
     JobFacts,
     JobRecord,
     MonitorRecord,
+    OpenFinding,
     Verdict,
     WatchedRun,
 )
@@ -304,6 +305,26 @@ def test_what_is_to_be_learned_is_read_from_the_starts_once_an_hour() -> None:
 
     assert store.steps.count("learn") == 1
     assert [one and one.has_schedule for one in seen] == [True, None, True, None]
+
+
+def test_what_a_job_is_missed_by_is_expected_however_long_it_is_dead() -> None:
+    seen: list[Expectation | None] = []
+
+    def judge(facts: JobFacts, **_: Any) -> Verdict:
+        seen.append(facts.learned)
+        return Verdict(job=facts.job)
+
+    days = [NOW - timedelta(days=90 + number) for number in range(60)]
+    dead = facts_of("dead", WatchedRun(id=1, status="SUCCESS", started_at=days[0]))
+    dead = replace(dead, job=replace(dead.job, expectation=Expectation(learn=True)))
+    found = OpenFinding(
+        type=FindingType.MISSED, incident=1, opened_at=days[0], last_alert_at=days[0]
+    )
+    missed = replace(dead, open={FindingType.MISSED: found})
+    run(watch_of(RecordingStore([missed], started=days), judge))
+    run(watch_of(RecordingStore([dead], started=days), judge))
+
+    assert [one and one.has_schedule for one in seen] == [True, None]
 
 
 def test_a_job_whose_starts_prove_nothing_has_learned_nothing() -> None:
