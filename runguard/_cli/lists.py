@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from .._errors import did_you_mean
+from .._errors import StoreUnavailable, did_you_mean
 from .._models import named_in
 from .._monitor.expectations import FindingType
 from .._monitor.filters import When, fits, instant_of, is_pattern
@@ -172,7 +173,7 @@ def explain_nothing(
     """
     known = store.job_names()
     if jobs and not any(fits(name, job) for name in known for job in jobs):
-        tell_unknown_jobs(f"No {what}: no", jobs, known)
+        tell_unknown_jobs(store, f"No {what}: no", jobs, known)
         raise typer.Exit(1)
     if not known:
         say(f"No {what}: no job was ever recorded here.")
@@ -197,7 +198,7 @@ def tell_unknown(store: OperatorStore, jobs: Sequence[str] | None) -> None:
     known = store.job_names()
     unknown = [job for job in jobs if not any(fits(name, job) for name in known)]
     if unknown:
-        tell_unknown_jobs("No", unknown, known)
+        tell_unknown_jobs(store, "No", unknown, known)
 
 
 def tell_late(
@@ -227,10 +228,24 @@ def _due(job: JobOverview, now: datetime) -> str:
     return f"due {age(due, now)}, {last}" if due else last
 
 
-def tell_unknown_jobs(beginning: str, jobs: Sequence[str], known: Sequence[str]) -> None:
+def _expected_names(store: OperatorStore, jobs: Sequence[str]) -> set[str]:
+    """Return those of some jobs that are expected, as far as this role may read them."""
+    try:
+        return {one.job_name for one in store.expected_jobs(jobs)}
+    except StoreUnavailable:
+        return set()
+
+
+def tell_unknown_jobs(
+    store: OperatorStore, beginning: str, jobs: Sequence[str], known: Sequence[str]
+) -> None:
     """Say that jobs were never recorded, and which ones were."""
+    expected = _expected_names(store, jobs)
     for job in jobs:
-        if is_pattern(job):
+        if job in expected:
+            say(f"{beginning} run of {job!r} was ever recorded here, and it is expected to run:")
+            say(f"`runguard expect {shlex.quote(job)}` says when.")
+        elif is_pattern(job):
             say(f"{beginning} job that fits {job!r} was ever recorded here.")
         else:
             say(f"{beginning} job {job!r} was ever recorded here{did_you_mean(job, known)}.")

@@ -65,7 +65,7 @@ def _id_of(store: OperatorStore, name: str, environment: str | None) -> int | No
             return run.id
         known = store.job_names()
         if job and job not in known:
-            tell_unknown_jobs("No run: no", [job], known)
+            tell_unknown_jobs(store, "No run: no", [job], known)
             raise typer.Exit(1)
         return None
     try:

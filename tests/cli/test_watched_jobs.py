@@ -170,6 +170,15 @@ def test_the_page_for_a_mail_tells_it_too(answer_of: Cli, store: OperatorStore) 
     assert 'href="javascript' not in page
 
 
+@pytest.mark.parametrize("command", [("runs", "--job", "never"), ("show", "last:never")])
+def test_a_job_that_is_expected_and_never_ran_is_known(answer_of: Cli, command: list[str]) -> None:
+    answer = answer_of(*command)
+
+    assert answer.exit_code == 1
+    assert "no run of 'never' was ever recorded here, and it is expected to run" in answer.stderr
+    assert "`runguard expect never` says when." in answer.stderr
+
+
 def test_explain_tells_which_silence_mutes_what_was_found(answer_of: Cli) -> None:
     silenced = answer_of("silence", "backup", "--for", "2h", "--reason", "it moves", "--by", "kim")
 
