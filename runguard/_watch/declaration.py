@@ -11,7 +11,7 @@ from .._errors import ConfigurationError, did_you_mean
 from .._monitor.expectation_words import ends_with_zone
 from .._monitor.expectations import Expectation
 from .._monitor.filters import UnreadableFilter, read_duration
-from .schedule import INSTALL, expectation_problem
+from .schedule import INSTALL, NO_ZONES, expectation_problem
 
 LONGEST: Final = timedelta(days=3650)
 LONGEST_OWNER: Final = 100
@@ -77,7 +77,7 @@ def check_expectation(
     problem = expectation_problem(expectation)
     if problem is not None and not (may_lack_library and INSTALL in problem):
         zone = expectation.tz if problem.startswith("tz:") else None
-        near = "" if zone is None else did_you_mean(zone, available_timezones())
+        near = "" if zone is None else did_you_mean(zone, available_timezones() - NO_ZONES)
         raise ConfigurationError(f"{problem}{near}")
 
 

@@ -28,7 +28,7 @@ LONGEST: Final = timedelta(days=3660)
 
 _CRON_FIELDS: Final = 5
 # Names of files beside the zones: what they mean is another thing on each machine, or nothing.
-_NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
+NO_ZONES: Final = frozenset({"localtime", "posixrules", "Factory"})
 _SAMPLE_FROM: Final = datetime(2024, 1, 1)  # on the wall; a leap year
 _FEWEST_SAMPLED, _MOST_SAMPLED = 9, 100
 _A_WEEK: Final = timedelta(days=8)
@@ -270,7 +270,7 @@ def _is_zone(name: str) -> bool:
 
 
 def _zone_info(name: str) -> ZoneInfo:
-    if name in _NO_ZONES:
+    if name in NO_ZONES:
         raise LookupError(name)
     return ZoneInfo(name)
 

@@ -79,6 +79,15 @@ def test_what_cannot_be_meant_is_refused_where_it_is_written(
     assert "hunter2" not in str(refused.value)
 
 
+def test_a_zone_that_is_refused_is_not_suggested() -> None:
+    with pytest.raises(
+        ConfigurationError, match="tz: expected a zone, found 'localtime'"
+    ) as refused:
+        Expect(cron="0 2 * * *", tz="localtime")
+
+    assert "did you mean" not in str(refused.value)
+
+
 @pytest.mark.parametrize("url", ["https://hc.example/secret-1", "env:", "env:1", "file:here", 5])
 def test_a_secret_address_is_only_referred_to_and_never_repeated(url: object) -> None:
     with pytest.raises(ConfigurationError, match="ping_url: expected env:NAME or file:") as refused:
