@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from .round import RoundReport, Rounds
@@ -20,9 +20,14 @@ def run_rounds(
     pause: float = PAUSE_SECONDS,
     on_report: Callable[[RoundReport], None] = lambda _: None,
 ) -> None:
-    """Run a round, and another each `pause` seconds, until `stop` is set."""
+    """Run a round, and another each `pause` seconds, until `stop` is set.
+
+    Where a report cannot be written, as nobody reads it or the disk is full, jobs are watched on.
+    """
     while not stop.is_set():
-        on_report(rounds.run(stops=stop.is_set))
+        report = rounds.run(stops=stop.is_set)
+        with suppress(OSError):
+            on_report(report)
         stop.wait(pause)
 
 

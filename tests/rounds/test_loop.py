@@ -1,0 +1,39 @@
+"""Rounds one after the other: what ends them, and what does not."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from runguard._rounds.loop import run_rounds
+
+if TYPE_CHECKING:
+    from runguard._rounds.round import Rounds
+
+
+class CountedRounds:
+    """Rounds that say after the third that it is enough."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop, self.count = stop, 0
+
+    def run(self, **_: Any) -> None:
+        self.count += 1
+        if self.count == 3:
+            self.stop.set()
+
+
+@pytest.mark.parametrize("wrong", [BrokenPipeError(), OSError(errno.ENOSPC, "disk full")])
+def test_rounds_go_on_where_their_reports_cannot_be_written(wrong: OSError) -> None:
+    def fails(_: object) -> None:
+        raise wrong
+
+    stop = threading.Event()
+    rounds = CountedRounds(stop)
+
+    run_rounds(cast("Rounds", rounds), stop, pause=0, on_report=fails)
+
+    assert rounds.count == 3
