@@ -30,6 +30,7 @@ from .._monitor.expectations import (
 )
 from .._monitor.incidents import RECOVERED
 from .._version import __version__
+from .._watch.schedule import schedule_of
 from .learning import Learner
 from .ping import Ping, send_pings
 
@@ -196,6 +197,7 @@ class Watch:
         for one in facts:
             try:
                 known = self._learner.taught(one, now=now, zone=zone)
+                self._tell_what_is_unreadable(known)
                 verdict = self._judge(known, now=now, gaps=gaps)
             except Exception as trouble:  # the other jobs are judged all the same
                 self._tell("judge", trouble, one.job.job_name)
@@ -221,6 +223,13 @@ class Watch:
             pings.append([_ping_of(one, run, url) for run in runs[-MOST_ENDINGS:]])
         for trouble in send_pings(pings, seconds=LONGEST_PINGS_SECONDS):
             self._events.internal_error("ping", trouble)
+
+    def _tell_what_is_unreadable(self, facts: JobFacts) -> None:
+        """Say which starts nobody notices from here, as where a library is missing."""
+        try:
+            schedule_of(facts.learned or facts.job.expectation)
+        except ConfigurationError as wrong:
+            self._tell("judge", wrong, facts.job.job_name)
 
     def _tell(self, stage: str, trouble: Exception, job_name: str) -> None:
         """Tell a fault of one job; one that goes on from round to round, once."""

@@ -288,6 +288,20 @@ def test_a_ping_that_fails_is_told_and_hinders_nothing() -> None:
     ]
 
 
+def test_a_schedule_that_cannot_be_read_here_is_told_once() -> None:
+    odd = facts_of("odd")
+    odd = replace(odd, job=replace(odd.job, expectation=Expectation(cron="@hourly")))
+    events = RecordingEvents()
+    store = RecordingStore([odd, facts_of("well")])
+    watch = watch_of(store, events=events)
+    run(watch)
+    run(watch)
+
+    [told] = events.told
+    assert told.startswith("judge: cron: expected five fields")
+    assert ("write", ["odd", "well"]) in store.calls
+
+
 def test_what_is_to_be_learned_is_read_from_the_starts_once_an_hour() -> None:
     seen: list[Expectation | None] = []
 
