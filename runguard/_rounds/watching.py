@@ -19,6 +19,7 @@ from .._errors import ConfigurationError
 from .._events import Events
 from .._models import RunStatus
 from .._monitor.expectations import (
+    Expectation,
     FindingType,
     Gap,
     JobDeclaration,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 GAP_AFTER: Final = timedelta(minutes=5)
 UNWATCHED_AFTER: Final = timedelta(minutes=15)
+LOOKS_EACH: Final = timedelta(hours=1)  # at a job that neither starts nor ends
 AT_ONCE: Final = 2_000  # jobs in one batch
 MOST_ENDINGS: Final = 5  # of one job in a round, that its address hears of
 LONGEST_PINGS_SECONDS: Final = 15.0  # of one batch: verdicts wait for them
@@ -202,7 +204,7 @@ class Watch:
             except Exception as trouble:  # the other jobs are judged all the same
                 self._tell("judge", trouble, one.job.job_name)
                 continue
-            yield known, verdict
+            yield known, _looking_again(verdict, now)
 
     def _ping(self, facts: Iterable[JobFacts], now: datetime, resolve: Resolve) -> None:
         """Tell the addresses of jobs how their runs ended.
@@ -237,6 +239,14 @@ class Watch:
         if self._told.get(f"{stage} {job_name}") != text:
             self._told[f"{stage} {job_name}"] = text
             self._events.internal_error(stage, trouble, job_name=job_name)
+
+
+def _looking_again(verdict: Verdict, now: datetime) -> Verdict:
+    """Look again within an hour: a row of before may come late, from a spool, and wakes nobody."""
+    if verdict.job.retired_at is not None or verdict.job.expectation == Expectation():
+        return verdict
+    latest = now + LOOKS_EACH
+    return replace(verdict, look_at=min(verdict.look_at or latest, latest))
 
 
 def _key_of(facts: JobFacts) -> tuple[str, str | None]:

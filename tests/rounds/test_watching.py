@@ -48,6 +48,7 @@ class RecordingStore:
     settled: list[Settled] = field(default_factory=list)
     started: list[datetime] = field(default_factory=list)
     calls: list[tuple[str, Any]] = field(default_factory=list)
+    verdicts: Sequence[Verdict] = ()
 
     def declare_file(
         self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
@@ -76,6 +77,7 @@ class RecordingStore:
         auto_resolve: bool,
     ) -> Sequence[Settled]:
         self.calls.append(("write", [verdict.job.job_name for verdict in verdicts]))
+        self.verdicts = verdicts
         return self.settled
 
     def starts(
@@ -286,6 +288,27 @@ def test_a_ping_that_fails_is_told_and_hinders_nothing() -> None:
         "ping: env:NONE: nothing is there",
         f"ping: ping_url of b: {where} answered 500 Internal Server Error",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "noted"),
+    [(None, 60), (NOW + 90 * MINUTE, 60), (NOW + 5 * MINUTE, 5)],
+)
+def test_a_job_is_looked_at_again_within_an_hour(asked: datetime | None, noted: int) -> None:
+    store = RecordingStore([facts_of("nightly")])
+
+    run(watch_of(store, lambda facts, **_: Verdict(job=facts.job, look_at=asked)))
+
+    assert [one.look_at for one in store.verdicts] == [NOW + noted * MINUTE]
+
+
+def test_a_job_of_which_nothing_is_expected_is_not_looked_at_again() -> None:
+    known = facts_of("nightly")
+    store = RecordingStore([replace(known, job=replace(known.job, expectation=Expectation()))])
+
+    run(watch_of(store))
+
+    assert [one.look_at for one in store.verdicts] == [None]
 
 
 def test_a_schedule_that_cannot_be_read_here_is_told_once() -> None:
