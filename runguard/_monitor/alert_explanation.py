@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .._models import named_in
-from .expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID
+from .._models import in_environment, named_in
+from .expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID, job_in
 from .notices import Dispatch, IncidentRecord
 from .records import AlertDetails, AlertRecord
 from .sentences import Mention, Part, Sentence, Topic
@@ -80,9 +80,10 @@ def _subject(alert: AlertRecord) -> str:
     """Say what an alert is about that no run raised."""
     if alert.source_type != JOB_SOURCE_TYPE:
         return f"It is about {alert.source_type} {alert.source_id}."
-    if alert.source_id == MONITOR_SOURCE_ID:
+    names_a_job = isinstance(alert.detail, Mapping) and "job_name" in alert.detail
+    if alert.source_id == MONITOR_SOURCE_ID and not names_a_job:
         return "It is about all jobs that are expected."
-    return f"It is about job {alert.source_id}."
+    return f"It is about job {in_environment(*job_in(alert.source_id))}."
 
 
 def _raised(details: AlertDetails) -> Iterator[Part]:

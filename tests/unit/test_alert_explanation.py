@@ -55,3 +55,13 @@ def test_what_is_about_no_job_says_so(source_type: str, source_id: str, said: st
     assert (
         said_of(source_id, [], source_type=source_type)[-1] == f"alert: {said} It is not resolved."
     )
+
+
+@pytest.mark.parametrize(
+    ("source_id", "name"),
+    [("backup@staging@", "backup@staging"), (MONITOR_SOURCE_ID, MONITOR_SOURCE_ID)],
+)
+def test_a_job_of_an_odd_name_is_named(source_id: str, name: str) -> None:
+    said = said_of(source_id, {"job_name": name})
+
+    assert f"alert: It is about job {name}. It is not resolved." in said
