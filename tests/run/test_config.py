@@ -267,7 +267,7 @@ def test_an_unknown_variable_is_one_warning_with_a_hint(
         ({"trigger_type": "CRON"}, "MANUAL"),
         (
             {"environment": "Staging"},
-            "environment: expected 1 to 40 of a-z, 0-9, _ and -, found 'S",
+            "environment: expected 1 to 40 of a-z, 0-9, _ and -, and not none, found 'S",
         ),
         ({"environment": "x" * 41}, "expected 1 to 40"),
         ({"environment": 7}, "found 7"),
