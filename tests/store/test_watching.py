@@ -25,6 +25,7 @@ from runguard._monitor.notices import Standing
 from runguard._monitor.records import AlertFilter, Prunable
 from runguard._store.declaring import declare_jobs, raise_unwatched
 from runguard._store.due import is_delivery_due
+from runguard._watch.judge import judge
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.incidents import dispatch
 from tests.support.stores import newest_alerts, open_store
@@ -882,3 +883,30 @@ def test_a_verdict_on_what_another_monitor_has_judged_since_is_left_out(nightly:
     assert nightly.store.write_verdicts([before], cooldown=COOLDOWN) == []
 
     assert nightly.store.open_findings() == {}
+
+
+@pytest.mark.parametrize("store_kind", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("run_log set host = x'ff'", "run_log set status = x'ff'"),
+        *("run_log set started_at = x'ff'", "run_log set total_records = 'many'"),
+        *("job set judged_at = 'soon'", "job set look_at = ''", "job set look_at = x'ff'"),
+        *("job set declared_at = 5", "job set grace_seconds = 9e999"),
+        "job set grace_seconds = 'x'",
+    ],
+)
+def test_an_odd_row_in_a_file_hides_no_other_job(world: World, odd: str) -> None:
+    expected = Expectation(every=HOUR, min_records=0)
+    for name in ("odd", "well"):
+        declared = JobDeclaration(job_name=name, expectation=expected)
+        declare_jobs(world.store, [declared], timeout=TIMEOUT)
+    world.run("odd")
+    world.back_door.rows(f"update {odd} where job_name = 'odd'")
+
+    facts = world.facts()
+
+    assert set(facts) == {"odd", "well"}
+    verdicts = [judge(one, now=world.store.now()) for one in facts.values()]
+    assert world.store.write_verdicts(verdicts, cooldown=COOLDOWN) == []
+    assert all(one.judged_at is not None for one in world.store.expected_jobs())

@@ -7,6 +7,7 @@ that a job's process writes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Dialect, Double, Table, Text
@@ -39,6 +40,19 @@ class _Declared(JsonDocument):
         return tolerant
 
 
+class _Noted(UtcDateTime):
+    """A time that is none where a hand has made it unreadable; the next verdict notes another."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read it; only SQLite keeps what is no time."""
+        try:
+            return super().process_result_value(value, dialect)
+        except (ValueError, AttributeError):
+            return None
+
+
 job = Table(
     "job",
     metadata,
@@ -52,12 +66,12 @@ job = Table(
     Column("declared_who", Text),
     Column("declarations", _Declared()),  # all that was declared, by who did
     Column("spec_hash", Text),
-    Column("declared_at", UtcDateTime, nullable=False, server_default=db_now()),
-    Column("retired_at", UtcDateTime),
-    Column("next_due_at", UtcDateTime),
+    Column("declared_at", _Noted(), nullable=False, server_default=db_now()),
+    Column("retired_at", _Noted()),
+    Column("next_due_at", _Noted()),
     Column("grace_seconds", Double),
-    Column("look_at", UtcDateTime),
-    Column("judged_at", UtcDateTime),
+    Column("look_at", _Noted()),
+    Column("judged_at", _Noted()),
     Column("updated_at", UtcDateTime, nullable=False, server_default=db_now()),
     comment=MADE_BY_US,
 )
