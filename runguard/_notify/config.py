@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
@@ -57,6 +57,7 @@ class NotifyConfig:
         routes: Which of them an alert goes to; none where all go to every channel.
         quiet: Maintenance windows.
         jobs: What is expected of jobs, as far as it can be read.
+        mistaken_jobs: Those whose table has a mistake; None where no table can be told from another.
         web_url: Address of the page, without a slash at its end, for links in messages.
         remind_every: How long an incident may stay open until its next alert is told again.
         timezone: Zone of the times in messages.
@@ -69,6 +70,7 @@ class NotifyConfig:
     routes: tuple[Route, ...] = ()
     quiet: tuple[QuietWindow, ...] = ()
     jobs: tuple[JobDeclaration, ...] = ()
+    mistaken_jobs: frozenset[str] | None = frozenset()
     web_url: str | None = None
     remind_every: timedelta = REMIND_EVERY
     timezone: tzinfo = UTC
@@ -132,20 +134,29 @@ def read_config(environ: Mapping[str, str], cwd: Path) -> Reading:
     windows = (_quiet(one, timezone) for one in top.tables("quiet"))
     values["quiet"] = tuple(one for one in windows if one is not None) or None
     environment = environ.get(ENVIRONMENT, "").strip().strip("\"'") or None
-    jobs = read_jobs(top.table("jobs"), file=file, environment=environment)
-    values["jobs"] = tuple(jobs) or None
+    jobs = tuple(read_jobs(top.table("jobs"), file=file, environment=environment))
+    values["jobs"] = jobs or None
     notify.end()
     top.end()
     given = {key: value for key, value in values.items() if value is not None}
     sources |= {key: file if key in given else DEFAULT for key in values}
     config = NotifyConfig(
         channels=channels,
+        mistaken_jobs=_mistaken(top.get("jobs"), jobs),
         file=source.path,
         sources=sources,
         resolve=secret_refs.SecretReader(environ),
         **given,
     )
     return Reading(config, tuple(problems))
+
+
+def _mistaken(tables: object, read: Iterable[JobDeclaration]) -> frozenset[str] | None:
+    if tables is None:
+        return frozenset()
+    if not isinstance(tables, dict):
+        return None
+    return frozenset(tables) - {one.job_name for one in read}
 
 
 class _Source(NamedTuple):

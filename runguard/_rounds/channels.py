@@ -27,17 +27,18 @@ class Channels:
         self.environ = environ
         self._folder = folder
         self.config = NotifyConfig()
-        self.is_whole = False
+        self.newest = NotifyConfig()
         self.usable: tuple[Channel, ...] = ()
 
     def read(self) -> Iterator[ConfigurationError]:
         """Read the configuration, and yield what is wrong with it.
 
         Where something is, the configuration before goes on. Without one, what can be read counts,
-        but for its routes and maintenance windows: rather too many are told than nobody.
+        but for its routes and maintenance windows: rather too many are told than nobody. `newest`
+        is always what can be read now.
         """
         config, problems = read_config(self.environ, self._folder)
-        self.is_whole = not problems
+        self.newest = config
         yield from map(ConfigurationError, problems)
         if problems and self.usable:
             return

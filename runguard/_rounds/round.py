@@ -279,9 +279,8 @@ class Rounds:
                 environment=self._settings.environment,
                 kind=self._kind,
             )
+        self._watch.declare(self._channels.newest)
         config = self._channels.config
-        if self._channels.is_whole and config.file is not None:
-            self._watch.declare(config.jobs, file=config.file.absolute())
         watched = self._watch.run(config.resolve, stops=stops, zone=config.timezone)
         self._found = watched.found
         over = sum(one.is_over for one in watched.found)

@@ -7,11 +7,10 @@ dies before it. Any number may watch at once: each finding opens once, and close
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .._clock import now as clock
@@ -37,6 +36,7 @@ from .ping import Ping, send_pings
 
 if TYPE_CHECKING:
     from .._monitor.incidents import Settled
+    from .._notify.config import NotifyConfig
 
 GAP_AFTER: Final = timedelta(minutes=5)
 UNWATCHED_AFTER: Final = timedelta(minutes=15)
@@ -55,7 +55,12 @@ class WatchedStore(Protocol):
     """What watching asks of a store."""
 
     def declare_file(
-        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
+        self,
+        declarations: Sequence[JobDeclaration],
+        *,
+        who: str,
+        environment: str | None,
+        keeping: Collection[str],
     ) -> int: ...
 
     def begin_round(self, gap_after: timedelta) -> tuple[datetime, tuple[Gap, ...]]: ...
@@ -134,7 +139,7 @@ class Watch:
         self._auto_resolve = auto_resolve
         self._environment = environment
         self._learner = Learner(store)
-        self._declared: list[JobDeclaration] | None = None
+        self._declared: tuple[object, ...] | None = None
         self._told: dict[str, str] = {}
         self._record = MonitorRecord(
             who=f"{os.uname().nodename}:{os.getpid()}",
@@ -145,15 +150,19 @@ class Watch:
             version=__version__,
         )
 
-    def declare(self, jobs: tuple[JobDeclaration, ...], *, file: Path) -> None:
+    def declare(self, config: NotifyConfig) -> None:
         """Give the store what the configuration's file declares, where it has changed.
 
-        It stands there by its whole path: two files in two folders declare beside each other.
+        It stands there by its whole path: two files in two folders declare beside each other. What
+        the file said of a job before goes on where its table has a mistake now.
         """
-        said = [replace(one, who=str(file)) for one in jobs]
-        if said != self._declared:
-            self._store.declare_file(said, who=str(file), environment=self._environment)
-            self._declared = said
+        if config.file is None or config.mistaken_jobs is None:
+            return
+        who, keeping = str(config.file.absolute()), config.mistaken_jobs
+        said = tuple(replace(one, who=who) for one in config.jobs)
+        if (who, said, keeping) != self._declared:
+            self._store.declare_file(said, who=who, environment=self._environment, keeping=keeping)
+            self._declared = who, said, keeping
 
     def run(self, resolve: Resolve, *, stops: Callable[[], bool], zone: tzinfo = UTC) -> Watched:
         """Judge all jobs that are to be judged.

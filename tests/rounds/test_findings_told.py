@@ -162,15 +162,32 @@ def test_the_file_declares_jobs_and_what_it_says_no_more_is_withdrawn(
     world.configure(f'{channel}[jobs.never_ran]\nevery = "1h"\n')
     rounds.run()
     declared = [job.job_name for job in world.store.expected_jobs()]
-    world.configure(f'{channel}[jobs.never_ran]\nevery = "1 hour perhaps"\n')
-    with_a_mistake = rounds.run()
-    still = [job.job_name for job in world.store.expected_jobs()]
     world.configure(channel)
     rounds.run()
 
-    assert declared == still == ["never_ran"]
-    assert set(with_a_mistake.troubles) == {"channels"}
+    assert declared == ["never_ran"]
     assert [job.job_name for job in world.store.expected_jobs()] == []
+
+
+@on_sqlite
+def test_a_mistake_in_one_job_of_the_file_keeps_no_other_back_and_withdraws_nothing_of_its_own(
+    world: World, hook: HttpReceiver
+) -> None:
+    channel = f'[channels.hook]\nwebhook = "{hook.url()}"\n'
+    rounds = world.rounds()
+    world.configure(f'{channel}[jobs.mistaken]\nevery = "1h"\n[jobs.gone]\nevery = "1h"\n')
+    rounds.run()
+    mistaken = '[jobs.mistaken]\nevery = "1 hour perhaps"\n'
+    world.configure(f'{channel}{mistaken}[jobs.good]\nevery = "2h"\n')
+    report = rounds.run()
+    known = {job.job_name: job.expectation.every for job in world.store.expected_jobs()}
+    world.configure("jobs = 5\n")
+    rounds.run()
+
+    assert set(report.troubles) == {"channels"}
+    assert "jobs.mistaken.every" in report.troubles["channels"]
+    assert known == {"mistaken": timedelta(hours=1), "good": timedelta(hours=2)}
+    assert {job.job_name for job in world.store.expected_jobs()} == set(known)
 
 
 @on_sqlite

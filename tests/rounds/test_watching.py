@@ -27,12 +27,13 @@ from runguard._monitor.expectations import (
 )
 from runguard._monitor.incidents import RECOVERED, Settled
 from runguard._monitor.notices import IncidentRecord
+from runguard._notify.config import NotifyConfig
 from runguard._rounds import watching
 from runguard._rounds.watching import Watch, missed_in
 from tests.support.http_receiver import HttpReceiver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 NOW = datetime(2026, 3, 1, 2, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -51,9 +52,14 @@ class RecordingStore:
     verdicts: Sequence[Verdict] = ()
 
     def declare_file(
-        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
+        self,
+        declarations: Sequence[JobDeclaration],
+        *,
+        who: str,
+        environment: str | None,
+        keeping: Collection[str],
     ) -> int:
-        assert environment == "stage"
+        assert (environment, keeping) == ("stage", frozenset())
         self.calls.append(("declare", (tuple(declarations), who)))
         return len(declarations)
 
@@ -210,20 +216,18 @@ def test_the_file_is_declared_when_it_changes_and_tried_again_where_that_failed(
     class Away(RecordingStore):
         is_away = True
 
-        def declare_file(
-            self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None
-        ) -> int:
+        def declare_file(self, *args: Any, **kwargs: Any) -> int:
             if self.is_away:
                 raise OSError("away")
-            return super().declare_file(declarations, who=who, environment=environment)
+            return super().declare_file(*args, **kwargs)
 
     store = Away()
     watch = watch_of(store)
     with pytest.raises(OSError, match="away"):
-        watch.declare(JOBS, file=FILE)
+        watch.declare(NotifyConfig(jobs=JOBS, file=FILE))
     store.is_away = False
     for jobs in (JOBS, JOBS, ()):
-        watch.declare(jobs, file=FILE)
+        watch.declare(NotifyConfig(jobs=jobs, file=FILE))
 
     said = (replace(JOBS[0], who=str(FILE)),)
     assert store.calls == [("declare", (said, str(FILE))), ("declare", ((), str(FILE)))]

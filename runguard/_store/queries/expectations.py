@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from types import EllipsisType
 from typing import Any, Final
@@ -115,7 +115,12 @@ class ExpectationQueries(OutboxQueries):
         )
 
     def declare_file(
-        self, declarations: Sequence[JobDeclaration], *, who: str, environment: str | None = None
+        self,
+        declarations: Sequence[JobDeclaration],
+        *,
+        who: str,
+        environment: str | None = None,
+        keeping: Collection[str] = (),
     ) -> int:
         """Write all that a file says, and withdraw what it said before and does not any more.
 
@@ -123,6 +128,7 @@ class ExpectationQueries(OutboxQueries):
             declarations: All that stands in the file, `by` and `who` being the file's.
             who: The file. What another one says is left alone.
             environment: The one that it is read in: what it says in others is left alone too.
+            keeping: Jobs of which nothing is withdrawn: it cannot be read what the file says now.
 
         Returns:
             How many jobs have changed.
@@ -136,8 +142,9 @@ class ExpectationQueries(OutboxQueries):
             its = [row for row in rows if row.environment == storable(environment or "")]
             for row in [row for row in its if _says(row, file, who)]:
                 key = (row.job_name, row.environment)
-                if key not in said and _without(connection, *key, by=file) is not None:
-                    changed += 1
+                if key in said or row.job_name in keeping:
+                    continue
+                changed += _without(connection, *key, by=file) is not None
             return changed
 
         return self._transact(work, timeout=WRITE_TIMEOUT_SECONDS)
