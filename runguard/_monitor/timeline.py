@@ -169,6 +169,15 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class MissedStarts:
+    """Expected starts in a row that did not come: when the first and the last were due."""
+
+    first_due_at: datetime
+    last_due_at: datetime
+    starts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class LaneCell:
     """What a job did between two ticks; `is_busy` says whether an earlier run went on."""
 
@@ -186,7 +195,8 @@ class Lane:
         bars: In the order in which they are drawn.
         overlaps: When two of its runs or more were under way.
         cells: The same between the ticks, for a table.
-        missed: Expected starts that did not come.
+        missed: Expected starts that did not come; of many in a row, the first and the last.
+        outages: The rows of them.
         next_due_at: The next expected start; None where none is known.
     """
 
@@ -197,6 +207,14 @@ class Lane:
     missed: tuple[datetime, ...] = ()
     next_due_at: datetime | None = None
     environment: str | None = None
+    outages: tuple[MissedStarts, ...] = ()
+
+    @property
+    def missed_starts(self) -> int:
+        """How many expected starts did not come."""
+        ends = {due for one in self.outages for due in (one.first_due_at, one.last_due_at)}
+        alone = sum(due not in ends for due in self.missed)
+        return alone + sum(one.starts for one in self.outages)
 
     @property
     def runs(self) -> int:
@@ -235,7 +253,7 @@ def lane_of(
     *,
     now: datetime,
     ticks: Sequence[datetime] = (),
-    missed: Sequence[datetime] = (),
+    missed: Sequence[MissedStarts] = (),
     next_due_at: datetime | None = None,
     most_bars: int = MOST_BARS,
 ) -> Lane:
@@ -246,6 +264,7 @@ def lane_of(
     edges = tuple(ticks) or (window.since, window.until)
     pieces = _pieces(facts, now)
     within = window.slice
+    dues = {due for one in missed for due in (one.first_due_at, one.last_due_at)}
     while len(bars := list(_merged(pieces, within=within))) > most_bars and within < window.length:
         within *= 2
     return Lane(
@@ -253,9 +272,14 @@ def lane_of(
         bars=tuple(sorted(bars, key=lambda bar: (_ORDER[bar.kind], bar.starts_at))),
         overlaps=tuple(_overlaps(facts, now, within=window.slice)),
         cells=_cells(pieces, edges),
-        missed=tuple(one for one in sorted(missed) if window.since <= one < window.until),
+        missed=tuple(due for due in sorted(dues) if window.since <= due < window.until),
         next_due_at=next_due_at,
         environment=facts.environment,
+        outages=tuple(
+            one
+            for one in sorted(missed, key=lambda one: one.first_due_at)
+            if one.starts > 1 and one.first_due_at < window.until and one.last_due_at > window.since
+        ),
     )
 
 

@@ -20,7 +20,7 @@ from .._monitor.records import (
     RunRecord,
 )
 from .._monitor.sentences import Topic
-from .._monitor.timeline import DayRuns, Lane, LaneBar, Stretch
+from .._monitor.timeline import DayRuns, Lane, LaneBar, MissedStarts, Stretch
 from .._monitor.trail import ChannelStanding, SilenceState
 
 
@@ -142,7 +142,8 @@ class LaneAnswer:
 
     `bars` are its runs, those of one kind merged where less than a slice is between them. In
     `overlaps` more than one was under way. `missed` are expected starts that did not come, of
-    many in a row the first and the last; `next_due_at` is the next expected one, or null.
+    many in a row the first and the last, with their number in `outages`; `next_due_at` is the next
+    expected one, or null.
     """
 
     job_name: str
@@ -154,6 +155,7 @@ class LaneAnswer:
     missed: tuple[datetime, ...]
     next_due_at: datetime | None
     environment: str | None
+    outages: tuple[MissedStarts, ...]
 
     @classmethod
     def of(cls, lane: Lane) -> LaneAnswer:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 from .._monitor import wording
-from .._monitor.timeline import BarKind, Lane, LaneBar, LaneCell, Window
+from .._monitor.timeline import BarKind, Lane, LaneBar, LaneCell, MissedStarts, Window
 from . import charts
 from .foreign_texts import spelled
 
@@ -26,6 +26,7 @@ TALL: Final = 12
 CAP: Final = 3  # above the bar of failures, for those who see no colour
 LINKED: Final = 150  # bars in all lanes that say what they are and lead there
 LEAST_LINKED: Final = 3  # of them in each lane
+MOST_MISSED: Final = 1000  # starts that a finding counts
 LABEL_ROOM: Final = 0.08  # of the width, for a text at the axis
 
 _CLASSES: Final = {
@@ -51,6 +52,7 @@ LEGEND: Final = (
 )
 LEGEND_OF_EXPECTED: Final = (
     ('<use href="#lane-missed" x="8"/>', "an expected start that was missed"),
+    ('<path class="lane-outage" d="M1 8h14v7h-14z"/>', "many in a row, from the first to the last"),
     ('<use href="#lane-next" x="8"/>', "the next expected start; filled where it is late"),
 )
 
@@ -137,7 +139,7 @@ def label_of(instant: datetime, frame: Frame) -> str:
 
 def legend_of(lanes: Sequence[Lane]) -> tuple[tuple[str, str], ...]:
     """Return what is to be explained of some lanes."""
-    has_expected = any(one.missed or one.next_due_at for one in lanes)
+    has_expected = any(one.missed or one.outages or one.next_due_at for one in lanes)
     has_others = any(bar.kind is BarKind.OTHER for one in lanes for bar in one.bars)
     others = ('<path class="g-other" d="M1 7h14v12h-14z"/>', "status not known")
     return (
@@ -173,6 +175,7 @@ def lane(
             _rectangle(frame.x(one.starts_at), frame.x(one.ends_at), GROUND + 1, 2)
             for one in drawn.overlaps
         ]
+    outages = "".join(_outage(one, frame) for one in drawn.outages)
     bars = "".join(f'<path class="{name}" d="{"".join(some)}"/>' for name, some in paths.items())
     marks = "".join(
         f'<use href="#lane-{name}" x="{100 * frame.x(instant):.2f}%"/>'
@@ -181,7 +184,8 @@ def lane(
     return (
         '<svg class="lane-line" aria-hidden="true" focusable="false">'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'
-        f'<use href="#lane-back"/>{bars}{"".join(linked)}<use href="#lane-now"/></svg>{marks}</svg>'
+        f'<use href="#lane-back"/>{outages}{bars}{"".join(linked)}<use href="#lane-now"/></svg>'
+        f"{marks}</svg>"
     )
 
 
@@ -211,6 +215,23 @@ def title_of(bar: LaneBar) -> str:
     return f"{said}{group} · {took} from {wording.utc(bar.starts_at, exactly=True)}"
 
 
+def outage_text(missed: MissedStarts) -> str:
+    """Say how many starts in a row did not come, and from when to when.
+
+    >>> from datetime import UTC
+    >>> first = datetime(2026, 3, 1, 2, tzinfo=UTC)
+    >>> outage_text(MissedStarts(first, first + timedelta(minutes=55), 12))
+    'missed 12 starts between 2026-03-01 02:00 UTC and 2026-03-01 02:55 UTC'
+    """
+    first, last = wording.utc(missed.first_due_at), wording.utc(missed.last_due_at)
+    return f"missed {starts_text(missed)} between {first} and {last}"
+
+
+def starts_text(missed: MissedStarts) -> str:
+    """Say how many starts did not come; a finding counts no further than to `MOST_MISSED`."""
+    return f"{missed.starts:,}{' or more' if missed.starts >= MOST_MISSED else ''} starts"
+
+
 def cell_text(cell: LaneCell) -> str:
     """Say what a job did between two ticks.
 
@@ -229,7 +250,9 @@ def summary_of(lanes: Sequence[Lane]) -> str:
     runs, failures = (sum(getattr(one, name) for one in lanes) for name in ("runs", "failures"))
     more = "" if all(one.is_all for one in lanes) else " or more"
     jobs, began = wording.counted(len(lanes), "job"), wording.counted(runs, "run")
-    return f"{jobs}: {began}{more}, {failures:,} failed."
+    missed = sum(one.missed_starts for one in lanes)
+    absent = f" {wording.counted(missed, 'expected start')} missed." if missed else ""
+    return f"{jobs}: {began}{more}, {failures:,} failed.{absent}"
 
 
 def _marks(drawn: Lane, frame: Frame) -> list[tuple[str, datetime]]:
@@ -238,6 +261,15 @@ def _marks(drawn: Lane, frame: Frame) -> list[tuple[str, datetime]]:
     if due is not None and frame.window.since <= due < frame.window.until:
         marks.append(("next" if due > frame.now else "late", due))
     return marks
+
+
+def _outage(missed: MissedStarts, frame: Frame) -> str:
+    begin, end = frame.x(missed.first_due_at), frame.x(missed.last_due_at)
+    shape = _rectangle(begin, end, 8, 7)
+    return (
+        f'<g class="lane-missing"><title>{spelled(outage_text(missed))}</title>'
+        f'<path class="lane-outage" d="{shape}"/></g>'
+    )
 
 
 def _box(bar: LaneBar, frame: Frame) -> str:

@@ -91,7 +91,8 @@ def read_days(
         failures=((max(instant, since), count) for instant, count in failed),
         missed=(
             due
-            for due in store.missed_starts([source_id], since=since, until=until).get(source_id, ())
+            for one in store.missed_starts([source_id], since=since, until=until).get(source_id, ())
+            for due in {one.first_due_at, one.last_due_at}
             if since <= due < until
         ),
         most=MOST_IN_A_DAY,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from runguard._monitor.timeline import MOST_RUNS, ZOOMS, Window, lane_of, window_of
+from runguard._monitor.timeline import MOST_RUNS, ZOOMS, MissedStarts, Window, lane_of, window_of
 from runguard._store.queries import timeline as queries
 from runguard._store.queries.jobs import JobKey
 from tests.store.test_operator_queries import foreign_alert, foreign_run, spelled
@@ -186,8 +186,28 @@ def test_a_missed_start_is_when_it_was_due(
 
     found = store.missed_starts(["job"], since=NOON - 24 * HOUR, until=NOON)
 
-    assert found == {"job": [NOON.replace(hour=hour) for hour in due]}
+    first, last = NOON.replace(hour=due[0]), NOON.replace(hour=due[-1])
+    assert found == {"job": [MissedStarts(first, last, len(due))]}
     assert store.missed_starts(["job"], since=NOON, until=NOON + HOUR) == {}
+
+
+def test_the_newest_alert_of_a_finding_says_how_far_its_missed_starts_go(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    for hours_ago, due, missed in ((1, "11:00", 8), (3, "04:00", 1)):
+        first = '"first_due": "2026-03-01T04:00:00Z"'
+        foreign_alert(
+            back_door,
+            source_type="job",
+            source_id="job",
+            alert_type="MISSED",
+            detail=f'{{{first}, "due": "2026-03-01T{due}:00Z", "missed": {missed}}}',
+            created_at=spelled(back_door, NOON - hours_ago * HOUR),
+        )
+
+    found = store.missed_starts(["job"], since=NOON - 24 * HOUR, until=NOON)
+
+    assert found == {"job": [MissedStarts(NOON - 8 * HOUR, NOON - HOUR, 8)]}
 
 
 @pytest.mark.parametrize("most_runs", [1, 200])

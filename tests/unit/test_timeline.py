@@ -13,6 +13,7 @@ from runguard._monitor.timeline import (
     BarKind,
     Lane,
     LaneFacts,
+    MissedStarts,
     RunSlice,
     Stretch,
     Window,
@@ -192,10 +193,23 @@ def test_a_job_that_never_ran_has_an_empty_lane() -> None:
 
 
 def test_missed_starts_outside_of_the_window_are_left_out() -> None:
-    missed = [NOON, NOON - 48 * HOUR, NOON - HOUR]
+    missed = [MissedStarts(due, due) for due in (NOON, NOON - 48 * HOUR, NOON - HOUR)]
     drawn = lane_of(LaneFacts("job"), DAY, now=NOON, missed=missed)
 
     assert drawn.missed == (NOON - HOUR, NOON)
+    assert (drawn.outages, drawn.missed_starts) == ((), 2)
+
+
+def test_starts_missed_in_a_row_are_one_outage_also_where_it_reaches_out_of_the_window() -> None:
+    inside = MissedStarts(NOON - 5 * HOUR, NOON - 4 * HOUR, 12)
+    around = MissedStarts(NOON - 48 * HOUR, NOON + 48 * HOUR, 400)
+    before = MissedStarts(NOON - 48 * HOUR, NOON - 47 * HOUR, 7)
+    alone = MissedStarts(NOON, NOON)
+    drawn = lane_of(LaneFacts("job"), DAY, now=NOON, missed=[inside, around, before, alone])
+
+    assert drawn.missed == (NOON - 5 * HOUR, NOON - 4 * HOUR, NOON)
+    assert drawn.outages == (around, inside)
+    assert drawn.missed_starts == 413
 
 
 @pytest.mark.parametrize("zoom", ZOOMS, ids=lambda zoom: zoom.text)

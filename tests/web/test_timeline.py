@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import create_engine
 
 from runguard._monitor.records import RunCell
 from runguard._monitor.timeline import (
@@ -18,13 +20,16 @@ from runguard._monitor.timeline import (
     Lane,
     LaneBar,
     LaneFacts,
+    MissedStarts,
     Stretch,
     Window,
     lane_of,
     window_of,
 )
 from runguard._web import lanes
+from tests.store.conftest import BackDoor
 from tests.store.drafts import TIMEOUT, new_run
+from tests.store.test_operator_queries import foreign_alert, spelled
 from tests.web.reading import Page
 
 if TYPE_CHECKING:
@@ -86,6 +91,39 @@ def test_overlaps_missed_starts_and_the_next_start_are_marked() -> None:
     assert '<use href="#lane-late" x="75.00%"/>' in svg
     frame = lanes.frame_of(DAY, now=NOON - 7 * HOUR, tick=HOUR, zone=UTC)
     assert "#lane-next" in lanes.lane(Lane("job", next_due_at=NOON - 6 * HOUR), frame)
+
+
+def test_starts_missed_in_a_row_are_one_stretch_that_says_how_many() -> None:
+    outage = MissedStarts(NOON - 12 * HOUR, NOON - 6 * HOUR, 1000)
+    svg = drawn(outages=(outage,))
+
+    said = "missed 1,000 or more starts between 2026-03-01 00:00 UTC and 2026-03-01 06:00 UTC"
+    assert f'<title>{said}</title><path class="lane-outage" d="M500 8h250v7h-250z"/>' in svg
+    assert lanes.summary_of([Lane("job", outages=(outage,))]).endswith(
+        "0 failed. 1,000 expected starts missed."
+    )
+
+
+def test_the_table_says_between_which_times_starts_were_missed(
+    filled_file: str, file_client: Client
+) -> None:
+    due = datetime.now(UTC).replace(microsecond=0) - HOUR
+    engine = create_engine(filled_file)
+    back_door = BackDoor(engine)
+    foreign_alert(
+        back_door,
+        source_type="job",
+        source_id="payments",
+        alert_type="MISSED",
+        detail=json.dumps({"first_due": f"{due - HOUR}", "due": f"{due}", "missed": 12}),
+        created_at=spelled(back_door, due),
+    )
+    engine.dispose()
+
+    text = Page(timeline_of(file_client)).text
+
+    assert "missed 12 starts between" in text
+    assert "12 expected starts missed." in text
 
 
 def test_ticks_are_whole_hours_and_days_of_the_readers_zone() -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from ..._models import RunStatus
 from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from ..._monitor.records import RunCell
-from ..._monitor.timeline import MOST_RUNS, LaneFacts, RunSlice, Window
+from ..._monitor.timeline import MOST_RUNS, LaneFacts, MissedStarts, RunSlice, Window
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
@@ -116,10 +116,10 @@ class TimelineQueries(JobQueries):
 
     def missed_starts(
         self, source_ids: Sequence[str], *, since: datetime, until: datetime
-    ) -> Mapping[str, Sequence[datetime]]:
+    ) -> Mapping[str, Sequence[MissedStarts]]:
         """List the expected starts that were found missing in a time, by `source_id`.
 
-        Of many that were found at once, the first and the last are known.
+        A finding that went on is one row of starts, as far as its newest alert knows.
         """
         if not source_ids:
             return {}
@@ -135,10 +135,11 @@ class TimelineQueries(JobQueries):
             .order_by(alert.c.created_at.desc())
             .limit(MOST_MISSED)
         )
-        found: dict[str, list[datetime]] = defaultdict(list)
-        for source_id, created_at, detail in self._rows(query):
-            found[source_id] += _dues_in(detail) or [created_at]
-        return found
+        found: dict[str, dict[datetime, MissedStarts]] = defaultdict(dict)
+        for source_id, created_at, detail in self._rows(query):  # the newest first
+            missed = _missed_in(detail, created_at)
+            found[source_id].setdefault(missed.first_due_at, missed)
+        return {source_id: [*its.values()] for source_id, its in found.items()}
 
     def _runs_in(
         self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
@@ -361,10 +362,14 @@ def _in(environment: str | None, *, is_shared: bool) -> tuple[ColumnElement[bool
     return (is_in(environment),) if is_shared else ()
 
 
-def _dues_in(detail: Any) -> list[datetime]:
+def _missed_in(detail: Any, created_at: datetime) -> MissedStarts:
     """Return the starts that a finding misses, as far as it names them."""
-    known = (detail.get(key) for key in ("first_due", "due")) if isinstance(detail, dict) else ()
-    return sorted({due for text in known if (due := _instant_in(text)) is not None})
+    known = detail if isinstance(detail, dict) else {}
+    dues = [due for key in ("first_due", "due") if (due := _instant_in(known.get(key)))]
+    first, last = min(dues, default=created_at), max(dues, default=created_at)
+    said = known.get("missed")
+    least = 1 if first == last else 2
+    return MissedStarts(first, last, max(least, said) if type(said) is int else least)
 
 
 def _instant_in(text: Any) -> datetime | None:

@@ -76,10 +76,11 @@ def timeline_of(
             ],
             "shown": LANES_SHOWN,
             "legend": lanes.legend_of(found),
-            "has_missed": any(one.missed for one in found),
+            "has_missed": any(one.missed or one.outages for one in found),
             "has_next": any(one.next_due_at for one in found),
             "summary": lanes.summary_of(found),
             "cell": lanes.cell_text,
+            "starts": lanes.starts_text,
         }
     }
 

@@ -73,9 +73,9 @@
 
   // What a chart says of a cell when it is pointed at: in the reader's zone, and below the chart
   // where there is room for it.
-  const utc = /(\d{4}-\d\d-\d\d) ([\d:]{5,8}) UTC/;
+  const utc = /(\d{4}-\d\d-\d\d) ([\d:]{5,8}) UTC/g;
   document.addEventListener("pointerover", (event) => {
-    const title = event.target.closest?.("svg a")?.querySelector("title");
+    const title = event.target.closest?.("svg a, svg .lane-missing")?.querySelector("title");
     if (!title) return;
     if (!title.dataset.local) {
       title.dataset.local = "true";
