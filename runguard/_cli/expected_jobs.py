@@ -20,7 +20,6 @@ _STATES: Final = {
     ExpectedState.ON_TIME: "on time",
     ExpectedState.LATE: "late",
     ExpectedState.MISSED: "missed",
-    None: "-",
 }
 
 
@@ -67,7 +66,7 @@ def listing(rows: Sequence[Expected]) -> Listing:
         [
             one_line(one.job.job_name),
             one.job.environment or "-",
-            "retired" if one.job.retired_at is not None else _STATES[one.state],
+            _state(one),
             one_line(words.schedule(one.job.expectation)),
             moment(one.job.next_due_at, now=now),
             str(one.job.declared_by),
@@ -85,6 +84,17 @@ def listing(rows: Sequence[Expected]) -> Listing:
         numbers=(),
         optional=tuple(name for name in ("by", "environment", "next due") if name in columns),
     )
+
+
+def _state(one: Expected) -> str:
+    """Say how a job stands, or why it stands in no way."""
+    job = one.job
+    if job.retired_at is not None:
+        return "retired"
+    if one.state is not None:
+        return _STATES[one.state]
+    is_to_come = job.expectation.has_schedule or (job.expectation.learn and job.judged_at is None)
+    return "not judged" if is_to_come else "no schedule"
 
 
 def summary(record: JobRecord) -> str:

@@ -29,9 +29,21 @@ LOCAL_TIME: Final = "/etc/localtime"
 
 
 def write_suggestions(
-    store: OperatorStore, names: Sequence[str] | None, *, as_json: bool = False
+    store: OperatorStore,
+    names: Sequence[str] | None,
+    *,
+    environment: str | None = None,
+    as_json: bool = False,
 ) -> None:
     """Print what the history of jobs proves, and how many have none or have a schedule already.
+
+    Of a job that has one in some environments, its runs in the others count.
+
+    Args:
+        store: Where the history is.
+        names: The jobs that are asked for, also by patterns; all where there are none.
+        environment: The only one that is asked for, `none` for runs without one.
+        as_json: Whether to print JSON.
 
     Raises:
         Exit: no run of a job that was named is recorded.
@@ -42,13 +54,33 @@ def write_suggestions(
             say(f"No run of {one_line(name)} was ever recorded{did_you_mean(name, ran)}.")
             raise typer.Exit(1)
     now, declared = store.now(), store.expected_jobs(with_retired=True)
-    known = {one.job_name for one in declared if one.expectation.has_schedule or one.retired_at}
-    wanted = [job for job in ran if not names or any(fits(job, name) for name in names)]
-    asked = [job for job in wanted if job not in known]
+    known = {
+        (one.job_name, one.environment)
+        for one in declared
+        if one.expectation.has_schedule or one.retired_at is not None
+    }
+    wanted: dict[str, list[str | None]] = {}
+    asked: dict[str, list[str | None]] = {}
+    for one in store.overview(strip=1, jobs=names or (), environment=environment):
+        if one.last_start_at is None:
+            continue
+        wanted.setdefault(one.job_name, []).append(one.environment)
+        if (one.job_name, one.environment) not in known:
+            asked.setdefault(one.job_name, []).append(one.environment)
     zones = _zones(one.expectation.tz for one in declared)
     since = now - cadence.LOOKS_BACK
     suggested = (
-        cadence.suggest(job, store.starts(job, since=since), now=now, zones=zones) for job in asked
+        cadence.suggest(
+            job,
+            [
+                start
+                for place in environments
+                for start in store.starts(job, since=since, environment=place)
+            ],
+            now=now,
+            zones=zones,
+        )
+        for job, environments in asked.items()
     )
     found = [one for one in suggested if one is not None]
     if as_json:

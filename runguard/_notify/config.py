@@ -57,7 +57,7 @@ class NotifyConfig:
         routes: Which of them an alert goes to; none where all go to every channel.
         quiet: Maintenance windows.
         jobs: What is expected of jobs, as far as it can be read.
-        mistaken_jobs: Those whose table has a mistake; None where no table can be told from another.
+        mistaken_jobs: Those whose table has a mistake; None where it cannot be said which.
         web_url: Address of the page, without a slash at its end, for links in messages.
         remind_every: How long an incident may stay open until its next alert is told again.
         timezone: Zone of the times in messages.

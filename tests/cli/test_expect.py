@@ -7,6 +7,7 @@ import re
 import time
 import tomllib
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,8 +72,21 @@ def test_a_person_says_it_of_a_job_that_never_ran(cli: Cli, store_url: str) -> N
     assert (row["declared_by"], row["declared_who"]) == ("person", getpass.getuser())
     header, line = cli("expect", *where).lines
     assert header.split() == ["job", "state", "schedule", "next", "due", "by", "also"]
-    assert line.split()[:6] == ["nightly", "-", "cron", "0", "2", "*"]
+    assert line.split()[:6] == ["nightly", "not", "judged", "cron", "0", "2"]
     assert line.endswith("at least 1 record, owner data-team")
+
+
+def test_a_job_that_has_no_schedule_is_told_from_one_that_nobody_has_judged_yet(
+    cli: Cli, sqlite_url: str
+) -> None:
+    upgrade(sqlite_url)
+    cli("expect", "import", "--max-runtime", "2h")
+    cli("expect", "nightly", "--every", "1h")
+
+    _, no_schedule, not_judged = cli("expect").lines
+
+    assert no_schedule.split()[:3] == ["import", "no", "schedule"]
+    assert not_judged.split()[:3] == ["nightly", "not", "judged"]
 
 
 def test_a_person_counts_more_than_a_file_and_a_file_more_than_code(
@@ -254,6 +268,30 @@ def test_what_the_history_proves_is_printed_as_toml(cli: Cli, sqlite_url: str) -
     assert printed.lines[0] == f"# {suggestion['words']}: {suggestion['evidence']}"
     assert {"every", "cron"} & keys.keys()
     assert "Left out" not in printed.stderr
+
+
+def test_a_job_that_one_environment_declares_is_suggested_for_the_others(
+    cli: Cli, sqlite_url: str
+) -> None:
+    upgrade(sqlite_url)
+    now = datetime.now(UTC)
+    engine = create_engine(sqlite_url)
+    with engine.begin() as connection:
+        for hours, (minute, place) in product(range(24 * 20), (("17", None), ("40", "staging"))):
+            connection.exec_driver_sql(
+                "insert into run_log (job_name, trigger_type, status, started_at, environment)"
+                " values ('hourly', 'SCHEDULER', 'SUCCESS', ?, ?)",
+                ((now - timedelta(hours=hours)).strftime(f"%Y-%m-%d %H:{minute}:00.000"), place),
+            )
+    engine.dispose()
+    cli("expect", "hourly", "--every", "1h")
+
+    [suggestion] = cli("expect", "--suggest", "--json").json
+    elsewhere = cli("expect", "--suggest", "--environment", "none")
+
+    assert suggestion["job_name"] == "hourly"
+    assert "every hour" in suggestion["words"]
+    assert elsewhere.stderr == "Left out: 1 job with a schedule already, or retired.\n"
 
 
 def test_a_job_without_a_suggestion_is_told_and_one_that_never_ran_is_named(

@@ -134,7 +134,7 @@ def expect(
             parser=reading(read_environment),
             metavar="NAME",
             help="The environment that is meant, none for what has none. Default:"
-            " RUNGUARD_ENVIRONMENT; a list shows all.",
+            " RUNGUARD_ENVIRONMENT; a list and --suggest: all.",
             show_default=False,
             autocompletion=environments,
         ),
@@ -169,7 +169,7 @@ def expect(
     with opened_with_settings(database_url) as opened:
         store = opened.store
         if suggest:
-            write_suggestions(store, job, as_json=as_json)
+            write_suggestions(store, job, environment=environment, as_json=as_json)
             return
         if not said and action is None:
             _list(store, job, environment, as_json=as_json)
