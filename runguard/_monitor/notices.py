@@ -313,6 +313,7 @@ class NoticeFacts:
         recovered_by: The success that closed it.
         was_told: Whether its opening reached this channel: if not, a recovery tells both.
         is_repeat: An attempt before may have arrived.
+        has_waited: It waited for others to go with it, and none came.
         reopened: How often the incident came back.
         recent: The last ten runs, the newest last, True for a success.
         next_reminder_at: When the channel is told again at the earliest.
@@ -349,6 +350,7 @@ class NoticeFacts:
     was_told: bool = True
     is_first_on_channel: bool = True
     is_repeat: bool = False
+    has_waited: bool = False
     reopened: int = 0
     recent: tuple[bool, ...] = ()
     remind_every: timedelta | None = None

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from .._models import Severity
+from .._monitor.expectations import FindingType
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind, RunFacts
 from .._monitor.wording import counted, duration, error, ordinal
 from . import findings
@@ -124,8 +125,6 @@ def links_of(facts: NoticeFacts, config: NotifyConfig) -> Iterator[tuple[str, st
         if facts.job_name and findings.is_finding(facts):
             yield "Job", f"{base}/jobs/{_quoted(facts.job_name)}{_query(facts)}"
         yield "Alert", f"{base}/alerts/{facts.alert_id}"
-    elif base is not None and len(facts.covered) == 1:
-        yield "Alert", f"{base}/alerts/{facts.covered[0].alert_id}"
     elif base is not None:
         yield "Alerts", f"{base}/alerts"
     if facts.runbook and is_of_one:
@@ -150,8 +149,6 @@ def _headline(facts: NoticeFacts, times: Times) -> str:
     if kind is NoticeKind.UNDELIVERED:
         return "Messages are not delivered on this channel, so others tell you."
     if kind is NoticeKind.DIGEST:
-        if len(facts.covered) == 1:
-            return "One alert. It waited, so that others could go with it."
         return f"{counted(len(facts.covered), 'alert')} in one message, the most severe first."
     name = subjects.name_of(facts, 200)
     title = redacted_line(facts.title) or subjects.word_of(facts)
@@ -237,7 +234,10 @@ def _recovery_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str
         yield from findings.facts_of(facts, times)
     else:
         yield "Failures", f"{facts.failures:,} with {subjects.word_of(facts)}"
-    yield "Ended by" if is_finding else "Recovered by", _run(facts.recovered_by, times)
+    if findings.finding_of(facts) == FindingType.STUCK:
+        yield "Ended", _end_of(facts.recovered_by, times)
+    else:
+        yield "Ended by" if is_finding else "Recovered by", _run(facts.recovered_by, times)
     yield "Recent runs", _recent(facts)
     if facts.acked_by:
         yield "Acknowledged by", line(facts.acked_by, 100)
@@ -283,7 +283,14 @@ def _since(instant: datetime, times: Times) -> str:
 def _run(run: RunFacts | None, times: Times) -> str:
     if run is None:
         return ""
-    at = run.started_at or run.finished_at
+    return _placed(run, run.started_at or run.finished_at, times)
+
+
+def _end_of(run: RunFacts | None, times: Times) -> str:
+    return _placed(run, run.finished_at, times) if run is not None and run.finished_at else ""
+
+
+def _placed(run: RunFacts, at: datetime | None, times: Times) -> str:
     return " ".join(
         part for part in (times.full(at) if at else f"run {run.id}", _host(run)) if part
     )
@@ -332,6 +339,8 @@ def _notes(facts: NoticeFacts, times: Times) -> Iterator[str]:
     kind = facts.delivery.kind
     if facts.is_repeat:
         yield "This message may be a repeat: an earlier attempt got no answer."
+    if facts.has_waited:
+        yield "This alert waited, so that others could go with it."
     if kind is NoticeKind.RECOVERED and not facts.was_told:
         yield "You were not told when it began: the message could not be delivered before it ended."
     for silence in facts.silences_ended:
@@ -384,7 +393,5 @@ def _commands(facts: NoticeFacts) -> Iterator[tuple[str, str]]:
         yield "Resolve", f"runguard resolve {facts.alert_id}"
     elif kind is NoticeKind.UNDELIVERED:
         yield "Check", "runguard doctor"
-    elif kind is NoticeKind.DIGEST and len(facts.covered) == 1:
-        yield "Explain", f"runguard explain alert:{facts.covered[0].alert_id}"
     elif kind is NoticeKind.DIGEST:
         yield "List", "runguard alerts"

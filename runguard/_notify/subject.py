@@ -167,8 +167,6 @@ def _digest(facts: NoticeFacts) -> str:
     covered = by_loudness(facts.covered)
     if not covered:
         return f"DIGEST {redacted_line(facts.title)}"
-    if len(covered) == 1:
-        return _alone_in_digest(covered[0])
     # Recoveries are good news only where nothing else is told.
     failing = [one for one in covered if one.kind is not NoticeKind.RECOVERED]
     if not failing:
@@ -221,10 +219,8 @@ def recovered_in_digest(one: Covered) -> str:
 
 
 def _alone_in_digest(one: Covered) -> str:
-    """Say of an alert that waited for others, where none came, what its own message would."""
+    """Say of the only failure in a digest what its own message would."""
     word, name = line(one.subject_word, 32), short_job(one, LONGEST_NAME)
-    if one.kind is NoticeKind.RECOVERED and name:
-        return f"OK {name}: {recovered_in_digest(one)}"
     if name and word in _GROUPS:
         happened = "did not run" if word == ErrorGroup.LOCK_CONFLICT else "failed"
         return f"{word} {name} {happened} ({line(one.severity, 16)})"

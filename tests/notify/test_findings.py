@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -139,15 +140,6 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             ),
             "MISSED 4 jobs (high): a, b, c and 1 more",
         ),
-        (
-            notice(
-                "digest",
-                covered=(
-                    covered("a", word="RECOVERED", kind="recovered", title="a ran 9 min late"),
-                ),
-            ),
-            "OK a: ran 9 min late",
-        ),
     ],
 )
 def test_the_subject_says_what_was_found(facts: NoticeFacts, subject: str) -> None:
@@ -223,6 +215,13 @@ def test_the_end_of_a_finding_says_how_long_it_lasted_and_what_ended_it() -> Non
     assert "MISSED since: 02:00 UTC, for 10 min" in text
     assert "Ended by:     05:10 UTC on etl-3" in text
     assert "Failures" not in text
+
+
+def test_the_end_of_a_stuck_run_is_told_by_when_it_ended() -> None:
+    run = RunFacts(id=1000, started_at=NOW - timedelta(hours=3), finished_at=NOW, host="etl-3")
+    text = message_of(finding("STUCK", over=True, recovered_by=run)).text
+
+    assert re.search("^Ended: +05:10 UTC on etl-3$", text, re.MULTILINE)
 
 
 def test_a_digest_says_how_each_finding_ended() -> None:

@@ -107,11 +107,15 @@ def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
             notice("digest", covered=(covered("a"), covered("c", kind="recovered"))),
             "TIMEOUT a failed (high); 1 recovered",
         ),
-        (notice("digest", covered=(covered("a"),)), "TIMEOUT a failed (high)"),
-        (notice("digest", covered=(covered("a", kind="recovered"),)), "OK a: recovered"),
         (
-            notice("digest", covered=(covered("a", word="MISSED", title="a: not begun"),)),
-            "MISSED a: not begun",
+            notice(
+                "digest",
+                covered=(
+                    covered("a", word="MISSED", title="a: not begun"),
+                    covered("c", kind="recovered"),
+                ),
+            ),
+            "MISSED a: not begun; 1 recovered",
         ),
         (
             notice("undelivered", failing_channel=FAILING),
@@ -194,6 +198,7 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
         (notice("reminder", silences_ended=(SILENCE,)), "Silence 4 ended while this goes on: upg"),
         (notice(expired=1), "1 older alert was not sent: no process with channels had looked"),
         (notice(is_repeat=True), "This message may be a repeat"),
+        (notice(has_waited=True), "This alert waited, so that others could go with it."),
         (notice(acked_by="kim"), "Acknowledged by:    kim"),
         (notice(acked_by="kim"), "No reminder comes while it is acknowledged."),
         (
@@ -224,14 +229,6 @@ def test_a_message_about_more_than_one_alert_says_nothing_of_the_one_it_hangs_on
 
     for of_the_alert in ("ConnectTimeout", "page 3", "wiki.example", "/alerts/17"):
         assert of_the_alert not in message.text
-
-
-def test_a_digest_of_one_alert_leads_to_it() -> None:
-    text = message_of(notice("digest", covered=(covered("a"),))).text
-
-    assert text.startswith("One alert. It waited, so that others could go with it.")
-    assert "Explain: runguard explain alert:30" in text
-    assert "/alerts/30" in text
 
 
 def test_without_an_address_of_the_page_there_are_no_links_to_it() -> None:

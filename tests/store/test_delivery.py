@@ -7,14 +7,15 @@ import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import event
 
 from runguard._events import Events
-from runguard._models import ErrorGroup
+from runguard._models import AlertKey, ErrorGroup
 from runguard._monitor.delivering import Settlement
-from runguard._monitor.expectations import Declarer, JobDeclaration
+from runguard._monitor.expectations import Declarer, Expectation, JobDeclaration
 from runguard._monitor.notices import (
     ChannelSpec,
     DeliveryState,
@@ -834,7 +835,7 @@ def test_a_deleted_alert_is_let_go_and_its_channel_not_blamed(
 def test_a_digest_is_sent_also_when_its_first_alert_was_deleted(
     world: World, mail: RecordingChannel
 ) -> None:
-    first, second, third = (world.fail(f"job_{number}") for number in range(3))
+    first, second, third, _ = (world.fail(f"job_{number}") for number in range(4))
     world.round()
     world.back_door.rows("delete from alert where id = :id", id=second)
     world.make_due()
@@ -843,6 +844,60 @@ def test_a_digest_is_sent_also_when_its_first_alert_was_deleted(
 
     assert [message.data["alert"]["id"] for message in mail.sent] == [first, third]
     assert mail.kinds == ["opened", "digest"]
+
+
+def test_an_alert_that_waited_for_others_is_told_as_if_alone_where_none_came(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.store.declare(
+        JobDeclaration(
+            job_name="job_1",
+            by=Declarer.PERSON,
+            who="kim",
+            expectation=Expectation(every=timedelta(hours=1)),
+            owner="data",
+            runbook="https://wiki.example/job_1",
+        )
+    )
+    world.fail("job_0")
+    waiting = world.fail("job_1")
+    world.round()
+    world.make_due()
+    world.round()
+    world.recover(waiting, "job_1")
+    world.round()
+    world.make_due()
+    world.round()
+    alone, over = mail.sent[1:]
+
+    assert mail.kinds == ["opened", "opened", "recovered"]
+    assert alone.subject == "HTTP_5XX job_1 failed (high)"
+    assert re.search("^Owner: +data$", alone.text, re.MULTILINE)
+    assert "Runbook: https://wiki.example/job_1" in alone.text
+    assert f"runguard ack {waiting}" in alone.text
+    assert "This alert waited, so that others could go with it." in alone.text
+    assert (alone.is_first, over.is_first) == (True, False)
+    assert alone.conversation == over.conversation
+
+
+def test_a_finding_that_waited_for_others_is_told_in_its_own_words_where_none_came(
+    world: World, mail: RecordingChannel
+) -> None:
+    world.config = NotifyConfig(timezone=ZoneInfo("Asia/Seoul"))
+    due = {"due": "2026-03-01T02:00:00+00:00", "missed": 3}
+    for number in range(6):
+        key = AlertKey("job", f"job_{number}", "MISSED")
+        draft = own_alert()._replace(key=key, detail={"job_name": f"job_{number}", **due})
+        world.store.raise_alert(draft, timeout=TIMEOUT)
+        world.round()
+    world.make_due()
+    world.round()
+    text = mail.sent[-1].text
+
+    assert re.search(r"^Due: +2026-03-01 11:00 KST$", text, re.MULTILINE)
+    assert re.search("^Missed: +3 starts$", text, re.MULTILINE)
+    assert re.search("^Last start: +none known$", text, re.MULTILINE)
+    assert "This alert waited, so that others could go with it." in text
 
 
 def test_what_a_lost_digest_should_have_told_is_told_by_the_next_failure(

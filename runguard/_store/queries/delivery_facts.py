@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Text, case, cast, func, literal_column, null, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+)
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
 from ..._monitor.delivering import ClaimedDelivery
@@ -69,7 +81,7 @@ class DeliveryFacts(Reports):
 
     def notice_facts(self, claimed: ClaimedDelivery, *, timeout: float) -> NoticeFacts | None:  # noqa: ARG002
         """Gather what a message may say; None where its alert was deleted."""
-        record = claimed.record
+        record = self._as_its_own(claimed.record)
         rows = self._rows(select(*_ALERT_COLUMNS).where(alert.c.id == record.alert_id))
         if not rows and record.kind is NoticeKind.DIGEST:  # the others that it tells are news still
             covered = select(_ONE.alert_id).where(_ONE.covered_by == record.id)
@@ -92,6 +104,7 @@ class DeliveryFacts(Reports):
             "detail": detail,
             "environment": row.environment,
             "is_repeat": claimed.may_have_arrived,
+            "has_waited": record.kind is not claimed.record.kind,
             **_of_detail(detail),
         }
         is_failure = (row.source_type, row.alert_type) == (FAILURE_SOURCE_TYPE, FAILURE_ALERT_TYPE)
@@ -109,6 +122,22 @@ class DeliveryFacts(Reports):
             facts["failing_channel"] = self._failing_channel(record)
         facts["expired"] = self._expired()
         return NoticeFacts(**facts)
+
+    def _as_its_own(self, record: DeliveryRecord) -> DeliveryRecord:
+        """Return the delivery; a digest of one alert as what tells that alert alone."""
+        if record.kind is not NoticeKind.DIGEST:
+            return record
+        covered = (
+            select(_ONE.alert_id, _ONE.incident, _ONE.kind)
+            .join_from(alert_delivery, alert, alert.c.id == _ONE.alert_id)
+            .where(_ONE.covered_by == record.id)
+            .limit(2)
+        )
+        rows = self._rows(covered)
+        if len(rows) != 1:
+            return record
+        [(alert_id, incident, kind)] = rows
+        return replace(record, alert_id=alert_id, incident=incident, kind=NoticeKind(kind))
 
     def _texts_of(
         self, job_name: str, environment: str | None, detail: Mapping[str, Any]
@@ -156,28 +185,32 @@ class DeliveryFacts(Reports):
         """Whether the incident's conversation has begun on the channel."""
         if record.incident is None:
             return {}
-        digest = alert_delivery.alias("digest")
-        told_by_digest = (
-            select(digest.c.id)
-            .where(
-                digest.c.id == _ONE.covered_by,
-                digest.c.kind == NoticeKind.DIGEST.value,
-                or_(*(digest.c.state == state for state in _ARRIVED)),
-            )
-            .exists()
+        digest, other = alert_delivery.alias("digest"), alert_delivery.alias("other")
+        its_digest = select(digest.c.id).where(
+            digest.c.id == _ONE.covered_by,
+            digest.c.kind == NoticeKind.DIGEST.value,
+            or_(*(digest.c.state == state for state in _ARRIVED)),
+        )
+        shares_it = select(other.c.id).where(
+            other.c.covered_by == _ONE.covered_by, other.c.id != _ONE.id
+        )
+        told_by_digest = its_digest.exists()
+        # Alone in its digest, it began the conversation: see `_as_its_own`.
+        sent_alone = case(
+            (_ONE.sent_at.is_not(None), 1), (and_(told_by_digest, ~shares_it.exists()), 1)
         )
         arrived = or_(*(_ONE.state == state for state in _ARRIVED))
         wanted = select(
             func.count(),
-            func.max(_ONE.sent_at),
+            func.count(sent_alone),
         ).where(
             _ONE.incident == record.incident,
             _ONE.channel == record.channel,
             _ONE.id != record.id,
             or_(arrived, told_by_digest),
         )
-        [(count, last_sent_at)] = self._rows(wanted)
-        return {"was_told": bool(count), "is_first_on_channel": last_sent_at is None}
+        [(count, began)] = self._rows(wanted)
+        return {"was_told": bool(count), "is_first_on_channel": not began}
 
     def _guard(self, incident: int) -> Any:
         its = alert_cooldown.c
