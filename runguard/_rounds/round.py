@@ -1,7 +1,7 @@
 """One round of all that nobody should have to wait for.
 
-Its parts fail apart: one that raises is told, and the others go on. Any number of processes may
-run rounds at once; each thing is done by one of them.
+Its parts fail apart: one that raises is told, and the others go on, unless nobody answers for
+the store. Any number of processes may run rounds at once; each thing is done by one of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .._clock import now, ticks
-from .._errors import ConfigurationError
+from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from .._events import Events, error_text
 from .._failure.introspection import printable
 from .._monitor.wording import counted
@@ -116,6 +116,9 @@ class RoundReport:
 class Rounds:
     """Runs rounds on a store, one after the other.
 
+    Attributes:
+        store_fault: What kept the last round from the store, or a part of it; None if nothing did.
+
     Args:
         store: Where runs and alerts are.
         settings: As a run of this process would have them.
@@ -151,6 +154,7 @@ class Rounds:
         self._only_delivers = only_delivers
         self._job_names = job_names
         self._kind = kind
+        self.store_fault: StoreUnavailable | SchemaOutOfDate | None = None
         self._watch: Watch | None = None
         self._found: tuple[Found, ...] = ()
         self._pinged: tuple[float, bool] | None = None  # when, and whether all was well
@@ -165,16 +169,19 @@ class Rounds:
         counts: Counter[str] = Counter()
         troubles: dict[str, str] = {}
         is_whole, self._found, self._faults = True, (), set()
+        self.store_fault = None
         for wrong in self._channels.read():
             self._note(troubles, "channels", wrong)
         for name, part in self._parts(stops):
-            if stops():
+            if stops() or self._is_store_away:
                 is_whole = False
                 break
             try:
                 counts.update(part())
             except Exception as trouble:  # the other parts may do better
                 self._note(troubles, name, trouble)
+        if self._is_store_away and not self._only_delivers:
+            counts["waiting"] = self._waiting()
         failing = self._failing(troubles)
         if is_whole and not self._only_delivers:
             self._end(counts, failing, troubles, seconds=ticks() - began)
@@ -250,8 +257,11 @@ class Rounds:
             counts["set_aside"] += replayed.is_set_aside
             if replayed.trouble is not None:
                 self._events.internal_error("replay", replayed.trouble, file=str(replayed.path))
-        counts["waiting"] = self._spool.count(at_most=MOST_COUNTED)
+        counts["waiting"] = self._waiting()
         return counts
+
+    def _waiting(self) -> int:
+        return self._spool.count(at_most=MOST_COUNTED)
 
     def _look_for_a_monitor(self) -> Mapping[str, int]:
         """Raise an alert where jobs are expected, and no monitor looks whether they run."""
@@ -300,7 +310,7 @@ class Rounds:
         seconds: float,
     ) -> None:
         """Write that somebody has looked, and tell it the address that waits for it."""
-        if self._watch is not None and "watch" not in troubles:
+        if self._watch is not None and "watch" not in troubles and not self._is_store_away:
             report = {**counts, "failing": [one.channel for one in failing], "troubles": troubles}
             try:
                 self._watch.note(seconds=round(seconds, 3), report=report)
@@ -334,7 +344,7 @@ class Rounds:
     def _failing(self, troubles: dict[str, str]) -> tuple[ChannelState, ...]:
         """Return the channels of ours that fail now."""
         ours = {channel.name for channel in self._channels.usable}
-        if not ours:
+        if not ours or self._is_store_away:
             return ()
         try:
             states = self._store.channel_states()
@@ -344,8 +354,15 @@ class Rounds:
         wrong = (one for one in states if one.failing_since or one.disabled_at)
         return tuple(one for one in wrong if one.channel in ours)
 
+    @property
+    def _is_store_away(self) -> bool:
+        """Whether nobody answered for the store: each further part would wait for it."""
+        return isinstance(self.store_fault, StoreUnavailable) and self.store_fault.is_away
+
     def _note(self, troubles: dict[str, str], part: str, trouble: Exception) -> None:
         """Tell a fault; one that several parts have, or that goes on from round to round, once."""
+        if isinstance(trouble, StoreUnavailable | SchemaOutOfDate):
+            self.store_fault = trouble
         text = printable(self._settings.redactor.clean(error_text(trouble)), LONGEST_TROUBLE)
         if text not in troubles.get(part, ""):
             troubles[part] = f"{troubles[part]}; {text}" if part in troubles else text

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runguard import SchemaOutOfDate, StoreUnavailable
 from tests.support.processes import ROOT
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Answer
 
     Cli = Callable[..., Answer]
+
+
+def _away() -> StoreUnavailable:
+    away = StoreUnavailable("nobody answers")
+    away.is_away = True
+    return away
 
 
 def test_one_round_closes_lost_runs_and_says_so(cli: Cli, tmp_path: Path) -> None:
@@ -91,6 +98,33 @@ def test_what_fails_all_parts_is_told_once(
 
     assert answer.stdout.endswith("reap, replay, incidents failed: ValueError: the store is away\n")
     assert caplog.text.count("the store is away") == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ending"),
+    [
+        (_away(), (3, ["reap"])),
+        (StoreUnavailable("permission denied"), (3, ["reap", "incidents"])),
+        (SchemaOutOfDate(found="0004", needed="0005"), (4, ["reap", "incidents"])),
+    ],
+    ids=["away", "refuses", "schema"],
+)
+def test_one_round_that_the_store_fails_ends_with_its_exit_code_and_waits_for_nobody(
+    cli: Cli,
+    filled_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: Exception,
+    ending: tuple[int, list[str]],
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr("runguard._rounds.round.reap", fails)
+    monkeypatch.setattr("runguard._rounds.round.Rounds._settle", fails)
+    answer = cli("monitor", "--once", "--json", RUNGUARD_DATABASE_URL=filled_file)
+    troubles = json.loads(answer.stdout)["troubles"]
+
+    assert (answer.exit_code, [*troubles]) == ending
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..._errors import SchemaOutOfDate
 from ..._events import Events
 from ..._models import in_environment, named_in
 from ..._monitor.wording import counted, iso
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 NO_CHANNEL = "No channel is configured"
+STORE, SCHEMA = 3, 4  # exit codes of a round that the store kept from its work
 SPARE_SECONDS = 5.0  # for the heartbeat itself
 
 
@@ -44,7 +46,8 @@ SPARE_SECONDS = 5.0  # for the heartbeat itself
         "runguard monitor --systemd",
         notes=(
             "--once exits with 1 if something needs a look: a message was given up,",
-            "a channel fails, a part of the round failed, or records still wait here.",
+            "a channel fails, a part of the round failed, or records still wait here;",
+            "with 3 or 4 if the store kept it from its work.",
         ),
     )
 )
@@ -81,8 +84,13 @@ def monitor(
     with opened_with_settings(database_url) as opened, _stopped_by_signals() as stop:
         show = _json_line if as_json else _Lines(quiet=quiet)
         if once:
-            report = _rounds(opened, stop, waits=True).run(stops=stop.is_set)
+            rounds = _rounds(opened, stop, waits=True)
+            report = rounds.run(stops=stop.is_set)
             show(report)
+            if rounds.store_fault is not None:
+                raise typer.Exit(
+                    SCHEMA if isinstance(rounds.store_fault, SchemaOutOfDate) else STORE
+                )
             if report.is_idle and not quiet and not as_json:
                 say("Nothing new.")
             if not report.channels and not quiet and not as_json:
