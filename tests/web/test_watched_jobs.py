@@ -155,7 +155,10 @@ def test_a_run_and_the_alert_of_a_finding_tell_whose_job_it_is(client: Client) -
     assert run.links()[TEXTS["runbook"]] == TEXTS["runbook"]
     assert read(client, "/alerts/1").links()["backup"] == "/jobs/backup"
     assert "no failure of its group followed" not in read(client, "/alerts/1").text
-    assert "backup MISSED" in read(client, "/alerts").by_id("live").text
+    problems = read(client, "/alerts").by_id("live")
+    assert "backup MISSED" in problems.text
+    problem, *_ = (one for one in problems.all("th") if "MISSED" in one.text)
+    assert [one.attributes["href"] for one in problem.all("a")] == ["/jobs/backup"]
 
 
 def test_the_api_tells_the_same(client: Client) -> None:

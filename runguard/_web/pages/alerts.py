@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from ..._monitor import wording
 from ..._monitor.coverage import other_error
+from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType, job_in
 from ..._monitor.records import Problem, ProblemPage
 from ..._monitor.trail import by_alert, is_acknowledged, told
 from ..._monitor.watched import link_to
@@ -71,6 +72,7 @@ def _problems(request: Request, page: ProblemPage) -> dict[str, Any]:
         strip = charts.strip(problem.strip, href_of=run_links(request)) if problem.strip else ""
         return {
             "problem": problem,
+            "found_of": _job_of_finding(problem),
             "cause": cause_text(problem.cause),
             "strip": drawn(strip),
             "summary": charts.strip_summary(problem.strip),
@@ -82,6 +84,14 @@ def _problems(request: Request, page: ProblemPage) -> dict[str, Any]:
         "more_problems": cursor_text("following", page.following),
         "beyond": cursor_text("older", page.looked_to),
     }
+
+
+def _job_of_finding(problem: Problem) -> tuple[str, str | None] | None:
+    """Return the job and environment that a finding is about; None where it is about none."""
+    is_of_a_job = problem.source_type == JOB_SOURCE_TYPE and problem.source_id is not None
+    if not is_of_a_job or problem.alert_type == FindingType.UNWATCHED:
+        return None
+    return job_in(problem.source_id or "")
 
 
 @router.get("/alerts/{alert_id:int}")
