@@ -910,3 +910,17 @@ def test_an_odd_row_in_a_file_hides_no_other_job(world: World, odd: str) -> None
     verdicts = [judge(one, now=world.store.now()) for one in facts.values()]
     assert world.store.write_verdicts(verdicts, cooldown=COOLDOWN) == []
     assert all(one.judged_at is not None for one in world.store.expected_jobs())
+
+
+@pytest.mark.parametrize("store_kind", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("column", ["look_at", "judged_at", "declared_at", "next_due_at"])
+def test_a_time_without_end_hides_no_other_job(world: World, column: str) -> None:
+    world.declare("odd", "well")
+    world.back_door.rows(f"update job set {column} = 'infinity' where job_name = 'odd'")
+
+    facts = world.facts()
+
+    assert set(facts) == {"odd", "well"}
+    verdicts = [judge(one, now=world.store.now()) for one in facts.values()]
+    world.store.write_verdicts(verdicts, cooldown=COOLDOWN)
+    assert all(one.judged_at is not None for one in world.store.expected_jobs())

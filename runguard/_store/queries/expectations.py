@@ -8,6 +8,7 @@ from types import EllipsisType
 from typing import Any, Final
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Select,
     Text,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    type_coerce,
     update,
 )
 
@@ -35,6 +37,7 @@ from ..._monitor.expectations import (
 )
 from ..._monitor.filters import fits
 from ..declaring import TEXTS, UNJUDGED, schedule_hash, voice_of
+from ..schema.expressions import finite
 from ..schema.types import db_now
 from ..schema.watch_tables import alert, alert_cooldown, job
 from .foreign import json_object
@@ -46,7 +49,12 @@ JobKey = tuple[str, str | None]  # the job's name and its environment
 
 _GUARD: Final = alert_cooldown.c
 IS_OF_JOB: Final = _GUARD.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'")
-JOB_COLUMNS: Final = tuple(job.c[name] for name in JobRecord.__slots__)
+JOB_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = tuple(
+    type_coerce(finite(job.c[name]), job.c[name].type).label(name)
+    if name.endswith("_at")
+    else job.c[name]
+    for name in JobRecord.__slots__
+)
 _AT: Final = literal_column("'@'", Text())
 # As `source_id_of` makes it.
 SOURCE_ID: Final = case(

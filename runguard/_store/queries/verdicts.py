@@ -47,6 +47,7 @@ from ..._monitor.incidents import RECOVERED, Settled
 from ..._monitor.notices import IncidentRecord
 from ..schema.types import UtcDateTime, db_now
 from ..schema.watch_tables import alert, alert_cooldown, job
+from .expectations import JOB_COLUMNS
 from .foreign import json_object
 from .given import given
 from .terms import inserting, storable
@@ -467,6 +468,9 @@ def _since_of(wanted: Wanted) -> datetime:
     return wanted.what.since
 
 
+_READ_AS: Final = ("job_name", "environment", "declared_at", "judged_at")
+
+
 def _that_count(connection: Connection, verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Lock the jobs; leave out one that another has judged or declared since it was read.
 
@@ -475,12 +479,13 @@ def _that_count(connection: Connection, verdicts: Sequence[Verdict]) -> list[Ver
     keyed = {(one.job.job_name, one.job.environment or ""): one for one in verdicts}
     asked = given(connection, "asked", _keys_of([*keyed.values()]))
     query = (
-        select(job.c.job_name, job.c.environment, job.c.declared_at, job.c.judged_at)
+        select(*(one for one in JOB_COLUMNS if one.name in _READ_AS))
         .join_from(asked, job, _is_of_job(asked))
         .order_by(asked.c.job_name, asked.c.environment)
         .with_for_update(of=job)
     )
-    there = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+    rows = connection.execute(query)
+    there = {(row.job_name, row.environment): (row.declared_at, row.judged_at) for row in rows}
     return [
         one
         for key, one in sorted(keyed.items(), key=itemgetter(0))
