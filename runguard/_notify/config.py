@@ -58,6 +58,7 @@ class NotifyConfig:
         quiet: Maintenance windows.
         jobs: What is expected of jobs, as far as it can be read.
         mistaken_jobs: Those whose table has a mistake; None where it cannot be said which.
+        has_mistakes: Whether anything but a job is mistaken.
         web_url: Address of the page, without a slash at its end, for links in messages.
         remind_every: How long an incident may stay open until its next alert is told again.
         timezone: Zone of the times in messages.
@@ -71,6 +72,7 @@ class NotifyConfig:
     quiet: tuple[QuietWindow, ...] = ()
     jobs: tuple[JobDeclaration, ...] = ()
     mistaken_jobs: frozenset[str] | None = frozenset()
+    has_mistakes: bool = False
     web_url: str | None = None
     remind_every: timedelta = REMIND_EVERY
     timezone: tzinfo = UTC
@@ -134,15 +136,18 @@ def read_config(environ: Mapping[str, str], cwd: Path) -> Reading:
     windows = (_quiet(one, timezone) for one in top.tables("quiet"))
     values["quiet"] = tuple(one for one in windows if one is not None) or None
     environment = environ.get(ENVIRONMENT, "").strip().strip("\"'") or None
+    notify.end()
+    before = len(problems)
     jobs = tuple(read_jobs(top.table("jobs"), file=file, environment=environment))
     values["jobs"] = jobs or None
-    notify.end()
+    of_jobs = len(problems) - before
     top.end()
     given = {key: value for key, value in values.items() if value is not None}
     sources |= {key: file if key in given else DEFAULT for key in values}
     config = NotifyConfig(
         channels=channels,
         mistaken_jobs=_mistaken(top.get("jobs"), jobs),
+        has_mistakes=len(problems) > of_jobs,
         file=source.path,
         sources=sources,
         resolve=secret_refs.SecretReader(environ),

@@ -34,15 +34,15 @@ class Channels:
         """Read the configuration, and yield what is wrong with it.
 
         Where something is, the configuration before goes on. Without one, what can be read counts,
-        but for its routes and maintenance windows: rather too many are told than nobody. `newest`
-        is always what can be read now.
+        but for its routes and maintenance windows: rather too many are told than nobody. A mistake
+        in a job changes nothing of who is told. `newest` is always what can be read now.
         """
         config, problems = read_config(self.environ, self._folder)
         self.newest = config
         yield from map(ConfigurationError, problems)
-        if problems and self.usable:
+        if config.has_mistakes and self.usable:
             return
-        self.config = replace(config, routes=(), quiet=()) if problems else config
+        self.config = replace(config, routes=(), quiet=()) if config.has_mistakes else config
         usable = []
         for spec in self.config.channels.values():
             try:

@@ -58,6 +58,15 @@ def test_a_mistake_in_the_file_is_told_and_every_channel_is_used(file: Path, mis
     assert (channels.config.routes, channels.config.quiet) == ((), ())
 
 
+def test_a_mistake_in_a_job_changes_nothing_of_who_is_told(file: Path) -> None:
+    file.write_text(f'{GOOD}\n[jobs.nightly]\nevery = "often"\n')
+    channels = Channels({}, file.parent)
+
+    [problem] = read(channels)
+    assert "jobs.nightly.every" in problem
+    assert (len(channels.config.routes), len(channels.config.quiet)) == (1, 1)
+
+
 def test_a_mistake_that_comes_later_leaves_what_was_read_before(file: Path) -> None:
     channels = Channels({}, file.parent)
     assert read(channels) == []
