@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .._models import Severity, in_environment
 
@@ -173,8 +173,7 @@ class JobRecord:
     judged_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchedRun:
+class WatchedRun(NamedTuple):  # a round may make hundreds of thousands
     """A run as the judge needs it. Times are aware, in UTC.
 
     Attributes:

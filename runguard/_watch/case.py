@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -149,7 +149,7 @@ def _mended(run: WatchedRun, now: datetime) -> WatchedRun:
     end = run.finished_at
     if end is not None:
         end = max(start, min(_within_calendar(end), now))
-    return replace(run, started_at=start, finished_at=end)
+    return run._replace(started_at=start, finished_at=end)
 
 
 def _sane_gaps(gaps: Iterable[Gap]) -> list[Gap]:

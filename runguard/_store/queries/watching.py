@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -71,6 +72,7 @@ _RUN: Final = run_log.c
 _IN_RUN: Final = ("id", "status", "started_at", "finished_at", "total_records", "refused")
 _MONITOR_COLUMNS: Final = tuple(monitor.c[name] for name in MonitorRecord.__slots__)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_STARTED_AT_AND_ID: Final = attrgetter("started_at", "id")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A clock that was wrong once leaves times of the future behind, which say nothing of today.
 _SOON: Final = db_now_plus(writing.IN_THE_FUTURE.total_seconds())
@@ -356,20 +358,12 @@ def _runs_from(
             continue
         if started_at is None:
             continue
+        number = records if isinstance(records, int) else None
+        times = (started_at, finished_at)
         runs.append(
-            WatchedRun(
-                id=run_id,
-                status=status,
-                started_at=started_at,
-                finished_at=finished_at,
-                total_records=records if isinstance(records, int) else None,
-                refused=bool(refused),
-                came_late=bool(late),
-                trigger_type=trigger,
-                host=host,
-            )
+            WatchedRun(run_id, status, *times, number, bool(refused), bool(late), trigger, host)
         )
-    return tuple(sorted(runs, key=lambda one: (one.started_at, one.id), reverse=True))
+    return tuple(sorted(runs, key=_STARTED_AT_AND_ID, reverse=True))
 
 
 def _note_gap(connection: Connection, gap_after: timedelta) -> tuple[datetime, Gap | None]:
