@@ -229,7 +229,7 @@ class JobFacts:
     learned: Expectation | None = None
 
 
-WATCHED_RUNS: Final = 40
+WATCHED_RUNS: Final = 25  # the 22 that durations are compared over, and some that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ FEW = 20  # jobs of any other effort
 ZONES = ("Asia/Seoul", "Europe/Berlin", "UTC", "America/New_York")
 SHARE = 60  # of jobs that run hourly, those that a minute sees: one in so many
 
-# As many runs of each job as the judge reads, one an hour at the job's own minute.
+# More runs of each job than the judge reads, one an hour at the job's own minute.
 HISTORY = """
 insert into run_log (run_key, job_name, status, started_at, finished_at, trigger_type)
 select gen_random_uuid(), 'job' || job, 'SUCCESS', at, at + interval '30 seconds', 'SCHEDULER'

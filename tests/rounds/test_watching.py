@@ -258,8 +258,8 @@ def test_each_new_ending_is_told_to_the_address_of_its_job_before_the_verdicts()
                 ),
                 facts_of("bad", ended(3, "FAILED"), ping_url="env:BAD"),
                 facts_of("old", ended(4, ago=MINUTE * 2), ping_url="env:GOOD"),
-                facts_of("open", replace(ended(5), finished_at=None), ping_url="env:GOOD"),
-                facts_of("refused", replace(ended(6, "FAILED"), refused=True), ping_url="env:BAD"),
+                facts_of("open", ended(5)._replace(finished_at=None), ping_url="env:GOOD"),
+                facts_of("refused", ended(6, "FAILED")._replace(refused=True), ping_url="env:BAD"),
                 facts_of("without", ended(7)),
             ]
         )

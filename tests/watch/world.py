@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import heapify, heappop, heappush
 from itertools import count, permutations
@@ -270,7 +270,7 @@ def watch(made: History) -> Watched:
     for run, start_known, end_known in made.runs:
         events.append((end_known, next(number), run))
         if next_round(start_known) != next_round(end_known):
-            running = replace(run, status="RUNNING", finished_at=None, total_records=0)
+            running = run._replace(status="RUNNING", finished_at=None, total_records=0)
             events.append((start_known, next(number), running))
     heapify(events)
     heappush(events, (job.begins, next(number), None))
