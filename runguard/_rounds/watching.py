@@ -139,7 +139,8 @@ class Watch:
         self._auto_resolve = auto_resolve
         self._environment = environment
         self._learner = Learner(store)
-        self._declared: tuple[object, ...] | None = None
+        self._declared: tuple[str, tuple[JobDeclaration, ...], object] | None = None
+        self._doubted: object = None  # what the file said last, where it has left out a job
         self._told: dict[str, str] = {}
         self._record = MonitorRecord(
             who=f"{os.uname().nodename}:{os.getpid()}",
@@ -160,9 +161,20 @@ class Watch:
             return
         who, keeping = str(config.file.absolute()), config.mistaken_jobs
         said = tuple(replace(one, who=who) for one in config.jobs)
-        if (who, said, keeping) != self._declared:
-            self._store.declare_file(said, who=who, environment=self._environment, keeping=keeping)
-            self._declared = who, said, keeping
+        now = (who, said, keeping)
+        if now == self._declared:
+            return
+        # A file that is written in place may be read by half: a job that it leaves out is taken
+        # from it when two rounds in a row have read so.
+        if now != self._doubted and self._leaves_out_a_job(said, keeping):
+            self._doubted = now
+            return
+        self._store.declare_file(said, who=who, environment=self._environment, keeping=keeping)
+        self._declared, self._doubted = now, None
+
+    def _leaves_out_a_job(self, said: Iterable[JobDeclaration], keeping: frozenset[str]) -> bool:
+        before = () if self._declared is None else self._declared[1]
+        return not {one.job_name for one in before} <= {one.job_name for one in said} | keeping
 
     def run(self, resolve: Resolve, *, stops: Callable[[], bool], zone: tzinfo = UTC) -> Watched:
         """Judge all jobs that are to be judged.

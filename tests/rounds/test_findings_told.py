@@ -154,19 +154,38 @@ def test_that_nobody_watches_is_told_by_who_delivers_and_over_with_the_next_roun
 
 
 @on_sqlite
-def test_the_file_declares_jobs_and_what_it_says_no_more_is_withdrawn(
+def test_the_file_declares_jobs_and_what_two_rounds_miss_in_it_is_withdrawn(
     world: World, hook: HttpReceiver
 ) -> None:
     channel = f'[channels.hook]\nwebhook = "{hook.url()}"\n'
     rounds = world.rounds()
     world.configure(f'{channel}[jobs.never_ran]\nevery = "1h"\n')
     rounds.run()
-    declared = [job.job_name for job in world.store.expected_jobs()]
-    world.configure(channel)
-    rounds.run()
+    declared = [[job.job_name for job in world.store.expected_jobs()]]
+    world.configure(channel)  # or half of a file that is being written
+    for _ in range(2):
+        rounds.run()
+        declared.append([job.job_name for job in world.store.expected_jobs()])
 
-    assert declared == ["never_ran"]
-    assert [job.job_name for job in world.store.expected_jobs()] == []
+    assert declared == [["never_ran"], ["never_ran"], []]
+
+
+@on_sqlite
+def test_a_file_that_is_read_while_it_is_written_withdraws_nothing(
+    world: World, hook: HttpReceiver
+) -> None:
+    half = f'[channels.hook]\nwebhook = "{hook.url()}"\n[jobs.a]\nevery = "1h"\n'
+    rounds = world.rounds()
+    world.configure(f'{half}[jobs.b]\nevery = "1h"\n')
+    rounds.run()
+    before = world.store.expected_jobs()
+    for text in (half, f'{half}[jobs.b]\nevery = "1h"\n', half):
+        world.configure(text)
+        rounds.run()
+
+    assert [one.declared_at for one in world.store.expected_jobs()] == [
+        one.declared_at for one in before
+    ]
 
 
 @on_sqlite
@@ -179,6 +198,7 @@ def test_a_mistake_in_one_job_of_the_file_keeps_no_other_back_and_withdraws_noth
     rounds.run()
     mistaken = '[jobs.mistaken]\nevery = "1 hour perhaps"\n'
     world.configure(f'{channel}{mistaken}[jobs.good]\nevery = "2h"\n')
+    rounds.run()
     report = rounds.run()
     known = {job.job_name: job.expectation.every for job in world.store.expected_jobs()}
     world.configure("jobs = 5\n")
