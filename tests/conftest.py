@@ -43,10 +43,13 @@ def pytest_configure_node(node: object) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Have more workers than processors: a third of a test's time is spent waiting."""
+    """Have more workers than processors: a third of a test's time is spent waiting.
+
+    `make test` takes four at most: each may run a browser.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return cores + (cores + 1) // 2
+    return 2 * cores
 
 
 def pytest_report_header() -> str:

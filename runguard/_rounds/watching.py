@@ -163,6 +163,7 @@ class Watch:
         said = tuple(replace(one, who=who) for one in config.jobs)
         now = (who, said, keeping)
         if now == self._declared:
+            self._doubted = None
             return
         # A file that is written in place may be read by half: a job that it leaves out is taken
         # from it when two rounds in a row have read so.

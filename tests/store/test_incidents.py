@@ -318,11 +318,11 @@ def test_what_has_not_run_again_costs_a_round_nothing_however_many_they_are(worl
     )
 
     assert world.settle() == []
-    assert len(statements) <= 6
+    assert len(statements) <= 7
     world.end_well(world.begin("export%:7"))
     statements.clear()
     assert world.settle() == ["RECOVERED"]
-    assert len(statements) <= 16
+    assert len(statements) <= 17
 
 
 def test_any_number_of_processes_close_an_incident_once(world: World) -> None:
