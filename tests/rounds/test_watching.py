@@ -226,7 +226,7 @@ def test_the_file_is_declared_when_it_changes_and_tried_again_where_that_failed(
     with pytest.raises(OSError, match="away"):
         watch.declare(NotifyConfig(jobs=JOBS, file=FILE))
     store.is_away = False
-    for jobs in (JOBS, JOBS, ()):
+    for jobs in (JOBS, JOBS, (), ()):
         watch.declare(NotifyConfig(jobs=jobs, file=FILE))
 
     said = (replace(JOBS[0], who=str(FILE)),)
