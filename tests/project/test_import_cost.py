@@ -194,6 +194,21 @@ def test_a_run_loads_of_the_spool_only_what_writes(migrated_pg_url: str, tmp_pat
     assert spool == {f"runguard._run.{name}" for name in ("spool", "spool_format", "spool_places")}
 
 
+def test_an_ending_imports_nothing_that_its_beginning_has_not(tmp_path: Path) -> None:
+    """What one thread imports while another one forks, the child can never import."""
+    loaded = modules_after(
+        "import runguard\n"
+        "with runguard.run_scope('first'): known = set(sys.modules)\n"
+        "later = set(sys.modules) - known\n"
+        "sys.modules.clear(); sys.modules.update(dict.fromkeys(later))",
+        RUNGUARD_DATABASE_URL=f"sqlite:///{tmp_path / 'runguard.db'}",
+        HOME=str(tmp_path),
+        XDG_STATE_HOME="",
+    )
+
+    assert loaded == set()
+
+
 def test_a_run_that_succeeds_loads_no_rule_of_the_redaction(tmp_path: Path) -> None:
     loaded = modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path)
 
