@@ -28,6 +28,7 @@ PAGES = {
     "overview": "/?span=30d",
     "job": "/jobs/enrolment_sync",
     "runs": "/runs",
+    "failed runs": "/runs?status=FAILED",
     "no runs": "/runs?job=cleanup&status=FAILED",
     "failed run": "/runs/318",
     "success": "/runs/300",

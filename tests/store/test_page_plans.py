@@ -191,7 +191,7 @@ def test_an_answer_comes_from_an_index_however_often_it_is_asked_for(
     with psycopg.connect(libpq(filled), autocommit=True) as connection:
         before = whole_reads(connection)
         for ask in QUESTIONS.values():
-            for _ in range(6):
+            for _ in range(8):
                 ask(store)
         store.close()
 
