@@ -130,6 +130,8 @@ class Failure:
         matched_depth: Steps from the exception to the cause or context that decided; 0 for the
             exception itself, None where nothing in it decided. Added in 0.2.
         matched_rule: Number of your own rule that decided, from 1, or None. Added in 0.2.
+        upstream: Host and port of the service that failed, such as `api.example.org:443`, where
+            the exception itself names them. Added in 0.2.
 
     Added in 0.1.
     """
@@ -143,6 +145,7 @@ class Failure:
     error_reason: str | None = None
     matched_depth: int | None = None
     matched_rule: int | None = None
+    upstream: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,10 @@ class Rule:
 
 
 class NewRun(NamedTuple):
-    """A run that is about to begin. `lost_after` is how long it may be silent; None: unknown."""
+    """A run that is about to begin. `lost_after` is how long it may be silent; None: unknown.
+
+    `version` is the code that runs, `trace_id` the OpenTelemetry trace that it is part of.
+    """
 
     key: UUID
     job_name: str
@@ -179,6 +185,8 @@ class NewRun(NamedTuple):
     pid: int
     lost_after: timedelta | None = None
     environment: str | None = None
+    version: str | None = None
+    trace_id: str | None = None
 
 
 class Counters(NamedTuple):
@@ -244,6 +252,20 @@ class LockHolder(NamedTuple):
 NOBODY: Final = LockHolder(None, None)
 
 
+class RunNote(NamedTuple):
+    """What is kept beside a run: all of a failed one, what the job noted of one that went well.
+
+    `links` are pairs of a name and an http(s) address; `done` and `total` are its progress.
+    """
+
+    traceback: str | None = None
+    log_tail: str | None = None
+    context: Mapping[str, Any] | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    done: int | None = None
+    total: int | None = None
+
+
 class RunEnding(NamedTuple):
     """How a run ended. `failure` is None for SUCCESS; `alert` is None where none may be raised.
 
@@ -256,6 +278,7 @@ class RunEnding(NamedTuple):
     error_location: str | None = None
     alert: AlertDraft | None = None
     refused_by: LockHolder | None = None
+    note: RunNote | None = None
 
     @property
     def status(self) -> RunStatus:

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from .changes import Changed
+
 
 class NoticeKind(StrEnum):
     """Why somebody is told: column `alert_delivery.kind`."""
@@ -320,6 +322,9 @@ class NoticeFacts:
         owner: Whose job it is, where that is declared.
         runbook: Address of what to do, where the job has one.
         log_tail: The job's last log lines, where they are kept.
+        traceback: Of the failed run, where it is kept.
+        links: Pairs of a name and an address that the failed run has noted.
+        changed: What the failed run has that the last success had not.
         covered: The alerts of a digest.
         expired: Alerts that were too old to be told when a process with channels first looked.
         silences_ended: Silences that ended while this incident is open.
@@ -359,6 +364,9 @@ class NoticeFacts:
     owner: str | None = None
     runbook: str | None = None
     log_tail: str | None = None
+    traceback: str | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    changed: Changed | None = None
     covered: tuple[Covered, ...] = ()
     expired: int = 0
     silences_ended: tuple[Silence, ...] = ()

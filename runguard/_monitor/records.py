@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .changes import Changed
 from .notices import DeliveryRecord, Trail
 from .watched import ExpectedJob
 
@@ -74,6 +75,23 @@ class RunRecord:
     matched_rule: int | None = None
     refused: bool | None = None
     environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """What is kept beside a run: a row of `run_note`. Times are aware, in UTC.
+
+    `links` are pairs of a name and an http(s) address. `done` of `total` is the job's progress as
+    of `progress_at`; `total` is None where the job does not know it.
+    """
+
+    traceback: str | None = None
+    log_tail: str | None = None
+    context: Mapping[str, Any] | None = None
+    links: tuple[tuple[str, str], ...] = ()
+    done: int | None = None
+    total: int | None = None
+    progress_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +247,8 @@ class JobOverview:
     unresolved failure alerts, and the findings that are open; `severity` is the loudest of them.
     `refused` counts the starts that were refused since the oldest open run began; they stand in no
     strip and fail no job. `expected` is what somebody declared of it, None where nobody did. A job
-    of the same name in another `environment` is another job.
+    of the same name in another `environment` is another job. `progress` is that of the newest open
+    run, where it has any.
     """
 
     job_name: str
@@ -247,6 +266,7 @@ class JobOverview:
     refused: int = 0
     expected: ExpectedJob | None = None
     environment: str | None = None
+    progress: NoteRecord | None = None
 
     @property
     def last_start_at(self) -> datetime | None:
@@ -490,7 +510,8 @@ class RunDetails:
     the starts, and `failing_since` is the first of them. Of an open run, `usual_seconds` is the
     95th percentile of its job's last runs.
 
-    `trail` says who was told of the alert, `expected` what somebody declared of the job.
+    `trail` says who was told of the alert, `expected` what somebody declared of the job, `note`
+    what is kept beside the run, `changed` what a failed run has that the last success had not.
     """
 
     run: RunRecord
@@ -514,6 +535,8 @@ class RunDetails:
     usual_seconds: float | None = None
     trail: Trail | None = None
     expected: ExpectedJob | None = None
+    note: NoteRecord | None = None
+    changed: Changed | None = None
 
     @property
     def versions(self) -> str | None:

@@ -6,28 +6,20 @@ import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from .._clock import now, ticks
-from .._errors import ConfigurationError, RecordRefused, did_you_mean
-from .._events import Events
+from .._errors import did_you_mean
 from .._failure.introspection import place_of, text_from
 from .._models import (
-    AlertDraft,
-    AlertKey,
     AlertOutcome,
     AlertVerdict,
     Failure,
     RunStatus,
     Severity,
     SeverityName,
-    SpooledAlert,
     TriggerType,
-    in_environment,
 )
-from .run_key import new_run_key
 
 if TYPE_CHECKING:
     import structlog
@@ -36,7 +28,6 @@ if TYPE_CHECKING:
     from .threads import Done, Work
 
 _COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
-LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
 
 
 class DeclaredFailure(NamedTuple):
@@ -74,7 +65,8 @@ class Run:
     __slots__ = (
         *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
         *_COUNTERS,
-        *("_cooldown", "_declared", "_log", "_outer", "_runtime", "__weakref__"),
+        *("_cooldown", "_declared", "_is_tried_again", "_log", "_outer", "_runtime"),
+        "__weakref__",
     )
 
     def __init__(
@@ -101,6 +93,7 @@ class Run:
         self.retry_count = 0
         self._cooldown = cooldown
         self._declared: DeclaredFailure | None = None
+        self._is_tried_again = False  # whether a queue makes another attempt: it alerts if it fails
         self._outer = outer
         self._runtime = runtime
         self._log: structlog.stdlib.BoundLogger | None = None
@@ -193,7 +186,8 @@ class Run:
         Added in 0.1.
         """
         key = (source_type, source_id, alert_type)
-        work = self._alert_work(key, severity, title, message, detail)
+        said = {"severity": severity, "title": title, "message": message, "detail": detail}
+        work = self._alert_work(key=key, **said)
         writers = self._runtime.writers()
         return self._count_alert(writers.run(work, seconds=self._seconds_for_alert()))
 
@@ -210,76 +204,18 @@ class Run:
     ) -> bool:
         """Raise an alert as `emit_alert` does, off the event loop. Added in 0.1."""
         key = (source_type, source_id, alert_type)
-        work = self._alert_work(key, severity, title, message, detail)
+        said = {"severity": severity, "title": title, "message": message, "detail": detail}
+        work = self._alert_work(key=key, **said)
         writers = self._runtime.writers()
         done = await writers.run_off_loop(work, seconds=self._seconds_for_alert())
         return self._count_alert(done)
 
-    def _alert_work(
-        self,
-        key: tuple[str, str, str],
-        severity: Severity | SeverityName,
-        title: str,
-        message: str,
-        detail: Mapping[str, Any] | None,
-    ) -> Work[AlertVerdict | None]:
-        """Return what writes the alert, or without the store keeps it; and tells of it."""
+    def _alert_work(self, **said: Any) -> Work[AlertVerdict | None]:
+        from .own_alert import alert_work
+
         self._must_be_open("emit_alert")
-        uuid = new_run_key()
-        names: dict[str, Any] = {"job_name": self.job_name, "run_id": self.id}
-        events = self._runtime.events
-        deadline = ticks() + self._seconds_for_alert()
-
-        def draft() -> AlertDraft:
-            settings = self._runtime.settings()
-            redactor = settings.redactor
-            whole = detail if isinstance(detail, Mapping) else {"detail": detail}
-            cleaned = redactor.clean_json({} if detail is None else whole)
-            return AlertDraft(
-                uuid=uuid,
-                key=self._key_of(*key),
-                severity=_severity_of(severity, events, **names),
-                title=redactor.clean(text_from(title)),
-                message=redactor.clean(text_from(message)),
-                detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
-                cooldown=self._cooldown,
-                environment=settings.environment,
-            )
-
-        def raised(alert: AlertDraft) -> AlertVerdict:
-            write = self._runtime.store().raise_alert
-            try:
-                return write(alert, timeout=deadline - ticks())
-            except RecordRefused as refusal:
-                from .reduction import record_less
-
-                verdict, _, told = record_less(write, (alert,), refusal, lambda: deadline - ticks())
-                events.internal_error("record", told, **names)
-                return verdict
-
-        def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
-            alert = draft()
-            if trouble is None:
-                try:
-                    verdict = raised(alert)
-                except Exception as error:  # the job goes on: see SPEC 8
-                    trouble = error
-                else:
-                    kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
-                    events.alert(verdict, **names, **kind)
-                    if verdict.outcome is AlertOutcome.RAISED:
-                        self._runtime.see_to_delivery(
-                            self.job_name, deadline - ticks(), raised=True
-                        )
-                    return verdict
-            from . import outage
-
-            late = outage.dated(alert, now())
-            outage.keep(self._runtime.spool, SpooledAlert(late), events, **names)
-            events.internal_error("emit_alert", trouble, **names)
-            return None
-
-        return work
+        seconds = self._seconds_for_alert()
+        return alert_work(self, self._runtime, cooldown=self._cooldown, seconds=seconds, **said)
 
     def _count_alert(self, done: Done[AlertVerdict | None]) -> bool:
         raised = done.result is not None and done.result.outcome is AlertOutcome.RAISED
@@ -290,13 +226,6 @@ class Run:
 
     def _seconds_for_alert(self) -> float:
         return self._runtime.first_use().store_timeout.total_seconds() / 2
-
-    def _key_of(self, *parts: object) -> AlertKey:
-        """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
-        settings = self._runtime.first_use()
-        clean = partial(settings.redactor.clean, limit=LONGEST_KEY_PART)
-        source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
-        return AlertKey(source_type, in_environment(source_id, settings.environment), alert_type)
 
     def _must_be_open(self, what: str) -> None:
         if self.status is not RunStatus.RUNNING:
@@ -323,17 +252,3 @@ def open_run_from(run: Run | None) -> Run | None:
 def _no_such(name: str) -> str:
     hint = did_you_mean(name, _COUNTERS)
     return f"a Run has no {name!r}{hint}: its counters are {', '.join(_COUNTERS)}"
-
-
-def _severity_of(severity: Severity | str, events: Events, **names: object) -> Severity:
-    """Read a severity; tell one that is none, and take it as high: the alert must not be lost."""
-    try:
-        return Severity(text_from(severity).lower())
-    except ValueError:
-        known = ", ".join(Severity)
-        wrong = ConfigurationError(
-            f"severity: expected one of {known}, found {text_from(severity)!r}"
-            f"{did_you_mean(text_from(severity), list(Severity))}; the alert is written as high"
-        )
-        events.internal_error("emit_alert", wrong, **names)
-        return Severity.HIGH

@@ -79,7 +79,7 @@ class Lifecycle:
         self._lease: Lease | None = None
         self._pid = os.getpid()
         self.run = Run(
-            key=new_run_key(),
+            key=options.key or new_run_key(),
             job_name=options.job_name,
             trigger_type=options.trigger_type or settings.trigger_type,
             cooldown=self._cooldown,

@@ -11,6 +11,8 @@ from .._models import TriggerType, TriggerTypeName
 from .._settings import MOST_FAILURES_TO_ALERT, check_count, check_duration, trigger_type_of
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from .expecting import Expect
 
 LONGEST_JOB_NAME: Final = 255
@@ -29,6 +31,7 @@ class RunOptions:
     failures_to_alert: int | None = None
     no_alert_on: tuple[type[BaseException], ...] = ()
     expect: Expect | None = None
+    key: UUID | None = None  # of an integration that ends the run in another process too
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, where it was written."""

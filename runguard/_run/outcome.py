@@ -52,6 +52,7 @@ class EndedRun(Protocol):
     key: UUID
     job_name: str
     trigger_type: TriggerType
+    _is_tried_again: bool
 
     @property
     def _declared(self) -> tuple[Failure, str | None, bool] | None: ...
@@ -131,6 +132,7 @@ def judge(
         if (message := exit_message(exc)) is not None:
             failure = replace(failure, error_message=message)
         location, alerts = location_of(exc), outcome is Outcome.FAILED
+    alerts = alerts and not run._is_tried_again
     alert = failure_alert(
         run_key=run.key,
         job_name=run.job_name,

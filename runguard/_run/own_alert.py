@@ -1,0 +1,121 @@
+"""An alert of a job's own: written or kept by a thread of runguard's, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from .._clock import now, ticks
+from .._errors import ConfigurationError, RecordRefused, did_you_mean
+from .._events import Events
+from .._failure.introspection import text_from
+from .._models import (
+    AlertDraft,
+    AlertKey,
+    AlertOutcome,
+    AlertVerdict,
+    Severity,
+    SpooledAlert,
+    in_environment,
+)
+from .run_key import new_run_key
+
+if TYPE_CHECKING:
+    from .._settings import Settings
+    from .handle import Run
+    from .runtime import Runtime
+    from .threads import Work
+
+LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
+
+
+def alert_work(
+    run: Run,
+    runtime: Runtime,
+    *,
+    cooldown: timedelta,
+    seconds: float,
+    key: tuple[object, object, object],
+    severity: Severity | str,
+    title: object,
+    message: object,
+    detail: Mapping[str, Any] | None,
+) -> Work[AlertVerdict | None]:
+    """Return what writes the alert, or without the store keeps it; and tells of it."""
+    uuid: UUID = new_run_key()
+    names: dict[str, Any] = {"job_name": run.job_name, "run_id": run.id}
+    events = runtime.events
+    deadline = ticks() + seconds
+
+    def draft() -> AlertDraft:
+        settings = runtime.settings()
+        redactor = settings.redactor
+        whole = detail if isinstance(detail, Mapping) else {"detail": detail}
+        cleaned = redactor.clean_json({} if detail is None else whole)
+        return AlertDraft(
+            uuid=uuid,
+            key=_key_of(key, settings),
+            severity=_severity_of(severity, events, **names),
+            title=redactor.clean(text_from(title)),
+            message=redactor.clean(text_from(message)),
+            detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
+            cooldown=cooldown,
+            environment=settings.environment,
+        )
+
+    def raised(alert: AlertDraft) -> AlertVerdict:
+        write = runtime.store().raise_alert
+        try:
+            return write(alert, timeout=deadline - ticks())
+        except RecordRefused as refusal:
+            from .reduction import record_less
+
+            verdict, _, told = record_less(write, (alert,), refusal, lambda: deadline - ticks())
+            events.internal_error("record", told, **names)
+            return verdict
+
+    def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
+        alert = draft()
+        if trouble is None:
+            try:
+                verdict = raised(alert)
+            except Exception as error:  # the job goes on: see SPEC 8
+                trouble = error
+            else:
+                kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
+                events.alert(verdict, **names, **kind)
+                if verdict.outcome is AlertOutcome.RAISED:
+                    runtime.see_to_delivery(run.job_name, deadline - ticks(), raised=True)
+                return verdict
+        from . import outage
+
+        late = outage.dated(alert, now())
+        outage.keep(runtime.spool, SpooledAlert(late), events, **names)
+        events.internal_error("emit_alert", trouble, **names)
+        return None
+
+    return work
+
+
+def _key_of(parts: tuple[object, object, object], settings: Settings) -> AlertKey:
+    """Clean the parts of a key; one that is no text, such as a number, counts as its text."""
+    clean = partial(settings.redactor.clean, limit=LONGEST_KEY_PART)
+    source_type, source_id, alert_type = (clean(text_from(part)) for part in parts)
+    return AlertKey(source_type, in_environment(source_id, settings.environment), alert_type)
+
+
+def _severity_of(severity: Severity | str, events: Events, **names: object) -> Severity:
+    """Read a severity; tell one that is none, and take it as high: the alert must not be lost."""
+    try:
+        return Severity(text_from(severity).lower())
+    except ValueError:
+        known = ", ".join(Severity)
+        wrong = ConfigurationError(
+            f"severity: expected one of {known}, found {text_from(severity)!r}"
+            f"{did_you_mean(text_from(severity), list(Severity))}; the alert is written as high"
+        )
+        events.internal_error("emit_alert", wrong, **names)
+        return Severity.HIGH
