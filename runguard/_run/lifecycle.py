@@ -421,6 +421,7 @@ def outer_run() -> Run | None:
 
 
 def _judge() -> Callable[..., RunEnding]:
+    from . import own_alert  # noqa: F401 - later it may be too late to import
     from .outcome import judge
 
     return judge

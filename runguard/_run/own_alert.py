@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 from .._clock import now, ticks
@@ -25,15 +25,21 @@ from .run_key import new_run_key
 
 if TYPE_CHECKING:
     from .._settings import Settings
-    from .handle import Run
     from .runtime import Runtime
     from .threads import Work
 
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
 
 
+class AlertingRun(Protocol):
+    """What is told of the run that raises an alert of its own."""
+
+    id: int | None
+    job_name: str
+
+
 def alert_work(
-    run: Run,
+    run: AlertingRun,
     runtime: Runtime,
     *,
     cooldown: timedelta,

@@ -131,15 +131,7 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
-                    from . import (  # noqa: F401
-                        channels_here,
-                        outage,
-                        outcome,
-                        own_alert,
-                        reaper,
-                        reserve,
-                        spool_places,
-                    )
+                    from . import channels_here, outage, outcome, reaper, reserve, spool_places  # noqa: F401
 
                     self.may_hold_records()
                     self._store = self._open_store()
