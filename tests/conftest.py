@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.support.redis import RedisServer
+
 # Programs that tests start buffer their output and keep what they compile, as those of users do.
 os.environ.pop("PYTHONUNBUFFERED", None)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -109,6 +111,24 @@ def pgbouncer(postgres: PostgresAddress) -> Iterator[pooling.PgBouncer]:
         pytest.skip(pooling.MISSING)
     with pooling.PgBouncer(postgres) as pooler:
         yield pooler
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The one Redis of a worker's session: empty it, never stop it."""
+    from tests.support import redis
+
+    if redis.PROGRAM is None:
+        pytest.skip(redis.MISSING)
+    with redis.RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty Redis that no other test uses meanwhile."""
+    redis_server.empty()
+    return redis_server.url()
 
 
 @pytest.fixture

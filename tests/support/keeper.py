@@ -16,8 +16,9 @@ from pathlib import Path
 
 def clean_up(folder: Path) -> None:
     """Stop what still runs in the folder, and remove what it left."""
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int((folder / "pgbouncer.pid").read_text()), signal.SIGKILL)
+    for pid_file in folder.glob("*.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError, IndexError):
         lines = (folder / "data" / "postmaster.pid").read_text().splitlines()
         with contextlib.suppress(ProcessLookupError):
