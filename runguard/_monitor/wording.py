@@ -6,6 +6,7 @@ says durations and ages once more, for what a page keeps current; a test compare
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,8 @@ _PROBLEM_STATES: Final[Mapping[str, Label]] = {
     ProblemState.UNKNOWN: Label("unknown"),
 }
 _ALERT_STATES: Final = (Label("open", Tone.BAD, "●"), Label("resolved", Tone.OK, "✓"))
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHORT_COMMIT: Final = 7
 _ABBREVIATIONS: Final = ("dns", "tls")
 _NO_TYPES: Final = ("runguard.Run.fail", "timeout")  # of failures without an exception
 _ORDINALS: Final = (
@@ -315,6 +318,15 @@ def reason(word: str) -> str:
     ('rate limited', 'DNS')
     """
     return word.upper() if word in _ABBREVIATIONS else word.replace("_", " ")
+
+
+def version(text: str) -> str:
+    """Say which version ran; a commit by its first letters, as Git shows it.
+
+    >>> version("9fceb02d0ae598e95dc970b74767f19372d61af8"), version("2026.11.3")
+    ('9fceb02', '2026.11.3')
+    """
+    return text[:_SHORT_COMMIT] if _COMMIT.fullmatch(text) else text
 
 
 def topic(name: str) -> str:
