@@ -75,6 +75,9 @@ class RunRecord:
     matched_rule: int | None = None
     refused: bool | None = None
     environment: str | None = None
+    version: str | None = None
+    upstream: str | None = None
+    trace_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,7 @@ class RunCell:
     started_at: datetime | None
     finished_at: datetime | None
     error_reason: str | None = None
+    version: str | None = None
 
     @property
     def seconds(self) -> float | None:

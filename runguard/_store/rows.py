@@ -10,7 +10,8 @@ from typing import Any, Final
 from .._models import AlertDraft, NewRun, RunEnding
 
 RUN_COLUMNS: Final = (
-    *("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds", "environment"),
+    *("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds"),
+    *("environment", "version", "trace_id"),
 )
 FAILURE_COLUMNS: Final = (
     "error_message",
@@ -22,6 +23,7 @@ FAILURE_COLUMNS: Final = (
     "matched_by",
     "matched_depth",
     "matched_rule",
+    "upstream",
     "cooldown_seconds",
 )
 REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
@@ -29,7 +31,9 @@ REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
 # Columns of this release that the store has not got yet: see `BaseStore.lacking`.
 Lacking = frozenset[str]
 NOTHING: Final[Lacking] = frozenset()
-NO_ENVIRONMENT: Final[Lacking] = frozenset({"environment"})
+NOTES: Final = "run_note"  # a table, and lacking as a column is
+_OFTEN_UNKNOWN: Final = ("environment", "version", "trace_id")
+UNKNOWN: Final[Lacking] = frozenset(_OFTEN_UNKNOWN)
 
 
 def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +42,8 @@ def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lacking_of(run: NewRun, lacking: Lacking) -> Lacking:
-    """What is left out of a run: where it has no environment, its column too."""
-    return lacking if run.environment is not None else lacking | NO_ENVIRONMENT
+    """What is left out of a run: the columns too of which it knows nothing."""
+    return lacking.union(name for name in _OFTEN_UNKNOWN if getattr(run, name) is None)
 
 
 def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
@@ -52,6 +56,8 @@ def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
         "pid": run.pid,
         "lost_after_seconds": _whole_seconds(run.lost_after) if run.lost_after else None,
         "environment": run.environment,
+        "version": run.version,
+        "trace_id": run.trace_id,
     }
     return present(values, lacking)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
-from runguard._store.rows import NO_ENVIRONMENT
+from runguard._store.rows import UNKNOWN
 from tests.support.postgres import INSTALLS
 
 from .servers import libpq
@@ -99,7 +99,7 @@ def _program() -> Path:
 
 @cache
 def _script() -> str:
-    start = _with_values(statements.start(NO_ENVIRONMENT), VALUES)
+    start = _with_values(statements.start(UNKNOWN), VALUES)
     # The key is made by the server here, so it has to come back; ours is made by the client.
     finish = _with_values(statements.finish_success(), {**VALUES, "in_run_key": ":key"})
     return f"{start}, run_log.run_key as key \\gset\n{finish};\n"

@@ -380,6 +380,7 @@ def test_a_role_is_judged_by_what_it_is_for(
             f" reviewed_by) on alert to {role};"
             f"grant update (acked_until, acked_by, ack_reason) on alert_cooldown to {role};"
             f"grant select on alert_delivery, channel_state, monitor, monitor_gap to {role};"
+            f"grant select on run_note to {role};"
             f"grant select, insert, update on silence, job to {role}")  # fmt: skip
     if purpose == "migrator":
         tables = (
@@ -394,6 +395,7 @@ def test_a_role_is_judged_by_what_it_is_for(
             "job",
             "monitor",
             "monitor_gap",
+            "run_note",
         )
         run_sql(f"grant create on schema public to {role};"
                 + "".join(f"alter table {table} owner to {role};" for table in tables))  # fmt: skip

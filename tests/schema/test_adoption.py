@@ -306,6 +306,7 @@ def test_tables_are_adopted_where_the_search_path_finds_them(database: Database)
         ("monitor", "runs"),
         ("monitor_gap", "runs"),
         ("run_log", "runs"),
+        ("run_note", "runs"),
         ("runguard_version", "runs"),
         ("silence", "runs"),
     ]

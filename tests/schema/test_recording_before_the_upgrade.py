@@ -17,7 +17,12 @@ from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store import migrate as migrations
 from runguard._store.schema import versions
-from runguard._store.schema.versions import ADDED_BY_0003, ADDED_BY_0004, ADDED_BY_0005
+from runguard._store.schema.versions import (
+    ADDED_BY_0003,
+    ADDED_BY_0004,
+    ADDED_BY_0005,
+    ADDED_BY_0006,
+)
 from tests.support.protocol import ProtocolProxy
 
 if TYPE_CHECKING:
@@ -190,7 +195,7 @@ def test_a_running_process_notices_the_upgrade_when_it_looks_for_lost_runs(
     older: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     succeed()
-    assert store().lacking == ADDED_BY_0003 | ADDED_BY_0004 | ADDED_BY_0005
+    assert store().lacking == ADDED_BY_0003 | ADDED_BY_0004 | ADDED_BY_0005 | ADDED_BY_0006
     migrations.upgrade(older)
     monkeypatch.setattr(versions, "ticks", lambda ticks=versions.ticks: ticks() + 600)
 

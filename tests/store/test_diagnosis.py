@@ -30,7 +30,7 @@ def test_a_store_of_our_own_has_nothing_to_complain_of(
     found = store.diagnose()
 
     assert set(found.tables) == {
-        *("run_log", "alert", "alert_cooldown", "job_lock"),
+        *("run_log", "run_note", "alert", "alert_cooldown", "job_lock"),
         *("alert_delivery", "channel_state", "silence"),
         *("job", "monitor", "monitor_gap"),
     }

@@ -133,8 +133,10 @@ def find_lost_of_job(lacking: Lacking = NOTHING) -> Select[Any]:
     return find_lost(lacking).where(run_log.c.job_name == given(run_log.c.job_name))
 
 
-# The cooldown stays: an alert of the time when the run seemed lost has its window by it.
-_CLEARED: Final = [column for column in _FAILURE if column is not run_log.c.cooldown_seconds]
+# The cooldown stays: an alert of the time when the run seemed lost has its window by it. An
+# upstream is known of no run that seemed lost.
+_STAYING: Final = (run_log.c.cooldown_seconds, run_log.c.upstream)
+_CLEARED: Final = [column for column in _FAILURE if column not in _STAYING]
 SUCCEEDED: Final[Values] = {
     run_log.c.status: _SUCCESS,
     run_log.c.alert_outcome: literal_column("'none'"),

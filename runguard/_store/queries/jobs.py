@@ -297,16 +297,16 @@ class JobQueries(Reports):
             )
             return self._rows(query)
         cells = last.lateral("cell")
-        times = (cells.c.started_at, cells.c.finished_at)
+        times, more = (cells.c.started_at, cells.c.finished_at), ("error_reason", "version")
         query = (
             select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
-            .add_columns(*(microseconds(time) for time in times), cells.c.error_reason)
+            .add_columns(*(microseconds(time) for time in times), *(cells.c[name] for name in more))
             .outerjoin_from(names, cells, true())
             .where(is_asked)
         )
         return [
-            (name, run_id, status, group, instant_of(started_at), instant_of(finished_at), reason)
-            for name, run_id, status, group, started_at, finished_at, reason in self._rows(query)
+            (name, run_id, status, group, instant_of(started_at), instant_of(finished_at), *rest)
+            for name, run_id, status, group, started_at, finished_at, *rest in self._rows(query)
         ]
 
     def _last_successes(self, keys: Iterable[JobKey]) -> dict[JobKey, datetime | None]:

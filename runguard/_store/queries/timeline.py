@@ -218,8 +218,8 @@ class TimelineQueries(JobQueries):
             for column in runs.c
         ]
         return [
-            (name, run_id, status, group, instant_of(started_at), instant_of(ended_at), reason)
-            for name, run_id, status, group, started_at, ended_at, reason in self._rows(
+            (name, run_id, status, group, instant_of(started_at), instant_of(ended_at), *rest)
+            for name, run_id, status, group, started_at, ended_at, *rest in self._rows(
                 select(*columns)
             )
         ]

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, inspect, text
 from ..._monitor.records import Purpose, StoreDiagnosis
 from ..postgresql.pinned_texts import EQ, GT
 from .catalog import find_tables
+from .note_table import run_note
 from .places import remedy_for_place
 from .tables import VERSION_TABLE, metadata
 
@@ -26,13 +27,17 @@ NEEDED_PRIVILEGES: Final = {
     "job_lock": ("SELECT", "INSERT", "UPDATE"),
     VERSION_TABLE: ("SELECT",),
 }
+# Without these runs are recorded all the same, with less said of them.
+_NOTING: Final = {run_note.name: ("SELECT", "INSERT", "UPDATE")}
 _DECLARING: Final = {"job": ("SELECT", "INSERT", "UPDATE"), "monitor": ("SELECT",)}
 _NOTICE_TABLES: Final = ("alert_delivery", "channel_state", "silence")
 _WATCH_TABLES: Final = ("job", "monitor", "monitor_gap")
+_TABLES: Final = (*NEEDED_PRIVILEGES, *_NOTING, *_NOTICE_TABLES, *_WATCH_TABLES)
 # Who delivers also reaps lost runs and replays the spool: it does what jobs do. It keeps the
 # record of its own rounds short.
 _NOTIFIER_PRIVILEGES: Final = {
     **NEEDED_PRIVILEGES,
+    **_NOTING,
     **_DECLARING,
     "monitor": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "monitor_gap": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -41,9 +46,9 @@ _NOTIFIER_PRIVILEGES: Final = {
     "silence": ("SELECT", "UPDATE"),
 }
 _NEEDED: Final[Mapping[Purpose, Mapping[str, tuple[str, ...]]]] = {
-    Purpose.JOB: {**NEEDED_PRIVILEGES, **_DECLARING},
+    Purpose.JOB: {**NEEDED_PRIVILEGES, **_NOTING, **_DECLARING},
     Purpose.OPERATOR: {
-        **dict.fromkeys((*NEEDED_PRIVILEGES, *_NOTICE_TABLES, *_WATCH_TABLES), ("SELECT",)),
+        **dict.fromkeys(_TABLES, ("SELECT",)),
         "job": ("SELECT", "INSERT", "UPDATE"),
         "silence": ("SELECT", "INSERT", "UPDATE"),
     },
@@ -134,7 +139,7 @@ def _servers_of(url: URL) -> str:
 def _diagnose_server(connection: Connection, purpose: Purpose) -> StoreDiagnosis:
     session = connection.execute(_SESSION).one()
     driver_connection: Any = connection.connection.driver_connection
-    names = {"names": list(NEEDED_PRIVILEGES)}
+    names = {"names": [*NEEDED_PRIVILEGES, *_NOTING]}
     found = find_tables(connection, list(metadata.tables))
     return StoreDiagnosis(
         clock=session.clock,
@@ -164,7 +169,7 @@ def _lacking(connection: Connection, purpose: Purpose) -> Iterator[str]:
         written = {"table": table, "columns": list(columns)}
         yield from connection.execute(_LACKING_COLUMNS, written).scalars()
     if purpose is Purpose.MIGRATOR:
-        names = {"names": [*NEEDED_PRIVILEGES, *_NOTICE_TABLES, *_WATCH_TABLES]}
+        names = {"names": list(_TABLES)}
         yield from connection.execute(_NOT_OWNED, names).scalars()
 
 

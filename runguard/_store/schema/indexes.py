@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Index, Text, and_, cast, text
 
 from .lock_table import metadata
+from .note_table import run_note
 from .notice_tables import alert_cooldown, alert_delivery, silence
 from .tables import alert, run_log
 from .watch_tables import job, monitor, monitor_gap
@@ -133,3 +134,4 @@ Index("runguard_silence_ends_at", silence.c.ends_at)
 _partial("runguard_job_look_at", "retired_at IS NULL", job.c.look_at)
 Index("runguard_monitor_last_round_at", monitor.c.last_round_at)
 Index("runguard_monitor_gap_ended_at", monitor_gap.c.ended_at)
+Index("runguard_run_note_created_at", run_note.c.created_at)

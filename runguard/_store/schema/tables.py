@@ -3,7 +3,7 @@
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
 `alert` and `job_lock` may belong to an installation that was there before us, so every constraint
 here is on a column of ours. What no run needs stands in `indexes`, `notice_tables` and
-`watch_tables`.
+`watch_tables`, what few need in `lock_table` and `note_table`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy.sql.schema import Identity
 
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 VERSION_TABLE = "runguard_version"
 MADE_BY_US = "made by runguard"  # a table without this comment was there before: never dropped
 
@@ -73,6 +73,9 @@ run_log = Table(
     Column("lock_held_until", UtcDateTime),
     Column("lost_after_seconds", Integer),  # the run's own limit of silence
     Column("environment", Text),
+    Column("version", Text),
+    Column("trace_id", Text),
+    Column("upstream", Text),
     CheckConstraint(
         "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
         name="error_group",

@@ -7,13 +7,13 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from ..._clock import ticks
-from ..rows import NOTHING, Lacking
+from ..rows import NOTES, NOTHING, Lacking
 from .found import SELECT_VERSION
 from .tables import SCHEMA_VERSION
 
 LOOK_FOR_UPGRADE_SECONDS: Final = 300.0
 # A process goes on recording on the schema of a release before, without what is added since.
-VERSIONS_BEFORE: Final = frozenset({"0001", "0002", "0003", "0004"})
+VERSIONS_BEFORE: Final = frozenset({"0001", "0002", "0003", "0004", "0005"})
 ADDED_BY_0003: Final = frozenset(
     {
         "error_reason",
@@ -29,8 +29,14 @@ ADDED_BY_0003: Final = frozenset(
 # No run writes it; but where it is there, a run may wait for more failures.
 ADDED_BY_0004: Final = frozenset({"open_alert_id"})
 ADDED_BY_0005: Final = frozenset({"environment"})
+ADDED_BY_0006: Final = frozenset({"version", "trace_id", "upstream", NOTES})
 
-_ADDED: Final = {"0003": ADDED_BY_0003, "0004": ADDED_BY_0004, "0005": ADDED_BY_0005}
+_ADDED: Final = {
+    "0003": ADDED_BY_0003,
+    "0004": ADDED_BY_0004,
+    "0005": ADDED_BY_0005,
+    "0006": ADDED_BY_0006,
+}
 
 
 class Adapting(Protocol):

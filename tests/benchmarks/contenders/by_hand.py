@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
 from runguard._store.postgresql.cooldown import PLAINLY
-from runguard._store.rows import NO_ENVIRONMENT, NOTHING
+from runguard._store.rows import NOTHING, UNKNOWN
 
 from ..measuring import Contender, repeated
 from ..servers import libpq
@@ -38,7 +38,7 @@ COOLDOWN = timedelta(minutes=30)
 
 def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contender:
     """One connection, kept open."""
-    start = _text(statements.start(NO_ENVIRONMENT))
+    start = _text(statements.start(UNKNOWN))
     finish_success = _text(statements.finish_success())
     finish_failed = _text(statements.finish_failed(NOTHING, PLAINLY))
     execute = connection.execute

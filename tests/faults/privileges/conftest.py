@@ -83,7 +83,7 @@ def world(_world: World) -> Iterator[World]:
     """The world with empty tables; whatever a test changed of the job's role is put right."""
     _world.run(
         "truncate run_log, alert, alert_cooldown, job_lock, alert_delivery, channel_state, silence,"
-        " job, monitor, monitor_gap restart identity"
+        " job, monitor, monitor_gap, run_note restart identity"
     )
     yield _world
     runguard.testing.reset()

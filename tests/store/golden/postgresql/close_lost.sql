@@ -64,7 +64,8 @@ WITH silent_run AS
                                                  FROM covering)
                                      END, cooldown_seconds=%(in_cooldown_seconds)s::INTEGER,
                                      lost_at=pg_catalog.now(), error_reason=%(in_error_reason)s::VARCHAR,
-                                     matched_depth=%(in_matched_depth)s::INTEGER, matched_rule=%(in_matched_rule)s::INTEGER
+                                     matched_depth=%(in_matched_depth)s::INTEGER, matched_rule=%(in_matched_rule)s::INTEGER,
+                                     upstream=%(in_upstream)s::VARCHAR
    FROM silent_run
    WHERE run_log.id OPERATOR(pg_catalog.=) silent_run.id
      AND run_log.run_key OPERATOR(pg_catalog.=) %(in_run_key)s::pg_catalog.uuid RETURNING run_log.id),

@@ -46,7 +46,7 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
                                                                                 'now')), error_group=?,
     http_status_code=?, error_type=?, error_location=?, matched_by=?, alert_outcome=?, covered_by=?,
     cooldown_seconds=?, lost_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), error_reason=?, matched_depth=?,
-    matched_rule=?
+    matched_rule=?, upstream=?
 WHERE run_log.id = ?;
 
 UPDATE job_lock

@@ -46,5 +46,5 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), total_records=
     error_group=?, http_status_code=?, error_type=?, error_location=?, matched_by=?, alert_outcome=?,
     covered_by=?, cooldown_seconds=coalesce(?,
                                      run_log.cooldown_seconds), error_reason=?, matched_depth=?,
-    matched_rule=?
+    matched_rule=?, upstream=?
 WHERE run_log.id = ?;
