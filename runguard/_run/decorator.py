@@ -36,6 +36,7 @@ async def _async_manager() -> AsyncIterator[None]:
 _MANAGER_CODES: Final = tuple(
     cast("FunctionType", maker).__code__ for maker in (_manager, _async_manager)
 )
+TRACKED: Final = "__runguard_tracked__"  # an attribute, which `functools.wraps` passes on
 _LAZY: Final = (GeneratorType, AsyncGeneratorType, type(_manager()), type(_async_manager()))
 
 
@@ -60,6 +61,7 @@ def track(function: Callable[P, R], new_scope: Callable[[], RunScope]) -> Callab
             async with new_scope():
                 return await coroutine_function(*args, **kwargs)
 
+        setattr(call_coroutine, TRACKED, True)
         return cast("Callable[P, R]", call_coroutine)
 
     @wraps(function)
@@ -71,6 +73,7 @@ def track(function: Callable[P, R], new_scope: Callable[[], RunScope]) -> Callab
                 result = _with_the_rest(result, scope)
         return result
 
+    setattr(call, TRACKED, True)
     return call
 
 
