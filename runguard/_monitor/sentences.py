@@ -22,6 +22,7 @@ class Topic(StrEnum):
 
     STATE = "state"
     ERROR = "error"
+    CHANGES = "changes"
     GROUP = "group"
     ALERT = "alert"
     TOLD = "told"

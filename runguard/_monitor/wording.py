@@ -105,6 +105,7 @@ _ORDINALS: Final = (
 _TOPICS: Final[Mapping[str, str]] = {
     "state": "State",
     "error": "Error",
+    "changes": "What changed",
     "group": "Why this group",
     "alert": "Alert",
     "told": "Told",
