@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus, named_in
 from .alert_explanation import state_of
+from .change_words import what_changed
 from .coverage import other_error
 from .expectation_words import schedule
 from .health import takes_too_long
+from .progress import progress_of, progress_words
 from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
 from .sentences import Mention, Part, Sentence, Topic
 from .trail import told
@@ -166,6 +168,7 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     if details.run.status == RunStatus.FAILED:
         yield Topic.ERROR, tuple(_what_went_wrong(details))
         yield Topic.ERROR, tuple(_how_often(details))
+        yield from _of_what_changed(details)
         yield Topic.GROUP, tuple(_why_this_group(details))
         yield from _of_the_lock(details)
     yield from _of_being_lost(details)
@@ -178,6 +181,7 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
         yield from ((said.topic, said.parts) for said in told(details.trail, now=now))
     if details.run.status == RunStatus.FAILED:
         yield from _of_the_cooldown(details, now)
+    yield from _of_its_progress(details, now)
     yield from _of_its_neighbours(details)
     if details.expected is not None:
         yield from ((Topic.JOB, parts) for parts in _of_the_job(details.expected))
@@ -190,6 +194,8 @@ def _what_went_wrong(details: RunDetails) -> Iterator[Part]:
         return
     yield error(run.error_type, run.error_message, longest=LONGEST_ERROR).rstrip(".")
     yield f", at {run.error_location}." if run.error_location else "."
+    if run.upstream:
+        yield f" The call went to {run.upstream}."
 
 
 def _how_often(details: RunDetails) -> Iterator[Part]:
@@ -199,6 +205,26 @@ def _how_often(details: RunDetails) -> Iterator[Part]:
     yield f"It is the {ordinal(details.failures_in_row)} failure in a row, since "
     yield from _cell(first)
     yield "."
+
+
+def _of_what_changed(details: RunDetails) -> Iterator[_Reason]:
+    run, changed = details.run, details.changed
+    if changed is None or changed.last_success is None:
+        return  # what is known of its neighbours says so
+    its = {"version": run.version, "upstream": run.upstream}
+    yield from ((one.topic, one.parts) for one in what_changed(changed, run_id=run.id, **its))
+
+
+def _of_its_progress(details: RunDetails, now: datetime) -> Iterator[_Reason]:
+    run = details.run
+    is_open = run.status == RunStatus.RUNNING
+    times = {"started_at": run.started_at, "finished_at": run.finished_at}
+    progress = progress_of(details.note, **times, now=now)
+    if progress is None:
+        return
+    words = progress_words(progress, now=now if is_open else None)
+    when = "" if is_open else " when it ended"
+    yield Topic.PROGRESS, (f"Its progress{when}: {words}.",)
 
 
 def _group_and_reason(run: RunRecord) -> str:
@@ -384,19 +410,26 @@ def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
     if run.started_at is None:
         yield Topic.HISTORY, ("It has no start, so it has no place among the runs of its job.",)
         return
-    if (success := details.previous_success) is not None:
+    success = details.previous_success
+    if success is not None and not _is_compared_with(success, details):
         gap = (
             f", {duration(run.started_at - success.started_at)} earlier"
             if success.started_at
             else ""
         )
         yield Topic.HISTORY, ("The last success before it was ", *_cell(success), f"{gap}.")
-    elif details.before is None:
+    elif success is None and details.before is None:
         yield Topic.HISTORY, ("It is the first run of its job.",)
-    else:
+    elif success is None:
         yield Topic.HISTORY, ("No success is known before it.",)
     if run.status == RunStatus.FAILED and not run.refused:
         yield Topic.HISTORY, tuple(_what_came_later(details))
+
+
+def _is_compared_with(success: RunCell, details: RunDetails) -> bool:
+    """Whether what changed since a success is said already, which names it."""
+    last = None if details.changed is None else details.changed.last_success
+    return last is not None and last.id == success.id
 
 
 def _what_came_later(details: RunDetails) -> Iterator[Part]:

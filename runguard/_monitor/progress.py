@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from .records import NoteRecord
+from .._models import RunStatus
+from .records import JobOverview, NoteRecord
 from .wording import age, duration, percent
 
 STALE_AFTER: Final = timedelta(minutes=2)  # of one that is told again with each heartbeat
@@ -52,13 +53,21 @@ def progress_of(
         return None
     done, total, told_at = note.done, note.total, note.progress_at
     per_second = left = None
-    until = finished_at or told_at
+    until = told_at or finished_at
     if started_at is not None and until is not None and until > started_at and done > 0:
         per_second = done / (until - started_at).total_seconds()
     if per_second and finished_at is None and told_at is not None and total and total >= done:
         seconds = min((total - done) / per_second, LONGEST_LEFT.total_seconds())
         left = max(timedelta(), timedelta(seconds=seconds) - max(timedelta(), now - told_at))
     return Progress(done, total, per_second, left, told_at)
+
+
+def job_progress(job: JobOverview, *, now: datetime) -> Progress | None:
+    """Read the progress of a job's newest open run; None where none is open, or told none."""
+    is_open = (cell for cell in job.strip if cell.status == RunStatus.RUNNING)
+    newest = next(is_open, None)
+    started_at = job.running_since if newest is None else newest.started_at
+    return progress_of(job.progress, started_at=started_at, now=now) if job.running else None
 
 
 def progress_words(progress: Progress, *, now: datetime | None = None) -> str:

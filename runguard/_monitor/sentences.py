@@ -27,6 +27,7 @@ class Topic(StrEnum):
     ALERT = "alert"
     TOLD = "told"
     COOLDOWN = "cooldown"
+    PROGRESS = "progress"
     HISTORY = "history"
     JOB = "job"
     LOST = "lost"

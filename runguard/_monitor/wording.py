@@ -110,6 +110,7 @@ _TOPICS: Final[Mapping[str, str]] = {
     "alert": "Alert",
     "told": "Told",
     "cooldown": "Cooldown",
+    "progress": "Progress",
     "history": "Before and since",
     "job": "Job",
     "lost": "Lost",

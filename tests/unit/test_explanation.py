@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runguard._models import NO_RULE_MATCHED, lock_owner
+from runguard._monitor.changes import Changed, RanAs
 from runguard._monitor.explanation import (
     LOST_AFTER,
     LOST_TYPE,
@@ -20,7 +21,14 @@ from runguard._monitor.explanation import (
     plain,
     standing_of,
 )
-from runguard._monitor.records import AlertRecord, CooldownState, RunCell, RunDetails, RunRecord
+from runguard._monitor.records import (
+    AlertRecord,
+    CooldownState,
+    NoteRecord,
+    RunCell,
+    RunDetails,
+    RunRecord,
+)
 from runguard._monitor.sentences import Mention, Topic
 from runguard._run import reaper as _reaping
 from runguard._settings import Settings
@@ -535,3 +543,46 @@ def test_whatever_a_row_holds_every_sentence_is_whole(
 
     assert explanation.headline.text().endswith(".")
     assert [s.text() for s in explanation.reasons if not s.text().endswith(".")] == []
+
+
+FAILED_ON = RanAs(7, NOON - timedelta(minutes=5), version="1.5", host="w1")
+WORKED_ON = RanAs(3, NOON - timedelta(hours=1), version="1.4", host="w1")
+
+
+def test_what_changed_names_the_last_success_once() -> None:
+    changed = Changed(FAILED_ON, WORKED_ON, successes=4)
+    told = details(changed=changed, previous_success=cell(-60, number=3))
+
+    assert said(Topic.CHANGES, told) == (
+        "First failure after 4 successes in a row. Last success: run 3 of 2026-03-01 11:00:00 UTC"
+        " on 1.4 (host w1); now 1.5 (host w1): the code changed in between."
+    )
+    assert "run 3" not in said(Topic.HISTORY, told)
+
+
+def test_without_a_success_the_history_says_that_there_is_none() -> None:
+    told = details(changed=Changed(FAILED_ON), before=cell(-60, "FAILED"))
+
+    assert said(Topic.CHANGES, told) == ""
+    assert "No success is known before it." in said(Topic.HISTORY, told)
+
+
+def test_what_failed_upstream_stands_beside_the_error() -> None:
+    told = details(
+        run={"upstream": "db-1:5432", "version": "1.4"}, changed=Changed(WORKED_ON, WORKED_ON)
+    )
+
+    assert said(Topic.ERROR, told).endswith("job.py:7 in pull. The call went to db-1:5432.")
+    assert said(Topic.CHANGES, told).endswith("look upstream, at db-1:5432.")
+
+
+def test_an_open_run_tells_how_far_it_is_and_a_failed_one_how_far_it_came() -> None:
+    note = NoteRecord(done=60, total=240, progress_at=NOON - timedelta(minutes=4))
+    still = {"status": "RUNNING", "finished_at": None}
+
+    assert said(Topic.PROGRESS, details(note=note)) == (
+        "Its progress when it ended: 60 of 240 (25 %), 1/s."
+    )
+    assert said(Topic.PROGRESS, details(run=still, note=note)) == (
+        "Its progress: 60 of 240 (25 %), 1/s, as of 4 min ago."
+    )

@@ -67,7 +67,7 @@ def test_odd_counts_are_said_as_they_are(done: int, total: int, said: str) -> No
 
 def test_a_run_that_ended_tells_how_far_it_came_and_how_fast() -> None:
     ended = progress_of(
-        NoteRecord(done=300, total=1200, progress_at=NOON - timedelta(hours=1)),
+        NoteRecord(done=300, total=1200, progress_at=NOON),
         started_at=BEGAN,
         finished_at=NOON,
         now=NOON + timedelta(days=1),
@@ -75,6 +75,14 @@ def test_a_run_that_ended_tells_how_far_it_came_and_how_fast() -> None:
 
     assert ended is not None
     assert progress_words(ended) == "300 of 1,200 (25 %), 1/s"
+
+
+def test_a_run_that_was_lost_went_as_fast_as_it_told_last() -> None:
+    note = NoteRecord(done=60, total=120, progress_at=BEGAN + timedelta(minutes=1))
+    lost = progress_of(note, started_at=BEGAN, finished_at=NOON, now=NOON)
+
+    assert lost is not None
+    assert progress_words(lost) == "60 of 120 (50 %), 1/s"
 
 
 def test_times_that_go_backwards_show_no_speed() -> None:
