@@ -106,6 +106,7 @@ def create_app(
         secret=secret,
         actor_of=actor_of,
         events=runtime.events,
+        count_waiting=lambda: own.spool().count(),
     )
 
 

@@ -33,6 +33,7 @@ COMMANDS: Final = (
         "silence",
         "expect",
         "report",
+        "metrics",
         "unknowns",
     ),
     *("monitor", "notify", "reap", "prune", "web", "exec", "spool", "config", "db"),

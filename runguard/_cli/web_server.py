@@ -59,7 +59,12 @@ def serve(
         store = opened.store
         access = server.access_for(bound, **credentials, allow_hosts=allow_hosts)
         read_only = _prove_usable(store) or read_only
-        app = build_app(lambda: store, read_only=read_only, access=access)
+        app = build_app(
+            lambda: store,
+            read_only=read_only,
+            access=access,
+            count_waiting=opened.spool.count,
+        )
         if access.kind == "open" and allow_hosts:
             say(
                 f"There is no login: whoever reaches this as {', '.join(allow_hosts)}"

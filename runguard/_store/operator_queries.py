@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from .queries.metrics import MetricQueries
 from .queries.timeline import TimelineQueries
 from .queries.triage import Triage
-from .queries.watched import WatchedJobs
 from .queries.watching import WatchQueries
 
 
-class OperatorQueries(WatchedJobs, WatchQueries, TimelineQueries, Triage):
+class OperatorQueries(MetricQueries, WatchQueries, TimelineQueries, Triage):
     """All that operators ask of a store beside what runs record."""

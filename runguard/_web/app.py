@@ -43,12 +43,13 @@ def build_app(
     actor_of: Callable[[Request], str | None] | None = None,
     events: Events | None = None,
     throttle: Throttle | None = None,
+    count_waiting: Callable[[], int | None] = lambda: None,
 ) -> FastAPI:
     """Build the application; the store is opened by the first request that needs it.
 
     `secret` signs sessions, for applications of several processes; `actor_of` names who sends a
     request, where the application around this one knows; `events` logs what goes wrong;
-    `throttle` lets guessers wait.
+    `throttle` lets guessers wait; `count_waiting` counts the records that wait on this machine.
     """
     events = events or Events()
     state = AppState(
@@ -60,6 +61,7 @@ def build_app(
         read_only=read_only,
         title=title,
         events=events,
+        count_waiting=count_waiting,
     )
     app = FastAPI(
         title=title,

@@ -26,6 +26,7 @@ class AppState:
     `open_store` opens the store when first called; call it, and the store, off the event loop
     only. `actor_of` names who sent a request, to be kept beside an alert; it is given the name
     that the request itself holds. `events` logs what goes wrong.
+    `count_waiting` counts the records that wait on this machine; None where nobody knows.
     """
 
     open_store: Callable[[], OperatorStore]
@@ -36,6 +37,7 @@ class AppState:
     read_only: bool
     title: str
     events: Events
+    count_waiting: Callable[[], int | None]
 
 
 @dataclass(frozen=True, slots=True)

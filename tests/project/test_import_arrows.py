@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "_events": WORDS | PURE,
     "_run": WORDS | JUDGES | {"_clock", "_database_url", "_settings", "_events"},
     "_store": WORDS | PURE | {"_clock"},
+    "_exposition": WORDS | PURE,
     "_notify": WORDS | JUDGES | {"_clock", "_settings", "_secret_file", "_events"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},
     "_rounds": WORDS
@@ -63,6 +64,7 @@ PLACES = {
     "markupsafe": ("_web",),
     "platformdirs": ("_run.embedded",),
     "procrastinate": ("integrations.procrastinate",),
+    "prometheus_client": ("_exposition",),
     "psycopg": ("_store", "migrations"),
     "redis": ("integrations.rq",),
     "rich": ("_cli",),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine, event
 
 import runguard
 from runguard import _settings, testing
@@ -237,3 +238,16 @@ def file_client(
 @pytest.fixture(autouse=True)
 def _quiet_alerts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging.getLogger("runguard"), "level", logging.ERROR)
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """Every statement of every engine, while a test runs."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import Engine, event
 
 import runguard
 from runguard import testing
 from tests.web.conftest import fail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.web.conftest import Client
 
@@ -29,19 +28,6 @@ MOST = {
     "/alerts/1": 11,
     "/silences": 3,
 }
-
-
-@pytest.fixture
-def statements() -> Iterator[list[str]]:
-    """Every statement of every engine, while a test runs."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(Engine, "before_cursor_execute", note)
 
 
 def asked_by(client: Client, path: str, statements: list[str]) -> int:

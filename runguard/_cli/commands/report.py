@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,9 +12,9 @@ import typer
 from ..._errors import ConfigurationError
 from ..._monitor.filters import When, read_word
 from ..._monitor.records import GroupCount
-from ..._run.atomic_file import write_whole
 from ..._store.operator import OperatorStore
 from ...web import NEEDED
+from ..files import replace_file
 from ..lists import explain_nothing, tell_late, tell_unknown
 from ..options import (
     AsCsv,
@@ -161,25 +158,5 @@ def _put(text: str, output: str | None) -> None:
     if output in (None, "-"):
         sys.stdout.write(text)
         return
-    file = Path(str(output))
-    try:
-        _replace(file, text.encode())
-    except OSError as error:
-        raise ConfigurationError(
-            f"--output: expected a file that can be written, found {str(file)!r}: {error.strerror}"
-        ) from error
+    file = replace_file(str(output), text.encode(), option="--output")
     say(f"Written to {file}.")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    if not file.is_file() and file.exists():  # a pipe or a device is written as it is
-        with file.open("wb") as there:
-            there.write(content)
-        return
-    file = file.resolve()  # a link stays, and what it points to is replaced
-    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else None
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        write_whole(folder, file.name, content, mode=mode)
-    finally:
-        os.close(folder)
