@@ -195,7 +195,9 @@ class Session:
         """Let the pages' folders be ours."""
         programs = os.path.dirname(sys.executable)  # noqa: PTH120
         text = text.replace(PROGRAM, "/bin/true").replace("/opt/app/.venv/bin", programs)
-        return text.replace("/etc/runguard/", f"{self.folder}/")
+        for place in ("/etc/runguard/", "/var/lib/node_exporter/"):
+            text = text.replace(place, f"{self.folder}/")
+        return text
 
     def _on_our_server(self, text: str) -> str:
         if SERVER not in text:

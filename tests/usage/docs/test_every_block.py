@@ -38,6 +38,9 @@ NOT_RUN: Final = {
     "docs/howto/watch-jobs.md: # report.yaml": (
         "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
     ),
+    "docs/integrations/prometheus.md: # prometheus.yml": (
+        "it needs Prometheus; tests/web/test_metrics.py scrapes with a token"
+    ),
     "docs/howto/watch-jobs.md: # A program that schedules its own jobs": (
         "APScheduler is not installed; its scheduler would run until it is stopped"
     ),
