@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check", "db backup"),
-    *("demo", "doctor", "runs", "alerts", "report", "reap", "exec", "prune"),
+    *("demo", "doctor", "runs", "alerts", "report", "metrics", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
     *("config check", "config show"),
     *("ack", "silence add", "silence list", "silence end", "monitor", "notify"),

@@ -158,8 +158,10 @@ def test_the_metadata_names_the_core_dependencies_and_the_extras(built: Built) -
         "all",
         "binary",
         "cli",
+        "metrics",
         "monitor",
         "notify",
+        "otel",
         "web",
     }
     assert "runguard = runguard.__main__:main" in built.read("entry_points.txt")

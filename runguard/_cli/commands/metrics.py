@@ -19,7 +19,7 @@ app = command_app()
 @app.command(
     epilog=help_end(
         "runguard metrics",
-        "runguard metrics --textfile /var/lib/node_exporter/textfile_collector/runguard.prom",
+        "runguard metrics --textfile runguard.prom",
     )
 )
 def metrics(
