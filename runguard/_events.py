@@ -30,6 +30,8 @@ EMBEDDED_STORE: Final = "runguard.embedded_store"
 UNKNOWN_SETTING: Final = "runguard.unknown_setting"
 DELIVERY_UNAVAILABLE: Final = "runguard.delivery_unavailable"
 DELIVERY_FAILED: Final = "runguard.delivery_failed"
+START_SKIPPED: Final = "runguard.start_skipped"
+NOT_EXPECTED: Final = "runguard.schedule_not_expected"
 
 LEVELS: Final = {
     RUN_STARTED: logging.INFO,
@@ -46,6 +48,8 @@ LEVELS: Final = {
     UNKNOWN_SETTING: logging.WARNING,
     DELIVERY_UNAVAILABLE: logging.WARNING,
     DELIVERY_FAILED: logging.WARNING,
+    START_SKIPPED: logging.WARNING,
+    NOT_EXPECTED: logging.WARNING,
 }
 
 _LONGEST_FIELD: Final = 4096

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .._clock import ticks
 from .._errors import StoreUnavailable
@@ -85,15 +85,14 @@ class Declarations:
         """Have it declared, unless it was."""
         mine = object()
         if self._taken.setdefault((job_name, expect), mine) is mine:
-            expectation = expectation_of(expect)
-            declaration = JobDeclaration(
-                job_name=job_name,
-                environment=self._runtime.settings().environment,
-                expectation=None if expectation == Expectation() else expectation,
-                **{name: getattr(expect, name) for name in TEXTS},
-                who=host_name(),
-            )
-            self._waiting[job_name] = (declaration, 0)
+            self._waiting[job_name] = (declaration_of(self._runtime, job_name, expect), 0)
+
+    def settle(self, job_name: str, expect: Expect | None) -> None:
+        """Note that another one has declared this of the job, and nothing else holds any more."""
+        for taken in [taken for taken in list(self._taken) if taken[0] == job_name]:
+            self._taken.pop(taken, None)
+        if expect is not None:
+            self._taken[job_name, expect] = True
 
     def write(self, job_name: str, seconds_left: Callable[[], float]) -> None:
         """Tell the store what waits; and have it noticed, now and then, that nobody watches."""
@@ -129,6 +128,19 @@ class Declarations:
             cooldown=self._runtime.settings().cooldown,
             timeout=seconds_left(),
         )
+
+
+def declaration_of(runtime: Runtime, job_name: str, expect: Expect | None) -> JobDeclaration:
+    """Return what the store is told; with None, that the code expects nothing any more."""
+    expectation = Expectation() if expect is None else expectation_of(expect)
+    texts: dict[str, Any] = {name: getattr(expect, name, None) for name in TEXTS}
+    return JobDeclaration(
+        job_name=job_name,
+        environment=runtime.settings().environment,
+        expectation=None if expectation == Expectation() else expectation,
+        **texts,
+        who=host_name(),
+    )
 
 
 def declare_after(

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import runguard
 from runguard import _events, run_scope
 from runguard._models import ErrorReason
+from runguard.integrations import _schedules
 from tests.usage.docs.pages import blocks, text_of
 
 if TYPE_CHECKING:
@@ -116,6 +118,9 @@ def test_the_table_of_events_names_what_is_logged(
         assert runguard._api.runtime._delivery._idle.wait(30)
         monkeypatch.setattr("sys.frozen", True, raising=False)
         run.emit_alert("B", source_type="s", source_id="1", severity="low", title="t", message="m")
+
+    _schedules.tell_skipped("job", datetime.now(UTC), "misfire")
+    _schedules.Schedules().tell("job", "cron[week=1]", "cron has no weeks")
 
     logged = {record.getMessage().split()[0]: record for record in caplog.records}
     assert set(logged) == set(table) == set(_events.LEVELS)
