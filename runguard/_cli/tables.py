@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +21,7 @@ from .._monitor.expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID
 from .._monitor.explanation import Explanation, Standing
 from .._monitor.health import JobState, last_failure, state_of
 from .._monitor.lost_run import LostRun
+from .._monitor.progress import job_progress, progress_words
 from .._monitor.records import (
     AlertRecord,
     GroupCount,
@@ -41,12 +42,14 @@ from .._monitor.visible import visible
 from .._monitor.watched import ExpectedJob, found_since
 from .._monitor.wording import Label, Tone, duration
 from . import sparkline
+from .noted import code_facts, noted_facts, noted_texts
 from .output import (
     Cell,
     Listing,
     exact_moment,
     has_colours,
     moment,
+    stdout_console,
     takes_letters_beyond_ascii,
 )
 from .talk import one_line
@@ -72,10 +75,20 @@ _STANDINGS: Final = {
 
 
 def runs_listing(runs: Sequence[RunRecord]) -> Listing:
-    """Show runs: what ran, how it ended and why."""
+    """Show runs: what ran, how it ended and why; which code, and what failed, where one says it."""
     now = datetime.now(UTC)
+    has_versions, has_upstreams = (
+        any(run.version for run in runs),
+        any(run.upstream for run in runs),
+    )
     listing = Listing(
-        columns=("id", "job", "status", "started", "took", "group", "reason", "alert"),
+        columns=(
+            *("id", "job", "status", "started", "took"),
+            *(("version",) if has_versions else ()),
+            *("group", "reason"),
+            *(("upstream",) if has_upstreams else ()),
+            "alert",
+        ),
         rows=[
             (
                 str(run.id),
@@ -83,8 +96,10 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
                 _status(run.status),
                 moment(run.started_at, now=now),
                 _took(run, now),
+                *((wording.version(run.version or "-"),) if has_versions else ()),
                 run.error_group or "-",
                 run.error_reason or "-",
+                *((run.upstream or "-",) if has_upstreams else ()),
                 _outcome(run.alert_outcome),
             )
             for run in runs
@@ -92,7 +107,11 @@ def runs_listing(runs: Sequence[RunRecord]) -> Listing:
         note_title="message",
         notes=[wording.in_a_list(run.error_message) for run in runs],
         numbers=("id", "took"),
-        optional=("alert", "reason", "took"),
+        optional=(
+            *(("version",) if has_versions else ()),
+            *(("upstream",) if has_upstreams else ()),
+            *("alert", "reason", "took"),
+        ),
     )
     return _with_environments(listing, runs)
 
@@ -281,7 +300,7 @@ def jobs_listing(
             for job in jobs
         ],
         note_title="",
-        notes=["; ".join(remarks(job, now=now)) for job in jobs],
+        notes=["; ".join([*_progress(job, now), *remarks(job, now=now)]) for job in jobs],
         numbers=("runs", "ok", "p50", "p95", "open"),
         optional=("usually", "p50", "last run", "p95", "next due", "ok", "open", "runs"),
     )
@@ -302,13 +321,16 @@ def run_sheet(
         ("usually", "-" if cadence is None else usually(cadence, now=now).removeprefix("usually ")),
         ("status", _status(run.status)),
         ("trigger", run.trigger_type or "-"),
+        *code_facts(details),
         ("started", exact_moment(run.started_at, now=now)),
         ("finished", exact_moment(run.finished_at, now=now)),
         ("took", _took(run, now)),
+        *noted_facts(details, now=now),
         ("group", f"{run.error_group or '-'}{http}"),
         ("matched by", run.matched_by or "-"),
         ("error", run.error_type or "-"),
         ("where", run.error_location or "-"),
+        ("upstream", run.upstream or "-"),
         ("alert", _alert_line(details)),
         ("told", _told(details)),
         (
@@ -337,7 +359,7 @@ def run_sheet(
     if run.error_message:
         lines = "\n".join(visible(line) for line in run.error_message.splitlines())
         parts += [Text(), Text("message", "bold"), Padding(Text(lines), (0, 0, 0, 2))]
-    return Group(*parts)
+    return Group(*parts, *noted_texts(details.note, folded=stdout_console().is_terminal))
 
 
 def explanation_sheet(explanation: Explanation, *, now: datetime) -> RenderableType:
@@ -393,6 +415,12 @@ def _expected(job: ExpectedJob | None, now: datetime) -> list[tuple[str, str | T
         ("next due", exact_moment(job.next_due_at, now=now)),
         ("found", Text("; ".join(found) or "-", _STYLES[Tone.BAD])),
     ]
+
+
+def _progress(job: JobOverview, now: datetime) -> Iterator[str]:
+    progress = job_progress(job, now=now)
+    if progress is not None:
+        yield progress_words(progress, now=now)
 
 
 def _usually(job: JobOverview) -> str:

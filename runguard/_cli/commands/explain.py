@@ -9,12 +9,13 @@ from ..._monitor.alert_explanation import explain_alert
 from ..._monitor.alert_explanation import plain as plain_alert
 from ..._monitor.explanation import explain as explained
 from ..._monitor.explanation import plain
-from ..._monitor.records import AlertDetails
+from ..._monitor.records import AlertDetails, NoteRecord, RunDetails
 from ..named_run import found_alert, found_run
 from ..options import AsJson, DatabaseUrl, Environment, RunOrAlertName, command_app, help_end
 from ..output import write_json, write_table
 from ..stores import opened_store
 from ..tables import alert_sheet, explanation_sheet
+from ..talk import say
 
 app = command_app()
 
@@ -47,6 +48,14 @@ def explain(
             write_json([{**plain(told), "run": asdict(details.run), "trail": trail}])
         else:
             write_table(explanation_sheet(told, now=now))
+            _tell_what_is_kept(details)
+
+
+def _tell_what_is_kept(details: RunDetails) -> None:
+    note = details.note or NoteRecord()
+    texts = {"its traceback": note.traceback, "its last log lines": note.log_tail}
+    if kept := [what for what, text in texts.items() if text]:
+        say(f"`runguard show {details.run.id}` shows {' and '.join(kept)}.")
 
 
 def _show_alert(details: AlertDetails, *, now: datetime, as_json: bool) -> None:
