@@ -15,6 +15,7 @@ from .._monitor.wording import counted, duration, error, ordinal
 from . import findings
 from . import subject as subjects
 from .config import NotifyConfig
+from .run_notes import changes_of, code_of, last_success_words, links_of_run, log_of
 from .texts import (
     LONGEST_LINE,
     Times,
@@ -27,6 +28,8 @@ from .texts import (
 )
 
 MOST_COVERED: Final = 30  # alerts of a digest that are listed
+CODE: Final = "Where in your code"
+LOG: Final = "Last lines of its log"
 LEAST_TEXT: Final = 200  # characters that an error keeps where all is short
 _ROOM: Final = 16  # for what a cut adds
 
@@ -46,6 +49,7 @@ class Body:
         tone: `bad`, `warn` or `ok`, for a colour.
         error: What went wrong, in its own words; empty where nothing is known.
         facts: Words with what they say: where, since when, what changed.
+        code: The innermost frames of the user's code, as Python prints them.
         log: The last lines of the job's log.
         items: The alerts of a digest, a line each.
         notes: Sentences: what covers it, when the next message comes, what else is to be known.
@@ -58,6 +62,7 @@ class Body:
     tone: str
     error: str = ""
     facts: tuple[tuple[str, str], ...] = ()
+    code: str = ""
     log: str = ""
     items: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -72,7 +77,8 @@ class Body:
             self.error,
             "\n".join(f"{label + ':':<{width}} {value}" for label, value in self.facts),
             "\n".join(f"- {item}" for item in self.items),
-            f"Last lines of its log:\n{self.log}" if self.log else "",
+            f"{CODE}:\n{self.code}" if self.code else "",
+            f"{LOG}:\n{self.log}" if self.log else "",
             "\n".join(self.notes),
             "\n".join(f"{what}: {command}" for what, command in self.commands),
             "\n".join(f"{what}: {address}" for what, address in self.links),
@@ -82,35 +88,44 @@ class Body:
     def fitted(self, longest: int) -> Body:
         """Return it with its long texts cut so that `text` has at most `longest` characters.
 
-        The error keeps its beginning, the log its end; links and commands stay whole.
+        The error keeps its beginning, the log its end; links and commands stay whole. Frames of
+        code are left out where there is little room.
         """
         if len(self.text()) <= longest:
             return self
-        frame = len(replace(self, error="", log="").text()) + len("Last lines of its log:\n")
+        code, frame = self.code, self._frame_length()
+        if code and frame + 2 * LEAST_TEXT > longest:  # the error names its place too
+            code, frame = "", replace(self, code="")._frame_length()
         room = max(LEAST_TEXT, longest - frame - _ROOM)
         # Each gets its half, and what the other one leaves.
         for_log = min(len(self.log), max(room // 2, room - len(self.error)))
         return replace(
             self,
             error=cut(self.error, room - for_log),
+            code=code,
             log=cut_beginning(self.log, for_log),
         )
+
+    def _frame_length(self) -> int:
+        return len(replace(self, error="", log="").text()) + len(f"{LOG}:\n")
 
 
 def body_of(facts: NoticeFacts, config: NotifyConfig, times: Times) -> Body:
     """Say all that is known of a delivery."""
     kind = facts.delivery.kind
+    its_links = links_of_run(facts) if kind in _ABOUT_A_CAUSE else ()
     return Body(
         subject=subjects.subject_of(facts, times),
         headline=_headline(facts, times),
         tone=_tone(facts),
         error=_error(facts),
         facts=tuple((label, value) for label, value in _facts(facts, times) if value),
-        log=redacted(facts.log_tail) if kind in _ABOUT_A_CAUSE else "",
+        code=code_of(facts) if kind in _ABOUT_A_CAUSE else "",
+        log=log_of(facts) if kind in _ABOUT_A_CAUSE else "",
         items=tuple(_items(facts, times)),
         notes=tuple(_notes(facts, times)),
         commands=tuple(_commands(facts)),
-        links=tuple(links_of(facts, config)),
+        links=(*links_of(facts, config), *its_links),
     )
 
 
@@ -263,8 +278,9 @@ def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
         yield "Failures", f"this is the {ordinal(facts.failures)}"
     yield "Recent runs", _recent(facts)
     if facts.error_group is not None:
-        yield "Last success", _run(facts.last_success, times) or "none known"
-        yield "Changed since then", _changes(facts.last_success, run)
+        success = _run(facts.last_success, times)
+        yield "Last success", f"{success}{last_success_words(facts)}" if success else "none known"
+        yield "Changed since then", changes_of(facts)
     if facts.acked_by:
         yield "Acknowledged by", line(facts.acked_by, 100)
 
@@ -305,17 +321,6 @@ def _recent(facts: NoticeFacts) -> str:
     failed = facts.recent.count(False)
     many = facts.reopened or facts.delivery.kind is not NoticeKind.OPENED
     return f"{failed} of the last {len(facts.recent)} failed" if facts.recent and many else ""
-
-
-def _changes(before: RunFacts | None, now: RunFacts | None) -> str:
-    """Say what is different from the last success, as far as it is known."""
-    if before is None or now is None:
-        return ""
-    pairs = (("version", before.version, now.version), ("host", before.host, now.host))
-    known = [(what, line(old, 60), line(new, 60)) for what, old, new in pairs if old and new]
-    changed = [f"{what} {old} → {new}" for what, old, new in known if old != new]
-    same = " and ".join(f"{what} {new}" for what, _, new in known)
-    return "; ".join(changed) or (f"nothing that is known (same {same})" if same else "")
 
 
 def _items(facts: NoticeFacts, times: Times) -> Iterator[str]:

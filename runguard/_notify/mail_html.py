@@ -11,7 +11,7 @@ from html import escape
 from typing import Final
 from urllib.parse import urlsplit
 
-from .body import Body
+from .body import CODE, LOG, Body
 
 _FONT: Final = (
     "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,'Helvetica Neue',Arial,"
@@ -63,8 +63,11 @@ def _parts(body: Body, tone: str) -> Iterator[str]:
     yield _code(body.error) if body.error else ""
     yield _table(body.facts) if body.facts else ""
     yield _list(body.items) if body.items else ""
+    if body.code:
+        yield _small_heading(CODE)
+        yield _code(body.code)
     if body.log:
-        yield _small_heading("Last lines of its log")
+        yield _small_heading(LOG)
         yield _code(body.log)
     yield from (_paragraph(note) for note in body.notes)
     yield _buttons(body.links) if body.links else ""

@@ -14,6 +14,7 @@ from .._monitor.wording import iso
 from . import findings
 from .body import is_of_an_incident, links_of
 from .config import NotifyConfig
+from .run_notes import changed_json, links_of_run, traceback_of
 from .texts import line, redacted, redacted_json, redacted_line
 
 MOST_COVERED: Final = 200
@@ -49,9 +50,12 @@ def notice_json(facts: NoticeFacts, config: NotifyConfig) -> dict[str, Any]:
         "next_reminder_at": _time(facts.next_reminder_at),
         "may_be_repeat": facts.is_repeat,
         "opening_was_told": facts.was_told or facts.delivery.kind is not NoticeKind.RECOVERED,
+        "changed": changed_json(facts),
+        "traceback": traceback_of(facts) or None,
         "log_tail": redacted(facts.log_tail) or None,
         "runbook": _name(facts.runbook),
         "links": {words.lower(): address for words, address in links_of(facts, config)},
+        "run_links": [{"name": name, "url": url} for name, url in links_of_run(facts)],
         "covered": [_covered(one) for one in facts.covered[:MOST_COVERED]],
         "covered_count": len(facts.covered),
         "expired": facts.expired,

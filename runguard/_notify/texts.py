@@ -63,9 +63,9 @@ def redacted_line(text: str | None, longest: int = LONGEST_LINE) -> str:
     return line(_REDACTOR.clean(text or ""), longest)
 
 
-def redacted(text: str | None) -> str:
+def redacted(text: str | None, *, longest: int = LONGEST_TEXT) -> str:
     """Make a text of several lines harmless, without its secrets and the white space around it."""
-    return _REDACTOR.clean(text or "", limit=LONGEST_TEXT).strip()
+    return _REDACTOR.clean(text or "", limit=longest).strip()
 
 
 def redacted_json(detail: Mapping[str, object]) -> object:

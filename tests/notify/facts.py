@@ -52,6 +52,17 @@ FIRST = NoticeFacts(
 )
 
 
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "~/app/nightly.py", line 12, in main
+    sync.fetch(3)
+  File "~/app/sync.py", line 41, in fetch
+    page = client.get(url)
+  File "/venv/lib/python3.12/site-packages/httpx/_client.py", line 914, in send
+    raise exc
+httpx.ConnectTimeout: timed out"""
+
+
 def notice(kind: str = "opened", **changed: Any) -> NoticeFacts:
     """The facts of a delivery of this kind, with what a test changes of them."""
     return replace(FIRST, delivery=replace(FIRST.delivery, kind=NoticeKind(kind)), **changed)

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runguard._monitor.changes import Changed, RanAs
 from runguard._monitor.notices import ChannelState, NoticeFacts, NoticeKind, RunFacts, Silence
 from runguard._notify.config import NotifyConfig
 from runguard._notify.message import LONGEST_TEXT, Message, build_message
 
-from .facts import BEGAN, FIRST, NOW, covered, notice, recovery
+from .facts import BEGAN, FIRST, NOW, TRACEBACK, covered, notice, recovery
 
 CONFIG = NotifyConfig(web_url="https://ops.example/runguard")
 SILENCE = Silence(
@@ -34,6 +35,14 @@ SILENCE = Silence(
 FAILING = ChannelState(
     channel="oncall", failing_since=BEGAN, failures=4, last_error="connection refused"
 )
+
+
+CHANGED = Changed(
+    RanAs(991, BEGAN, version="1.5", host="etl-3"),
+    RanAs(900, version="1.4", host="etl-2"),
+    successes=42,
+)
+ON_NO_VERSION = RunFacts(id=900, started_at=BEGAN, host="etl-2")
 
 
 def message_of(facts: NoticeFacts, config: NotifyConfig = CONFIG) -> Message:
@@ -191,7 +200,21 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
             notice(last_success=replace(FIRST.last_success or RunFacts(id=1), host="etl-3")),
             "version 1.4 → 1.5\n",
         ),
-        (notice(last_success=FIRST.failed_run), "nothing that is known (same version 1.5 and host"),
+        (
+            notice(last_success=FIRST.failed_run),
+            "nothing that is known (same version 1.5, same host etl-3): look upstream, at api.ex",
+        ),
+        (notice(last_success=ON_NO_VERSION, upstream=None), "host etl-2 → etl-3\n"),
+        (
+            notice(last_success=replace(ON_NO_VERSION, host="etl-3")),
+            "not known: no version is recorded (same host etl-3)\n",
+        ),
+        (notice(changed=CHANGED), "01:45 UTC on etl-2, after 42 in a row\n"),
+        (
+            notice(changed=replace(CHANGED, successes=1000, is_all=False)),
+            "etl-2, after at least 1,000 in a row\n",
+        ),
+        (notice(links=(("Report", "https://r.example/7"),)), "Report: https://r.example/7\n"),
         (notice("reminder", failures=14), "Failures:           this is the 14th"),
         (notice(next_reminder_at=None), "If it still fails in 4 h, you are told again"),
         (notice("reminder", recent=(True, False)), "1 of the last 2 failed"),
@@ -217,6 +240,71 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
 )
 def test_the_text_says_what_is_special(facts: NoticeFacts, said: str) -> None:
     assert said in message_of(facts).text
+
+
+def test_the_users_innermost_frames_stand_in_the_text_and_the_whole_traceback_in_the_json() -> None:
+    message = message_of(notice(traceback=TRACEBACK))
+
+    assert (
+        "\n\nWhere in your code:\n"
+        'File "~/app/nightly.py", line 12, in main\n'
+        "  sync.fetch(3)\n"
+        'File "~/app/sync.py", line 41, in fetch\n'
+        "  page = client.get(url)\n\n"
+    ) in message.text
+    assert "_client.py" not in message.text
+    assert "page = client.get(url)" in (message.html or "")
+    assert message.data["traceback"] == TRACEBACK
+
+
+def test_a_text_has_the_end_of_a_long_log() -> None:
+    text = message_of(notice(log_tail="\n".join(f"line {n}" for n in range(50)))).text
+
+    assert "Last lines of its log:\nline 30\n" in text
+    assert "line 49\n" in text
+
+
+def test_where_there_is_little_room_the_error_goes_before_frames_of_code() -> None:
+    facts = notice(traceback=TRACEBACK.replace("get(url)", "x" * 2_000), message="e" * 9_000)
+    text = build_message(facts, CONFIG, now=NOW, longest=1_200).text
+
+    assert "Where in your code" not in text
+    assert "e" * 200 in text
+    assert len(text) <= 1_200
+
+
+def test_the_json_has_what_changed_and_what_the_run_linked() -> None:
+    odd = (
+        "javascript:alert(1)",
+        "https://",
+        "https://a b/",
+        "//x/",
+        "https://x/\u202e",
+        "http://[",
+    )
+    links = (("run", "https://r.example/7"), *(("odd", address) for address in odd))
+    data = message_of(notice(changed=CHANGED, links=links)).data
+
+    assert data["changed"] == {
+        "code": True,
+        "host": True,
+        "first_failure": 991,
+        "last_success": 900,
+        "successes": 42,
+        "is_all": True,
+    }
+    assert data["run_links"] == [{"name": "run", "url": "https://r.example/7"}]
+    assert data["links"]["run"] == "https://ops.example/runguard/runs/991"
+    assert message_of(notice(changed=Changed(CHANGED.first_failure))).data["changed"] is None
+
+
+def test_whole_commits_are_short_in_the_text_and_whole_in_the_json() -> None:
+    old, new = "a" * 40, "b" * 40
+    runs = {"last_success": RunFacts(id=1, version=old), "failed_run": RunFacts(id=2, version=new)}
+    message = message_of(notice(**runs))
+
+    assert "Changed since then: version aaaaaaa → bbbbbbb\n" in message.text
+    assert message.data["failed_run"]["version"] == new
 
 
 def test_a_recovery_that_was_told_of_does_not_repeat_the_error() -> None:
@@ -382,6 +470,7 @@ def hostile_facts(draw: st.DrawFn) -> NoticeFacts:
         failing_channel=draw(st.none() | st.just(replace(FAILING, channel=job, last_error=word))),
         silences_ended=draw(st.sampled_from([(), (replace(SILENCE, reason=word),)])),
         failed_run=RunFacts(id=1, host=job, version=word),
+        links=((job, word), (word, f"https://{job}")),
     )
 
 
