@@ -13,7 +13,7 @@ from ._run.scope import RunScope
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Engine
 
@@ -96,6 +96,7 @@ def tracked_run(
     failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
     expect: Expect | Literal["learn"] | None = None,
+    keep: Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Track every call of a function, a coroutine function or a method as a run.
 
@@ -113,9 +114,10 @@ def tracked_run(
         no_alert_on: Exception types whose failure is recorded and raises no alert.
         expect: When it should run, and how: the monitor alerts where it does not. `learn`: as it
             usually does. Added in 0.2.
+        keep: Names of arguments that are kept with the run, as `Run.note` does. Added in 0.2.
 
     Raises:
-        ConfigurationError: An option cannot be used.
+        ConfigurationError: An option cannot be used; the function has no such argument.
         TypeError: The function is a generator function: its body runs while it is iterated.
 
     Added in 0.1.
@@ -127,7 +129,7 @@ def tracked_run(
     options = make_options(**locals())
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        return track(function, lambda: RunScope(options, runtime))
+        return track(function, lambda: RunScope(options, runtime), options.keep)
 
     return decorate
 
@@ -143,6 +145,7 @@ def run_scope(
     failures_to_alert: int | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
     expect: Expect | Literal["learn"] | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> RunScope:
     """Track a block as a run, with `with` or `async with`.
 
@@ -157,6 +160,7 @@ def run_scope(
         no_alert_on: Exception types whose failure is recorded and raises no alert.
         expect: When it should run, and how: the monitor alerts where it does not. `learn`: as it
             usually does. Added in 0.2.
+        context: What the run is about, kept with it as `Run.note` does. Added in 0.2.
 
     Returns:
         A `RunScope` for one run. Entering it gives the `Run`.
@@ -192,6 +196,10 @@ def configure(
     failures_to_alert: int | None = None,
     auto_resolve: bool | None = None,
     deliver: Deliver | None = None,
+    version: str | None = None,
+    package: str | None = None,
+    capture_traceback: bool | None = None,
+    capture_logs: bool | None = None,
     check: bool = False,
 ) -> None:
     """Set what every run of this process uses. Call it once, before the first run.
@@ -221,6 +229,11 @@ def configure(
         auto_resolve: Whether a recovery resolves its alerts (default True). Added in 0.2.
         deliver: `auto` (default): where channels are configured, this process has its alerts
             told, by a process apart. `off`: others do that. Added in 0.2.
+        version: Version of the code that runs, such as a release or a commit. None: it is found
+            in variables of the platform, in `.git`, or nowhere. Added in 0.2.
+        package: Installed distribution whose version that is. Added in 0.2.
+        capture_traceback: Whether a failed run keeps its traceback (default True). Added in 0.2.
+        capture_logs: Whether a failed run keeps its last log lines (default True). Added in 0.2.
         check: Connect at once, and check the schema.
 
     Raises:

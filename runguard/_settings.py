@@ -41,6 +41,9 @@ CONFIG: Final = "RUNGUARD_CONFIG"
 NOTIFY: Final = "RUNGUARD_NOTIFY"
 NOTIFY_FILE: Final = "RUNGUARD_NOTIFY_FILE"
 DELIVER: Final = "RUNGUARD_DELIVER"
+VERSION: Final = "RUNGUARD_VERSION"
+CAPTURE_TRACEBACK: Final = "RUNGUARD_CAPTURE_TRACEBACK"
+CAPTURE_LOGS: Final = "RUNGUARD_CAPTURE_LOGS"
 PING_URL: Final = "RUNGUARD_PING_URL"
 
 OWN_NAMES: Final = (
@@ -48,6 +51,7 @@ OWN_NAMES: Final = (
     *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
     *(CONFIG, NOTIFY, NOTIFY_FILE, DELIVER, PING_URL),
+    *(VERSION, CAPTURE_TRACEBACK, CAPTURE_LOGS),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
@@ -55,6 +59,10 @@ MOST_FAILURES_TO_ALERT: Final = 100
 _AN_ENVIRONMENT: Final = "expected 1 to 40 of a-z, 0-9, _ and -, and not none"
 _ENVIRONMENT: Final = re.compile("(?!none$)[a-z0-9_-]{1,40}")  # `none` asks for runs without one
 _WORDS: Final = {"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver}
+_KINDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("auto_resolve", "capture_traceback", "capture_logs"), bool),
+    **dict.fromkeys(("version", "package"), str | None),
+}
 LONGEST_SETTING: Final = timedelta(days=3650)
 STORE_TIMEOUT: Final = timedelta(seconds=5)
 LOST_AFTER: Final = timedelta(minutes=5)
@@ -84,6 +92,10 @@ class Settings:
         failures_to_alert: Failures in a row of one group that raise an alert, 1 to 100.
         auto_resolve: Whether a recovery marks the incident's alerts resolved.
         deliver: `auto`: a process that has channels sees to it that alerts are told. `off`: never.
+        version: Version of the code that runs, at most 64 characters; none means that it is found.
+        package: Installed distribution whose version that is.
+        capture_traceback: Whether the traceback of a failed run is kept.
+        capture_logs: Whether the last lines that a failed run has logged are kept.
     """
 
     database_url: str | None = None
@@ -104,6 +116,10 @@ class Settings:
     failures_to_alert: int = 1
     auto_resolve: bool = True
     deliver: Deliver = "auto"
+    version: str | None = None
+    package: str | None = None
+    capture_traceback: bool = True
+    capture_logs: bool = True
 
     def __post_init__(self) -> None:
         """Check each value, and those that exclude each other."""
@@ -128,8 +144,10 @@ class Settings:
             if (found := getattr(self, name)) not in get_args(words):
                 known = " or ".join(map(repr, get_args(words)))
                 raise ConfigurationError(f"{name}: expected {known}, found {found!r}")
-        if not isinstance(self.auto_resolve, bool):
-            raise ConfigurationError(f"auto_resolve: expected a bool, found {self.auto_resolve!r}")
+        for name, kind in _KINDS.items():
+            if not isinstance(found := getattr(self, name), kind):
+                expected = "a bool" if kind is bool else "a text"
+                raise ConfigurationError(f"{name}: expected {expected}, found {found!r}")
         check_count("max_connections", self.max_connections)
         check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
         its: object = self.environment
@@ -281,5 +299,8 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "failures_to_alert": (FAILURES_TO_ALERT, _count),
     "auto_resolve": (AUTO_RESOLVE, _yes_or_no),
     "deliver": (DELIVER, _text),
+    "version": (VERSION, _text),
+    "capture_traceback": (CAPTURE_TRACEBACK, _yes_or_no),
+    "capture_logs": (CAPTURE_LOGS, _yes_or_no),
 }
 """The variable of each setting that has one, and how its text is read."""

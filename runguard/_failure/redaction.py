@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, time
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
@@ -31,9 +27,9 @@ DEFAULT_LIMIT = 16 * 1024
 
 # A secret that starts this near to the end of a bounded text may lack the context that betrays it,
 # so this much is dropped. Longer than the longest look ahead of any rule (a URL's userinfo).
-_GUARD = 8 * 1024
+GUARD = 8 * 1024
 _ROUNDS = 6
-_MARK_ROOM = 64
+MARK_ROOM = 64
 _SHORTEST_TOKEN = 16  # of those that hold no digit: `AKIAABCDEFGHIJKL`
 
 Extra = str | re.Pattern[str] | Callable[[str], str]
@@ -81,13 +77,13 @@ def _own_words() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def _split_mark(text: str) -> tuple[str, int]:
     """Take off the mark of an earlier cut, so that cleaning twice counts once."""
-    found = _own_words()[0].search(text, max(0, len(text) - _MARK_ROOM))
+    found = _own_words()[0].search(text, max(0, len(text) - MARK_ROOM))
     return (text[: found.start()], int(found[1].replace(",", ""))) if found else (text, 0)
 
 
 def _mark(dropped: int, limit: int) -> str:
     """Say how much was cut, where the limit has room for it."""
-    if not dropped or limit < _MARK_ROOM:
+    if not dropped or limit < MARK_ROOM:
         return ""
     return f" … [cut: {min(dropped, 10**15 - 1):,} more characters]"
 
@@ -169,23 +165,25 @@ class Redactor:
         except Exception:
             return _withheld(text, limit)
 
-    def clean_json(self, value: object) -> object:
+    def clean_json(self, value: object, *, characters: int = 4 * DEFAULT_LIMIT) -> object:
         """Return the value as cleaned, bounded JSON; what JSON has no type for becomes text.
 
         Values under secret names (`password`, `api_key`, `authorization`, …) are replaced. Never
         raises.
         """
-        return _JsonWalk(self).walk(value, 0)
+        from .clean_json import JsonWalk
+
+        return JsonWalk(self, characters).walk(value, 0)
 
     def _clean(self, text: str, limit: int) -> str:
         body, dropped = _split_mark(text)
-        room = limit + _GUARD
+        room = limit + GUARD
         window = harmless(body[: 4 * room])  # escape sequences may shrink it
         for function in self._functions:
             window = harmless(str.__str__(function(window)))
         safe = len(window)
         if len(body) > 4 * room or len(window) > room:
-            safe = max(0, min(room, len(window)) - _GUARD)
+            safe = max(0, min(room, len(window)) - GUARD)
             dropped += max(0, len(body) - 4 * room) + len(window) - safe
             window = window[:room]
         shown = self._hide(window, safe)
@@ -204,28 +202,28 @@ class Redactor:
         """Cut the text so that it and its mark fit; count what was cut."""
         if len(text.encode()) + len(_mark(dropped, limit).encode()) <= limit:
             return text, dropped
-        kept = _cut(text, limit - _MARK_ROOM if limit >= _MARK_ROOM else limit)
+        kept = _cut(text, limit - MARK_ROOM if limit >= MARK_ROOM else limit)
         return kept, dropped + len(text) - len(kept)
 
     def _hide(self, text: str, end: int) -> str:
         """Replace every secret of `text` that begins before `end`; return the text up to there."""
-        return _without(text, self.secrets_in(text), end)
+        return without(text, self.secrets_in(text), end)
 
     def secrets_in(self, text: str) -> list[Span]:
         """Return where the secrets of a bounded text lie, in any order."""
-        spans: list[Span] = _rules().find_secrets(text, self._own)
+        spans: list[Span] = rules_of_redaction().find_secrets(text, self._own)
         return spans
 
 
 @functools.cache
-def _rules() -> ModuleType:
+def rules_of_redaction() -> ModuleType:
     """Load the rules when the first text needs them: a run that succeeds does without."""
     from . import redaction_rules
 
     return redaction_rules
 
 
-def _without(text: str, spans: list[Span], end: int) -> str:
+def without(text: str, spans: list[Span], end: int) -> str:
     """Put the placeholder where the spans are that begin before `end`; drop what is behind it."""
     pieces, at = [], 0
     for start, stop in _merged(spans):
@@ -271,166 +269,3 @@ def _compile(entry: object, index: int) -> re.Pattern[str]:
             f"{expected}, found one that does not compile: {error} "
             "(use re.escape() for a literal text)"
         ) from None
-
-
-class _JsonWalk:
-    """One walk through a value, with what is left of its bounds."""
-
-    DEPTH = 12
-    LONGEST_KEY = 256
-    LONGEST_TOGETHER = 1024
-    MOST_TOGETHER = 100
-
-    def __init__(self, redactor: Redactor) -> None:
-        self.redactor = redactor
-        self.items = 1000
-        self.characters = 4 * DEFAULT_LIMIT
-        self.path: set[int] = set()
-
-    def walk(self, value: object, depth: int) -> object:
-        """Return the value as JSON, or a text that says why not."""
-        try:
-            if value is None or isinstance(value, bool):
-                return value
-            if isinstance(value, Enum):
-                return self.walk(value.value, depth)
-            if isinstance(value, int):
-                return _integer(value)
-            if isinstance(value, float):
-                return (
-                    float.__float__(value) if math.isfinite(value) else str(float.__float__(value))
-                )
-            if isinstance(value, str | bytes | bytearray | memoryview):
-                return self.text(_as_text(value))
-            if isinstance(value, Mapping | Sequence | set | frozenset) or _is_record(value):
-                return self._container(value, depth)
-            return self.text(_as_text(value))
-        except BaseException:  # hostile code may raise anything
-            return f"[runguard could not show a value of type {type(value).__name__[:64]}]"
-
-    def text(self, text: str, *, limit: int = DEFAULT_LIMIT) -> str:
-        """Clean a text, as far as the bound on all texts together allows."""
-        limit = min(limit, max(self.characters, _MARK_ROOM))
-        self.characters -= min(len(text), limit + _GUARD)  # what it costs, not what it shows
-        return self.redactor.clean(text, limit=limit)
-
-    def _container(self, value: object, depth: int) -> object:
-        if id(value) in self.path:
-            return "[runguard cut this: it contains itself]"
-        if depth >= self.DEPTH:
-            return "[runguard cut this: nested too deep]"
-        self.path.add(id(value))
-        try:
-            if isinstance(value, Mapping):
-                return self._mapping(value.items(), len(value), depth)
-            if _is_record(value):
-                fields = dataclasses.fields(cast("type", value))
-                pairs = [(field.name, getattr(value, field.name)) for field in fields]
-                return self._mapping(pairs, len(pairs), depth)
-            if isinstance(value, set | frozenset):  # an order that does not depend on the process
-                some = itertools.islice(value, self.items)
-                return self._list(sorted(some, key=str), len(value), depth)
-            sequence = cast("Sequence[object]", value)
-            return self._list(sequence, len(sequence), depth)
-        finally:
-            self.path.discard(id(value))
-
-    def _mapping(
-        self, pairs: Iterable[tuple[object, object]], size: int, depth: int
-    ) -> dict[str, object]:
-        is_secret, is_harmless = _rules().is_secret_key, _rules().is_harmless
-        cleaned: dict[str, object] = {}
-        pairs = list(itertools.islice(pairs, self.items + 1))
-        shorter = self._hide_together(pairs)
-        for shown, (key, value) in enumerate(pairs):
-            if self.items <= 0 or self.characters <= 0:
-                cleaned["…"] = f"[cut: {size - shown:,} more items]"
-                break
-            self.items -= 1
-            raw = key if isinstance(key, str) else str(self.walk(key, self.DEPTH))
-            name = self.text(raw, limit=self.LONGEST_KEY)
-            while name in cleaned:
-                name += "'"
-            if value is None or isinstance(value, bool):
-                cleaned[name] = value
-            elif is_secret(raw[-self.LONGEST_KEY :]) and not (
-                isinstance(value, str) and is_harmless(raw, value)
-            ):
-                cleaned[name] = HIDDEN
-            else:
-                cleaned[name] = self.walk(shorter.get(shown, value), depth + 1)
-        return cleaned
-
-    def _list(self, values: Iterable[object], size: int, depth: int) -> list[object]:
-        cleaned: list[object] = []
-        values = list(itertools.islice(values, self.items + 1))
-        shorter = self._hide_together([(None, value) for value in values])
-        for shown, value in enumerate(values):
-            if self.items <= 0 or self.characters <= 0:
-                cleaned.append(f"[cut: {size - shown:,} more items]")
-                break
-            self.items -= 1
-            cleaned.append(self.walk(shorter.get(shown, value), depth + 1))
-        return cleaned
-
-    def _hide_together(self, pairs: list[tuple[object, object]]) -> dict[int, str]:
-        """Hide what only its neighbours betray: `["redis-cli", "-a", "x"]`, `{"name": "token", …}`.
-
-        The items are written down as Python shows them, and the text's rules are asked. Returns the
-        items that changed, by their number.
-        """
-        written = "{" if pairs and pairs[0][0] is not None else "["
-        places: list[tuple[int, str, int, int]] = []
-        for number, (key, value) in enumerate(pairs):
-            if not isinstance(value, str) or len(value) > self.LONGEST_TOGETHER:
-                continue
-            if len(places) == self.MOST_TOGETHER or len(written) > DEFAULT_LIMIT:
-                break
-            if key is not None:
-                written += f"{str(key)[: self.LONGEST_KEY]!r}: "
-            shown = repr(str.__str__(value))
-            places.append((number, value, len(written) + 1, len(written) + len(shown) - 1))
-            written += shown + ", "
-        if not places:
-            return {}
-        spans = self.redactor.secrets_in(written[:-2] + ("}" if written[0] == "{" else "]"))
-        changed = {}
-        for number, value, start, stop in places:
-            inside = [
-                (max(left, start) - start, min(right, stop) - start)
-                for left, right in spans
-                if left < stop and right > start and (left >= start - 4 or self._spreads(written))
-            ]
-            if inside:
-                plain = written[start:stop] == value
-                changed[number] = _without(value, inside, len(value)) if plain else HIDDEN
-        return changed
-
-    @staticmethod
-    def _spreads(written: str) -> bool:
-        """Say whether one secret may go through several items: the lines of a private key."""
-        return "-----BEGIN" in written
-
-
-def _is_record(value: object) -> bool:
-    return dataclasses.is_dataclass(value) and not isinstance(value, type)
-
-
-def _integer(value: int) -> int | str:
-    """Keep what a bigint holds; show larger numbers as text."""
-    plain = int.__index__(value)
-    if plain.bit_length() < 64:
-        return plain
-    return str(plain) if plain.bit_length() < 4096 else f"[a number of {plain.bit_length():,} bits]"
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value[: 4 * DEFAULT_LIMIT]).decode(errors="backslashreplace")
-    if isinstance(value, date | time):
-        return value.isoformat()
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
-    return str(value)

@@ -40,25 +40,37 @@ TRACKED: Final = "__runguard_tracked__"  # an attribute, which `functools.wraps`
 _LAZY: Final = (GeneratorType, AsyncGeneratorType, type(_manager()), type(_async_manager()))
 
 
-def track(function: Callable[P, R], new_scope: Callable[[], RunScope]) -> Callable[P, R]:
+def track(
+    function: Callable[P, R], new_scope: Callable[[], RunScope], keep: tuple[str, ...] = ()
+) -> Callable[P, R]:
     """Return a function that does what `function` does, every call in a scope of its own.
 
+    The arguments that `keep` names are noted of the run.
+
     Raises:
+        ConfigurationError: it has no argument of such a name.
         TypeError: it is no function, or a generator, whose body runs while it is iterated.
     """
     # Static and class methods may be decorated on either side of their own decorator.
     if isinstance(function, staticmethod | classmethod):
-        rebuilt: Any = type(function)(track(function.__func__, new_scope))
+        rebuilt: Any = type(function)(track(function.__func__, new_scope, keep))
         return cast("Callable[P, R]", rebuilt)
     if not callable(function):
         raise TypeError(f"tracked_run: expected a function, found {type(function).__name__}")
     _refuse_what_runs_later(function)
+    note: Callable[..., None] | None = None
+    if keep:
+        from .kept_arguments import noting
+
+        note = noting(function, keep)
     if _is_async(function):
         coroutine_function = cast("Callable[P, Awaitable[Any]]", function)
 
         @wraps(function)
         async def call_coroutine(*args: P.args, **kwargs: P.kwargs) -> Any:
-            async with new_scope():
+            async with new_scope() as run:
+                if note is not None:
+                    note(run, args, kwargs)
                 return await coroutine_function(*args, **kwargs)
 
         setattr(call_coroutine, TRACKED, True)
@@ -67,7 +79,9 @@ def track(function: Callable[P, R], new_scope: Callable[[], RunScope]) -> Callab
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         scope = new_scope()
-        with scope:
+        with scope as run:
+            if note is not None:
+                note(run, args, kwargs)
             result = function(*args, **kwargs)
             if result is not None:
                 result = _with_the_rest(result, scope)

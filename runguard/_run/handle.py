@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from .._errors import did_you_mean
@@ -24,10 +25,14 @@ from .._models import (
 if TYPE_CHECKING:
     import structlog
 
+    from .run_note import Kept
     from .runtime import Runtime
     from .threads import Done, Work
 
 _COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
+
+
+T = TypeVar("T")
 
 
 class DeclaredFailure(NamedTuple):
@@ -66,6 +71,7 @@ class Run:
         *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
         *_COUNTERS,
         *("_cooldown", "_declared", "_is_tried_again", "_log", "_outer", "_runtime"),
+        *("_kept", "_lines", "_progress"),
         "__weakref__",
     )
 
@@ -97,6 +103,9 @@ class Run:
         self._outer = outer
         self._runtime = runtime
         self._log: structlog.stdlib.BoundLogger | None = None
+        self._kept: Kept | None = None  # what the job said of the run
+        self._lines: deque[Any] | None = None  # that it logged last
+        self._progress: tuple[int, int | None] | None = None
 
     def __repr__(self) -> str:
         """Say which run it is and how it stands."""
@@ -209,6 +218,68 @@ class Run:
         writers = self._runtime.writers()
         done = await writers.run_off_loop(work, seconds=self._seconds_for_alert())
         return self._count_alert(done)
+
+    def note(self, **values: Any) -> None:
+        """Keep what the run is about: `run.note(term="2026S", page=3)`.
+
+        A name that is noted again keeps its last value. Together they are small: 4 KiB as JSON,
+        without secrets; what is more is left out, and an event says so.
+
+        Raises:
+            RuntimeError: The run has ended.
+
+        Added in 0.2.
+        """
+        self._must_be_open("note")
+        self._keeping().add(values, self._runtime.first_use().redactor)
+
+    def link(self, name: str, url: str) -> None:
+        """Keep a link: `run.link("report", "https://…")`. Only http and https are kept.
+
+        Raises:
+            RuntimeError: The run has ended.
+
+        Added in 0.2.
+        """
+        self._must_be_open("link")
+        self._keeping().add_link(name, url)
+
+    def progress(self, done: int, total: int | None = None) -> None:
+        """Say how far the run is. It costs no more than setting an attribute.
+
+        The next heartbeat writes it, or the end of the run. `total` is None where it is not known.
+
+        Raises:
+            RuntimeError: The run has ended.
+
+        Added in 0.2.
+        """
+        self._must_be_open("progress")
+        self._progress = (done, total)
+
+    @overload
+    def track(self, items: Iterable[T], total: int | None = None) -> Iterator[T]: ...
+    @overload
+    def track(self, items: AsyncIterable[T], total: int | None = None) -> AsyncIterator[T]: ...
+    def track(self, items: Any, total: int | None = None) -> Any:
+        """Go through items, and say how far the run is: `for page in run.track(pages):`.
+
+        Args:
+            items: An iterable, or an asynchronous one for `async for`.
+            total: How many there are. None: their `len()`, where they have one.
+
+        Added in 0.2.
+        """
+        from .tracking import tracked
+
+        return tracked(self, items, total)
+
+    def _keeping(self) -> Kept:
+        if self._kept is None:
+            from .run_note import Kept
+
+            self._kept = self._kept or Kept()
+        return self._kept
 
     def _alert_work(self, **said: Any) -> Work[AlertVerdict | None]:
         from .own_alert import alert_work

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from uuid import UUID
 
 from .._clock import ticks
@@ -37,6 +37,7 @@ class BeatingRun(Protocol):
     key: UUID
     job_name: str
     lock_lost: bool
+    _progress: tuple[int, int | None] | None
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Heartbeat:
         self._changed = threading.Condition()
         self._runs: dict[UUID, tuple[BeatingRun, float]] = {}  # with when its first beat is due
         self._leases: dict[UUID, _HeldLease] = {}
+        self._progress: dict[UUID, object] = {}  # as it was last written
         self._interval = inf
         self._next_beat = inf
         self._abandoned: deque[Callable[[], None]] = deque()
@@ -91,6 +93,7 @@ class Heartbeat:
             return  # the thread is dead by now, and may have died with the lock in its hands
         with self._changed:
             self._runs.pop(run.key, None)
+            self._progress.pop(run.key, None)
             self._leases.pop(run.key, None)
 
     def end_abandoned(self, end: Callable[[], None]) -> None:
@@ -152,7 +155,9 @@ class Heartbeat:
 
     def _beat(self, keys: list[UUID], *, timeout: float = STORE_TIMEOUT_SECONDS) -> None:
         try:
-            self._store().beat(keys, timeout=min(self._interval, timeout))
+            more: dict[str, Any] = {"progress": progress} if (progress := self._moved(keys)) else {}
+            self._store().beat(keys, timeout=min(self._interval, timeout), **more)
+            self._progress.update(progress)
         except Exception as trouble:  # a heartbeat that fails never hurts the job
             if not self._beat_has_failed:  # told once, not at every beat of an outage
                 self._events.internal_error("heartbeat", trouble)
@@ -161,6 +166,20 @@ class Heartbeat:
                 self._next_beat = min(self._next_beat, ticks() + RETRY_SECONDS)
         else:
             self._beat_has_failed = False
+
+    def _moved(self, keys: list[UUID]) -> dict[UUID, tuple[int, int | None]]:
+        """Return the progress of those of these runs that came further since it was written."""
+        with self._changed:
+            runs = [self._runs[key][0] for key in keys if key in self._runs]
+        moved = {}
+        for run in runs:
+            if run._progress is not None:
+                from .run_note import progress_of  # few jobs say how far they are
+
+                progress = progress_of(run)
+                if progress is not None and progress != self._progress.get(run.key):
+                    moved[run.key] = progress
+        return moved
 
     def _renew(self, held: _HeldLease) -> None:
         held.put_off()

@@ -86,6 +86,10 @@ class Lifecycle:
             outer=outer_run(),
             runtime=runtime,
         )
+        if options.context is not None:
+            self.run.note(**{str(name): value for name, value in options.context.items()})
+        self._capture = capture = runtime.capture
+        self._trace_id = None if capture is None else capture.trace_id()
         self.is_open = False
         self._started_at = now()  # kept only if the store's own clock is out of reach
         # The beginning may use up half, so that the ending always has the other.
@@ -302,6 +306,8 @@ class Lifecycle:
             pid=self._pid,
             lost_after=self._settings.lost_after,
             environment=self._settings.environment,
+            version=None if self._capture is None else self._capture.version,
+            trace_id=self._trace_id,
         )
 
     def _keep(self, record: SpooledRun | SpooledAlert) -> None:

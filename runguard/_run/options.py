@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,6 +12,7 @@ from .._models import TriggerType, TriggerTypeName
 from .._settings import MOST_FAILURES_TO_ALERT, check_count, check_duration, trigger_type_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from .expecting import Expect
@@ -32,6 +34,8 @@ class RunOptions:
     no_alert_on: tuple[type[BaseException], ...] = ()
     expect: Expect | None = None
     key: UUID | None = None  # of an integration that ends the run in another process too
+    keep: tuple[str, ...] = ()
+    context: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, where it was written."""
@@ -42,6 +46,8 @@ class RunOptions:
             check_duration("cooldown", self.cooldown, zero=True)
         if self.failures_to_alert is not None:
             check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
+        if not isinstance(self.context, Mapping | None):
+            raise TypeError(f"context: expected a mapping, found {self.context!r}")
         for excluded in self.no_alert_on:
             if not (isinstance(excluded, type) and issubclass(excluded, BaseException)):
                 raise TypeError(f"no_alert_on: expected exception types, found {excluded!r}")
@@ -53,6 +59,7 @@ def make_options(
     trigger_type: TriggerType | TriggerTypeName | None = None,
     no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
     expect: Expect | Literal["learn"] | None = None,
+    keep: Sequence[str] = (),
     **others: Any,
 ) -> RunOptions:
     """Read the options of `run_scope` and `tracked_run`; `others` are taken as they are."""
@@ -65,6 +72,7 @@ def make_options(
         trigger_type=None if trigger_type is None else trigger_type_of(trigger_type),
         no_alert_on=no_alert_on if isinstance(no_alert_on, tuple) else (no_alert_on,),
         expect=expect,
+        keep=(keep,) if isinstance(keep, str) else tuple(keep),
         **others,
     )
 

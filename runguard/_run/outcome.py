@@ -21,6 +21,7 @@ from .._models import (
     Failure,
     FinishedRun,
     RunEnding,
+    RunNote,
     Severity,
     TriggerType,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from .._events import Events
     from .._settings import Settings
+    from .run_note import Kept
 
 VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
@@ -53,6 +55,11 @@ class EndedRun(Protocol):
     job_name: str
     trigger_type: TriggerType
     _is_tried_again: bool
+    _lines: Any
+    _progress: Any
+
+    @property
+    def _kept(self) -> Kept | None: ...
 
     @property
     def _declared(self) -> tuple[Failure, str | None, bool] | None: ...
@@ -124,7 +131,10 @@ def judge(
     counters = _counters_of(run, events)
     if outcome is Outcome.SUCCESS:
         if (declared := run._declared) is None:
-            return RunEnding(run.key, counters)
+            note = None
+            if run._kept is not None or run._progress is not None:
+                note = _note_of(run, settings=settings, events=events)
+            return RunEnding(run.key, counters, note=note)
         failure, location, alerts = declared
     else:
         assert exc is not None  # noqa: S101 - no exception is a success
@@ -144,7 +154,14 @@ def judge(
         versions=VERSIONS,
         environment=settings.environment,
     )
-    return RunEnding(run.key, counters, failure, location, alert if alerts else None)
+    note = _note_of(run, settings=settings, events=events)
+    return RunEnding(run.key, counters, failure, location, alert if alerts else None, note=note)
+
+
+def _note_of(run: EndedRun, **how: Any) -> RunNote | None:
+    from .run_note import note_of  # a run that is as it should be does without
+
+    return note_of(run, **how)
 
 
 def outcome_of(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import timedelta
     from uuid import UUID
 
@@ -57,8 +57,14 @@ class RunRepository(Protocol):
         """
         ...
 
-    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
-        """Note that these open runs are alive, all in one statement."""
+    def beat(
+        self,
+        keys: Sequence[UUID],
+        *,
+        timeout: float,
+        progress: Mapping[UUID, tuple[int, int | None]] | None = None,
+    ) -> None:
+        """Note that these open runs are alive, and how far some are, all in one statement."""
         ...
 
     def find_lost_runs(

@@ -21,6 +21,7 @@ from .threads import Writers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .capture import Capture
     from .delivery import Delivery
     from .repository import RunRepository, StoreFactory
     from .reserve import Reserve
@@ -44,6 +45,7 @@ class Runtime:
         self._here = ""  # where relative paths begin: the program may change its folder later
         self._settings: Settings | None = None
         self._store: RunRepository | None = None
+        self.capture: Capture | None = None
         self._writers: Writers | None = None
         self._spool: Spool | None = None
         self._told_embedded = False
@@ -78,7 +80,7 @@ class Runtime:
         Raises:
             ConfigurationError: a setting cannot be used.
         """
-        if self._store is None:
+        if self._store is None or self.capture is None:
             # In a thread where nothing strikes: what is imported by half stays broken for good.
             done = self.writers().run(self._get_ready, seconds=FIRST_USE_SECONDS)
             if done.interruption is not None:
@@ -89,7 +91,11 @@ class Runtime:
 
     def _get_ready(self, _: Exception | None = None, /) -> ConfigurationError | None:
         try:
-            self.settings()
+            settings = self.settings()
+            if self.capture is None:
+                from .capture import Capture
+
+                self.capture = Capture(settings, self.events)
             self.store()
         except ConfigurationError as wrong:
             return wrong
@@ -235,6 +241,7 @@ class Runtime:
             self._explicit = {}
             self._here = ""
             self._settings = self._store = self._writers = self._spool = self._delivery = None
+            self.capture = None
             self.made_late = {}
             self._told_embedded = False
             self.lost_runs = LostRunWatch()

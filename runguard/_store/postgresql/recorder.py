@@ -95,7 +95,7 @@ class PostgreSqlRecorder(BaseStore):
             lambda attempt: replay.replay(attempt, self.lacking, record), timeout=timeout
         )
 
-    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+    def beat(self, keys: Sequence[UUID], *, timeout: float, **_: object) -> None:
         """Note that these runs are alive: one statement for all of them."""
         from .beats import beat
 

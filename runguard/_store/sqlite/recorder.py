@@ -104,7 +104,7 @@ class SqliteRecorder(BaseStore):
             lambda connection: replay.replay(connection, self.lacking, record), timeout=timeout
         )
 
-    def beat(self, keys: Sequence[UUID], *, timeout: float) -> None:
+    def beat(self, keys: Sequence[UUID], *, timeout: float, **_: object) -> None:
         """Note that these runs are alive."""
         statement = (
             update(run_log)

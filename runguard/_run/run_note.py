@@ -1,0 +1,157 @@
+"""What is kept beside a run: what the job said of it, and of a failed one how it came to that.
+
+Loaded by a job that says something, and by a failure; a success without a word does without.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .._errors import RunguardError
+from .._failure.introspection import printable, text_from
+from .._models import RunNote
+
+if TYPE_CHECKING:
+    from .._events import Events
+    from .._failure.redaction import Redactor
+    from .._settings import Settings
+
+LARGEST_CONTEXT: Final = 4 * 1024  # bytes of JSON
+LONGEST_VALUE: Final = 1024  # characters of a text in it
+LONGEST_NAME: Final = 100
+MOST_NAMES: Final = 100
+MOST_LINKS: Final = 20
+LONGEST_URL: Final = 2048
+LARGEST_COUNT: Final = 2**63 - 1
+
+_PLAIN: Final = (type(None), bool, int, float)
+_URL: Final = re.compile(r"https?://[^\s\"'<>\\^`{|}]+", re.IGNORECASE)
+
+
+class Kept:
+    """What a job said of its run. It is cleaned when it is written.
+
+    Only what cannot change any more is kept as it is: the job may go on with the rest.
+    """
+
+    __slots__ = ("context", "links", "troubles")
+
+    def __init__(self) -> None:
+        self.context: dict[str, object] = {}
+        self.links: dict[str, str] = {}
+        self.troubles: dict[str, None] = {}  # each once, in order
+
+    def add(self, values: Mapping[Any, Any], redactor: Redactor) -> None:
+        """Keep values by name. Never raises."""
+        for key, value in values.items():
+            name = printable(text_from(key), LONGEST_NAME)
+            if len(self.context) >= MOST_NAMES and name not in self.context:
+                self._trouble(f"note: expected at most {MOST_NAMES} names, found more")
+            elif type(value) in _PLAIN or (type(value) is str and len(value) <= LONGEST_VALUE):
+                self.context[name] = value
+            else:
+                self.context[name] = redactor.clean_json(value, characters=LARGEST_CONTEXT)
+
+    def add_link(self, name: object, url: object) -> None:
+        """Keep a link by name. Never raises."""
+        shown, address = printable(text_from(name), LONGEST_NAME), text_from(url)
+        if not _URL.fullmatch(address) or len(address) > LONGEST_URL:
+            self._trouble(
+                f"link {shown!r}: expected an http or https address of at most {LONGEST_URL}"
+                " characters, found another text"
+            )
+        elif len(self.links) >= MOST_LINKS and shown not in self.links:
+            self._trouble(f"link: expected at most {MOST_LINKS} links, found more")
+        else:
+            self.links[shown] = address
+
+    def _trouble(self, trouble: str) -> None:
+        self.troubles[f"{trouble}; it was left out"] = None
+
+
+class NotedRun(Protocol):
+    """What is read of a run."""
+
+    id: int | None
+    job_name: str
+    _lines: Any
+    _progress: Any
+
+    @property
+    def _kept(self) -> Kept | None: ...
+
+
+def note_of(
+    run: NotedRun,
+    *,
+    settings: Settings,
+    events: Events,
+) -> RunNote | None:
+    """Return what is kept beside a run that has ended; None where that is nothing. Never raises."""
+    troubles: list[str] = []
+    done, total = progress_of(run, troubles) or (None, None)
+    note = RunNote(done=done, total=total)
+    try:
+        if (kept := run._kept) is not None:
+            troubles += kept.troubles
+            links, clean = kept.links.copy().items(), settings.redactor.clean
+            note = note._replace(
+                context=context_of(kept.context.copy(), settings.redactor, troubles),
+                links=tuple((clean(name), clean(url, limit=LONGEST_URL)) for name, url in links),
+            )
+    except Exception as bug:  # the ending is written without it
+        events.internal_error("note", bug, job_name=run.job_name, run_id=run.id)
+    for trouble in troubles:
+        told = RunguardError(trouble)
+        events.internal_error("note", told, job_name=run.job_name, run_id=run.id)
+    return note if any(part not in (None, ()) for part in note) else None
+
+
+def context_of(
+    values: Mapping[str, object], redactor: Redactor, troubles: list[str]
+) -> dict[str, Any] | None:
+    """Return the values as cleaned JSON of at most 4 KiB; what is more is left out, and told.
+
+    >>> from .._failure.redaction import Redactor
+    >>> context_of({"term": "2026S", "password": "hunter2"}, Redactor(), [])
+    {'term': '2026S', 'password': '[redacted]'}
+    """
+    cleaned = redactor.clean_json(values, characters=2 * LARGEST_CONTEXT)
+    if not isinstance(cleaned, dict) or not cleaned:
+        return None
+    room = LARGEST_CONTEXT - len("{}")
+    shown = {}
+    for name, value in cleaned.items():
+        size = len(json.dumps({name: value}).encode())
+        if size <= room:
+            shown[name] = value
+            room -= size
+    if left_out := [name for name in cleaned if name not in shown]:
+        troubles.append(
+            f"note: expected at most {LARGEST_CONTEXT} bytes of JSON, found more:"
+            f" {', '.join(left_out[:5])} left out"
+        )
+    return shown or None
+
+
+def progress_of(run: Any, troubles: list[str] | None = None) -> tuple[int, int | None] | None:
+    """Read how far a run is; what is no number counts as not said, and is told."""
+    if (progress := run._progress) is None:
+        return None
+    done, total = progress
+    try:
+        return _count(done), None if total is None else _count(total)
+    except BaseException:  # hostile code may raise anything
+        if troubles is not None:
+            troubles.append(
+                "progress: expected whole numbers, found"
+                f" {type(done).__name__} and {type(total).__name__}; it was left out"
+            )
+        return None
+
+
+def _count(value: Any) -> int:
+    return max(0, min(LARGEST_COUNT, int(value)))
