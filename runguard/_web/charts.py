@@ -18,12 +18,14 @@ from typing import Final
 
 from .._models import ErrorGroup, RunStatus
 from .._monitor.records import FailureBucket, RunCell
-from .._monitor.wording import counted, duration, reason, utc
+from .._monitor.versions import NewVersion, new_versions
+from .._monitor.wording import counted, duration, reason, utc, version
 from .foreign_texts import spelled
 
 STRIP_CELLS: Final = 30
 CELL_WIDTH: Final = 8
 CELL_HEIGHT: Final = 28
+HEAD: Final = 5  # above the bars: the mark of a new version
 FOOT: Final = 5  # below the line: the mark of a failure, for those who see no colour
 PLOT_WIDTH: Final = 1000
 PLOT_HEIGHT: Final = 200
@@ -106,14 +108,15 @@ def strip(
 
     The height is the duration, by its square root: a run of a minute beside runs of a second
     leaves these visible. A failure stands on the mark of its group; a run that is not over is
-    hollow.
+    hollow. A line with a flag stands before the first run of another version.
     """
+    news = new_versions(cells)
     cells = cells[:places]
     longest = max((cell.seconds or 0.0 for cell in cells), default=0.0) or 1.0
     width, bottom = places * CELL_WIDTH, CELL_HEIGHT + FOOT
     parts = [
-        f'<svg class="strip" viewBox="0 0 {width} {bottom}" width="{width}" height="{bottom}"'
-        f' aria-hidden="true" focusable="false">'
+        f'<svg class="strip" viewBox="0 {-HEAD} {width} {bottom + HEAD}" width="{width}"'
+        f' height="{bottom + HEAD}" aria-hidden="true" focusable="false">'
         f'<path class="line" d="M0 {CELL_HEIGHT + 0.5}H{width}"/>'
     ]
     x = width
@@ -124,8 +127,8 @@ def strip(
         if seconds is None and cell.status == RunStatus.RUNNING:
             height = CELL_HEIGHT - 1
         drawn = (
-            f"<title>{spelled(cell_title(cell))}</title>"
-            f'<rect class="hit" x="{x}" width="{CELL_WIDTH}" height="{bottom}"/>'
+            f"<title>{spelled(cell_title(cell, news.get(cell.id)))}</title>"
+            f'<rect class="hit" x="{x}" y="{-HEAD}" width="{CELL_WIDTH}" height="{bottom + HEAD}"/>'
             f'<rect class="{cell_class(cell.status, cell.error_group)}" x="{x + 1}"'
             f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"/>'
         )
@@ -134,6 +137,8 @@ def strip(
                 f'<path class="foot {group_class(cell.error_group)}"'
                 f' d="M{x + 1} {bottom}{_mark_of(cell.error_group)}"/>'
             )
+        if cell.id in news:
+            drawn += f'<path class="new" d="M{x - 0.5} {CELL_HEIGHT}V{-HEAD}h5l-2.5 4h-2.5"/>'
         parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
     parts.append("</svg>")
     return "".join(parts)
@@ -149,11 +154,18 @@ def strip_summary(cells: Sequence[RunCell]) -> str:
             failed[cell.error_group or NO_GROUP] += 1
     said = f"Last {counted(len(cells), 'run')}: {sum(failed.values())} failed"
     groups = ", ".join(f"{count} {group}" for group, count in failed.items())
-    return f"{said} ({groups})." if groups else f"{said}."
+    said = f"{said} ({groups})." if groups else f"{said}."
+    news = new_versions(cells)
+    if not news:
+        return said
+    last, new = next(iter(news.items()))
+    often = f", the last of {len(news)} changes" if len(news) > 1 else ""
+    first = f"Run {last} was the first on version {version(new.now)}"
+    return f"{said} {first}, before it {version(new.before)} ran{often}."
 
 
-def cell_title(cell: RunCell) -> str:
-    """Say of one run what a pointer's user wants to know."""
+def cell_title(cell: RunCell, new: NewVersion | None = None) -> str:
+    """Say of one run what a pointer's user wants to know; `new` where its version was."""
     said = [f"run {cell.id}", cell.status.lower()]
     if cell.error_group:
         said.append(
@@ -163,6 +175,8 @@ def cell_title(cell: RunCell) -> str:
         said.append(duration(cell.seconds))
     if cell.started_at is not None:
         said.append(utc(cell.started_at, exactly=True))
+    if new is not None:
+        said.append(f"new version {version(new.now)}, before {version(new.before)}")
     return " · ".join(said)
 
 
@@ -267,8 +281,10 @@ def durations(
 ) -> Chart:
     """Draw how long runs took, given the newest first, as bars with the newest at the right.
 
-    `usual` draws a line at that many seconds.
+    `usual` draws a line at that many seconds. An upright line stands before the first run of
+    another version.
     """
+    news = new_versions(cells)
     shown = [cell for cell in reversed(cells) if cell.seconds is not None]
     longest = max((cell.seconds or 0.0 for cell in shown), default=0.0)
     top = round_seconds(longest)
@@ -280,7 +296,7 @@ def durations(
         height = max(1.5, PLOT_HEIGHT * (cell.seconds or 0.0) / top)
         x, y = place * width, PLOT_HEIGHT - height
         drawn = (
-            f"<title>{spelled(cell_title(cell))}</title>"
+            f"<title>{spelled(cell_title(cell, news.get(cell.id)))}</title>"
             f'<rect class="hit" x="{x:.1f}" width="{width:.1f}" height="{PLOT_HEIGHT}"/>'
             f'<rect class="{cell_class(cell.status, cell.error_group)}"'
             f' x="{x + 0.12 * width:.1f}" y="{y:.1f}" width="{0.76 * width:.1f}"'
@@ -291,6 +307,8 @@ def durations(
                 f'<rect class="cap" x="{x + 0.12 * width:.1f}" y="{y:.1f}"'
                 f' width="{0.76 * width:.1f}" height="{min(height, CAP):.1f}"/>'
             )
+        if cell.id in news:
+            drawn += f'<path class="new" d="M{x:.1f} 0V{PLOT_HEIGHT}"/>'
         parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
     if usual is not None and usual <= top:
         y = PLOT_HEIGHT * (1 - usual / top)

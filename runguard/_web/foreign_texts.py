@@ -21,7 +21,7 @@ from .._monitor.visible import visible
 _RIGHT_TO_LEFT: Final = (
     r"\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
 )
-_TURNED: Final = re.compile(f"[{_RIGHT_TO_LEFT}](?:.*[{_RIGHT_TO_LEFT}])?", re.DOTALL)
+_TURNED: Final = re.compile(f"[{_RIGHT_TO_LEFT}](?:.*[{_RIGHT_TO_LEFT}])?")  # within a line
 _BEHIND_SIGNS: Final = re.compile(r"(?<=[._/:-])(?=\w)")
 _ISOLATE: Final = "\u2068"
 _END: Final = "\u2069"

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from .._models import ErrorReason
 from .._monitor import wording
 from .._monitor.expectation_words import schedule
+from .._monitor.progress import percent_of, progress_words, time_left
 from .._monitor.records import ReviewStatus
 from .._monitor.trail import SilenceState, silence_label, told_briefly
 from .._monitor.watched import found_since
@@ -177,6 +178,9 @@ def _environment() -> Environment:
         told_briefly=told_briefly,
         found_since=found_since,
         schedule=schedule,
+        percent_of=percent_of,
+        progress_words=progress_words,
+        time_left=time_left,
         SilenceState=SilenceState,
     )
     environment.filters.update(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree as ET
 from zoneinfo import ZoneInfo
@@ -163,3 +164,28 @@ def test_the_labels_below_bars_say_the_times_of_their_places() -> None:
         chart = charts.failures(charts.series_of([], since=since, until=NOON, bucket=HOUR))
 
         assert chart.instants == (since, middle, NOON + HOUR)
+
+
+def test_a_flag_stands_before_the_first_run_of_another_version() -> None:
+    runs = [
+        replace(cell(number, 1), version=version)
+        for number, version in (
+            (6, None),
+            (5, "2.0"),
+            (4, "2.0"),
+            (3, None),
+            (2, "1.9"),
+            (1, "1.8"),
+        )
+    ]
+    drawn = ET.fromstring(charts.strip(runs))
+    flagged = [one for one in drawn if one.find("path[@class='new']") is not None]
+    titles = [one.findtext("title") or "" for one in flagged]
+
+    assert [one.split(" · ")[0] for one in titles] == ["run 4", "run 2"]
+    assert titles[0].endswith("new version 2.0, before 1.9")
+    assert charts.strip_summary(runs) == (
+        "Last 6 runs: 0 failed. Run 4 was the first on version 2.0, before it 1.9 ran, the last of"
+        " 2 changes."
+    )
+    assert charts.durations(runs).svg.count('class="new"') == 2

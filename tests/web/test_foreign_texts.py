@@ -118,6 +118,7 @@ def test_only_what_is_written_from_right_to_left_is_isolated() -> None:
     assert isolated(f"run of {HEBREW} 5 failed") == f"run of <bdi>{HEBREW}</bdi> 5 failed"
     assert isolated("<b> 주문 동기화") == "&lt;b&gt; 주문 동기화"
     assert spelled(f'"{HEBREW}" 5') == f"&#34;\u2068{HEBREW}\u2069&#34; 5"
+    assert isolated(f"{HEBREW}\n5 {HEBREW}") == f"<bdi>{HEBREW}</bdi>\n5 <bdi>{HEBREW}</bdi>"
     assert isolated("a\tline\nand\x00one") == "a\tline\nand\\x00one"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import runguard
@@ -18,9 +19,10 @@ from tests.support.stories import (
 from tests.web.reading import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tests.web.conftest import Client
+    from tests.web.reading import Element
 
 
 def reap(url: str) -> None:
@@ -121,3 +123,43 @@ def test_a_silent_run_looks_so_on_its_own_page(
     assert headline.startswith("sync is running, for 7 min")
     assert ", silent for 7 min" in headline
     assert headline.endswith("; `runguard reap` would close it.")
+
+
+def test_lists_show_version_and_upstream_and_where_the_version_was_new(
+    sqlite_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    runguard.configure(database_url=sqlite_url)
+    commit = "9fceb02d0ae598e95dc970b74767f19372d61af8"
+    for _ in range(3):
+        with run_scope("sync"):
+            pass
+    testing.reset()
+    client = client_of(application_at(sqlite_url))
+    assert "Version" not in Page(client.get("/runs").text).text
+
+    with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("update run_log set version = '1.8' where id = 1")
+        connection.execute("update run_log set version = ? where id > 1", (commit,))
+        connection.execute(
+            "update run_log set status = 'FAILED', upstream = 'db.example:5432', trace_id = 'abc1',"
+            " error_type = 'OSError' where id = 2"
+        )
+        connection.commit()
+    runs, job, run = (Page(client.get(path).text) for path in ("/runs", "/jobs/sync", "/runs/2"))
+
+    assert [one.text for one in runs.all("span", within="version")] == ["9fceb02", "9fceb02", "1.8"]
+    [new] = job.all("small", within="new-version")
+    assert "run-2" in [parent.attributes.get("id") for parent in _around(new)]
+    assert "Run 2 was the first on version 9fceb02" in job.text
+    for page in (runs, job, run):
+        assert "db.example:5432" in page.text
+    assert {"Trace abc1", "Version 9fceb02"} <= {
+        f"{term.text} {value.text}"
+        for term, value in zip(run.all("dt"), run.all("dd"), strict=True)
+    }
+
+
+def _around(element: Element) -> Iterator[Element]:
+    while element.parent is not None:
+        element = element.parent
+        yield element

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from ..query import LARGEST_ID, AlertPageQuery, asked_of, cause_text, cursor_tex
 from ..rendering import Tab, render, url_of
 from ..state import OpenStore
 from .banner import banner
-from .parts import CHOICES, alerts_meant, drawn, places, run_links, text_in
+from .parts import CHOICES, alerts_meant, as_text, drawn, places, run_links, text_in
 from .triage import ACTIONS, done_before
 
 ALERTS_ON_A_PAGE: Final = 50
@@ -147,8 +146,4 @@ def _lines_of(detail: Any) -> list[tuple[str, str]]:
     if detail is None:
         return []
     lines = detail.items() if isinstance(detail, dict) else [("value", detail)]
-    return [(str(key), _as_text(value)) for key, value in lines]
-
-
-def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return [(str(key), as_text(value)) for key, value in lines]

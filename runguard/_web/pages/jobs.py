@@ -18,6 +18,7 @@ from ..._monitor.health import is_failing
 from ..._monitor.notices import IncidentRecord
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunFilter, RunRecord
 from ..._monitor.trail import is_acknowledged, job_of, silences_of
+from ..._monitor.versions import new_versions
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..problems import no_such_job
@@ -66,6 +67,7 @@ def show_job(request: Request, store: OpenStore, job_name: str) -> Response:
         "others": [environment_text(one.environment) for one in others],
         "row": row,
         "failure": failure,
+        "news": new_versions(cells),
         "alert": alert,
         "deliveries": () if alert is None else store.trail([alert.id]),
         "done": done_before(request),

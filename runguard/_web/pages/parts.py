@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +24,7 @@ from ..._monitor.health import (
     state_against_schedule,
     state_of,
 )
+from ..._monitor.progress import Progress, job_progress
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunCell, RunFilter
 from ..._store.operator import OperatorStore
 from .. import charts
@@ -66,6 +68,7 @@ class JobRow:
     success: str
     cadence: Cadence | None
     against: ExpectedState | None
+    progress: Progress | None
     alerts: tuple[AlertRecord, ...] = ()
 
     @property
@@ -108,6 +111,7 @@ def row_of(
         success=wording.percent(job.succeeded, job.finished),
         cadence=usual_cadence(job),
         against=state_against_schedule(job, now=now),
+        progress=job_progress(job, now=now),
         alerts=tuple(alerts),
     )
 
@@ -177,3 +181,8 @@ def text_in(detail: Mapping[str, Any] | None, name: str) -> str | None:
     """Return a text of an alert's detail; another program may have written any JSON there."""
     value = detail.get(name) if isinstance(detail, dict) else None
     return value if isinstance(value, str) else None
+
+
+def as_text(value: Any) -> str:
+    """Return a value of a document as text; another program may have written any JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

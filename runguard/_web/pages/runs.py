@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -14,16 +15,21 @@ from ..._models import RunStatus
 from ..._monitor import wording
 from ..._monitor.coverage import other_error
 from ..._monitor.explanation import explain
+from ..._monitor.progress import progress_of
+from ..._monitor.records import RunDetails
 from ..._monitor.sentences import Sentence, Topic
+from ..._monitor.traceback_view import view_of
+from ..._monitor.watched import link_to
 from ..problems import no_such_row
 from ..query import LARGEST_ID, RunQuery, asked_of
 from ..rendering import Tab, render
 from ..state import OpenStore
 from .banner import banner
-from .parts import jobs_meant, places, run_list
+from .parts import as_text, jobs_meant, places, run_list
 
 RUNS_ON_A_PAGE: Final = 50
 NAMES_OFFERED: Final = 500
+SHOWN_APART: Final = (Topic.CHANGES, Topic.PROGRESS)
 
 router = APIRouter()
 
@@ -69,11 +75,30 @@ def run(request: Request, store: OpenStore, run_id: int) -> Response:
         "details": details,
         "run": details.run,
         "explanation": explanation,
-        "reasons": _by_topic(explanation.reasons),
+        "changed": explanation.about(Topic.CHANGES),
+        "reasons": _by_topic(one for one in explanation.reasons if one.topic not in SHOWN_APART),
+        **_kept(details, now),
         "other": other_error(details.run, details.alert),
         "open": details.run.status == RunStatus.RUNNING,
     }
     return render(request, "run.html", context)
+
+
+def _kept(details: RunDetails, now: datetime) -> dict[str, Any]:
+    """Return what is kept beside a run, for a template."""
+    run, note = details.run, details.note
+    progress = progress_of(note, started_at=run.started_at, finished_at=run.finished_at, now=now)
+    return {
+        "note": note,
+        "progress": progress,
+        "traceback": view_of(note.traceback).parts if note and note.traceback else (),
+        "links": [(name, address, link_to(address)) for name, address in note.links]
+        if note
+        else (),
+        "context": [(str(name), as_text(value)) for name, value in (note.context or {}).items()]
+        if note
+        else (),
+    }
 
 
 def _by_topic(sentences: Iterable[Sentence]) -> list[tuple[str, list[Sentence]]]:

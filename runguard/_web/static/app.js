@@ -96,22 +96,41 @@
     figure.querySelector(".pointed").textContent = `${line.previousElementSibling.textContent} · ${spell(instant, "exact")}`;
   });
 
-  // The clock is that of what is shown; the tab's title and icon stand beside it.
-  // Copies a message; without a secure address, browsers let a page copy only what is selected.
+  // Copies a text. Where an address is not secure, a browser lets a page copy only what is selected;
+  // where it forbids that too, the text is selected for the reader to copy.
+  async function copy(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch { /* no secure address, or not allowed */ }
+    const before = document.activeElement;
+    const field = Object.assign(document.createElement("textarea"), { value: text, className: "sr" });
+    document.getElementById("main").append(field);
+    field.focus({ preventScroll: true });
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    before?.focus({ preventScroll: true });
+    return done;
+  }
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]");
     if (!button) return;
     const quoted = document.getElementById(button.dataset.copy);
-    if (navigator.clipboard) {
-      await navigator.clipboard.writeText(quoted.textContent);
+    const word = button.firstChild;
+    if (await copy(quoted.textContent)) {
+      word.data = "Copied";
     } else {
+      for (let one = quoted.parentElement; one; one = one.parentElement) if (one.localName === "details") one.open = true;
       getSelection().selectAllChildren(quoted);
-      document.execCommand("copy");
+      word.data = "Press Ctrl+C";
     }
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    clearTimeout(button.timer);
+    button.timer = setTimeout(() => { word.data = "Copy"; }, 2000);
   });
 
+  // The clock is that of what is shown; the tab's title and icon stand beside it.
   function readClock() {
     const clock = document.getElementById("clock");
     if (!clock) return;
