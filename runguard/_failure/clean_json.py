@@ -8,12 +8,20 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time
 from enum import Enum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from .redaction import DEFAULT_LIMIT, GUARD, HIDDEN, MARK_ROOM, rules_of_redaction, without
+from .hiding import DEFAULT_LIMIT, GUARD, HIDDEN, MARK_ROOM, without
+from .redaction_rules import is_harmless, is_secret_key
 
 if TYPE_CHECKING:
-    from .redaction import Redactor
+    from .secret_values import Span
+
+
+class Cleaner(Protocol):
+    """What a redactor does with texts."""
+
+    def clean(self, text: str, *, limit: int) -> str: ...
+    def secrets_in(self, text: str) -> list[Span]: ...
 
 
 class JsonWalk:
@@ -24,7 +32,7 @@ class JsonWalk:
     LONGEST_TOGETHER = 1024
     MOST_TOGETHER = 100
 
-    def __init__(self, redactor: Redactor, characters: int) -> None:
+    def __init__(self, redactor: Cleaner, characters: int) -> None:
         self.redactor = redactor
         self.items = 1000
         self.characters = characters
@@ -81,8 +89,6 @@ class JsonWalk:
     def _mapping(
         self, pairs: Iterable[tuple[object, object]], size: int, depth: int
     ) -> dict[str, object]:
-        rules = rules_of_redaction()
-        is_secret, is_harmless = rules.is_secret_key, rules.is_harmless
         cleaned: dict[str, object] = {}
         pairs = list(itertools.islice(pairs, self.items + 1))
         shorter = self._hide_together(pairs)
@@ -97,7 +103,7 @@ class JsonWalk:
                 name += "'"
             if value is None or isinstance(value, bool):
                 cleaned[name] = value
-            elif is_secret(raw[-self.LONGEST_KEY :]) and not (
+            elif is_secret_key(raw[-self.LONGEST_KEY :]) and not (
                 isinstance(value, str) and is_harmless(raw, value)
             ):
                 cleaned[name] = HIDDEN

@@ -10,26 +10,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from .._errors import ConfigurationError
+from .hiding import DEFAULT_LIMIT, GUARD, HIDDEN, MARK_ROOM, without
 
 if TYPE_CHECKING:
     from .secret_values import Rule, Span
 
-HIDDEN = "[redacted]"
-"""What stands where a secret was."""
-
-DEFAULT_LIMIT = 16 * 1024
-"""Bytes of UTF-8 that a stored text may have."""
-
-# A secret that starts this near to the end of a bounded text may lack the context that betrays it,
-# so this much is dropped. Longer than the longest look ahead of any rule (a URL's userinfo).
-GUARD = 8 * 1024
 _ROUNDS = 6
-MARK_ROOM = 64
 _SHORTEST_TOKEN = 16  # of those that hold no digit: `AKIAABCDEFGHIJKL`
 
 Extra = str | re.Pattern[str] | Callable[[str], str]
@@ -211,42 +202,16 @@ class Redactor:
 
     def secrets_in(self, text: str) -> list[Span]:
         """Return where the secrets of a bounded text lie, in any order."""
-        spans: list[Span] = rules_of_redaction().find_secrets(text, self._own)
+        spans: list[Span] = _rules().find_secrets(text, self._own)
         return spans
 
 
 @functools.cache
-def rules_of_redaction() -> ModuleType:
+def _rules() -> ModuleType:
     """Load the rules when the first text needs them: a run that succeeds does without."""
     from . import redaction_rules
 
     return redaction_rules
-
-
-def without(text: str, spans: list[Span], end: int) -> str:
-    """Put the placeholder where the spans are that begin before `end`; drop what is behind it."""
-    pieces, at = [], 0
-    for start, stop in _merged(spans):
-        if start >= end:
-            break
-        pieces += [text[at:start], HIDDEN]
-        at = stop
-    return "".join([*pieces, text[at:end]])
-
-
-def _merged(spans: list[Span]) -> Iterator[Span]:
-    """Join spans that overlap or touch."""
-    if not spans:
-        return
-    spans.sort()
-    start, stop = spans[0]
-    for left, right in spans[1:]:
-        if left <= stop:
-            stop = max(stop, right)
-        else:
-            yield start, stop
-            start, stop = left, right
-    yield start, stop
 
 
 def _own_rule(name: str, pattern: re.Pattern[str]) -> Rule:

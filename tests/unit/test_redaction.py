@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from runguard._errors import ConfigurationError
-from runguard._failure.redaction import DEFAULT_LIMIT, Redactor
+from runguard._failure.hiding import DEFAULT_LIMIT
+from runguard._failure.redaction import Redactor
 
 clean = Redactor().clean
 clean_json = Redactor().clean_json

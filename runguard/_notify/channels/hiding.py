@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from ..._failure.redaction import HIDDEN, Redactor
+from ..._failure.hiding import HIDDEN
+from ..._failure.redaction import Redactor
 from ..._monitor.visible import visible
 
 LONGEST: Final = 400
