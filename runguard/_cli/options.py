@@ -210,6 +210,26 @@ Environment = Annotated[
         autocompletion=completion.environments,
     ),
 ]
+Version = Annotated[
+    str | None,
+    typer.Option(
+        "--version",
+        metavar="VERSION",
+        help="Only runs of this version of the code: a text, a commit's first digits, or a pattern"
+        " with *.",
+        show_default=False,
+    ),
+]
+Upstream = Annotated[
+    str | None,
+    typer.Option(
+        "--upstream",
+        metavar="HOST",
+        help="Only failures of calls to this host: api.example.org, db-1:5432, or a pattern with"
+        " *.",
+        show_default=False,
+    ),
+]
 Since = Annotated[
     Any,  # a When; typer knows no unions
     typer.Option(

@@ -22,6 +22,7 @@ NO_ENVIRONMENT: Final = "none"  # what asks for those without one
 ANY_TEXT: Final = "*"
 ANY_LETTER: Final = "?"
 
+_CUT_COMMIT: Final = re.compile(r"[0-9a-f]{7,39}")
 # Each unit once, the largest first: "30m2h" is a slip.
 _DURATION: Final = re.compile(
     "".join(
@@ -135,6 +136,26 @@ def environment_asked(text: str) -> str | None:
 def environment_text(environment: str | None) -> str:
     """Return what asks for an environment, or for what has none."""
     return NO_ENVIRONMENT if environment is None else environment
+
+
+def versions_asked(text: str) -> tuple[str, ...]:
+    """Return what fits the version that somebody means: a commit may be cut, as lists show it.
+
+    >>> versions_asked("1.4.2"), versions_asked("d4e5f60")
+    (('1.4.2',), ('d4e5f60', 'd4e5f60*'))
+    """
+    return (text, f"{text}{ANY_TEXT}") if _CUT_COMMIT.fullmatch(text) else (text,)
+
+
+def upstreams_asked(text: str) -> tuple[str, ...]:
+    """Return what fits the upstream that somebody means: a host stands for all its ports.
+
+    >>> upstreams_asked("db-1:5432"), upstreams_asked("db-1")
+    (('db-1:5432',), ('db-1', 'db-1:*'))
+    """
+    host, colon, port = text.rpartition(":")
+    has_port = bool(host and colon and port) and not text.endswith("]")
+    return (text,) if has_port or text.endswith(ANY_TEXT) else (text, f"{text}:{ANY_TEXT}")
 
 
 def is_pattern(job: str) -> bool:

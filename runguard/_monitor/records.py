@@ -301,7 +301,8 @@ class RunFilter:
 
     `job_name` is one job's exact name. `jobs` are names or patterns, of which one must fit: `*`
     stands for any text, `?` for any letter. `environment` is `none` for runs without one. `since`
-    and `until` bound the start, the first included, the second not.
+    and `until` bound the start, the first included, the second not. `version` and `upstream` may
+    be patterns too; seven digits or more of a commit find it, and a host finds all its ports.
     """
 
     job_name: str | None = None
@@ -311,6 +312,8 @@ class RunFilter:
     error_reason: str | None = None
     trigger_type: str | None = None
     environment: str | None = None
+    version: str | None = None
+    upstream: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

@@ -320,6 +320,21 @@ class RunQuery(Query):
     trigger: Annotated[
         TriggerType | None, word_of(TriggerType), Field(description="Only runs with this trigger.")
     ] = None
+    version: Annotated[
+        str | None,
+        TEXT,
+        Field(
+            description="Only runs of this version: a commit may be cut, `*` stands for any text."
+        ),
+    ] = None
+    upstream: Annotated[
+        str | None,
+        TEXT,
+        Field(
+            description="Only failures of calls to this host, or host and port; `*` stands for any"
+            " text."
+        ),
+    ] = None
     since: Since = None
     until: Until = None
     limit: Limit = 50
@@ -351,6 +366,8 @@ class RunQuery(Query):
             error_group=self.group,
             error_reason=self.reason,
             trigger_type=self.trigger,
+            version=self.version,
+            upstream=self.upstream,
             environment=self.environment or environment,
             since=instant_of(self.since, now=now),
             until=instant_of(self.until, now=now),

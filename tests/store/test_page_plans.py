@@ -109,6 +109,8 @@ QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "good runs": runs(status="SUCCESS"),
     "runs of a rare trigger": runs(trigger_type="RETRY"),
     "runs of a rare trigger of a job": runs(trigger_type="RETRY", job_name="job_7"),
+    "runs of a version": runs(version="d4e5f60"),
+    "failed runs of an upstream": runs(upstream="api.example.org"),
     "alerts": alerts(),
     "oldest alerts": lambda store: store.alert_page(
         AlertFilter(), limit=50, order=AlertOrder.OLDEST

@@ -142,6 +142,34 @@ def test_runs_are_filtered_by_all_that_is_asked(store: OperatorStore, back_door:
     assert found(job_name="on") == set()
 
 
+def test_runs_are_found_by_their_version_and_by_what_they_failed_at(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    commit, other = "d4e5f60718293a4b5c6d7e8f901234567890abcd", "d4e5f61" + "0" * 33
+    api, api_too, base = (
+        runs_at(back_door, minute, status="FAILED", version=version, upstream=upstream)[0]
+        for minute, version, upstream in (
+            (1, commit, "api.example.org:443"),
+            (2, other, "api.example.org:8443"),
+            (3, "1.4.2", "db_1:5432"),
+        )
+    )
+    runs_at(back_door, 4)
+
+    def found(**wanted: Any) -> set[int]:
+        return {run.id for run in store.run_page(RunFilter(**wanted), limit=9).runs}
+
+    assert found(version=commit) == found(version="d4e5f60") == {api}
+    assert found(version="d4e5f6*") == {api, api_too}
+    assert found(version="1.4.2") == {base}
+    assert found(version="1.4") == found(version="d4e5f") == set()
+    assert found(upstream="api.example.org") == found(upstream="*.example.org:*") == {api, api_too}
+    assert found(upstream="api.example.org:443") == {api}
+    assert found(upstream="db_1") == {base}
+    assert found(upstream="db-1") == found(upstream="example.org") == set()
+    assert found(upstream="api.example.org", version="1.4.2") == set()
+
+
 NAMES = (
     *("billing.daily", "billing.weekly", "Billing.daily", "billing", "billing2"),
     *("a_b", "axb", "50%", "500", "sync[eu]", "synce", "back\\slash", "with\nline", "주문.daily"),

@@ -29,6 +29,7 @@ READS = [
     "/jobs/%EC%A3%BC%EB%AC%B8%20%EB%8F%99%EA%B8%B0%ED%99%94",
     "/jobs/nightly",
     "/runs",
+    "/runs?version=1.4.2&upstream=api.example.org",
     "/runs?job=payments&status=failed&group=http_5xx&trigger=manual&since=24h&limit=2",
     "/runs?since=2026-01-01T00:00:00Z&until=2100-01-01T00:00:00%2B09:00",
     "/runs?since=9999999w&until=9999-12-31T23:59:59-12:00",

@@ -17,6 +17,8 @@ from ..options import (
     Status,
     Trigger,
     Until,
+    Upstream,
+    Version,
     Watch,
     WatchableCommand,
     command_app,
@@ -39,6 +41,8 @@ app = command_app()
         "runguard runs --job 'pay*' --job invoices",
         "runguard runs --group timeout --trigger scheduler --limit 100 --csv",
         "runguard runs --reason refused --since 7d",
+        "runguard runs --upstream api.example.org",
+        "runguard runs --version 'd4e5f60*' --status failed",
         "runguard runs --environment staging",
         "runguard runs --since 2026-03-01T02:00 --until 1h --json",
     ),
@@ -52,6 +56,8 @@ def runs(
     group: Group = None,
     reason: Reason = None,
     trigger: Trigger = None,
+    version: Version = None,
+    upstream: Upstream = None,
     since: Since = None,
     until: Until = None,
     watch: Watch = None,
@@ -69,6 +75,8 @@ def runs(
         error_group=group,
         error_reason=reason,
         trigger_type=trigger,
+        version=version,
+        upstream=upstream,
     )
     with opened_store(database_url) as store:
 
@@ -86,5 +94,6 @@ def runs(
         if found is not None and found.rows:
             tell_unknown(store, job)
         elif found is not None:
-            filtered = bool(status or group or reason or trigger or since or until or environment)
+            kinds = (status, group, reason, trigger, environment, version, upstream)
+            filtered = any(kinds) or bool(since or until)
             explain_nothing("runs", store, job, filtered=filtered)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from ..._errors import ConfigurationError
 from ..._models import ErrorGroup, in_environment
 from ..._monitor.expectations import JOB_SOURCE_TYPE, source_id_of
-from ..._monitor.filters import environment_asked, is_pattern
+from ..._monitor.filters import environment_asked, is_pattern, upstreams_asked, versions_asked
 from ..._monitor.records import (
     AlertFilter,
     AlertOrder,
@@ -299,6 +299,18 @@ class PageQueries(Reports):
                 indexed.append(is_in(asked))
             else:
                 sifted["environment"] = _is_or_is_null(asked)
+        more, looked_at = self._conditions_of_code(wanted)
+        return indexed + more, sifted | looked_at
+
+    def _conditions_of_code(self, wanted: RunFilter) -> tuple[Conditions, Sifted]:
+        """Ask for the code that ran, and for what it failed at."""
+        indexed: Conditions = []
+        sifted: Sifted = {}
+        if wanted.version is not None:
+            sifted["version"] = self._fits_any(versions_asked(wanted.version))
+        if wanted.upstream is not None:
+            indexed.append(FAILED_RUN)
+            sifted["upstream"] = self._fits_any(upstreams_asked(wanted.upstream))
         return indexed, sifted
 
     def _fits_any(
