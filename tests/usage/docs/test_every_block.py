@@ -41,9 +41,6 @@ NOT_RUN: Final = {
     "docs/integrations/prometheus.md: # prometheus.yml": (
         "it needs Prometheus; tests/web/test_metrics.py scrapes with a token"
     ),
-    "docs/howto/watch-jobs.md: # A program that schedules its own jobs": (
-        "APScheduler is not installed; its scheduler would run until it is stopped"
-    ),
 }
 """The blocks that nothing runs, and why."""
 
