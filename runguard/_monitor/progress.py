@@ -12,6 +12,7 @@ from .wording import age, duration, percent
 
 STALE_AFTER: Final = timedelta(minutes=2)  # of one that is told again with each heartbeat
 LONGEST_LEFT: Final = timedelta(days=365)  # a longer time left says nothing
+_ROUGHLY: Final = ((600, 60), (60, 5))  # from so many seconds on, to which a time left is rounded
 _PER: Final = (("s", 1), ("min", 60), ("h", 3600), ("d", 86_400))
 
 
@@ -99,14 +100,20 @@ def percent_of(progress: Progress) -> str:
 
 
 def time_left(progress: Progress) -> str | None:
-    """Say how long it still takes; None where nothing shows it, or where it is done."""
+    """Say roughly how long it still takes; None where nothing shows it, or where it is done.
+
+    >>> [time_left(Progress(1, 9, 1.0, timedelta(seconds=one), None)) for one in (7, 98, 2476)]
+    ['about 7 s left', 'about 1 min 40 s left', 'about 41 min left']
+    """
     if progress.left is None or progress.done == progress.total:
         return None
     if progress.left >= LONGEST_LEFT:
         return "more than a year left"
     if progress.left < timedelta(seconds=1):
         return "about to end"
-    return f"about {duration(float(round(progress.left.total_seconds())))} left"
+    seconds = progress.left.total_seconds()
+    step = next((step for least, step in _ROUGHLY if seconds >= least), 1)
+    return f"about {duration(float(round(seconds / step) * step))} left"
 
 
 def rate(per_second: float) -> str:

@@ -128,35 +128,42 @@ def test_a_silent_run_looks_so_on_its_own_page(
 def test_lists_show_version_and_upstream_and_where_the_version_was_new(
     sqlite_url: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
 ) -> None:
-    runguard.configure(database_url=sqlite_url)
     commit = "9fceb02d0ae598e95dc970b74767f19372d61af8"
-    for _ in range(3):
+    for version in ("1.8", commit, commit):
+        runguard.configure(database_url=sqlite_url, version=version)
         with run_scope("sync"):
             pass
-    testing.reset()
-    client = client_of(application_at(sqlite_url))
-    assert "Version" not in Page(client.get("/runs").text).text
-
+        testing.reset()
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
-        connection.execute("update run_log set version = '1.8' where id = 1")
-        connection.execute("update run_log set version = ? where id > 1", (commit,))
         connection.execute(
             "update run_log set status = 'FAILED', upstream = 'db.example:5432', trace_id = 'abc1',"
             " error_type = 'OSError' where id = 2"
         )
         connection.commit()
+    client = client_of(application_at(sqlite_url))
     runs, job, run = (Page(client.get(path).text) for path in ("/runs", "/jobs/sync", "/runs/2"))
 
-    assert [one.text for one in runs.all("span", within="version")] == ["9fceb02", "9fceb02", "1.8"]
+    versions = runs.all("a", within="version")
+    assert [one.text for one in versions] == ["9fceb02", "9fceb02", "1.8"]
     [new] = job.all("small", within="new-version")
     assert "run-2" in [parent.attributes.get("id") for parent in _around(new)]
     assert "Run 2 was the first on version 9fceb02" in job.text
-    for page in (runs, job, run):
-        assert "db.example:5432" in page.text
     assert {"Trace abc1", "Version 9fceb02"} <= {
         f"{term.text} {value.text}"
         for term, value in zip(run.all("dt"), run.all("dd"), strict=True)
     }
+    of_version = Page(client.get(versions[-1].attributes["href"]).text)
+    assert [one.attributes["id"] for one in of_version.all("tr") if one.attributes] == ["run-1"]
+    for page in (runs, job, run):
+        at_upstream = Page(client.get(page.links()["db.example:5432"]).text)
+        assert [one.attributes["id"] for one in at_upstream.all("tr") if one.attributes] == [
+            "run-2"
+        ]
+        assert [
+            one.attributes["value"]
+            for one in at_upstream.all("input")
+            if one.attributes.get("name") == "upstream"
+        ] == ["db.example:5432"]
 
 
 def _around(element: Element) -> Iterator[Element]:
