@@ -7,6 +7,7 @@ days, so each run is then moved to the time at which the story has it happen, an
 from __future__ import annotations
 
 import contextlib
+import linecache
 import logging
 import os
 import random
@@ -23,8 +24,15 @@ from tests.support.processes import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import runguard
+
 RESOLVED: Final = range(1, 10)  # the older half of the alerts
 COOLDOWN: Final = timedelta(minutes=30)
+DEPLOYED: Final = timedelta(hours=1)  # ago, of another version
+VERSIONS: Final = (
+    "a1b2c3d8e0f4456b9d7c2f1e3a5b6c7d8e9f0a1b",
+    "d4e5f60718293a4b5c6d7e8f901234567890abcd",
+)
 UPSTREAM: Final = "https://upstream.example/v2/enrolments"
 
 SCRIPT: Final = "<script>document.title = 'broken in'</script>"
@@ -37,6 +45,8 @@ HOSTILE_JOB: Final = f"job/{SCRIPT}?a=b&c=d#e %2F 한국어"
 LONG_JOB: Final = f"long_{'name_' * 40}end"
 
 Ending = Exception | None
+_log: Final = logging.getLogger("jobs")
+_log.addHandler(logging.NullHandler())  # nobody reads it but the run
 
 
 @dataclass(frozen=True)
@@ -169,11 +179,39 @@ def hostile() -> list[Event]:
     ]
 
 
-# Raises as a job's own code would: a run keeps the place, and a picture is to show a job's.
-_job: dict[str, Any] = {}
-exec(compile("\n" * 41 + "def pull(error): raise error", "jobs/enrolments.py", "exec"), _job)
-_pull: Final = _job["pull"]
+# The code of a job: a run keeps where it raised, and a picture is to show a job's.
+_CODE: Final = """
+from contextlib import contextmanager
 
+
+@contextmanager
+def lock_of_the_feed():
+    yield
+
+
+@lock_of_the_feed()
+def sync(error):
+    for page in range(3, 9):
+        pull(page, error)
+
+
+def pull(page, error):
+    raise error
+"""
+
+
+def job_in(file: str) -> Callable[[Exception], None]:
+    """Return a job whose code stands in a file; its traceback has one frame of a library."""
+    source = "\n" * (41 - _CODE.count("\n") + 1) + _CODE
+    # Without a time of its own Python does not look for the file.
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    job: dict[str, Any] = {}
+    exec(compile(source, file, "exec"), job)
+    found: Callable[[Exception], None] = job["sync"]
+    return found
+
+
+JOBS: Final = {"nightly": "jobs/enrolments.py", "hostile": f"jobs/{HOSTILE}.py"}
 STORIES: Final = {"nightly": nightly, "hostile": hostile, "empty": list}
 
 
@@ -190,20 +228,24 @@ def tell(url: str, story: str) -> None:
 def play(url: str, story: str) -> None:
     """Let the jobs of a story run on a store, the oldest first."""
     import runguard
+    from runguard import testing
     from runguard._store.migrate import upgrade
     from tests.support.stores import open_store
 
-    runguard.configure(database_url=url, cooldown=COOLDOWN, check=True)
     logging.getLogger("runguard").setLevel(logging.CRITICAL)  # its failures are meant
     now = datetime.now(UTC)
     last_alerts: dict[tuple[str, str], datetime] = {}
     places: list[tuple[datetime, datetime | None]] = []
+    job, version = job_in(JOBS.get(story, "job.py")), ""
     for event in STORIES[story]():
         started = now - event.ago
+        if version != (version := VERSIONS[event.ago < DEPLOYED]):
+            testing.reset()
+            runguard.configure(database_url=url, cooldown=COOLDOWN, version=version, check=True)
         if event.locked:  # the run that holds the lock leaves a row before it
             places.append((started - timedelta(minutes=1), started + timedelta(minutes=5)))
         places.append((started, started + event.took))
-        _run(event, started, last_alerts)
+        _run(event, started, last_alerts, job)
     if story == "nightly":
         places.append((now - timedelta(minutes=12), None))
         runguard.run_scope("search_index", trigger_type="SCHEDULER").__enter__()
@@ -216,7 +258,12 @@ def play(url: str, story: str) -> None:
     _move(url, places)
 
 
-def _run(event: Event, started: datetime, last_alerts: dict[tuple[str, str], datetime]) -> None:
+def _run(
+    event: Event,
+    started: datetime,
+    last_alerts: dict[tuple[str, str], datetime],
+    job: Callable[[Exception], None],
+) -> None:
     import runguard
 
     ending = event.ending()
@@ -242,7 +289,17 @@ def _run(event: Event, started: datetime, last_alerts: dict[tuple[str, str], dat
         run.total_records = event.records
         run.changed_records = event.records // 12
         if ending is not None:
-            _pull(ending)
+            _note(run, str(ending))
+            job(ending)
+
+
+def _note(run: runguard.Run, said: str) -> None:
+    """Keep what a job would of the run: what it did, where more stands, and its log."""
+    run.note(page=3, term="2026-autumn", said=said)
+    run.link("dashboard", "https://dashboards.example/jobs?page=3")
+    run.progress(2, 8)
+    for attempt in (1, 2, 3):
+        _log.warning("page 3: attempt %d of 3: %s", attempt, said)
 
 
 def _move(url: str, places: Sequence[tuple[datetime, datetime | None]]) -> None:
