@@ -13,7 +13,7 @@ from typing import Final
 
 from .._models import RunStatus, Severity
 from .expectations import SEVERITY_OF_FINDING, ExpectedState, FindingType
-from .records import JobOverview, RunCell
+from .records import JobOverview, NoteRecord, RunCell
 from .watched import ExpectedJob
 
 STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
@@ -67,6 +67,7 @@ def describe(
     refused: int = 0,
     expected: ExpectedJob | None = None,
     environment: str | None = None,
+    progress: NoteRecord | None = None,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
     finished = _outcomes(strip)
@@ -96,6 +97,7 @@ def describe(
         refused=refused,
         expected=expected,
         environment=environment,
+        progress=progress,
     )
 
 

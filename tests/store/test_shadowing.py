@@ -127,7 +127,10 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         RunFilter(job_name="job", status="FAILED", error_group="UNKNOWN", since=now - DAY),
         RunFilter(jobs=("j*", "b"), status="SUCCESS", trigger_type=TriggerType.MANUAL, until=now),
         RunFilter(status="RUNNING", error_reason="refused"),
+        RunFilter(version="d4e5f60", upstream="api.example.org"),
     ]
+    store.run_notes([1, 2])
+    store.standing()
     for asked in runs:
         store.run_page(asked, limit=2)
         store.run_page(asked, limit=2, older_than=here)

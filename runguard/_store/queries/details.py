@@ -33,7 +33,7 @@ from ..._monitor.records import (
 from ..schema.expressions import finite, names_run
 from ..schema.tables import alert, alert_cooldown, run_log
 from ..schema.types import BIG_ID, db_now
-from .reports import Reports
+from .notes import NoteQueries
 from .terms import (
     ALERT_COLUMNS,
     ALERT_PLACE,
@@ -69,7 +69,7 @@ _LIFE_NAMES: Final = (
 _LIFE: Final = readable(run_log.c[name] for name in _LIFE_NAMES)
 
 
-class DetailQueries(Reports):
+class DetailQueries(NoteQueries):
     """The answers about one run and one alert."""
 
     def run_details(self, run_id: int) -> RunDetails | None:
@@ -88,6 +88,10 @@ class DetailQueries(Reports):
         its_alert = found[0][len(RUN_COLUMNS) + len(_LIFE) :]
         beside = self._beside(run)
         failures_in_row, failing_since = self._streak(run, beside.get("previous_success"))
+        changed = None
+        if failing_since is not None:
+            success = beside.get("previous_success")
+            changed = self._what_changed(of_run(run), failing_since.id, success)
         cooldowns: Sequence[CooldownState] = []
         if run.error_group is not None:
             groups = [ErrorGroup(run.error_group)]
@@ -106,6 +110,8 @@ class DetailQueries(Reports):
             failures_in_row=failures_in_row,
             failing_since=failing_since,
             usual_seconds=self._usual_seconds(run),
+            note=self.run_notes([run.id]).get(run.id),
+            changed=changed,
         )
 
     def run_id_of(self, run_key: UUID) -> int | None:

@@ -37,7 +37,8 @@ from ..schema.expressions import finite
 from ..schema.lock_table import job_lock
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime, db_now
-from .reports import Reports, every_job
+from .notes import NoteQueries
+from .reports import every_job
 from .terms import (
     BEGAN,
     CELL_COLUMNS,
@@ -71,7 +72,7 @@ class JobKey(NamedTuple):
     environment: str | None = None
 
 
-class JobQueries(Reports):
+class JobQueries(NoteQueries):
     """The answers about jobs."""
 
     def overview(
@@ -106,6 +107,8 @@ class JobQueries(Reports):
         alerts = self._open_alerts(job_name, environments)
         running = self._running(job_name)
         refused = self._refused_since(running)
+        open_runs = {its: one for its in running if (one := _newest_open(strips.get(its, [])))}
+        progress = self._progress_of(open_runs.values())
         return [
             describe(
                 its.job_name,
@@ -117,6 +120,7 @@ class JobQueries(Reports):
                 refused=refused.get(its, 0),
                 expected=expected.get(its),
                 environment=its.environment,
+                progress=progress.get(open_runs.get(its, 0)),
             )
             for its in keys
         ]
@@ -397,6 +401,10 @@ class JobQueries(Reports):
         if speaks_sqlite(self.engine):
             return cast(func.strftime("%s", column), BigInteger)
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
+
+
+def _newest_open(cells: Iterable[RunCell]) -> int | None:
+    return next((cell.id for cell in cells if cell.status == "RUNNING"), None)
 
 
 def by_environment(keys: Iterable[JobKey]) -> dict[str | None, list[str]]:
