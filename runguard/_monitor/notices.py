@@ -285,6 +285,7 @@ class RunFacts:
     finished_at: datetime | None = None
     host: str | None = None
     version: str | None = None
+    upstream: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,7 +352,6 @@ class NoticeFacts:
     failed_run: RunFacts | None = None
     last_success: RunFacts | None = None
     recovered_by: RunFacts | None = None
-    successes_before: int | None = None
     was_told: bool = True
     is_first_on_channel: bool = True
     is_repeat: bool = False

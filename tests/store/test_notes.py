@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 
 from runguard._models import ErrorGroup
+from runguard._monitor.delivering import ClaimedDelivery
+from runguard._monitor.notices import DeliveryRecord, DeliveryState, NoticeFacts, NoticeKind
 from runguard._monitor.records import NoteRecord
 from runguard._store.queries import notes
 
@@ -17,6 +21,8 @@ from .drafts import TIMEOUT, new_run
 from .test_operator_queries import play, spelled, spread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runguard._store.operator import OperatorStore
 
     from .conftest import BackDoor
@@ -136,3 +142,60 @@ def test_the_overview_tells_the_progress_of_the_newest_open_run(
 
     assert a.progress == NoteRecord(done=5, total=20, progress_at=NOON)
     assert b.progress is None
+
+
+def claimed(store: OperatorStore, alert_id: int, kind: NoticeKind) -> ClaimedDelivery:
+    record = DeliveryRecord(
+        id=1,
+        alert_id=alert_id,
+        incident=alert_id,
+        kind=kind,
+        channel="oncall",
+        state=DeliveryState.SENDING,
+        attempts=1,
+        created_at=store.now(),
+    )
+    return ClaimedDelivery(record=record)
+
+
+def test_a_message_knows_what_a_failed_run_left_by_two_statements_more(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    good, failed = play(store, "sync", GOOD, BAD)
+    ran_on(back_door, good, "1.4", "w1")
+    ran_on(back_door, failed, "1.5", "w1")
+    back_door.rows("update run_log set upstream = 'api.example:443' where id = :id", id=failed)
+    links = [{"name": "report", "url": "https://r.example/1"}]
+    note(back_door, failed, traceback="T", log_tail="L", links=links)
+    alert_id = back_door.row("select id from alert")["id"]
+
+    sent: dict[NoticeKind, int] = {}
+    facts: dict[NoticeKind, NoticeFacts] = {}
+    for kind in (NoticeKind.OPENED, NoticeKind.RECOVERED):
+        with counted(store) as statements:
+            told = store.notice_facts(claimed(store, alert_id, kind), timeout=TIMEOUT)
+        assert told is not None
+        sent[kind], facts[kind] = len(statements), told
+
+    opened = facts[NoticeKind.OPENED]
+    assert (opened.traceback, opened.log_tail, opened.upstream) == ("T", "L", "api.example:443")
+    assert opened.links == (("report", "https://r.example/1"),)
+    assert opened.last_success is not None
+    assert opened.last_success.version == "1.4"
+    assert opened.changed is not None
+    assert (opened.changed.code_changed, opened.changed.host_changed) == (True, False)
+    assert facts[NoticeKind.RECOVERED].traceback is None
+    assert sent[NoticeKind.OPENED] == sent[NoticeKind.RECOVERED] + 2
+
+
+@contextmanager
+def counted(store: OperatorStore) -> Iterator[list[str]]:
+    """The statements that a store sends."""
+    sent: list[str] = []
+
+    def keep(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(store.engine, "before_cursor_execute", keep)
+    yield sent
+    event.remove(store.engine, "before_cursor_execute", keep)

@@ -32,6 +32,7 @@ from ..._monitor.notices import (
     NoticeKind,
     RunFacts,
 )
+from ..._monitor.records import NoteRecord
 from ..schema.expressions import finite
 from ..schema.notice_tables import (
     alert,
@@ -44,7 +45,7 @@ from ..schema.types import db_now
 from ..schema.watch_tables import job
 from .dispatching import channel_from
 from .foreign import json_object, readable, text_of, time_of
-from .reports import Reports
+from .notes import NoteQueries
 from .silences import silence_from, silence_of_id
 from .terms import BEGAN, FAILED_RUN, LARGEST_ID, key_parts, of_job_in
 
@@ -71,12 +72,15 @@ _RUN: Final = (
     finite(run_log.c.started_at),
     finite(run_log.c.finished_at),
     run_log.c.host,
+    run_log.c.version,
+    run_log.c.upstream,
 )
 _TEXTS: Final = ("owner", "runbook")
+_ABOUT_A_CAUSE: Final = (NoticeKind.OPENED, NoticeKind.REMINDER, NoticeKind.RAISED)
 _ARRIVED: Final = (DeliveryState.SENT.value, DeliveryState.UNKNOWN.value)
 
 
-class DeliveryFacts(Reports):
+class DeliveryFacts(NoteQueries):
     """The questions that a message asks. Each is one statement, and their number is bounded."""
 
     def notice_facts(self, claimed: ClaimedDelivery, *, timeout: float) -> NoticeFacts | None:  # noqa: ARG002
@@ -179,7 +183,23 @@ class DeliveryFacts(Reports):
         )
         statuses = [status for (status,) in self._rows(runs)]
         known["recent"] = tuple(status == "SUCCESS" for status in reversed(statuses))
+        if facts["error_group"] is not None and record.kind in _ABOUT_A_CAUSE:
+            known |= self._left_by(known["failed_run"], known["last_success"], its_job)
         return known
+
+    def _left_by(
+        self, failed: RunFacts | None, success: RunFacts | None, its_job: ColumnElement[bool]
+    ) -> dict[str, Any]:
+        """What is kept beside a failed run, and what it has that the last success had not."""
+        if failed is None:
+            return {}
+        note = self.run_notes([failed.id]).get(failed.id) or NoteRecord()
+        left = {"traceback": note.traceback, "log_tail": note.log_tail, "upstream": failed.upstream}
+        return {
+            **{name: text for name, text in left.items() if text},
+            "links": note.links,
+            "changed": self._what_changed(its_job, failed.id, success),
+        }
 
     def _told_before(self, record: DeliveryRecord) -> dict[str, Any]:
         """Whether the incident's conversation has begun on the channel."""
@@ -334,5 +354,12 @@ def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
 def _run_facts(rows: Sequence[Any]) -> RunFacts | None:
     if not rows:
         return None
-    run_id, started_at, finished_at, host = rows[0]
-    return RunFacts(id=run_id, started_at=started_at, finished_at=finished_at, host=host)
+    run_id, started_at, finished_at, host, version, upstream = rows[0]
+    return RunFacts(
+        id=run_id,
+        started_at=started_at,
+        finished_at=finished_at,
+        host=host,
+        version=version,
+        upstream=upstream,
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 
 from ..._monitor.changes import Changed, RanAs
-from ..._monitor.records import NoteRecord, RunCell
+from ..._monitor.records import NoteRecord
 from ..schema.expressions import finite
 from ..schema.note_table import run_note
 from ..schema.tables import run_log
@@ -20,6 +21,15 @@ MOST_SUCCESSES: Final = 1_000  # in a row that are counted
 _NOTE: Final = tuple(run_note.c[name] for name in NoteRecord.__slots__)
 _PROGRESS: Final = (run_note.c.done, run_note.c.total, run_note.c.progress_at)
 _SUCCEEDED: Final = run_log.c.status == literal_column("'SUCCESS'")
+
+
+class Started(Protocol):
+    """A run that has a place among others."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def started_at(self) -> datetime | None: ...
 
 
 class NoteQueries(Reports):
@@ -57,7 +67,7 @@ class NoteQueries(Reports):
         }
 
     def _what_changed(
-        self, its_job: ColumnElement[bool], first_failure: int, success: RunCell | None
+        self, its_job: ColumnElement[bool], first_failure: int, success: Started | None
     ) -> Changed | None:
         """Compare the first failure of a row with the success before it, in one statement.
 
@@ -102,7 +112,7 @@ def note_from(row: Sequence[Any]) -> NoteRecord:
     )
 
 
-def _successes_until(its_job: ColumnElement[bool], success: RunCell) -> Any:
+def _successes_until(its_job: ColumnElement[bool], success: Started) -> Any:
     """Count the successes in a row that end with one; no more than so many rows are read."""
     finished = or_(_SUCCEEDED, FAILED_RUN)
     newest = (
