@@ -42,6 +42,7 @@ BELOW_SURFACES = set(MAY_IMPORT)
 SURFACES_MAY_ALSO_IMPORT = {
     "_cli": {"_exec", "_web", "web", "__init__"},
     "web": {"_web"},
+    "integrations": {"__main__"},  # `manage.py runguard`
     "__init__": set[str](),
     "__main__": {"_cli"},
 }

@@ -1,0 +1,123 @@
+"""A management command as a run, at the command line and by `call_command`."""
+
+from __future__ import annotations
+
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.conf import settings
+from django.core.management import get_commands
+from django.core.management.base import BaseCommand, CommandError
+
+from ..._api import runtime
+from ..._errors import JobLockActive, SchemaOutOfDate, StoreUnavailable
+from ..._run.handle import current_run
+from .._attempts import Attempt, is_tracked, unharmed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .project import Project
+
+NEVER: Final = frozenset(
+    {
+        *("runserver", "testserver", "shell", "dbshell", "test", "check", "runguard"),
+        *("migrate", "makemigrations", "squashmigrations", "optimizemigration"),
+    }
+)
+"""Commands that are no jobs: they serve, talk to a person, or change what everything stands on."""
+
+_REFUSALS: Final = (JobLockActive, StoreUnavailable, SchemaOutOfDate)
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+_COMMANDS_OF_AN_APP: Final = ".management.commands."
+
+
+class CommandTracker:
+    """Makes runs of the commands that a project tracks."""
+
+    def __init__(self, project: Project) -> None:
+        """Take what is tracked, and the settings that hold for it."""
+        self._project = project
+        self._explicit = runtime._explicit
+
+    def install(self) -> None:
+        """Have every command begin its run; a second tracker takes the place of the first."""
+        execute = getattr(BaseCommand.execute, "__wrapped__", BaseCommand.execute)
+
+        @wraps(execute)
+        def tracked(command: Any, *args: Any, **options: Any) -> Any:
+            attempt = self._begin(command)
+            try:
+                result = execute(command, *args, **options)
+            except BaseException as error:
+                self._end(attempt, error)
+                raise
+            self._end(attempt, None)
+            return result
+
+        BaseCommand.execute = tracked
+
+    def is_in_charge(self) -> bool:
+        """Whether runs may be recorded: not into the real store while Django's tests run."""
+        tests = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
+        return not hasattr(tests, "saved_data") or runtime._explicit is not self._explicit
+
+    def tracked_names(self) -> Iterator[str]:
+        """Return the names of all commands that are tracked."""
+        for name, app in get_commands().items():
+            module = app if isinstance(app, str) else type(app).__module__
+            if self._is_tracked(name, f"{module}{_COMMANDS_OF_AN_APP}{name}"):
+                yield name
+
+    def _begin(self, command: BaseCommand) -> Attempt | None:
+        attempt = None
+        name, module = _name_of(command), type(command).__module__
+        try:
+            if not self._is_tracked(name, module) or not self.is_in_charge():
+                return None
+            if is_tracked(command.handle) or (current_run() and not self._project.nested):
+                return None
+            job_name = self._project.job_name_of(name)
+            attempt = Attempt(job_name, **self._project.options_of(job_name))
+            attempt.begin()
+        except _REFUSALS as refusal:
+            if getattr(command, "_called_from_command_line", False):
+                raise CommandError(str(refusal)) from refusal
+            raise
+        except Exception as trouble:
+            runtime.events.internal_error("start", trouble, job_name=name)
+        return attempt
+
+    def _end(self, attempt: Attempt | None, error: BaseException | None) -> None:
+        if attempt is None:
+            return
+        with unharmed("finish"):
+            if isinstance(error, CommandError) and error.returncode != 1 and attempt.run:
+                attempt.run.note(exit_code=error.returncode)
+        attempt.end(error)
+
+    def _is_tracked(self, name: str, module: str) -> bool:
+        if name in NEVER:
+            return False
+        app = module.partition(_COMMANDS_OF_AN_APP)[0]
+        return self._project.takes(name, f"{app}.{name}", is_own=_is_own(app))
+
+
+def _name_of(command: BaseCommand) -> str:
+    return type(command).__module__.rpartition(".")[2]
+
+
+def _is_own(app: str) -> bool:
+    """Whether an app is the project's: it is not installed, or belongs to the settings' package."""
+    top = app.partition(".")[0]
+    if top in ("django", "runguard"):
+        return False
+    settings_module = getattr(settings, "SETTINGS_MODULE", None) or ""
+    if top == settings_module.partition(".")[0]:
+        return True
+    places = getattr(sys.modules.get(app), "__path__", ()) or (
+        getattr(sys.modules.get(app), "__file__", None) or "",
+    )
+    return all(_INSTALLED.isdisjoint(Path(place).parts) for place in places)
