@@ -26,6 +26,7 @@ from ..._monitor.health import (
 )
 from ..._monitor.progress import Progress, job_progress
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunCell, RunFilter
+from ..._monitor.versions import NewVersion, new_versions
 from ..._store.operator import OperatorStore
 from .. import charts
 from ..query import AlertFilters, Asked, RunQuery, cursor_text
@@ -90,6 +91,14 @@ class JobRow:
     def reason(self) -> str | None:
         """The reason of its last failure, while that is the last word."""
         return reason_now(self.job)
+
+    @property
+    def new(self) -> NewVersion | None:
+        """The version that it began to fail with, where that was another one than before."""
+        if not is_failing(self.job):
+            return None
+        its = (cell.id for cell in self.job.strip if cell.started_at == self.job.failing_since)
+        return new_versions(self.job.strip).get(next(its, 0))
 
     @property
     def alert(self) -> AlertRecord | None:
