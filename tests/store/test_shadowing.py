@@ -130,6 +130,7 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         RunFilter(version="d4e5f60", upstream="api.example.org"),
     ]
     store.run_notes([1, 2])
+    store.what_changed("sync", first_failure=2, success=None)
     store.standing()
     for asked in runs:
         store.run_page(asked, limit=2)

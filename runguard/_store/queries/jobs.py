@@ -29,6 +29,7 @@ from sqlalchemy import (
 from ..._errors import ConfigurationError
 from ..._models import in_environment
 from ..._monitor.cadence import MOST_STARTS
+from ..._monitor.changes import Changed
 from ..._monitor.filters import environment_asked
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
@@ -168,6 +169,17 @@ class JobQueries(NoteQueries):
         its = select(*CELL_COLUMNS).where(of_job_in(job_name, environment))
         query = in_order(its, RUN_PLACE, ascending=False).limit(limit)
         return [RunCell(*row) for row in self._rows(query)]
+
+    def what_changed(
+        self,
+        job_name: str,
+        environment: str | None = None,
+        *,
+        first_failure: int,
+        success: RunCell | None,
+    ) -> Changed | None:
+        """Compare the first failure of a row with the success before it, in one statement."""
+        return self._what_changed(of_job_in(job_name, environment), first_failure, success)
 
     def starts(
         self,

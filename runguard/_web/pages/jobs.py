@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import dropwhile
 from typing import Final
 
 from fastapi import APIRouter
@@ -12,11 +13,20 @@ from starlette.responses import Response
 
 from ..._models import RunStatus, named_in
 from ..._monitor import wording
+from ..._monitor.change_words import what_changed
 from ..._monitor.expectations import Declarer
 from ..._monitor.filters import environment_asked, environment_text
 from ..._monitor.health import is_failing
 from ..._monitor.notices import IncidentRecord
-from ..._monitor.records import AlertFilter, AlertRecord, JobOverview, RunFilter, RunRecord
+from ..._monitor.records import (
+    AlertFilter,
+    AlertRecord,
+    JobOverview,
+    RunCell,
+    RunFilter,
+    RunRecord,
+)
+from ..._monitor.sentences import Sentence
 from ..._monitor.trail import is_acknowledged, job_of, silences_of
 from ..._monitor.versions import new_versions
 from ..._store.operator import OperatorStore
@@ -57,7 +67,10 @@ def show_job(request: Request, store: OpenStore, job_name: str) -> Response:
     place = environment_text(environment) if others or environment else None
     cells = store.last_runs(job_name, environment, limit=RUNS_IN_A_CHART)
     row = row_of(request, job, now)
-    failure = _last_failure(store, row)
+    listed = run_list(
+        store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name, environment=place
+    )
+    failure = _last_failure(store, row, listed["runs"])
     alert = None if failure is None else _open_alert(store, failure)
     context = {
         "now": now,
@@ -67,6 +80,7 @@ def show_job(request: Request, store: OpenStore, job_name: str) -> Response:
         "others": [environment_text(one.environment) for one in others],
         "row": row,
         "failure": failure,
+        "changed": () if failure is None else _changed(store, failure, cells),
         "news": new_versions(cells),
         "alert": alert,
         "deliveries": () if alert is None else store.trail([alert.id]),
@@ -82,7 +96,7 @@ def show_job(request: Request, store: OpenStore, job_name: str) -> Response:
         **failure_chart(
             request, store, span_of(request), now, job_name=job_name, environment=place
         ),
-        **run_list(store, asked, now, limit=RUNS_BELOW_A_JOB, job_name=job_name, environment=place),
+        **listed,
     }
     if not is_part(request):
         context |= calendar_of(request, store, job, now, is_shared=place is not None)
@@ -111,10 +125,14 @@ def _acknowledged(store: OperatorStore, job: JobOverview, now: datetime) -> list
     ]
 
 
-def _last_failure(store: OperatorStore, row: JobRow) -> RunRecord | None:
-    """Return the failed run that ended last, of a job that is failing."""
+def _last_failure(
+    store: OperatorStore, row: JobRow, listed: Iterable[RunRecord]
+) -> RunRecord | None:
+    """Return the failed run that ended last, of a job that is failing; `listed` are some runs."""
     if row.last is None or not is_failing(row.job):
         return None
+    if found := next((run for run in listed if run.id == row.last.id), None):
+        return found
     failed = RunFilter(
         job_name=row.job.job_name,
         environment=environment_text(row.job.environment),
@@ -123,6 +141,27 @@ def _last_failure(store: OperatorStore, row: JobRow) -> RunRecord | None:
     )
     runs = store.run_page(failed, limit=FAILURES_LOOKED_AT).runs
     return next((run for run in runs if run.id == row.last.id), None)
+
+
+def _changed(
+    store: OperatorStore, failure: RunRecord, cells: Iterable[RunCell]
+) -> Sequence[Sentence]:
+    """Say what the first failure of the row had that the success before it had not."""
+    first, success = failure.id, None
+    for cell in dropwhile(lambda cell: cell.id != failure.id, cells):
+        if cell.status == RunStatus.SUCCESS:
+            success = cell
+            break
+        if cell.status == RunStatus.FAILED:
+            first = cell.id
+    if success is None:
+        return ()
+    its = (failure.job_name, failure.environment)
+    changed = store.what_changed(*its, first_failure=first, success=success)
+    if changed is None:
+        return ()
+    seen = {"version": failure.version, "upstream": failure.upstream}
+    return what_changed(changed, run_id=failure.id, **seen)
 
 
 def _open_alert(store: OperatorStore, failure: RunRecord) -> AlertRecord | None:
