@@ -238,6 +238,9 @@ class Lifecycle:
     def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
         """Log how the run ended, and what became of its alert."""
         self.alert_outcome = finished.verdict.outcome
+        if (store := self._runtime.store()).denial is not None and not store.is_denial_told:
+            store.is_denial_told = True
+            self._events.internal_error("note", store.denial, **self._names())
         group = ending.failure and ending.failure.error_group.value
         self._events.emit(
             RUN_FINISHED,

@@ -2,8 +2,9 @@
 
 A run that cannot be ended would stay RUNNING, and be closed as lost with a false cause. So it is
 tried with less and less: characters that the server's encoding lacks are escaped, counters are
-bounded for columns of an installation that was there before, texts are cut for triggers with a
-limit (NOTIFY has 8,000 bytes), and at last the alert is left out. What was changed is told.
+bounded for columns of an installation that was there before, what stands beside the run is cut and
+then left out, texts are cut for triggers with a limit (NOTIFY has 8,000 bytes), and at last the
+alert is left out. What was changed is told.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import fields, replace
 from typing import Any, Final, NamedTuple, TypeVar
 
 from .._errors import RecordRefused
-from .._models import AlertDraft, Counters, Failure, RunEnding, SpooledRun
+from .._models import AlertDraft, Counters, Failure, RunEnding, RunNote, SpooledRun
 
 LARGEST_INTEGER: Final = 2**31 - 2  # one less than a column holds: the store may add its alert
 LONGEST_TEXT: Final = 1_000  # bytes; a key's parts are shorter, so a record keeps its key
@@ -63,11 +64,12 @@ def _of_run(alert: AlertDraft, answer: object) -> AlertDraft:
 def reductions(record: tuple[Any, ...], encoding: str | None) -> Iterator[Reduced]:
     """Yield the record with less and less in it."""
     tried = record
-    for step in _steps(encoding):
+    ending = _ending_of(record)
+    for step in _steps(encoding, has_note=ending is not None and ending.note is not None):
         smaller: tuple[Any, ...] = step.applied(record)
         if smaller != tried:
             tried = smaller
-            left_out = None if step.keeps_alert else _alert_of(record)
+            left_out = None if step.keeps_alert or ending is None else ending.alert
             yield Reduced(smaller, step.changes, left_out)
 
 
@@ -78,6 +80,7 @@ class _Step(NamedTuple):
     largest_count: int | None = LARGEST_INTEGER
     longest_text: int | None = None
     keeps_alert: bool = True
+    longest_note: int | None = None  # of each of its texts; 0: none is kept
 
     def applied(self, value: Any) -> Any:
         """Return the same value with less in it."""
@@ -92,6 +95,10 @@ class _Step(NamedTuple):
             return self._document(value)
         if isinstance(value, RunEnding) and not self.keeps_alert:
             value = value._replace(alert=None)
+        if isinstance(value, RunEnding) and self.longest_note == 0:
+            value = value._replace(note=None)
+        if isinstance(value, RunNote) and self.longest_note != self.longest_text:
+            return self._replace(longest_text=self.longest_note).applied(value)
         if isinstance(value, tuple):
             parts = [self.applied(one) for one in value]
             return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
@@ -129,7 +136,7 @@ class _Step(NamedTuple):
         return f"{kept}... [cut: {len(text) - len(kept):,} more characters]"
 
 
-def _steps(encoding: str | None) -> Iterator[_Step]:
+def _steps(encoding: str | None, *, has_note: bool) -> Iterator[_Step]:
     text, document = _fitting(_codec_of(encoding)), _fitting(_codec_of(encoding))
     if encoding == "SQL_ASCII":  # it takes the bytes of any text, and no escape of JSON
         text, document = _fitting("utf-8"), _fitting("ascii")
@@ -137,17 +144,22 @@ def _steps(encoding: str | None) -> Iterator[_Step]:
     bounded = f"{escaped}, and counters of at most {LARGEST_INTEGER}"
     yield _Step(escaped, text, document, largest_count=None)
     yield _Step(bounded, text, document)
-    cut = f"{bounded}, and texts of at most {LONGEST_TEXT} bytes"
-    yield _Step(cut, text, document, longest_text=LONGEST_TEXT)
+    short_note = f"{bounded}, and a short note"
+    yield _Step(short_note, text, document, longest_note=LONGEST_TEXT)
+    no_note = f"{bounded}, and without its note" if has_note else bounded
+    yield _Step(no_note, text, document, longest_note=0)
+    cut = f"{no_note}, and texts of at most {LONGEST_TEXT} bytes"
+    yield _Step(cut, text, document, longest_text=LONGEST_TEXT, longest_note=0)
     ascii_only = _fitting("ascii")
     in_ascii = f"in ASCII, with counters of at most {LARGEST_INTEGER} and short texts"
-    yield _Step(in_ascii, ascii_only, ascii_only, longest_text=LONGEST_TEXT)
+    yield _Step(in_ascii, ascii_only, ascii_only, longest_text=LONGEST_TEXT, longest_note=0)
     yield _Step(
         f"{in_ascii}, and without its alert",
         ascii_only,
         ascii_only,
         longest_text=LONGEST_TEXT,
         keeps_alert=False,
+        longest_note=0,
     )
 
 
@@ -173,9 +185,9 @@ def _fitting(codec: str) -> Callable[[str], str]:
     return fit
 
 
-def _alert_of(record: tuple[Any, ...]) -> AlertDraft | None:
+def _ending_of(record: tuple[Any, ...]) -> RunEnding | None:
     for part in record:
         ending = part.ending if isinstance(part, SpooledRun) else part
         if isinstance(ending, RunEnding):
-            return ending.alert
+            return ending
     return None

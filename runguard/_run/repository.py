@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from uuid import UUID
 
+    from .._errors import StoreUnavailable
     from .._models import (
         AlertDraft,
         AlertVerdict,
@@ -33,10 +34,13 @@ class RunRepository(Protocol):
     """Where runs, alerts and locks are written.
 
     `timeout` is in seconds: how long a call may take before it gives up with `StoreUnavailable`.
-    `has_hosts_clock` says that its times are those of the host that asks.
+    `has_hosts_clock` says that its times are those of the host that asks. `denial` is why notes are
+    not written, where the role may not; it is to be told once.
     """
 
     has_hosts_clock: bool
+    denial: StoreUnavailable | None
+    is_denial_told: bool
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; return its id."""
@@ -64,7 +68,10 @@ class RunRepository(Protocol):
         timeout: float,
         progress: Mapping[UUID, tuple[int, int | None]] | None = None,
     ) -> None:
-        """Note that these open runs are alive, and how far some are, all in one statement."""
+        """Note that these open runs are alive, all in one statement.
+
+        `progress` says by key how many are done, and how many there are (None: not known).
+        """
         ...
 
     def find_lost_runs(

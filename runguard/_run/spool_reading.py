@@ -28,6 +28,7 @@ from .._models import (
     LockHolder,
     NewRun,
     RunEnding,
+    RunNote,
     Severity,
     SpooledAlert,
     SpooledRun,
@@ -150,6 +151,8 @@ def _run(data: _Fields) -> SpooledRun:
         pid=run.whole("pid", _LARGEST_INTEGER),
         lost_after=None if run.is_null("lost_after") else run.length("lost_after", _LONGEST),
         environment=run.text_or_none("environment"),
+        version=run.text_or_none("version"),
+        trace_id=run.text_or_none("trace_id"),
     )
     started_at = data.instant("started_at")
     if data.is_null("ending"):
@@ -171,6 +174,18 @@ def _ending(data: _Fields) -> RunEnding:
         error_location=data.text_or_none("error_location"),
         alert=None if data.is_null("alert") else _draft(data.part("alert")),
         refused_by=None if data.is_null("refused_by") else _holder(data.part("refused_by")),
+        note=None if data.is_null("note") else _note(data.part("note")),
+    )
+
+
+def _note(data: _Fields) -> RunNote:
+    return RunNote(
+        traceback=data.text_or_none("traceback"),
+        log_tail=data.text_or_none("log_tail"),
+        context=None if data.is_null("context") else data.document("context"),
+        links=() if data.is_null("links") else data.links("links"),
+        done=data.whole_or_none("done"),
+        total=data.whole_or_none("total"),
     )
 
 
@@ -194,6 +209,7 @@ def _failure(data: _Fields) -> Failure:
         error_reason=data.text_or_none("error_reason"),
         matched_depth=data.whole_or_none("matched_depth", _LARGEST_INTEGER),
         matched_rule=data.whole_or_none("matched_rule", _LARGEST_INTEGER),
+        upstream=data.text_or_none("upstream"),
     )
 
 
@@ -269,10 +285,24 @@ class _Fields:
     def word(self, name: str, words: type[E]) -> E:
         return words(self.text(name))
 
+    def links(self, name: str) -> tuple[tuple[str, str], ...]:
+        value = self._data.get(name)
+        if not isinstance(value, list):
+            raise UnreadableRecord(f"{name}: expected a list, found {type(value).__name__}")
+        return tuple(_link(one) for one in value)
+
     def document(self, name: str) -> dict[str, Any]:
         value = self.part(name)._data
         _check_document(value, name)
         return value
+
+
+def _link(value: object) -> tuple[str, str]:
+    match value:
+        case [str(name), str(url)] if url.startswith(("http://", "https://")):
+            if _is_storable(name + url):
+                return name, url
+    raise UnreadableRecord("links: expected pairs of a name and an http(s) address")
 
 
 def _check_document(value: object, name: str, depth: int = 0) -> None:

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from .._clock import ticks
-from .._errors import SchemaOutOfDate
-from .faults import Fault
+from .._errors import SchemaOutOfDate, StoreUnavailable
+from .faults import DENIED, Fault, sqlstate_of
 from .retry import Attempt, Attempts
 from .rows import NOTHING, Lacking
 
@@ -23,9 +23,11 @@ class BaseStore:
     Attributes:
         lacking: columns that this release writes and the store has not got yet. Nothing, until a
             statement fails for one of them; then what came with the newest schema version.
+        denial: why notes are not written, where the role has no grant for them.
     """
 
-    has_hosts_clock = False
+    has_hosts_clock = is_denial_told = False
+    denial: StoreUnavailable | None = None
 
     def __init__(self, engine: Engine, of_driver: Callable[[DBAPIError], Fault | None]) -> None:
         """Take an engine in autocommit, and who reads its errors."""
@@ -54,10 +56,12 @@ class BaseStore:
         deadline = ticks() + timeout
         try:
             return self._attempts.run(work, timeout=timeout)
-        except SchemaOutOfDate as error:
-            from .schema.versions import adapt
+        except (SchemaOutOfDate, StoreUnavailable) as error:
+            if isinstance(error, StoreUnavailable) and sqlstate_of(error.__cause__) != DENIED:
+                raise
+            from .schema.versions import adapt_to
 
-            if not adapt(self, error.found):
+            if not adapt_to(self, error):
                 raise
         return self._attempts.run(work, timeout=max(0.1, deadline - ticks()))
 

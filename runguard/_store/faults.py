@@ -34,11 +34,14 @@ class Fault(Enum):
     REFUSED = "the store said no: repeating does not help"
 
 
-def sqlstate_of(error: BaseException) -> str | None:
+def sqlstate_of(error: BaseException | None) -> str | None:
     """Return the five characters, from psycopg 3 (`sqlstate`) or psycopg2 (`pgcode`)."""
     driver_error = getattr(error, "orig", error)
     state = getattr(driver_error, "sqlstate", None) or getattr(driver_error, "pgcode", None)
     return state if isinstance(state, str) else None
+
+
+DENIED = "42501"  # insufficient_privilege
 
 
 def fault_of(error: SQLAlchemyError, of_driver: Callable[[DBAPIError], Fault | None]) -> Fault:

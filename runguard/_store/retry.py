@@ -69,8 +69,8 @@ class Attempts:
             StoreUnavailable: the time is up, or repeating does not help.
             SchemaOutOfDate: a table or column is missing.
         """
-        if self._hopeless is not None:
-            self._spare_the_server(*self._hopeless)
+        if self._hopeless is not None and ticks() < self._hopeless[1]:
+            raise StoreUnavailable(str(self._hopeless[0]))  # who asks on has an account locked
         deadline = ticks() + timeout
         token = DEADLINE.set(deadline)
         try:
@@ -97,7 +97,8 @@ class Attempts:
                         return work(Attempt(connection, answer_lost))
                     except BaseException as error:
                         if self._is_spoilt_by(error):
-                            _throw_away(connection)
+                            with suppress(SQLAlchemyError):  # of a dead one: no reason to hide
+                                connection.invalidate()  # what killed it
                         raise
             except SQLAlchemyError as error:
                 fault = fault_of(error, self._of_driver)
@@ -110,14 +111,11 @@ class Attempts:
                     self._may_prepare = False
                 _pause(fault, attempt, deadline)
             except (ValueError, OverflowError) as error:  # a driver's, of a text or a number
-                raise self._refusal(f"the store cannot hold the record: {error}") from error
-        raise AssertionError("unreachable")
+                from .giving_up import refusal
 
-    def _spare_the_server(self, error: StoreUnavailable, until: float) -> None:
-        """Raise what will not heal by itself, without asking: an account is locked so."""
-        if ticks() < until:
-            raise StoreUnavailable(str(error))
-        self._hopeless = None
+                text = f"the store cannot hold the record: {error}"
+                raise refusal(text, self.engine) from error
+        raise AssertionError("unreachable")
 
     def note_backend(self, connection: Connection, backend_pid: int) -> None:
         """Stop preparing where the session that answered is not the one we connected to."""
@@ -126,25 +124,15 @@ class Attempts:
         if info is not None and getattr(info, "backend_pid", backend_pid) != backend_pid:
             self._may_prepare = False
 
-    def _refusal(self, text: str) -> RecordRefused:
-        from .unfit import refusal
-
-        return refusal(text, self.engine)
-
     def _give_up(self, error: SQLAlchemyError, fault: Fault) -> NoReturn:
         if fault is Fault.SCHEMA:
             raise self._schema_error() from error
-        from .error_text import reason_of
+        from .giving_up import trouble_of
 
-        if fault is Fault.DATA:
-            raise self._refusal(f"the store refused the record: {reason_of(error)}") from error
-        unavailable = StoreUnavailable(
-            f"the store could not be used: {reason_of(error)}; run `runguard doctor`"
-        )
-        unavailable.is_away = fault is Fault.RECONNECT
+        trouble = trouble_of(error, fault, self.engine)
         if fault is Fault.HOPELESS:
-            self._hopeless = (unavailable, ticks() + HOPELESS_SECONDS)
-        raise unavailable from error
+            self._hopeless = (trouble, ticks() + HOPELESS_SECONDS)
+        raise trouble from error
 
     def _is_spoilt_by(self, error: BaseException) -> bool:
         """Whether a connection must not be used again, after this came out of its use."""
@@ -170,16 +158,10 @@ def _wait_for_free_connection(pool: Pool, deadline: float) -> None:
     most = pool.size() + pool._max_overflow
     while pool.checkedout() >= most:
         if ticks() >= deadline:
-            raise StoreUnavailable(
-                f"the store could not be used: no connection was free in time, all {most} are busy;"
-                " raise max_connections, or the pool_size of the engine that you gave"
-            )
+            from .giving_up import all_busy
+
+            raise all_busy(most)
         time.sleep(LOOK_EVERY_SECONDS)
-
-
-def _throw_away(connection: Connection) -> None:
-    with suppress(SQLAlchemyError):  # of one that is dead: no reason to hide what killed it
-        connection.invalidate()
 
 
 def _pause(fault: Fault, attempt: int, deadline: float) -> None:

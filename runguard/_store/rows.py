@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from math import ceil
 from typing import Any, Final
+from uuid import UUID
 
-from .._models import AlertDraft, NewRun, RunEnding
+from .._models import AlertDraft, NewRun, RunEnding, RunNote
 
 RUN_COLUMNS: Final = (
     *("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds"),
@@ -30,10 +31,11 @@ REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
 
 # Columns of this release that the store has not got yet: see `BaseStore.lacking`.
 Lacking = frozenset[str]
+Progress = Mapping[UUID, tuple[int, int | None]]  # how many are done of how many, by a run's key
 NOTHING: Final[Lacking] = frozenset()
 NOTES: Final = "run_note"  # a table, and lacking as a column is
-_OFTEN_UNKNOWN: Final = ("environment", "version", "trace_id")
-UNKNOWN: Final[Lacking] = frozenset(_OFTEN_UNKNOWN)
+UNKNOWN: Final[Lacking] = frozenset({"environment", "version", "trace_id"})  # of many runs
+NO_NOTE: Final[Lacking] = frozenset({NOTES})
 
 
 def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,23 +45,19 @@ def parameters(*values: Mapping[str, Any]) -> dict[str, Any]:
 
 def lacking_of(run: NewRun, lacking: Lacking) -> Lacking:
     """What is left out of a run: the columns too of which it knows nothing."""
-    return lacking.union(name for name in _OFTEN_UNKNOWN if getattr(run, name) is None)
+    return lacking.union(name for name in UNKNOWN if getattr(run, name) is None)
+
+
+def lacking_at_end(ending: RunEnding, lacking: Lacking) -> Lacking:
+    """What is left out of a run's ending: where nothing stands beside it, the note too."""
+    return lacking if ending.note is not None else lacking | NO_NOTE
 
 
 def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
     """The columns of a run that begins."""
-    values = {
-        "run_key": run.key,
-        "job_name": run.job_name,
-        "trigger_type": run.trigger_type,
-        "host": run.host,
-        "pid": run.pid,
-        "lost_after_seconds": _whole_seconds(run.lost_after) if run.lost_after else None,
-        "environment": run.environment,
-        "version": run.version,
-        "trace_id": run.trace_id,
-    }
-    return present(values, lacking)
+    key, lost_after = run.key, run.lost_after and _whole_seconds(run.lost_after)
+    values = run._asdict() | {"run_key": key, "lost_after_seconds": lost_after or None}
+    return present({name: values[name] for name in RUN_COLUMNS}, lacking)
 
 
 def failure_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, Any]:
@@ -74,6 +72,14 @@ def failure_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, A
     values = {name: getattr(failure, name) for name in FAILURE_COLUMNS if name not in beside}
     values.update(beside)
     return present(values, lacking)
+
+
+def note_values(note: RunNote) -> dict[str, Any]:
+    """What stands beside a run."""
+    return note._asdict() | {
+        "context": None if note.context is None else dict(note.context),
+        "links": [{"name": name, "url": url} for name, url in note.links] or None,
+    }
 
 
 def present(values: dict[str, Any], lacking: Lacking) -> dict[str, Any]:

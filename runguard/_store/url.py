@@ -28,25 +28,22 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError, NoSuchModuleError):
-        raise ConfigurationError(
-            f"{source}: expected a URL such as {_FORMS}, found one that cannot be read"
-        ) from None
+        raise _wrong(source, f"a URL such as {_FORMS}", "one that cannot be read") from None
     if "@" in (parsed.host or ""):  # the rest of a password, which errors would repeat
-        raise ConfigurationError(
-            f"{source}: expected one '@', before the host, found more: write %40 for a '@' in"
-            " the password"
-        )
+        remedy = "write %40 for a '@' in the password"
+        raise _wrong(source, "one '@', before the host", f"more: {remedy}")
     if backend in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
         return parsed if is_plain else foreign_url.for_libpq(parsed, source)
     if backend != "sqlite":
-        raise ConfigurationError(
-            f"{source}: expected a URL such as {_FORMS}, found the backend {backend!r}"
-        )
+        raise _wrong(source, f"a URL such as {_FORMS}", f"the backend {backend!r}")
     path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
     if parsed.host or path in (None, "", ":memory:"):
-        raise ConfigurationError(
-            f"{source}: expected a path after three slashes (sqlite:///path/to/file.db), found"
-            " none: the rows of a database in memory would be lost when the process ends"
-        )
+        lost = "the rows of a database in memory would be lost when the process ends"
+        path_form = "a path after three slashes (sqlite:///path/to/file.db)"
+        raise _wrong(source, path_form, f"none: {lost}")
     return parsed.set(drivername="sqlite", database=path)
+
+
+def _wrong(source: str, expected: str, found: str) -> ConfigurationError:
+    return ConfigurationError(f"{source}: expected {expected}, found {found}")

@@ -101,7 +101,7 @@ def _program() -> Path:
 def _script() -> str:
     start = _with_values(statements.start(UNKNOWN), VALUES)
     # The key is made by the server here, so it has to come back; ours is made by the client.
-    finish = _with_values(statements.finish_success(), {**VALUES, "in_run_key": ":key"})
+    finish = _with_values(statements.finish("success"), {**VALUES, "in_run_key": ":key"})
     return f"{start}, run_log.run_key as key \\gset\n{finish};\n"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from runguard._models import LockHolder, SpooledAlert, SpooledRun
+import pytest
+
+from runguard._models import LockHolder, RunNote, SpooledAlert, SpooledRun
 from runguard._run.spool_format import encode
-from runguard._run.spool_reading import decode, store_of
+from runguard._run.spool_reading import UnreadableRecord, decode, store_of
 from tests.store.drafts import failure, new_run, own_alert, success
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
@@ -25,6 +29,42 @@ def test_a_refused_run_whose_holder_nobody_saw() -> None:
     record = SpooledRun(run, NOW, NOW, failure(run)._replace(refused_by=LockHolder(None, None)))
 
     assert decode(encode(record)) == record
+
+
+NOTE = RunNote("Traceback: …", "a line", {"term": "2026-2"}, (("log", "https://x.org/"),), 3, 10)
+
+
+def test_what_a_run_keeps() -> None:
+    run = new_run()._replace(version="a1b2c3", trace_id="f" * 32)
+    failed = failure(run)
+    assert failed.failure is not None
+    upstream = replace(failed.failure, upstream="api.example.org:443")
+    for note in (NOTE, RunNote()):
+        record = SpooledRun(run, NOW, NOW, failed._replace(failure=upstream, note=note))
+        assert decode(encode(record)) == record
+
+
+def test_a_record_of_an_earlier_release_has_none_of_it() -> None:
+    run = new_run()
+    record = SpooledRun(run, NOW, NOW, failure(run))
+    plain = json.loads(encode(record))
+    for part, name in (("run", "version"), ("run", "trace_id"), ("ending", "note")):
+        del plain[part][name]
+    del plain["ending"]["failure"]["upstream"]
+
+    assert decode(json.dumps(plain).encode()) == record
+
+
+@pytest.mark.parametrize(
+    "links", ["x", [["a"]], [["a", 1]], [["a", "javascript:alert(1)"]], [["a", "https://\0"]]]
+)
+def test_links_of_a_hand_that_are_none_are_refused(links: object) -> None:
+    run = new_run()
+    plain = json.loads(encode(SpooledRun(run, NOW, NOW, failure(run)._replace(note=NOTE))))
+    plain["ending"]["note"]["links"] = links
+
+    with pytest.raises(UnreadableRecord, match="links: expected"):
+        decode(json.dumps(plain).encode())
 
 
 def test_a_run_that_went_well_and_one_that_runs() -> None:

@@ -8,18 +8,28 @@ from typing import Any
 from sqlalchemy import Row
 
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
-from ..rows import Lacking, alert_values, failure_values, parameters
+from ..rows import NOTES, Lacking, alert_values, failure_values, note_values, parameters
 from .cooldown import PLAINLY, How
+from .statements import Kind
 
 
 def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
     """Return a run's ending as the parameters of the statement that writes it."""
     values = {"run_key": ending.key, **ending.counters._asdict(), **failure_values(ending, lacking)}
+    if ending.note is not None and NOTES not in lacking:
+        values |= note_values(ending.note)
     return (
         parameters(values)
         if ending.alert is None
         else {**parameters(values), **alert_parameters(ending.alert)}
     )
+
+
+def kind_of(ending: RunEnding) -> Kind:
+    """Say how a run ends."""
+    if ending.failure is None:
+        return "success"
+    return "excluded" if ending.alert is None else "judged"
 
 
 def how_of(alert: AlertDraft | None, lacking: Lacking) -> How:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from uuid import UUID
 
-from sqlalchemy import Executable, Uuid, any_, bindparam, func, update
+from sqlalchemy import Connection, Update, Uuid, any_, bindparam, func, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
 
+from ..progress import keep_progress
+from ..rows import NOTES, Lacking, Progress
 from ..schema.tables import run_log
 from .statements import RUNNING
 
 
+def beat(
+    connection: Connection, lacking: Lacking, keys: Sequence[UUID], progress: Progress
+) -> None:
+    """Note that runs are alive, and how far they are: one statement."""
+    parameters = {"in_run_keys": list(keys)}
+    if not progress or NOTES in lacking:
+        connection.execute(heard(), parameters)
+        return
+    alive = heard().returning(run_log.c.run_key).cte("alive")
+    connection.execute(keep_progress(connection, progress, alive, upsert), parameters)
+
+
 @cache
-def beat() -> Executable:
+def heard() -> Update:
     """Note that runs are alive."""
     return (
         update(run_log)

@@ -18,8 +18,10 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     CTE,
+    Column,
     ColumnElement,
     Interval,
+    Table,
     Text,
     bindparam,
     case,
@@ -46,6 +48,13 @@ _WINDOW_START = func.now() - COOLDOWN
 # A clock that stepped back, or another program, may have left times of the future: they cover
 # nothing, or a key would be silent for as long. A minute is left for clocks that differ.
 _WINDOW_END = func.now() + literal_column("interval '1 minute'")
+
+
+def _inside(table: Table, source_id: Any, time: Column[Any]) -> list[ColumnElement[bool]]:
+    """The rows of the key whose time is inside the window."""
+    key = {"source_type": SOURCE_TYPE, "source_id": source_id, "alert_type": ALERT_TYPE}
+    within = [time >= _WINDOW_START, time <= _WINDOW_END, ~_NO_COOLDOWN]
+    return [*(table.c[name] == value for name, value in key.items()), *within]
 
 
 class How(NamedTuple):
@@ -92,12 +101,7 @@ def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) 
     covering = (
         select(alert.c.id, alert.c.created_at)
         .where(
-            alert.c.source_type == SOURCE_TYPE,
-            alert.c.source_id == SOURCE_ID,
-            alert.c.alert_type == ALERT_TYPE,
-            alert.c.created_at >= _WINDOW_START,
-            alert.c.created_at <= _WINDOW_END,
-            ~_NO_COOLDOWN,
+            *_inside(alert, SOURCE_ID, alert.c.created_at),
             *([same_reason] if how.by_reason else []),
         )
         .order_by(alert.c.created_at.desc())
@@ -107,14 +111,7 @@ def claim_alert(candidate: CTE, how: How = PLAINLY, lacking: Lacking = NOTHING) 
     guard = alert_cooldown
     guarded = (
         select(guard.c.last_alert_at)
-        .where(
-            guard.c.source_type == SOURCE_TYPE,
-            guard.c.source_id == guard_id,
-            guard.c.alert_type == ALERT_TYPE,
-            guard.c.last_alert_at >= _WINDOW_START,
-            guard.c.last_alert_at <= _WINDOW_END,
-            ~_NO_COOLDOWN,
-        )
+        .where(*_inside(guard, guard_id, guard.c.last_alert_at))
         .cte("guarded")
     )
     uncovered = (

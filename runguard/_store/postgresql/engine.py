@@ -8,7 +8,6 @@ prepares statements only where it has seen that no pooler stands in between.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from inspect import signature
 from typing import Any, Final, cast
 
@@ -33,7 +32,7 @@ _SKIP: Final = "skip_autocommit_rollback"
 _WITHOUT_ROLLBACK: Final = {_SKIP: True} if _SKIP in signature(DefaultDialect).parameters else {}
 
 
-_forsaken: Final[list[Any]] = []  # connections that nobody may close: see `_refuse_lost_socket`
+_forsaken: Final[list[Any]] = []  # connections that nobody may close: see `_refuse_untrusted`
 
 
 def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -> Engine:
@@ -57,28 +56,23 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
         else {},
     )
     engine.dialect.statement_compiler = PinnedCompiler
-    event.listen(engine, "do_connect", _bounded_connecting())
-    event.listen(engine, "connect", _prepare_if_direct)
-    event.listen(engine, "connect", _read_any_dates)
-    event.listen(engine, "connect", _note_socket)
-    event.listen(engine, "checkout", _refuse_lost_socket)
-    _distrust_idle(engine)
+    event.listen(engine, "do_connect", _connect_bounded)
+    event.listen(engine, "connect", _learn)
+    event.listen(engine, "checkin", _note_return)
+    event.listen(engine, "checkout", _refuse_untrusted)
     return engine
 
 
-def _bounded_connecting() -> Callable[..., DBAPIConnection]:
-    def connect(
-        _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
-    ) -> DBAPIConnection:
-        hosts = str(cparams.get("host") or "").count(",") + 1
-        cparams.setdefault("connect_timeout", _seconds_to_connect(hosts))
-        # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
-        cparams.setdefault("client_encoding", "UTF8")
-        cparams.update(autocommit=True, prepare_threshold=None)
-        connection: Any = BoundedConnection.connect(*cargs, **cparams)
-        return cast("DBAPIConnection", connection)
-
-    return connect
+def _connect_bounded(
+    _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
+) -> DBAPIConnection:
+    hosts = str(cparams.get("host") or "").count(",") + 1
+    cparams.setdefault("connect_timeout", _seconds_to_connect(hosts))
+    # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
+    cparams.setdefault("client_encoding", "UTF8")
+    cparams.update(autocommit=True, prepare_threshold=None)
+    connection: Any = BoundedConnection.connect(*cargs, **cparams)
+    return cast("DBAPIConnection", connection)
 
 
 def _seconds_to_connect(hosts: int) -> int:
@@ -88,26 +82,25 @@ def _seconds_to_connect(hosts: int) -> int:
     return int(max(LEAST_CONNECT_SECONDS, min(left, MOST_CONNECT_SECONDS)))
 
 
-def _prepare_if_direct(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
+def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
+    """Adapt a new connection to its server, and know it again."""
     # A pooler hands out server sessions that other clients have prepared in; it also gives its
     # clients process ids of its own, which is how it shows.
     if driver_connection.is_direct():
         driver_connection.prepare_threshold = 0
-
-
-def _read_any_dates(driver_connection: Any, _record: ConnectionPoolEntry) -> None:
     style = driver_connection.info.parameter_status("DateStyle") or "ISO"
     if not style.startswith("ISO"):  # the one style that psycopg reads
         from .dates import use_binary_cursors
 
         use_binary_cursors(driver_connection)
-
-
-def _note_socket(driver_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[SOCKET] = _identity_of(driver_connection)
 
 
-def _refuse_lost_socket(
+def _note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[IDLE_SINCE] = ticks()
+
+
+def _refuse_untrusted(
     driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
 ) -> None:
     # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
@@ -116,6 +109,11 @@ def _refuse_lost_socket(
         _forsaken.append(driver_connection)
         cast("Any", record).dbapi_connection = None
         raise DisconnectionError("the process has closed the socket")
+    # A firewall drops idle connections without a word: the one write that matters would wait for
+    # an answer that never comes. A new connection costs less than a ping before every run.
+    if ticks() - record.info.get(IDLE_SINCE, ticks()) > IDLE_LIMIT_SECONDS:
+        del record.info[IDLE_SINCE]
+        raise DisconnectionError("idle for too long to be trusted")
 
 
 def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
@@ -124,20 +122,3 @@ def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
     except (OSError, psycopg.Error):
         return None
     return found.st_dev, found.st_ino
-
-
-def _distrust_idle(engine: Engine) -> None:
-    # A firewall drops idle connections without a word: the one write that matters would wait for
-    # an answer that never comes. A new connection costs less than a ping before every run.
-    def note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
-        record.info[IDLE_SINCE] = ticks()
-
-    def refuse_stale(
-        _driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
-    ) -> None:
-        if ticks() - record.info.get(IDLE_SINCE, ticks()) > IDLE_LIMIT_SECONDS:
-            del record.info[IDLE_SINCE]
-            raise DisconnectionError("idle for too long to be trusted")
-
-    event.listen(engine, "checkin", note_return)
-    event.listen(engine, "checkout", refuse_stale)

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from ..._models import FinishedRun, Lease, LockHolder, NewRun, RunEnding
 from ..refusal import refusal_values
 from ..retry import Attempt
-from ..rows import NOTHING, Lacking, lacking_of, parameters, run_values
+from ..rows import NOTES, NOTHING, Lacking, lacking_at_end, lacking_of, parameters, run_values
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
 from ..schema.tables import run_log
@@ -44,6 +44,7 @@ from .statements import (
     RUN_KEY,
     failed_values,
     given,
+    noted,
     present,
     verdict,
     write_alert,
@@ -173,7 +174,8 @@ def _refused(lacking: Lacking = NOTHING, how: How = PLAINLY) -> Executable:
         .returning(run_log.c.id)
         .cte("ended")
     )
-    return verdict(claim, write_alert(claim, ended), ended)
+    answer = verdict(claim, write_alert(claim, ended), ended)
+    return answer if NOTES in lacking else noted(ended, answer)
 
 
 @cache
@@ -181,12 +183,13 @@ def _refused_quietly(lacking: Lacking = NOTHING) -> Executable:
     """Write a run that never began, without an alert."""
     began = {**NEW_RUN, run_log.c.started_at: func.now()}
     values = {**began, **EXCLUDED, **REFUSAL, **ENDED_NOW}
-    return (
+    ended = (
         upsert(run_log)
         .values(present(values, lacking))
         .on_conflict_do_nothing(index_elements=[run_log.c.run_key])
         .returning(run_log.c.id)
     )
+    return ended if NOTES in lacking else noted(ended.cte("ended"))
 
 
 def acquire(attempt: Attempt, job_name: str, owner: str, ttl: timedelta) -> Lease | LockHolder:
@@ -220,7 +223,7 @@ def record_refused(
     attempt: Attempt, lacking: Lacking, run: NewRun, ending: RunEnding
 ) -> FinishedRun:
     """Write a run that never began, or find that it is written."""
-    lacking = lacking_of(run, lacking)
+    lacking = lacking_at_end(ending, lacking_of(run, lacking))
     how = how_of(ending.alert, lacking)
     statement = _refused_quietly(lacking) if ending.alert is None else _refused(lacking, how)
     values = parameters(run_values(run, lacking), refusal_values(ending, lacking))

@@ -25,10 +25,10 @@ from ..._models import (
 from ..._monitor.lost_run import LostRun
 from ..base import BaseStore
 from ..retry import Attempt
-from ..rows import lacking_of, run_values
+from ..rows import Progress, lacking_at_end, lacking_of, run_values
 from ..rows import parameters as row_parameters
 from . import statements as sql
-from .answers import ending_parameters, finished, how_of
+from .answers import ending_parameters, finished, how_of, kind_of
 from .faults import fault_of
 
 
@@ -61,13 +61,8 @@ class PostgreSqlRecorder(BaseStore):
         """End an open run: one statement, whether it raises an alert or not."""
 
         def work(attempt: Attempt) -> FinishedRun:
-            lacking = self.lacking
-            if ending.failure is None:
-                statement = sql.finish_success(lacking)
-            elif ending.alert is None:
-                statement = sql.finish_failed_quietly(lacking)
-            else:
-                statement = sql.finish_failed(lacking, how_of(ending.alert, lacking))
+            lacking = lacking_at_end(ending, self.lacking)
+            statement = sql.finish(kind_of(ending), lacking, how_of(ending.alert, lacking))
             parameters = ending_parameters(ending, lacking)
             row = attempt.connection.execute(statement, parameters).one_or_none()
             if row is not None and row[0] is not None:
@@ -95,20 +90,21 @@ class PostgreSqlRecorder(BaseStore):
             lambda attempt: replay.replay(attempt, self.lacking, record), timeout=timeout
         )
 
-    def beat(self, keys: Sequence[UUID], *, timeout: float, **_: object) -> None:
-        """Note that these runs are alive: one statement for all of them."""
+    def beat(
+        self, keys: Sequence[UUID], *, timeout: float, progress: Progress | None = None
+    ) -> None:
+        """Note that these runs are alive, and how far: one statement for all of them."""
         from .beats import beat
 
-        parameters = {"in_run_keys": list(keys)}
-        self._attempts.run(
-            lambda attempt: attempt.connection.execute(beat(), parameters), timeout=timeout
+        self._adapting(
+            lambda attempt: beat(attempt.connection, self.lacking, keys, progress or {}),
+            timeout=timeout,
         )
 
     def find_lost_runs(
         self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
     ) -> Sequence[LostRun]:
         """List open runs that were silent for longer; other programs' rows are none of ours."""
-        statement = sql.find_lost if job_name is None else sql.find_lost_of_job
         asked = {"in_silent_for": silent_for, "in_limit": limit, "in_job_name": job_name}
 
         def work(attempt: Attempt) -> Sequence[LostRun]:
@@ -116,7 +112,8 @@ class PostgreSqlRecorder(BaseStore):
                 from ..schema.versions import notice_upgrade
 
                 notice_upgrade(self, attempt.connection)
-            found = attempt.connection.execute(statement(self.lacking), asked).all()
+            statement = sql.find_lost(self.lacking, of_job=job_name is not None)
+            found = attempt.connection.execute(statement, asked).all()
             if not found:
                 return ()
             from ..read_back import lost_runs_from

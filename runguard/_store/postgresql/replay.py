@@ -13,22 +13,20 @@ from ..._models import FinishedRun, RunEnding, SpooledRun
 from ..read_back import NO_ROW, earlier_ending, verdict_from
 from ..refusal import refusal_values
 from ..retry import Attempt
-from ..rows import NOTHING, Lacking, lacking_of, parameters, run_values
+from ..rows import NOTHING, Lacking, lacking_at_end, lacking_of, parameters, run_values
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
-from .answers import ending_parameters, finished, how_of
+from .answers import ending_parameters, finished, how_of, kind_of
 from .cooldown import How
 from .statements import (
     COUNTERS,
-    EXCLUDED,
     NEW_RUN,
     REFUSAL,
     RUN_KEY,
     RUNNING,
-    SUCCEEDED,
+    Kind,
     Values,
     finish_as,
-    finish_failed_as,
     given,
     present,
 )
@@ -79,21 +77,9 @@ def replay_open(lacking: Lacking = NOTHING) -> Executable:
 
 
 @cache
-def replay_success(lacking: Lacking = NOTHING) -> Executable:
-    """End such a run that went well."""
-    return finish_as({**SUCCEEDED, **_ENDED_THEN}, lacking)
-
-
-@cache
-def replay_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
-    """End such a failed run that raises no alert."""
-    return finish_as({**EXCLUDED, **_ENDED_THEN}, lacking)
-
-
-@cache
-def replay_failed(lacking: Lacking, how: How) -> Executable:
-    """End such a failed run, and write its alert if the cooldown allows now."""
-    return finish_failed_as(_ENDED_THEN, lacking, how)
+def replay_end(kind: Kind, lacking: Lacking, how: How) -> Executable:
+    """End such a run, and write its alert if the cooldown allows now."""
+    return finish_as(kind, _ENDED_THEN, lacking, how)
 
 
 @cache
@@ -122,12 +108,8 @@ def replay(attempt: Attempt, lacking: Lacking, record: SpooledRun) -> FinishedRu
         found_id = attempt.connection.execute(replay_open(written), start).scalar()
         return FinishedRun(recorded=True, run_id=found_id or _known_id(attempt, record))
     attempt.connection.execute(replay_start(written), start)
-    if ending.failure is None:
-        statement = replay_success(lacking)
-    elif ending.alert is None:
-        statement = replay_failed_quietly(lacking)
-    else:
-        statement = replay_failed(lacking, how_of(ending.alert, lacking))
+    lacking = lacking_at_end(ending, lacking)
+    statement = replay_end(kind_of(ending), lacking, how_of(ending.alert, lacking))
     then = {"finished_at": record.finished_at, **refusal_values(ending, lacking)}
     end = {**ending_parameters(ending, lacking), **parameters(then)}
     row = attempt.connection.execute(statement, end).one_or_none()

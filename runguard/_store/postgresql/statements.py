@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import (
     CTE,
@@ -35,13 +35,23 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from ..._models import Counters
-from ..rows import FAILURE_COLUMNS, NOTHING, REFUSAL_COLUMNS, RUN_COLUMNS, Lacking
-from ..schema.tables import alert, run_log
+from ..._models import AlertKey, Counters, RunNote
+from ..rows import (
+    FAILURE_COLUMNS,
+    NO_NOTE,
+    NOTES,
+    NOTHING,
+    REFUSAL_COLUMNS,
+    RUN_COLUMNS,
+    Lacking,
+)
+from ..schema.tables import alert, run_log, run_note
 from ..schema.types import UtcDateTime
 from .cooldown import PLAINLY, Claim, How, claim_alert
 
 Values = dict[Column[Any], Any]
+# How a run ends; where it is judged, the cooldown decides whether its alert is raised.
+Kind = Literal["success", "excluded", "judged"]
 
 RUNNING: Final = literal_column("'RUNNING'", Text())
 _FAILED: Final = literal_column("'FAILED'", Text())
@@ -108,29 +118,20 @@ def silent(lacking: Lacking) -> ColumnElement[bool]:
 
 
 @cache
-def find_lost(lacking: Lacking = NOTHING) -> Select[Any]:
-    """List open runs of ours that were silent for too long."""
+def find_lost(lacking: Lacking = NOTHING, *, of_job: bool = False) -> Select[Any]:
+    """List open runs of ours that were silent for too long, perhaps of one job."""
     own_limit = run_log.c.lost_after_seconds
+    its = [run_log.c.job_name == given(run_log.c.job_name)] if of_job else []
     return (
         select(
-            run_log.c.id,
-            run_log.c.run_key,
-            run_log.c.job_name,
-            run_log.c.host,
-            run_log.c.pid,
+            *(run_log.c[name] for name in ("id", "run_key", "job_name", "host", "pid")),
             func.coalesce(run_log.c.heartbeat_at, run_log.c.started_at, type_=UtcDateTime()),
             null() if own_limit.name in lacking else own_limit,
         )
-        .where(run_log.c.run_key.is_not(None), silent(lacking))
+        .where(run_log.c.run_key.is_not(None), silent(lacking), *its)
         .order_by(run_log.c.id)
         .limit(bindparam("in_limit", type_=Integer()))
     )
-
-
-@cache
-def find_lost_of_job(lacking: Lacking = NOTHING) -> Select[Any]:
-    """The same for one job."""
-    return find_lost(lacking).where(run_log.c.job_name == given(run_log.c.job_name))
 
 
 # The cooldown stays: an alert of the time when the run seemed lost has its window by it. An
@@ -151,9 +152,20 @@ EXCLUDED: Final[Values] = {
 }
 
 
-def finish_as(values: Mapping[Column[Any], Any], lacking: Lacking) -> Executable:
-    there = present(values, lacking)
-    return update(run_log).where(_STILL_OPEN).values(there).returning(run_log.c.id)
+_NOTE: Final[Values] = {
+    **{column: given(column) for column in run_note.c},
+    run_note.c.created_at: func.now(),
+    run_note.c.progress_at: case((given(run_note.c.done).is_not(None), func.now())),
+}
+
+
+def noted(run: CTE, answer: Select[Any] | None = None) -> Select[Any]:
+    """Write what stands beside a run, with the answer about it; its progress may be there."""
+    new = upsert(run_note).from_select(list(_NOTE), select(*_NOTE.values()).select_from(run))
+    names = (*RunNote._fields, run_note.c.progress_at.name)
+    both = {name: func.coalesce(new.excluded[name], run_note.c[name]) for name in names}
+    kept = new.on_conflict_do_update(index_elements=[run_note.c.run_key], set_=both)
+    return (select(run.c.id) if answer is None else answer).add_cte(kept.cte("note"))
 
 
 def failed_values(claim: Claim) -> Values:
@@ -178,6 +190,9 @@ def failed_values(claim: Claim) -> Values:
     }
 
 
+_ALERT_COLUMNS: Final = (*AlertKey._fields, "severity", "title", "message")
+
+
 def write_alert(claim: Claim, run: CTE | None) -> CTE:
     """The alert itself, for the row that was claimed; its detail names the run."""
     detail: ColumnElement[Any] = bindparam("in_detail", type_=JSONB())
@@ -186,12 +201,7 @@ def write_alert(claim: Claim, run: CTE | None) -> CTE:
         detail = detail.concat(func.jsonb_build_object(literal_column("'run_id'"), run.c.id))
         source = source.join(run, true())
     values = {
-        alert.c.source_type: given(alert.c.source_type),
-        alert.c.source_id: given(alert.c.source_id),
-        alert.c.alert_type: given(alert.c.alert_type),
-        alert.c.severity: given(alert.c.severity),
-        alert.c.title: given(alert.c.title),
-        alert.c.message: given(alert.c.message),
+        **{alert.c[name]: given(alert.c[name]) for name in _ALERT_COLUMNS},
         alert.c.detail: detail,
         alert.c.review_status: literal_column("'AUTO'"),
         alert.c.resolved: literal_column("false"),
@@ -222,7 +232,15 @@ def verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
     )
 
 
-def finish_failed_as(ended: Mapping[Column[Any], Any], lacking: Lacking, how: How) -> Executable:
+def finish_as(kind: Kind, ended: Values, lacking: Lacking, how: How) -> Executable:
+    if kind == "judged":
+        return _finish_judged(ended, lacking, how)
+    values = present({**(SUCCEEDED if kind == "success" else EXCLUDED), **ended}, lacking)
+    change = update(run_log).where(_STILL_OPEN).values(values).returning(run_log.c.id)
+    return change if NOTES in lacking else noted(change.cte("ended"))
+
+
+def _finish_judged(ended: Values, lacking: Lacking, how: How) -> Executable:
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
     claim = claim_alert(open_run, how, lacking)
     ended_run = (
@@ -233,29 +251,18 @@ def finish_failed_as(ended: Mapping[Column[Any], Any], lacking: Lacking, how: Ho
         .returning(run_log.c.id)
         .cte("ended")
     )
-    return verdict(claim, write_alert(claim, ended_run), ended_run)
+    answer = verdict(claim, write_alert(claim, ended_run), ended_run)
+    return answer if NOTES in lacking else noted(ended_run, answer)
 
 
 @cache
-def finish_success(lacking: Lacking = NOTHING) -> Executable:
-    """End a run that went well."""
-    return finish_as({**SUCCEEDED, **ENDED_NOW}, lacking)
-
-
-@cache
-def finish_failed_quietly(lacking: Lacking = NOTHING) -> Executable:
-    """End a failed run that raises no alert."""
-    return finish_as({**EXCLUDED, **ENDED_NOW}, lacking)
-
-
-@cache
-def finish_failed(lacking: Lacking, how: How) -> Executable:
-    """End a failed run, ask the cooldown, write the alert."""
-    return finish_failed_as(ENDED_NOW, lacking, how)
+def finish(kind: Kind, lacking: Lacking = NO_NOTE, how: How = PLAINLY) -> Executable:
+    """End an open run, with its alert and its note."""
+    return finish_as(kind, ENDED_NOW, lacking, how)
 
 
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
-    finish_success(NOTHING)
-    finish_failed(NOTHING, PLAINLY)
-    finish_failed_quietly(NOTHING)
+    for lacking in (NOTHING, NO_NOTE):
+        for kind in get_args(Kind):
+            finish(kind, lacking, PLAINLY)

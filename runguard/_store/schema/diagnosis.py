@@ -15,9 +15,8 @@ from sqlalchemy import URL, Connection, inspect, text
 from ..._monitor.records import Purpose, StoreDiagnosis
 from ..postgresql.pinned_texts import EQ, GT
 from .catalog import find_tables
-from .note_table import run_note
 from .places import remedy_for_place
-from .tables import VERSION_TABLE, metadata
+from .tables import VERSION_TABLE, metadata, run_note
 
 # What recording a run and reading the views needs, and no more.
 NEEDED_PRIVILEGES: Final = {

@@ -11,9 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Column, Index, Text, and_, cast, text
 
 from .lock_table import metadata
-from .note_table import run_note
 from .notice_tables import alert_cooldown, alert_delivery, silence
-from .tables import alert, run_log
+from .tables import alert, run_log, run_note
 from .watch_tables import job, monitor, monitor_gap
 
 __all__ = ["metadata"]

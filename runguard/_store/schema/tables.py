@@ -1,9 +1,9 @@
-"""The three tables that every run needs, as SQLAlchemy Core knows them.
+"""The tables that every run needs, as SQLAlchemy Core knows them.
 
 `migrations/` makes them on PostgreSQL; a test proves the two equal. The base columns of `run_log`,
 `alert` and `job_lock` may belong to an installation that was there before us, so every constraint
 here is on a column of ours. What no run needs stands in `indexes`, `notice_tables` and
-`watch_tables`, what few need in `lock_table` and `note_table`.
+`watch_tables`, what few need in `lock_table`.
 """
 
 from __future__ import annotations
@@ -120,5 +120,21 @@ alert_cooldown = Table(
     Column("source_id", Text, primary_key=True),
     Column("alert_type", Text, primary_key=True),
     Column("last_alert_at", UtcDateTime, nullable=False),
+    comment=MADE_BY_US,
+)
+
+# What stands beside a run. A run without a note has no row here.
+run_note = Table(
+    "run_note",
+    metadata,
+    Column("run_key", Uuid, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("traceback", Text),
+    Column("log_tail", Text),
+    Column("context", JSON_DOCUMENT),
+    Column("links", JSON_DOCUMENT),  # a list of {"name", "url"}
+    Column("done", BigInteger),
+    Column("total", BigInteger),
+    Column("progress_at", UtcDateTime),
     comment=MADE_BY_US,
 )

@@ -7,7 +7,9 @@ from typing import Final, Protocol
 from sqlalchemy import Connection
 
 from ..._clock import ticks
-from ..rows import NOTES, NOTHING, Lacking
+from ..._errors import SchemaOutOfDate, StoreUnavailable
+from ..error_text import reason_of
+from ..rows import NO_NOTE, NOTES, NOTHING, Lacking
 from .found import SELECT_VERSION
 from .tables import SCHEMA_VERSION
 
@@ -44,6 +46,22 @@ class Adapting(Protocol):
 
     lacking: Lacking
     look_for_upgrade_at: float
+    denial: StoreUnavailable | None
+
+
+def adapt_to(store: Adapting, error: SchemaOutOfDate | StoreUnavailable) -> bool:
+    """Write no more than can be written; False where that changes nothing."""
+    if isinstance(error, SchemaOutOfDate):
+        return adapt(store, error.found)
+    if NOTES in store.lacking or NOTES not in str(error):
+        return False
+    store.lacking |= NO_NOTE  # of the tables that runs write the only one that may be denied
+    store.denial = StoreUnavailable(
+        f"runs are recorded without their notes: {reason_of(error.__cause__ or error)};"
+        f" grant select, insert, update on {NOTES} to this role"
+    )
+    store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
+    return True
 
 
 def adapt(store: Adapting, version: str | None) -> bool:

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from ..._models import AlertOutcome, AlertVerdict, FinishedRun, RunEnding
 from ..rows import (
     FAILURE_COLUMNS,
+    NOTES,
     Lacking,
     failure_values,
+    note_values,
     parameters,
     present,
 )
@@ -36,6 +38,9 @@ def end_run(
     values = ended_values(ending, verdict, lacking) | ending.counters._asdict()
     values["created_alerts"] += verdict.outcome is AlertOutcome.RAISED
     connection.execute(sql.end(lacking), parameters(values, {"id": run_id}))
+    if ending.note is not None and NOTES not in lacking:
+        note = parameters(note_values(ending.note), {"run_key": ending.key})
+        connection.execute(sql.keep_note(), note)
     return FinishedRun(recorded=True, run_id=run_id, verdict=verdict)
 
 

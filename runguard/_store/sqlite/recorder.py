@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.pool import Pool
 
 from ..._clock import ticks
@@ -31,10 +31,9 @@ from ..._models import (
 from ..._monitor.lost_run import LostRun
 from ..base import BaseStore
 from ..retry import Attempt, Attempts
-from ..rows import lacking_of, parameters, run_values
+from ..rows import Progress, lacking_of, parameters, run_values
 from ..schema.found import schema_version_of
 from ..schema.tables import SCHEMA_VERSION, run_log
-from ..schema.types import db_now
 from . import cooldown as sqlite_cooldown
 from . import statements as sql
 from .cooldown import raise_if_allowed
@@ -104,14 +103,16 @@ class SqliteRecorder(BaseStore):
             lambda connection: replay.replay(connection, self.lacking, record), timeout=timeout
         )
 
-    def beat(self, keys: Sequence[UUID], *, timeout: float, **_: object) -> None:
-        """Note that these runs are alive."""
-        statement = (
-            update(run_log)
-            .where(run_log.c.run_key.in_(keys), run_log.c.status == "RUNNING")
-            .values(heartbeat_at=db_now())
+    def beat(
+        self, keys: Sequence[UUID], *, timeout: float, progress: Progress | None = None
+    ) -> None:
+        """Note that these runs are alive, and how far."""
+        from .beats import beat
+
+        self._write(
+            lambda connection: beat(connection, self.lacking, keys, progress or {}),
+            timeout=timeout,
         )
-        self._write(lambda connection: connection.execute(statement), timeout=timeout)
 
     def find_lost_runs(
         self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float

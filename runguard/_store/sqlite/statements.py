@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     func,
     null,
     select,
@@ -25,10 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
-from ..._models import Counters
+from ..._models import Counters, RunNote
 from ..rows import FAILURE_COLUMNS, NOTHING, RUN_COLUMNS, Lacking, present
 from ..schema.moments import db_now_plus
-from ..schema.tables import run_log
+from ..schema.tables import run_log, run_note
 from ..schema.types import db_now
 
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
@@ -99,7 +100,19 @@ def end(lacking: Lacking = NOTHING) -> Executable:
     )
 
 
+@cache
+def keep_note() -> Executable:
+    """Write what stands beside a run; its progress may be there."""
+    values = given(run_note, run_note.c.run_key.name, *RunNote._fields)
+    progress_at = case((values["done"].is_not(None), db_now()))
+    new = upsert(run_note).values(**values, created_at=db_now(), progress_at=progress_at)
+    names = (*RunNote._fields, run_note.c.progress_at.name)
+    both = {name: func.coalesce(new.excluded[name], run_note.c[name]) for name in names}
+    return new.on_conflict_do_update(index_elements=[run_note.c.run_key], set_=both)
+
+
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
     open_run()
     end(NOTHING)
+    keep_note()

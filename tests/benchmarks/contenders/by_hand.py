@@ -17,8 +17,7 @@ import psycopg
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
-from runguard._store.postgresql.cooldown import PLAINLY
-from runguard._store.rows import NOTHING, UNKNOWN
+from runguard._store.rows import UNKNOWN
 
 from ..measuring import Contender, repeated
 from ..servers import libpq
@@ -39,8 +38,8 @@ COOLDOWN = timedelta(minutes=30)
 def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contender:
     """One connection, kept open."""
     start = _text(statements.start(UNKNOWN))
-    finish_success = _text(statements.finish_success())
-    finish_failed = _text(statements.finish_failed(NOTHING, PLAINLY))
+    finish_success = _text(statements.finish("success"))
+    finish_failed = _text(statements.finish("judged"))
     execute = connection.execute
 
     def begin(job: str) -> Any:

@@ -1,0 +1,32 @@
+"""How far jobs are, written by the heartbeat. Loaded where a job says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Executable, FromClause, Insert, select, true
+
+from .queries.given import given
+from .rows import Progress
+from .schema.tables import run_note
+from .schema.types import db_now
+
+
+def keep_progress(
+    connection: Connection, progress: Progress, alive: FromClause, upsert: Any
+) -> Executable:
+    """Build what writes the progress of the runs that are `alive`; `upsert` is the dialect's."""
+    columns = (run_note.c.run_key, run_note.c.done, run_note.c.total)
+    rows = zip(*((key, *counts) for key, counts in progress.items()), strict=True)
+    told = given(connection, "told", dict(zip(columns, rows, strict=True)))
+    new: dict[str, ColumnElement[Any]] = {one.name: told.c[one.name] for one in columns}
+    new |= dict.fromkeys((run_note.c.created_at.name, run_note.c.progress_at.name), db_now())
+    joined = told.join(alive, told.c.run_key == alive.c.run_key)
+    # `true()`: without a condition SQLite takes ON CONFLICT for a part of the join.
+    found = select(*new.values()).select_from(joined).where(true())
+    insert: Insert = upsert(run_note).from_select(list(new), found)
+    written = ("done", "total", "progress_at")
+    latest: Any = insert
+    return latest.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=[run_note.c.run_key], set_={name: latest.excluded[name] for name in written}
+    )
