@@ -123,6 +123,24 @@ def test_a_run_with_an_environment_is_recorded_without_it(
     assert "internal_error" not in caplog.text
 
 
+def test_a_run_with_a_version_and_a_note_is_recorded_without_them(
+    pg_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrations.upgrade(pg_url, "0005")
+    configure(database_url=pg_url, version="a1b2c3d")
+    with run_scope("own", lock=True) as run:
+        run.note(term="2026-2")
+        run.progress(1, 2)
+        store().beat([run.key], timeout=10, progress={run.key: (1, 2)})
+    fail()
+
+    assert store().lacking == ADDED_BY_0006
+    assert rows(pg_url, RUNS) == [("SUCCESS", None, "none"), ("FAILED", "UNKNOWN", "raised")]
+    assert rows(pg_url, "select 1 from run_log where heartbeat_at is not null") == [(1,)]
+    assert "internal_error" not in caplog.text
+    runguard.testing.reset()
+
+
 def test_a_locked_run_begins_and_a_second_one_is_refused(older: str) -> None:
     with (
         run_scope("sync", lock=True),

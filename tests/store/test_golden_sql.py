@@ -15,7 +15,7 @@ import sqlalchemy
 import sqlparse
 from sqlalchemy import event
 
-from runguard._models import LockHolder
+from runguard._models import LockHolder, RunNote
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ def start(store: OperatorStore) -> Callable[[], object]:
     return lambda: store.start_run(new_run(), timeout=TIMEOUT)
 
 
+def start_with_version(store: OperatorStore) -> Callable[[], object]:
+    run = new_run()._replace(version="a1b2c3d", trace_id="0af7651916cd43dd8448eb211c80319c")
+    return lambda: store.start_run(run, timeout=TIMEOUT)
+
+
 def end_with_success(store: OperatorStore) -> Callable[[], object]:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
@@ -52,6 +57,20 @@ def end_with_failure(store: OperatorStore) -> Callable[[], object]:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     return lambda: store.finish_run(failure(run), timeout=TIMEOUT)
+
+
+def end_with_success_and_note(store: OperatorStore) -> Callable[[], object]:
+    run = new_run()
+    store.start_run(run, timeout=TIMEOUT)
+    note = RunNote(context={"term": "2026-2"})
+    return lambda: store.finish_run(success(run)._replace(note=note), timeout=TIMEOUT)
+
+
+def end_with_failure_and_note(store: OperatorStore) -> Callable[[], object]:
+    run = new_run()
+    store.start_run(run, timeout=TIMEOUT)
+    note = RunNote("Traceback: …", links=(("report", "https://example.org/"),), done=3, total=9)
+    return lambda: store.finish_run(failure(run)._replace(note=note), timeout=TIMEOUT)
 
 
 def end_with_failure_without_alert(store: OperatorStore) -> Callable[[], object]:
@@ -68,6 +87,12 @@ def beat(store: OperatorStore) -> Callable[[], object]:
     run = new_run()
     store.start_run(run, timeout=TIMEOUT)
     return lambda: store.beat([run.key], timeout=TIMEOUT)
+
+
+def beat_with_progress(store: OperatorStore) -> Callable[[], object]:
+    run = new_run()
+    store.start_run(run, timeout=TIMEOUT)
+    return lambda: store.beat([run.key], timeout=TIMEOUT, progress={run.key: (3, 9)})
 
 
 def acquire_lock(store: OperatorStore) -> Callable[[], object]:
@@ -108,7 +133,8 @@ def close_lost(store: OperatorStore, back_door: BackDoor) -> Callable[[], object
 
 INTENTS: Final[tuple[Callable[..., Callable[[], object]], ...]] = (
     *(start, end_with_success, end_with_failure, end_with_failure_without_alert, raise_alert),
-    *(beat, acquire_lock, renew_lock, release_lock, find_lost, close_lost),
+    *(start_with_version, end_with_success_and_note, end_with_failure_and_note),
+    *(beat, beat_with_progress, acquire_lock, renew_lock, release_lock, find_lost, close_lost),
 )
 
 

@@ -13,10 +13,13 @@ from sqlalchemy import make_url
 import runguard
 import runguard.testing
 from runguard import run_scope
+from tests.store.drafts import TIMEOUT, new_run
 from tests.support.protocol import ProtocolProxy
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from tests.support.protocol import Traffic
 
@@ -89,6 +92,48 @@ def test_an_environment_adds_none(migrated_pg_url: str, monkeypatch: pytest.Monk
         runguard.testing.reset()
     assert words(traffic) == ["INSERT", "UPDATE", "INSERT", "WITH"]
     assert traffic.trips == 4
+
+
+def test_what_a_run_notes_adds_none(proxy: ProtocolProxy) -> None:
+    warm_up()
+    for _ in range(2):  # the first prepares
+        with proxy.counting() as traffic:
+            with run_scope("enrolment_sync") as run:
+                run.note(term="2026-2")
+            with contextlib.suppress(ValueError), run_scope("enrolment_sync") as run:
+                run.note(term="2026-2")
+                raise ValueError("bad input")
+
+    assert words(traffic) == ["INSERT", "WITH"] * 2
+    assert traffic.trips == 4
+
+
+def test_a_failed_run_without_a_note_is_two_too(migrated_pg_url: str) -> None:
+    with ProtocolProxy(migrated_pg_url) as proxy:
+        runguard.configure(database_url=proxy.url, capture_traceback=False, capture_logs=False)
+        warm_up()
+        with proxy.counting() as traffic:
+            fail()
+
+        runguard.testing.reset()
+    assert words(traffic) == ["INSERT", "WITH"]
+    assert traffic.trips == 2
+    assert not any("run_note" in statement for statement in traffic.statements)
+
+
+def test_progress_is_written_by_the_statement_of_the_heartbeat(proxy: ProtocolProxy) -> None:
+    store = open_store(proxy.url)
+    one, other = new_run(), new_run()
+    for run in (one, other):
+        store.start_run(run, timeout=TIMEOUT)
+    progress: dict[UUID, tuple[int, int | None]] = {one.key: (1, 2), other.key: (1, None)}
+    for _ in range(2):
+        with proxy.counting() as traffic:
+            store.beat([one.key, other.key], timeout=TIMEOUT, progress=progress)
+
+    store.close()
+    assert words(traffic) == ["WITH"]
+    assert traffic.trips == 1
 
 
 def test_so_is_one_that_waits_for_more_failures(proxy: ProtocolProxy) -> None:

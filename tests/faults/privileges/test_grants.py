@@ -19,6 +19,7 @@ from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store.declaring import declare_jobs
 from runguard._store.migrate import current, downgrade, upgrade
+from runguard._store.schema import versions
 from runguard._store.schema.diagnosis import NEEDED_PRIVILEGES
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
 from tests.support.stores import open_store
@@ -37,7 +38,8 @@ TTL = timedelta(minutes=15)
 
 
 def fail(job_name: str = "job") -> None:
-    with pytest.raises(ValueError, match="bad"), run_scope(job_name):
+    with pytest.raises(ValueError, match="bad"), run_scope(job_name) as run:
+        run.note(term="2026-2")
         raise ValueError("bad")
 
 
@@ -78,6 +80,56 @@ def test_a_job_that_may_not_declare_is_recorded_all_the_same(world: World, event
     [told] = [fields for event, fields in events() if event == "runguard.internal_error"]
     assert told["stage"] == "declare"
     assert "permission denied for table job" in told["error"]
+
+
+def test_a_job_that_may_not_write_notes_is_recorded_without_them(
+    world: World, events: Events, cli: Callable[..., Any]
+) -> None:
+    world.run("revoke insert on run_note from runguard_job", "migrator")
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT)
+    for _ in range(2):
+        fail()
+    with run_scope("other", lock=True) as run:
+        run.note(term="2026-2")
+    doctor = cli("doctor", "--json", "--database-url", world.url("job"))
+
+    assert world.run("select status, alert_outcome from run_log order by id") == [
+        ("FAILED", "raised"),
+        ("FAILED", "suppressed"),
+        ("SUCCESS", "none"),
+    ]
+    assert world.run("select count(*) from run_note") == [(0,)]
+    [told] = [fields for event, fields in events() if event == "runguard.internal_error"]
+    assert told["stage"] == "note"
+    assert "permission denied for table run_note" in told["error"]
+    assert "grant select, insert, update on run_note" in told["error"]
+    [lacking] = [one for one in json.loads(doctor.stdout) if one["check"] == "privileges"]
+    assert "lacks INSERT on run_note" in lacking["found"]
+
+
+def test_a_beat_goes_on_without_the_grant(world: World) -> None:
+    world.run("revoke update on run_note from runguard_job", "migrator")
+    store = open_store(world.url("job"))
+    run = new_run()
+    store.start_run(run, timeout=TIMEOUT)
+    store.beat([run.key], timeout=TIMEOUT, progress={run.key: (1, 2)})
+    store.close()
+
+    assert world.run("select heartbeat_at is not null from run_log") == [(True,)]
+
+
+def test_notes_are_written_again_soon_after_the_grant(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.run("revoke insert on run_note from runguard_job", "migrator")
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT)
+    fail()
+    world.run("grant insert on run_note to runguard_job", "migrator")
+    monkeypatch.setattr(versions, "ticks", lambda ticks=versions.ticks: ticks() + 600)
+
+    fail("another")  # a job's first start looks for its lost runs
+
+    assert world.run("select count(*) from run_note") == [(1,)]
 
 
 def test_a_job_can_beat_reap_and_replay(world: World, tmp_path: Path) -> None:

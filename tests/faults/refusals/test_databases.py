@@ -197,6 +197,25 @@ def test_a_trigger_with_a_limit_gets_short_texts(
     assert any("texts of at most" in error for error in told(events))
 
 
+def test_a_run_whose_note_is_refused_is_recorded_without_it_and_with_its_alert(
+    migrated_pg_url: str, events: Events
+) -> None:
+    configure(migrated_pg_url)
+    rows(
+        migrated_pg_url,
+        "create function no() returns trigger language plpgsql as"
+        " $$ begin raise 'no notes today'; end $$;"
+        " create trigger no before insert on run_note for each row execute function no()",
+    )
+    with pytest.raises(ValueError, match="bad"), run_scope("job") as run:
+        run.note(term="2026-2")
+        raise ValueError("bad")
+
+    found = rows(migrated_pg_url, "select status, alert_outcome, error_message from run_log")
+    assert found == [("FAILED", "raised", "bad")]
+    assert any("and without its note" in error for error in told(events))
+
+
 def test_a_run_whose_alert_is_refused_is_ended_without_and_the_alert_is_kept(
     migrated_pg_url: str, events: Events
 ) -> None:
