@@ -11,8 +11,7 @@ from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 from ..._monitor.changes import Changed, RanAs
 from ..._monitor.records import NoteRecord
 from ..schema.expressions import finite
-from ..schema.note_table import run_note
-from ..schema.tables import run_log
+from ..schema.tables import run_log, run_note
 from .reports import Reports
 from .terms import FAILED_RUN, LARGEST_ID, RUN_PLACE, beyond
 
