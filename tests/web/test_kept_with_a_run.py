@@ -13,8 +13,7 @@ from sqlalchemy import create_engine, insert, select, update
 
 import runguard
 from runguard import run_scope, testing
-from runguard._store.schema.note_table import run_note
-from runguard._store.schema.tables import run_log
+from runguard._store.schema.tables import run_log, run_note
 from tests.web.conftest import HOSTILE
 from tests.web.reading import Page
 
