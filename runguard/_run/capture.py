@@ -1,17 +1,27 @@
-"""What is captured of every run of this process besides what it is told: its code, its trace."""
+"""What is captured of every run of this process besides what it is told: code, trace, log."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 from .._failure.introspection import attribute
+from . import log_tail
 from .version import find_version
 
 if TYPE_CHECKING:
     from .._events import Events
     from .._settings import Settings
+
+_ID: Final = re.compile("[0-9a-f]{32}")
+
+
+class CapturedRun(log_tail.LoggedRun, Protocol):
+    """A run, and by what others know it."""
+
+    _ids: dict[str, str] | None
 
 
 class Capture:
@@ -24,6 +34,24 @@ class Capture:
     def __init__(self, settings: Settings, events: Events) -> None:
         """Find out what stays the same for all runs."""
         self.version = find_version(settings, os.environ, events)
+        self._captures_logs = settings.capture_logs
+
+    def begin(self, run: CapturedRun, innermost: log_tail.Innermost) -> None:
+        """Capture from now on what belongs to this run; in the context of its body."""
+        if self._captures_logs:
+            log_tail.begin(run, innermost)
+        if (sentry := sys.modules.get("sentry_sdk")) is not None:
+            event_id = sentry_event_id(sentry)  # of something before this run
+            run._ids = None if event_id is None else {"sentry_event_id": event_id}
+
+    @staticmethod
+    def leave(run: CapturedRun) -> None:
+        """Note by what others know the run; in the context of its body, which has ended."""
+        if (sentry := sys.modules.get("sentry_sdk")) is not None:
+            event_id = sentry_event_id(sentry)
+            earlier, run._ids = run._ids, None
+            if event_id is not None and event_id != (earlier or {}).get("sentry_event_id"):
+                run._ids = {"sentry_event_id": event_id}
 
     @staticmethod
     def trace_id() -> str | None:
@@ -40,3 +68,12 @@ def trace_id_of(trace: object) -> str | None:
         return f"{number:032x}" if 0 < number < 2**128 else None
     except Exception:  # of another library's
         return None
+
+
+def sentry_event_id(sentry: object) -> str | None:
+    """Return the event that Sentry was last told in this context, as it names it. Never raises."""
+    try:
+        event_id = attribute(sentry, "last_event_id")()
+    except Exception:  # of another library's
+        return None
+    return event_id if isinstance(event_id, str) and _ID.fullmatch(event_id) else None

@@ -71,7 +71,7 @@ class Run:
         *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
         *_COUNTERS,
         *("_cooldown", "_declared", "_is_tried_again", "_log", "_outer", "_runtime"),
-        *("_kept", "_lines", "_progress"),
+        *("_ids", "_kept", "_lines", "_progress"),
         "__weakref__",
     )
 
@@ -104,6 +104,7 @@ class Run:
         self._runtime = runtime
         self._log: structlog.stdlib.BoundLogger | None = None
         self._kept: Kept | None = None  # what the job said of the run
+        self._ids: dict[str, str] | None = None  # by which others know it
         self._lines: deque[Any] | None = None  # that it logged last
         self._progress: tuple[int, int | None] | None = None
 

@@ -137,6 +137,8 @@ class Lifecycle:
         """Let the body begin, or raise what must keep it from running."""
         if opening is not None and opening.refusal is not None:
             raise opening.refusal
+        if self._capture is not None:
+            self._capture.begin(self.run, innermost_run)
         self._context = (innermost_run.set(self.run), bind_context(**self._names()))
         return self.run
 
@@ -145,6 +147,8 @@ class Lifecycle:
         if self._pid != os.getpid():
             self.run.status = RunStatus.FAILED
             self.is_open = False
+        if self._capture is not None:
+            self._capture.leave(self.run)
         self._leave_context()
 
     def _leave_context(self) -> None:

@@ -55,6 +55,7 @@ class EndedRun(Protocol):
     job_name: str
     trigger_type: TriggerType
     _is_tried_again: bool
+    _ids: Any
     _lines: Any
     _progress: Any
 
@@ -154,14 +155,18 @@ def judge(
         versions=VERSIONS,
         environment=settings.environment,
     )
-    note = _note_of(run, settings=settings, events=events)
+    note = _note_of(run, settings=settings, events=events, exc=exc, has_failed=True)
     return RunEnding(run.key, counters, failure, location, alert if alerts else None, note=note)
 
 
 def _note_of(run: EndedRun, **how: Any) -> RunNote | None:
-    from .run_note import note_of  # a run that is as it should be does without
+    try:
+        from .run_note import note_of  # a success that says nothing does without
 
-    return note_of(run, **how)
+        return note_of(run, **how)
+    except Exception as fault:  # such as no file that is left to load it from
+        how["events"].internal_error("note", fault, job_name=run.job_name, run_id=run.id)
+        return None
 
 
 def outcome_of(

@@ -6,9 +6,11 @@ Loaded by a job that says something, and by a failure; a success without a word 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .._errors import RunguardError
 from .._failure.introspection import printable, text_from
@@ -27,6 +29,8 @@ MOST_LINKS: Final = 20
 LONGEST_URL: Final = 2048
 LARGEST_COUNT: Final = 2**63 - 1
 
+T = TypeVar("T")
+_ID: Final = re.compile("[0-9a-f]{32}")
 _PLAIN: Final = (type(None), bool, int, float)
 _URL: Final = re.compile(r"https?://[^\s\"'<>\\^`{|}]+", re.IGNORECASE)
 
@@ -77,6 +81,7 @@ class NotedRun(Protocol):
 
     id: int | None
     job_name: str
+    _ids: dict[str, str] | None
     _lines: Any
     _progress: Any
 
@@ -89,41 +94,88 @@ def note_of(
     *,
     settings: Settings,
     events: Events,
+    exc: BaseException | None = None,
+    has_failed: bool = False,
 ) -> RunNote | None:
     """Return what is kept beside a run that has ended; None where that is nothing. Never raises."""
     troubles: list[str] = []
+
+    def made(make: Callable[[], T | None]) -> T | None:
+        try:
+            return make()
+        except Exception as bug:  # the ending is written without this part
+            events.internal_error("note", bug, job_name=run.job_name, run_id=run.id)
+            return None
+
     done, total = progress_of(run, troubles) or (None, None)
+    kept, redactor = run._kept, settings.redactor
     note = RunNote(done=done, total=total)
-    try:
-        if (kept := run._kept) is not None:
-            troubles += kept.troubles
-            links, clean = kept.links.copy().items(), settings.redactor.clean
-            note = note._replace(
-                context=context_of(kept.context.copy(), settings.redactor, troubles),
-                links=tuple((clean(name), clean(url, limit=LONGEST_URL)) for name, url in links),
-            )
-    except Exception as bug:  # the ending is written without it
-        events.internal_error("note", bug, job_name=run.job_name, run_id=run.id)
+    if kept is not None:
+        troubles += kept.troubles
+        note = note._replace(links=made(lambda: _links(kept, redactor)) or ())
+    ids = _ids_of(run) if has_failed else {}
+    if kept is not None or ids:
+        said = {} if kept is None else kept.context.copy()
+        note = note._replace(context=made(lambda: context_of(said, redactor, troubles, ids)))
+    if has_failed:
+        traceback = made(lambda: _traceback(exc, settings))
+        note = note._replace(traceback=traceback, log_tail=made(lambda: _log_tail(run, redactor)))
     for trouble in troubles:
         told = RunguardError(trouble)
         events.internal_error("note", told, job_name=run.job_name, run_id=run.id)
     return note if any(part not in (None, ()) for part in note) else None
 
 
+def _links(kept: Kept, redactor: Redactor) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (redactor.clean(name), redactor.clean(url, limit=LONGEST_URL))
+        for name, url in kept.links.copy().items()
+    )
+
+
+def _traceback(exc: BaseException | None, settings: Settings) -> str | None:
+    if exc is None or not settings.capture_traceback:
+        return None
+    from .._failure.traceback import traceback_text
+
+    home = os.path.expanduser("~")  # noqa: PTH111 - a failure shall not wait for pathlib
+    return traceback_text(exc, settings.redactor.clean, home)
+
+
+def _log_tail(run: NotedRun, redactor: Redactor) -> str | None:
+    if not run._lines:
+        return None
+    from .log_tail import tail_text
+
+    return tail_text(run._lines, redactor.clean)
+
+
+def _ids_of(run: NotedRun) -> dict[str, str]:
+    """Return by what others know a failed run: systemd's journal, Sentry."""
+    ids = dict(run._ids or {})
+    if _ID.fullmatch(invocation := os.environ.get("INVOCATION_ID", "")):
+        ids["invocation_id"] = invocation
+    return ids
+
+
 def context_of(
-    values: Mapping[str, object], redactor: Redactor, troubles: list[str]
+    values: Mapping[str, object],
+    redactor: Redactor,
+    troubles: list[str],
+    ids: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
     """Return the values as cleaned JSON of at most 4 KiB; what is more is left out, and told.
+
+    The `ids` come first, as they are.
 
     >>> from .._failure.redaction import Redactor
     >>> context_of({"term": "2026S", "password": "hunter2"}, Redactor(), [])
     {'term': '2026S', 'password': '[redacted]'}
     """
     cleaned = redactor.clean_json(values, characters=2 * LARGEST_CONTEXT)
-    if not isinstance(cleaned, dict) or not cleaned:
-        return None
-    room = LARGEST_CONTEXT - len("{}")
-    shown = {}
+    cleaned = cleaned if isinstance(cleaned, dict) else {}
+    shown: dict[str, Any] = dict(ids)  # random digits, which would be taken for secrets
+    room = LARGEST_CONTEXT - len(json.dumps(shown).encode())
     for name, value in cleaned.items():
         size = len(json.dumps({name: value}).encode())
         if size <= room:

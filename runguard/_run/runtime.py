@@ -92,10 +92,11 @@ class Runtime:
     def _get_ready(self, _: Exception | None = None, /) -> ConfigurationError | None:
         try:
             settings = self.settings()
-            if self.capture is None:
-                from .capture import Capture
+            with self._lock:
+                if self.capture is None:
+                    from .capture import Capture
 
-                self.capture = Capture(settings, self.events)
+                    self.capture = Capture(settings, self.events)
             self.store()
         except ConfigurationError as wrong:
             return wrong
