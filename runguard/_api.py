@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar
 
@@ -10,9 +11,9 @@ from ._run.decorator import track
 from ._run.options import make_options
 from ._run.runtime import Runtime
 from ._run.scope import RunScope
+from ._settings import is_disabled
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Engine
@@ -245,7 +246,7 @@ def configure(
     """
     explicit = locals().copy()  # the arguments: nothing else has a name yet
     runtime.configure({name: value for name, value in explicit.items() if name != "check"})
-    if check:
+    if check and not is_disabled(os.environ):
         report = operator_store(runtime).inspect()
         if not report.can_record and report.dialect != "sqlite":
             raise operator_store(runtime).schema_error()

@@ -21,6 +21,7 @@ RUN_FINISHED: Final = "runguard.run_finished"
 ALERT_CREATED: Final = "runguard.alert_created"
 ALERT_SUPPRESSED: Final = "runguard.alert_suppressed"
 LOCK_LOST: Final = "runguard.lock_lost"
+LOCK_NOT_TAKEN: Final = "runguard.lock_not_taken"
 INTERNAL_ERROR: Final = "runguard.internal_error"
 SPOOLED: Final = "runguard.spooled"
 SPOOL_REPLAYED: Final = "runguard.spool_replayed"
@@ -39,6 +40,7 @@ LEVELS: Final = {
     ALERT_CREATED: logging.WARNING,
     ALERT_SUPPRESSED: logging.INFO,
     LOCK_LOST: logging.ERROR,
+    LOCK_NOT_TAKEN: logging.WARNING,
     INTERNAL_ERROR: logging.ERROR,
     SPOOLED: logging.WARNING,
     SPOOL_REPLAYED: logging.INFO,

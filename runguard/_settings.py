@@ -45,13 +45,14 @@ VERSION: Final = "RUNGUARD_VERSION"
 CAPTURE_TRACEBACK: Final = "RUNGUARD_CAPTURE_TRACEBACK"
 CAPTURE_LOGS: Final = "RUNGUARD_CAPTURE_LOGS"
 PING_URL: Final = "RUNGUARD_PING_URL"
+DISABLED: Final = "RUNGUARD_DISABLED"
 
 OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, ENVIRONMENT, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
     *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE),
     *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
     *(CONFIG, NOTIFY, NOTIFY_FILE, DELIVER, PING_URL),
-    *(VERSION, CAPTURE_TRACEBACK, CAPTURE_LOGS),
+    *(VERSION, CAPTURE_TRACEBACK, CAPTURE_LOGS, DISABLED),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
@@ -216,6 +217,11 @@ def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, s
     if setting == "database_url" and environ.get(DATABASE_URL_FILE, "").strip():
         return DATABASE_URL_FILE
     return FROM_ENVIRONMENT[setting][0]
+
+
+def is_disabled(environ: Mapping[str, str]) -> bool:
+    """Whether runs shall store nothing."""
+    return _yes_or_no(DISABLED, environ.get(DISABLED, "").strip() or "no")
 
 
 def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:

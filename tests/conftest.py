@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # Programs that tests start buffer their output and keep what they compile, as those of users do.
 os.environ.pop("PYTHONUNBUFFERED", None)
+# Nor do they know that they are tested: else they would keep to a temporary store, and tell nobody.
+os.environ.pop("PYTEST_VERSION", None)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Thousands of tests are many objects: looking through them often is a tenth of what tests take.
@@ -28,6 +30,8 @@ gc.set_threshold(50_000)
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 EXTERNAL_URL = os.environ.get("RUNGUARD_TEST_DATABASE_URL")
 VERSION = int(os.environ.get("RUNGUARD_TEST_POSTGRES_VERSION", "18"))
+
+pytest_plugins = ["pytester"]  # for the tests of runguard's own plugin
 
 _shared_server = pytest.StashKey[PostgresServer]()
 

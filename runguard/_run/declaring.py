@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .._clock import ticks
 from .._errors import StoreUnavailable
 from .._monitor.expectations import Expectation, JobDeclaration
+from .._settings import is_disabled
 from .expecting import TEXTS, Expect, expectation_of
 from .host import host_name
 from .options import EXPECTED, check_job_name
@@ -152,6 +154,8 @@ def declare_after(
     written: bool,
 ) -> None:
     """Declare a job with its first ending that the store takes. Never raises."""
+    if is_disabled(os.environ):
+        return
     # Two first runs may end at once: this makes one of it, and needs no lock that a fork may hold.
     declarations = runtime.made_late.setdefault("declarations", Declarations(runtime))
     declarations.take(job_name, expect)

@@ -272,9 +272,10 @@ class Lifecycle:
                 self._events.internal_error("finish", not_open(finished), **self._names())
         if finished is None or (not finished.recorded and finished.earlier is None):
             finished = self._ask(store.replay_run, self._whole(ending, finished_at))
-            from .spool_replay import forget
+            if self._runtime.may_hold_records():
+                from .spool_replay import forget
 
-            forget(self._runtime.spool(), self.run.key)
+                forget(self._runtime.spool(), self.run.key)
             self.run.id = finished.run_id or self.run.id
         try:
             if self._runtime.may_hold_records() and (spool := self._runtime.spool()).is_due():

@@ -42,13 +42,13 @@ class Runtime:
         self._lock = threading.RLock()
         self._held_for_fork = threading.local()  # two threads may fork at once
         self._explicit: dict[str, Any] = {}
+        self.pinned: dict[str, Any] = {}  # by the fixture of a test: they win over all others
         self._here = ""  # where relative paths begin: the program may change its folder later
         self._settings: Settings | None = None
         self._store: RunRepository | None = None
         self.capture: Capture | None = None
         self._writers: Writers | None = None
         self._spool: Spool | None = None
-        self._told_embedded = False
         self._reserve: Reserve | None = None
         self._delivery: Delivery | Literal[False] | None = None  # False: no channels here
         self.made_late: dict[str, Any] = {}  # what few processes need, by who makes it
@@ -70,7 +70,7 @@ class Runtime:
                 )
             with suppress(OSError):  # the folder of the moment is gone
                 self._here = os.getcwd()  # noqa: PTH109 - no script shall wait for pathlib
-            settings = _settings.settings_from(explicit, os.environ, here=self._here)
+            settings = self._read_settings(explicit)
             self._prove_usable(settings, explicit)
             self._explicit = explicit
 
@@ -113,7 +113,7 @@ class Runtime:
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
-                    settings = _settings.settings_from(self._explicit, os.environ, here=self._here)
+                    settings = self._read_settings(self._explicit)
                     # A file or a module that cannot be read is the store's to tell, later.
                     with suppress(ImportError, OSError, AttributeError):
                         self._prove_usable(settings, self._explicit)
@@ -128,7 +128,7 @@ class Runtime:
         if self._settings is not None:
             return self._settings
         try:
-            return _settings.settings_from(self._explicit, os.environ, here=self._here)
+            return self._read_settings(self._explicit)
         except ConfigurationError:
             return Settings()
 
@@ -139,14 +139,19 @@ class Runtime:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
                     from . import channels_here, outage, outcome, reaper, reserve, spool_places  # noqa: F401
+                    from .opening import open_store
 
                     self.may_hold_records()
-                    self._store = self._open_store()
+                    self._store = open_store(self)
         return self._store
 
     def store_as(self, widen: Callable[[RunRepository], S]) -> S:
         """Let `widen` make more of the store, on the same connections; use that from here on."""
         with self._lock:
+            if _settings.is_disabled(os.environ):  # of runs, not of who looks at them
+                from .opening import open_store
+
+                self._store = open_store(self, even_if_disabled=True)
             widened = widen(self.store())
             self._store = widened
             return widened
@@ -244,7 +249,6 @@ class Runtime:
             self._settings = self._store = self._writers = self._spool = self._delivery = None
             self.capture = None
             self.made_late = {}
-            self._told_embedded = False
             self.lost_runs = LostRunWatch()
             self.heartbeat.close()
             self.heartbeat = Heartbeat(self.store, self.events)
@@ -254,25 +258,8 @@ class Runtime:
             source = _settings.source_of("database_url", explicit, os.environ)
             self.stores.check(url=settings.database_url, engine=settings.engine, source=source)
 
-    def _open_store(self) -> RunRepository:
-        settings = self.settings()
-        url = settings.database_url
-        if url is None and settings.engine is None:
-            url = self._embedded_url()
-        return self.stores.open(
-            url=url,
-            engine=settings.engine,
-            max_connections=settings.max_connections,
-            patience=settings.store_timeout.total_seconds() / 2,
-        )
-
-    def _embedded_url(self) -> str:
-        from . import embedded
-
-        if not self._told_embedded:
-            self._told_embedded = True
-            embedded.announce(self.events)
-        return embedded.embedded_url()
+    def _read_settings(self, explicit: dict[str, Any]) -> Settings:
+        return _settings.settings_from(explicit | self.pinned, os.environ, here=self._here)
 
 
 _runtimes: WeakSet[Runtime] = WeakSet()

@@ -41,6 +41,8 @@ BELOW_SURFACES = set(MAY_IMPORT)
 # The commands that start another surface; the package's own face; the console script.
 SURFACES_MAY_ALSO_IMPORT = {
     "_cli": {"_exec", "_web", "web", "__init__"},
+    "testing": {"_testing"},
+    "pytest_plugin": {"_testing", "testing"},
     "web": {"_web"},
     "integrations": {"__main__"},  # `manage.py runguard`
     "__init__": set[str](),
@@ -66,8 +68,11 @@ PLACES = {
     "platformdirs": ("_run.embedded",),
     "procrastinate": ("integrations.procrastinate",),
     "prometheus_client": ("_exposition",),
-    "psycopg": ("_store", "migrations"),
+    "psycopg": ("_store", "_testing.exceptions", "migrations"),
     "redis": ("integrations.rq",),
+    **dict.fromkeys(("aiohttp", "httpx", "multidict", "requests"), ("_testing.exceptions",)),
+    **dict.fromkeys(("urllib3", "yarl"), ("_testing.exceptions",)),
+    "pytest": ("pytest_plugin",),
     "rich": ("_cli",),
     "rq": ("integrations.rq",),
     "pydantic": ("_web",),

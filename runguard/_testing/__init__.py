@@ -1,0 +1,1 @@
+"""The test kit behind `runguard.testing` and the pytest plugin. A job loads none of it."""
