@@ -139,19 +139,16 @@ class Runtime:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
                     from . import channels_here, outage, outcome, reaper, reserve, spool_places  # noqa: F401
-                    from .opening import open_store
 
                     self.may_hold_records()
-                    self._store = open_store(self)
+                    self._store = self._open_store()
         return self._store
 
     def store_as(self, widen: Callable[[RunRepository], S]) -> S:
         """Let `widen` make more of the store, on the same connections; use that from here on."""
         with self._lock:
             if _settings.is_disabled(os.environ):  # of runs, not of who looks at them
-                from .opening import open_store
-
-                self._store = open_store(self, even_if_disabled=True)
+                self._store = self._open_store(even_if_disabled=True)
             widened = widen(self.store())
             self._store = widened
             return widened
@@ -170,6 +167,8 @@ class Runtime:
         """Whether any may wait there: where none can, a run need not ask for the store's name."""
         from .spool_places import may_hold_records
 
+        if _settings.is_disabled(os.environ):  # then no run replays them into nothing
+            return False
         return self._spool is not None or may_hold_records(self.settings())
 
     def reserve(self) -> Reserve:
@@ -257,6 +256,11 @@ class Runtime:
         if settings.engine is not None or settings.database_url is not None:
             source = _settings.source_of("database_url", explicit, os.environ)
             self.stores.check(url=settings.database_url, engine=settings.engine, source=source)
+
+    def _open_store(self, **how: bool) -> RunRepository:
+        from .opening import open_store
+
+        return open_store(self.settings(), self.stores, self.events, self.made_late, **how)
 
     def _read_settings(self, explicit: dict[str, Any]) -> Settings:
         return _settings.settings_from(explicit | self.pinned, os.environ, here=self._here)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from .._errors import ConfigurationError
 from .._models import StoreIdentity
-from .._settings import is_disabled
 from .embedded import embedded_url, state_folder
 from .spool import Spool
 
@@ -48,8 +47,6 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
 
 def may_hold_records(settings: Settings) -> bool:
     """Whether any records wait at all: without a folder, nobody need ask which one is ours."""
-    if is_disabled(os.environ):  # then no run replays them into nothing
-        return False
     try:
         with os.scandir(_root(settings)) as entries:
             return any(entry.is_dir() for entry in entries)

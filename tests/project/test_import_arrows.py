@@ -207,7 +207,7 @@ def test_there_is_no_circle() -> None:
         ("_web.pages", "from .._cli.output import write", "_web may not import _cli"),
         ("_run.scope", "import sqlalchemy.orm", "sqlalchemy belongs in _store and migrations only"),
         ("_store.rows", "from alembic import op", "belongs in _store.migrate and"),
-        ("_run.decorator", "import requests", "requests belongs in no module only"),
+        ("_run.decorator", "import flask", "flask belongs in no module only"),
         ("_failure.alert", "import time", "_failure has no clock, no environment and no I/O"),
         ("_models", "from os import environ", "_models has no clock, no environment and no I/O"),
         ("_monitor.records", "if TYPE_CHECKING:\n from sqlalchemy import Engine", "belongs in"),

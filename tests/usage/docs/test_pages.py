@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import runguard
+import runguard.testing
 from runguard import _events, run_scope
 from runguard._models import ErrorReason
 from runguard.integrations import _schedules
@@ -121,6 +122,11 @@ def test_the_table_of_events_names_what_is_logged(
 
     _schedules.tell_skipped("job", datetime.now(UTC), "misfire")
     _schedules.Schedules().tell("job", "cron[week=1]", "cron has no weeks")
+
+    runguard.testing.reset()
+    monkeypatch.setenv("RUNGUARD_DISABLED", "1")
+    with run_scope("job", lock=True):
+        pass
 
     logged = {record.getMessage().split()[0]: record for record in caplog.records}
     assert set(logged) == set(table) == set(_events.LEVELS)
