@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import keyword
 import os
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -34,6 +35,7 @@ COMMANDS: Final = (
         "expect",
         "report",
         "metrics",
+        "import",
         "unknowns",
     ),
     *("monitor", "notify", "reap", "prune", "web", "exec", "spool", "config", "db"),
@@ -67,7 +69,9 @@ class LazyCommands(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if self._made[name] is None:
-            command = typer.main.get_command(import_module(f"..commands.{name}", __name__).app)
+            command = typer.main.get_command(
+                import_module(f"..commands.{_module_of(name)}", __name__).app
+            )
             command.name = name
             self._made[name] = command
         return self._made[name]
@@ -86,6 +90,11 @@ class LazyCommands(MutableMapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._made
+
+
+def _module_of(command: str) -> str:
+    """Return the name of a command's module: no module may be called as a word of Python."""
+    return f"{command}_" if keyword.iskeyword(command) else command
 
 
 def _for_the_role(message: str, command: str | None) -> str:

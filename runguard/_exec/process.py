@@ -11,14 +11,14 @@ from math import inf
 from typing import Final
 
 from .._monitor.wording import duration
-from .._settings import DATABASE_URL, NOTIFY, PING_URL, WEB_PASSWORD, WEB_TOKEN
+from .._settings import DATABASE_URL, NOTIFY, PG_CRON_URL, PING_URL, WEB_PASSWORD, WEB_TOKEN
 from .child import NOT_EXECUTABLE, Child
 from .result import SIGNALLED, TIMED_OUT, CommandOptions, CommandResult, Output, name_of
 from .signals import PASSED_ON, Signals
 from .streams import STDERR, STDOUT, HeldOutput, Stream, write_all
 from .terminal import Terminal
 
-SECRETS: Final = frozenset({DATABASE_URL, NOTIFY, PING_URL, WEB_PASSWORD, WEB_TOKEN})
+SECRETS: Final = frozenset({DATABASE_URL, NOTIFY, PG_CRON_URL, PING_URL, WEB_PASSWORD, WEB_TOKEN})
 TIMEOUT_COMMANDS: Final = frozenset({"timeout", "gtimeout"})
 
 

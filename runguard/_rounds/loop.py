@@ -48,3 +48,4 @@ def rounds_in_background(rounds: Rounds, *, pause: float = PAUSE_SECONDS) -> Ite
     finally:
         stop.set()
         thread.join(GRACE_SECONDS)
+        rounds.close()

@@ -21,7 +21,7 @@ from .._failure.introspection import printable
 from .._monitor.wording import counted
 from .._run.reaper import reap
 from .._run.spool_replay import replay
-from .._settings import PING_URL
+from .._settings import PG_CRON_URL, PING_URL
 from .channels import Channels
 from .ping import Ping, PingFailed, ping_url_of, send_ping
 from .watching import UNWATCHED_AFTER, Found, Watch, missed_in
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .._run.spool import Spool
     from .._settings import Settings
     from .._store.operator import OperatorStore
+    from .pg_cron import PgCronImport
 
 STORE_TIMEOUT_SECONDS: Final = 30.0
 REPLAY_SECONDS: Final = 30.0
@@ -68,6 +69,7 @@ class RoundReport:
         sent: Messages that were sent.
         retried: Messages that failed, and are tried again.
         dead: Messages that were given up.
+        imported: Runs of pg_cron that have a row now, or an end that they had not.
         replayed: Records that waited on this machine, and are in the store now.
         set_aside: Records that the store refuses, which wait no longer.
         waiting: Records that still wait, now.
@@ -91,6 +93,7 @@ class RoundReport:
     sent: int = 0
     retried: int = 0
     dead: int = 0
+    imported: int = 0
     replayed: int = 0
     set_aside: int = 0
     waiting: int = 0
@@ -109,7 +112,7 @@ class RoundReport:
     def is_idle(self) -> bool:
         """Whether there was nothing to do, and nothing is wrong."""
         deeds = (self.lost, self.found, self.closed, self.settled, self.routed, self.expired)
-        sent = (self.unroutable, self.sent, self.retried, self.replayed)
+        sent = (self.unroutable, self.sent, self.retried, self.imported, self.replayed)
         return self.is_good and not any((*deeds, *sent))
 
 
@@ -156,6 +159,7 @@ class Rounds:
         self._kind = kind
         self.store_fault: StoreUnavailable | SchemaOutOfDate | None = None
         self._watch: Watch | None = None
+        self._pg_cron: PgCronImport | None = None
         self._found: tuple[Found, ...] = ()
         self._pinged: tuple[float, bool] | None = None  # when, and whether all was well
         self._doubted: dict[UUID, float] = {}  # silent runs that may be alive, and since when
@@ -196,6 +200,12 @@ class Rounds:
             seconds=round(ticks() - began, 3),
         )
 
+    def close(self) -> None:
+        """Close what only rounds have opened; the store is whose it was."""
+        if self._pg_cron is not None:
+            self._pg_cron.close()
+            self._pg_cron = None
+
     def next_due_in(self) -> timedelta | None:
         """Return how long until something is due on the channels of the last round."""
         return None if self._dispatcher is None else self._dispatcher.next_due_in()
@@ -220,6 +230,7 @@ class Rounds:
         else:
             yield "reap", self._reap
             yield "replay", self._replay  # what has run is known before it counts as missed
+            yield "pg_cron", self._import_pg_cron
         yield "dispatch", dispatch
         if not self._only_delivers:
             yield "watch", lambda: self._watched(stops)
@@ -259,6 +270,19 @@ class Rounds:
                 self._events.internal_error("replay", replayed.trouble, file=str(replayed.path))
         counts["waiting"] = self._waiting()
         return counts
+
+    def _import_pg_cron(self) -> Mapping[str, int]:
+        """Take over what pg_cron ran, where this process knows its database."""
+        text = self._channels.environ.get(PG_CRON_URL, "").strip().strip("\"'")
+        if not text:
+            return {}
+        if self._pg_cron is None:
+            from .pg_cron import PgCronImport, source_from
+
+            url = text if text == "store" else self._channels.config.resolve(text)
+            source = source_from(url, store_url=self._settings.database_url)
+            self._pg_cron = PgCronImport(source, self._store, self._settings, self._events)
+        return {"imported": self._pg_cron.run().runs}
 
     def _waiting(self) -> int:
         return self._spool.count(at_most=MOST_COUNTED)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check", "db backup"),
-    *("demo", "doctor", "runs", "alerts", "report", "metrics", "reap", "exec", "prune"),
+    *("demo", "doctor", "runs", "alerts", "report", "metrics", "import pg-cron", "reap", "exec", "prune"),
     *("spool status", "spool flush", "spool retry"),
     *("config check", "config show"),
     *("ack", "silence add", "silence list", "silence end", "monitor", "notify"),
@@ -55,6 +55,7 @@ EXAMPLES = [
     if not example.startswith("runguard web")
     and "--watch" not in example
     and example != "runguard monitor"
+    and not example.startswith("runguard import")  # it needs pg_cron: tests/rounds/test_pg_cron.py
     and not example.startswith("runguard notify")  # it needs a channel: test_notify.py
 ]
 

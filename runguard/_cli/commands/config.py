@@ -162,7 +162,7 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
         is_given = bool(environ.get(source, "").strip())
         yield Value(name, _shown(name, getattr(settings, name)), source if is_given else DEFAULT)
     logins = (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD)
-    for variable in (_settings.PING_URL, *logins):
+    for variable in (_settings.PING_URL, _settings.PG_CRON_URL, *logins):
         if environ.get(variable):
             name = variable.removeprefix("RUNGUARD_").lower()
             yield Value(name, HIDDEN, variable)

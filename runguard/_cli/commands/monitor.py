@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,8 +84,8 @@ def monitor(
     with opened_with_settings(database_url) as opened, _stopped_by_signals() as stop:
         show = _json_line if as_json else _Lines(quiet=quiet)
         if once:
-            rounds = _rounds(opened, stop, waits=True)
-            report = rounds.run(stops=stop.is_set)
+            with closing(_rounds(opened, stop, waits=True)) as rounds:
+                report = rounds.run(stops=stop.is_set)
             show(report)
             if rounds.store_fault is not None:
                 raise typer.Exit(
@@ -100,7 +100,8 @@ def monitor(
             return
         if not quiet and not as_json:
             say(f"A round every {PAUSE_SECONDS:.0f} s; Ctrl-C ends it.")
-        run_rounds(_rounds(opened, stop, waits=False), stop, on_report=show)
+        with closing(_rounds(opened, stop, waits=False)) as rounds:
+            run_rounds(rounds, stop, on_report=show)
 
 
 def _rounds(opened: OpenedStore, stop: threading.Event, *, waits: bool) -> Rounds:
@@ -176,6 +177,7 @@ def _deeds(report: RoundReport) -> Iterator[str]:
         (report.unroutable, "alert", "that no channel takes"),
         (report.sent, "message", "sent"),
         (report.retried, "message", "to be tried again"),
+        (report.imported, "run", "of pg_cron imported"),
         (report.replayed, "record", "replayed"),
     ):
         if count:

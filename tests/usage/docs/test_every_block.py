@@ -38,6 +38,9 @@ NOT_RUN: Final = {
     "docs/howto/watch-jobs.md: # report.yaml": (
         "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
     ),
+    "docs/integrations/pg_cron.md: # crontab": (
+        "it needs pg_cron; tests/rounds/test_pg_cron.py runs the command"
+    ),
     "docs/integrations/prometheus.md: # prometheus.yml": (
         "it needs Prometheus; tests/web/test_metrics.py scrapes with a token"
     ),

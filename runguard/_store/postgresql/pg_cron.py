@@ -1,0 +1,164 @@
+"""What pg_cron keeps of its jobs, read from the database in which it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Executable,
+    Integer,
+    Interval,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+)
+
+from ..._errors import ConfigurationError
+from ..._monitor.pg_cron import CronJob, CronRun
+from ..base import BaseStore
+from ..url import parse_url
+from .engine import make_postgresql_engine
+from .faults import fault_of
+
+TIMEOUT_SECONDS: Final = 5.0  # the rest of a round waits for it
+BATCH: Final = 1_000  # runs that are read at once
+
+_INSTANT: Final = DateTime(timezone=True)
+_JOB: Final = table(
+    "job",
+    column("jobid", BigInteger()),
+    *(column(name, Text()) for name in ("schedule", "database", "username", "jobname")),
+    column("active", Boolean()),
+    schema="cron",
+)
+_RUN: Final = table(
+    "job_run_details",
+    *(column(name, BigInteger()) for name in ("jobid", "runid")),
+    column("job_pid", Integer()),
+    *(column(name, Text()) for name in ("database", "username", "status", "return_message")),
+    *(column(name, _INSTANT) for name in ("start_time", "end_time")),
+    schema="cron",
+)
+_ENDED: Final = _RUN.c.status.in_(("succeeded", "failed"))
+_CONTROL: Final = func.pg_control_system().table_valued(column("system_identifier", BigInteger()))
+_SINCE_SERVER_STARTED: Final = func.pg_postmaster_start_time(type_=_INSTANT)
+# A run that failed before it began has no start; one that a restart cut off has no end.
+_STARTED_AT: Final = func.coalesce(_RUN.c.start_time, _RUN.c.end_time, func.now(), type_=_INSTANT)
+_ENDED_AT: Final = func.coalesce(
+    _RUN.c.end_time, func.greatest(_STARTED_AT, _SINCE_SERVER_STARTED), type_=_INSTANT
+)
+
+
+class Server(NamedTuple):
+    """The cluster: what identifies it wherever it is reached, its zone, and its clock."""
+
+    name: str
+    timezone: str
+    now: datetime
+
+
+class PgCronSource(BaseStore):
+    """The tables of pg_cron on one server, to read."""
+
+    @classmethod
+    def open(cls, url: str, *, source: str) -> Self:
+        """Return the source at a URL, which `source` named. Nothing is connected yet.
+
+        Raises:
+            ConfigurationError: the URL is none of PostgreSQL.
+        """
+        parsed = parse_url(url, source=source)
+        if parsed.get_backend_name() != "postgresql":
+            raise ConfigurationError(
+                f"{source}: expected a postgresql:// URL, where pg_cron is, found"
+                f" {parsed.get_backend_name()}"
+            )
+        engine = make_postgresql_engine(parsed, max_connections=1, patience=TIMEOUT_SECONDS)
+        return cls(engine, fault_of)
+
+    @property
+    def host(self) -> str:
+        """The host that the address names."""
+        return self.engine.url.host or "localhost"
+
+    def server(self) -> Server:
+        """Identify the server."""
+        zone = func.coalesce(func.current_setting("cron.timezone", literal_column("true")), "GMT")
+        asked = select(cast(_CONTROL.c.system_identifier, Text()), zone, func.now())
+        [(name, timezone, now)] = self._rows(asked)
+        return Server(name, timezone, now)
+
+    def jobs(self) -> Sequence[CronJob]:
+        """List the jobs that this role may see."""
+        its = _JOB.c
+        asked = select(its.jobid, its.jobname, its.schedule, its.active, its.database, its.username)
+        return [
+            CronJob(
+                job_id=job_id,
+                name=name,
+                schedule=schedule or "",
+                is_active=bool(is_active),
+                database=database,
+                user=user,
+            )
+            for job_id, name, schedule, is_active, database, user in self._rows(
+                asked.order_by(its.jobid)
+            )
+        ]
+
+    def newest_before(self, length: timedelta) -> int:
+        """Return the number of the newest run that began so long ago; 0 where there is none.
+
+        The primary key is walked from its end: what is older is not read.
+        """
+        ago = func.now() - bindparam("ago", length, type_=Interval(native=True))
+        newest = select(_RUN.c.runid).where(_RUN.c.start_time < ago)
+        return next(
+            (row[0] for row in self._rows(newest.order_by(_RUN.c.runid.desc()).limit(1))), 0
+        )
+
+    def runs(self, *, after: int, open_runs: Collection[int] = ()) -> Sequence[CronRun]:
+        """List up to `BATCH` runs with a greater number, and those that were open; in order."""
+        its = _RUN.c
+        wanted = its.runid > bindparam("after", after, type_=BigInteger())
+        if open_runs:
+            wanted = or_(wanted, its.runid.in_(sorted(open_runs)))
+        asked = (
+            select(its.runid, its.jobid, its.job_pid, its.database, its.username)
+            .add_columns(_STARTED_AT, _ENDED, _ENDED_AT, its.status, its.return_message)
+            .where(wanted)
+            .order_by(its.runid)
+            .limit(BATCH + len(open_runs))
+        )
+        return [_run_from(row) for row in self._rows(asked)]
+
+    def _rows(self, query: Executable) -> Sequence[Any]:
+        return self._attempts.run(
+            lambda attempt: attempt.connection.execute(query).all(), timeout=TIMEOUT_SECONDS
+        )
+
+
+def _run_from(row: Any) -> CronRun:
+    run_id, job_id, pid, database, user, started_at, has_ended, ended_at, status, message = row
+    return CronRun(
+        run_id=run_id,
+        job_id=job_id,
+        pid=pid,
+        database=database,
+        user=user,
+        started_at=started_at,
+        ended_at=ended_at if has_ended else None,
+        is_good=status == "succeeded",
+        message=message or "",
+    )
