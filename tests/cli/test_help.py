@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 SPECIFIED = {
     *("db upgrade", "db downgrade", "db current", "db check", "db backup"),
-    *("demo", "doctor", "runs", "alerts", "report", "metrics", "import pg-cron", "reap", "exec", "prune"),
+    *(
+        "demo",
+        "doctor",
+        "runs",
+        "alerts",
+        "report",
+        "metrics",
+        "import pg-cron",
+        "reap",
+        "exec",
+        "prune",
+    ),
     *("spool status", "spool flush", "spool retry"),
     *("config check", "config show"),
     *("ack", "silence add", "silence list", "silence end", "monitor", "notify"),
