@@ -23,26 +23,25 @@ class Changed:
 
     `first_failure` is the oldest failure since `last_success`; it may be the run itself.
     `last_success` is None where none is found. `successes` counts those in a row that ended with
-    it; `is_all` is False where counting stopped, so that there may be more.
+    it; `is_all` is False where counting stopped, so that there may be more. `code_changed` and
+    `host_changed` say whether another version or host ran; None where one of both is not known.
     """
 
     first_failure: RanAs
     last_success: RanAs | None = None
     successes: int = 0
     is_all: bool = True
+    code_changed: bool | None = None  # these two follow from the runs, whatever is given
+    host_changed: bool | None = None
 
-    @property
-    def code_changed(self) -> bool | None:
-        """Whether another version ran; None where one of both is not known."""
-        if self.last_success is None:
-            return None
-        before, after = self.last_success.version, self.first_failure.version
-        return None if before is None or after is None else before != after
+    def __post_init__(self) -> None:
+        """Compare the two."""
+        before, after = self.last_success, self.first_failure
+        code = _differ(before.version, after.version) if before is not None else None
+        host = _differ(before.host, after.host) if before is not None else None
+        object.__setattr__(self, "code_changed", code)
+        object.__setattr__(self, "host_changed", host)
 
-    @property
-    def host_changed(self) -> bool | None:
-        """Whether it ran on another host; None where one of both is not known."""
-        if self.last_success is None:
-            return None
-        before, after = self.last_success.host, self.first_failure.host
-        return None if before is None or after is None else before != after
+
+def _differ(before: str | None, after: str | None) -> bool | None:
+    return None if before is None or after is None else before != after

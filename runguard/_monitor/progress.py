@@ -42,6 +42,26 @@ class Progress:
         return self.told_at is not None and now - self.told_at >= STALE_AFTER
 
 
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """The same for programs, with the time left in seconds."""
+
+    done: int
+    total: int | None
+    per_second: float | None
+    seconds_left: float | None
+    told_at: datetime | None
+
+    @classmethod
+    def of(cls, progress: Progress | None) -> RunProgress | None:
+        """Return it; None where there is none."""
+        if progress is None:
+            return None
+        left = None if progress.left is None else round(progress.left.total_seconds(), 1)
+        speed = progress.per_second
+        return cls(progress.done, progress.total, speed, left, progress.told_at)
+
+
 def progress_of(
     note: NoteRecord | None,
     *,

@@ -10,6 +10,7 @@ from .._monitor.expectations import ExpectedState
 from .._monitor.explanation import Standing
 from .._monitor.health import JobState
 from .._monitor.notices import ChannelState, Silence
+from .._monitor.progress import RunProgress
 from .._monitor.records import (
     AlertRecord,
     CooldownState,
@@ -45,13 +46,15 @@ class StatedJob:
     """A job, and in one word how it stands.
 
     `expected_state` says how it stands against its schedule, null where no start is expected;
-    `cadence` is when it usually starts, null where its last runs are too few.
+    `cadence` is when it usually starts, null where its last runs are too few. `progress` is that
+    of its newest open run, null where it told none.
     """
 
     state: JobState
     job: JobOverview
     expected_state: ExpectedState | None
     cadence: Cadence | None
+    progress: RunProgress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class JobAnswer:
     job: JobOverview
     expected_state: ExpectedState | None
     cadence: Cadence | None
+    progress: RunProgress | None
     cooldowns: tuple[CooldownState, ...]
     lock: LockState | None
 

@@ -23,6 +23,7 @@ from .._monitor.filters import UnreadableFilter, When
 from .._monitor.health import state_against_schedule, worst_first
 from .._monitor.health import state_of as job_state_of
 from .._monitor.notices import IncidentRecord, Silence
+from .._monitor.progress import RunProgress, job_progress
 from .._monitor.records import (
     AlertDetails,
     AlertFilter,
@@ -188,6 +189,7 @@ def job(store: OpenStore, job_name: JobName, asked: Annotated[StripQuery, Query(
         stated.job,
         stated.expected_state,
         stated.cadence,
+        stated.progress,
         tuple(store.cooldowns(job_name, found.environment)),
         store.lock_state(job_name, found.environment),
     )
@@ -453,7 +455,11 @@ def _changed(ids: Sequence[int], alerts: Iterable[AlertRecord]) -> ChangedAlerts
 
 def _stated_job(job: JobOverview, now: datetime) -> StatedJob:
     return StatedJob(
-        job_state_of(job, now=now), job, state_against_schedule(job, now=now), usual_cadence(job)
+        job_state_of(job, now=now),
+        job,
+        state_against_schedule(job, now=now),
+        usual_cadence(job),
+        RunProgress.of(job_progress(job, now=now)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runguard._monitor.progress import Progress, progress_of, progress_words
+from runguard._monitor.progress import Progress, RunProgress, progress_of, progress_words
 from runguard._monitor.records import NoteRecord
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,3 +94,11 @@ def test_a_share_stays_between_nothing_and_all() -> None:
     shares = [Progress(done, 10, None, None, None).share for done in (-5, 5, 50)]
 
     assert shares == [0.0, 0.5, 1.0]
+
+
+def test_programs_get_the_time_left_in_seconds() -> None:
+    note = NoteRecord(done=300, total=1200, progress_at=NOON)
+    progress = RunProgress.of(progress_of(note, started_at=BEGAN, now=NOON))
+
+    assert progress == RunProgress(300, 1200, 1.0, 900.0, NOON)
+    assert RunProgress.of(None) is None

@@ -15,6 +15,7 @@ from rich.text import Text
 from ..._monitor.cadence import usual_cadence
 from ..._monitor.expectation_words import everything
 from ..._monitor.health import UNWELL, JobState, state_against_schedule, state_of, worst_first
+from ..._monitor.progress import RunProgress, job_progress
 from ..._monitor.records import JobOverview
 from ..._monitor.watched import ExpectedJob
 from ..._monitor.wording import job_state
@@ -46,6 +47,7 @@ app = command_app()
 STRIP: Final = 30  # runs that the rates and durations count over, whatever the window shows
 _COLUMNS: Final = (
     *("job_name", "environment", "state", "failing_since", "running", "running_since", "refused"),
+    *("done", "total", "seconds_left"),
     "last_success_at",
     *("open_alerts", "severity", "finished", "succeeded", "median_seconds", "p95_seconds", "runs"),
     *("last_start_at", "expected_state", "next_due_at", "expected", "usually", "found"),
@@ -146,8 +148,10 @@ def _explain_no_jobs(
 
 def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
     against, cadence = state_against_schedule(job, now=now), usual_cadence(job)
+    progress = RunProgress.of(job_progress(job, now=now))
     row = {
         **asdict(job),
+        "progress": progress and asdict(progress),
         "state": str(state_of(job, now=now)),
         "last_start_at": job.last_start_at,
         "expected_state": against,
@@ -157,6 +161,9 @@ def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
     expected = job.expected or ExpectedJob()
     return {
         **row,
+        "done": progress and progress.done,
+        "total": progress and progress.total,
+        "seconds_left": progress and progress.seconds_left,
         "runs": sparkline.letters(job.strip),
         "next_due_at": expected.next_due_at,
         "expected": everything(job.expected.expectation) if job.expected else None,
