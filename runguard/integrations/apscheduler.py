@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -177,7 +177,7 @@ class _Start:
     keys: tuple[UUID, ...]
     context: Mapping[str, Any]
     options: Mapping[str, Any]
-    settings: Mapping[str, Any] | None = None  # for a process that has none
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for a process that has none
 
     def attempts(self) -> Iterator[Attempt]:
         """Make a run for each time that a job is called."""
@@ -207,8 +207,13 @@ class _TrackedJob:
         return str(self._job)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the job does, by the reference to its function."""
-        return _in_this_process, (self._job, self._start)
+        """Travel as the job does, by the reference to its function.
+
+        What is the user's travels packed: a process that could not read it would end there.
+        """
+        start = self._start
+        packed = replace(start, options=_packed(start.options), settings=_packed(start.settings))
+        return _in_this_process, (self._job, packed)
 
 
 class _StartedId(str):
@@ -302,10 +307,10 @@ class _Submit:
                 "skipped_starts": self._installed.skipped.get(job.id),
             },
             options=self._installed.options,
-            settings=_settings_to_hand_on() if self._is_process_pool else None,
+            settings=_settings_to_hand_on() if self._is_process_pool else {},
         )
         if self._is_process_pool:
-            pickle.dumps(start)  # else the job would fail for what does not travel of ours
+            _packed(start.options)  # else the job would fail for what does not travel of ours
         return _TrackedJob(job, start, id=_StartedId(job.id, start))
 
 
@@ -328,13 +333,27 @@ def _end_in_parent(
 
 
 def _in_this_process(job: Job, start: _Start) -> _TrackedJob:
+    start = replace(start, options=_unpacked(start.options), settings=_unpacked(start.settings))
     with unharmed("configure"):
         is_configured = runtime._settings is not None or any(
             value is not None for value in runtime._explicit.values()
         )
-        if start.settings is not None and not is_configured:
+        if start.settings and not is_configured:
             runtime.configure(dict(start.settings))
     return _TrackedJob(job, start)
+
+
+def _packed(values: Mapping[str, Any]) -> Mapping[str, bytes]:
+    return {name: pickle.dumps(value) for name, value in values.items() if value is not None}
+
+
+def _unpacked(packed: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """Return what this process can read, and tell of the rest."""
+    values = {}
+    for name, value in packed.items():
+        with unharmed("configure", setting=name):
+            values[name] = pickle.loads(value)  # noqa: S301 - by the pool's own pipe
+    return values
 
 
 def _settings_to_hand_on() -> Mapping[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,9 +67,11 @@ class Endings:
 
 
 @contextmanager
-def running(**options: Any) -> Iterator[tuple[BackgroundScheduler, Endings]]:
+def running(
+    *, no_alert_on: tuple[type[BaseException], ...] = (), **options: Any
+) -> Iterator[tuple[BackgroundScheduler, Endings]]:
     scheduler = BackgroundScheduler(timezone="UTC", job_defaults=NEVER, **options)
-    install(scheduler)
+    install(scheduler, no_alert_on=no_alert_on)
     endings = Endings(scheduler)
     scheduler.start()
     yield scheduler, endings
@@ -140,11 +144,15 @@ async def test_a_coroutine_that_the_shutdown_cancels_is_failed(store_url: str, s
 
 
 def test_a_pool_of_processes_records_and_who_is_killed_is_closed_at_once(
-    tmp_path: Path, sql_at: Callable[[str], Sql]
+    tmp_path: Path, sql_at: Callable[[str], Sql], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     runguard.configure(database_url=url, store_timeout=timedelta(minutes=2))
-    with running(executors={"default": ProcessPoolExecutor(1)}) as (scheduler, endings):
+    # What the pool's processes cannot import must not end them.
+    unknown_there = type("UnknownThere", (Exception,), {"__module__": "only_here"})
+    monkeypatch.setitem(sys.modules, "only_here", SimpleNamespace(UnknownThere=unknown_there))
+    pool = {"default": ProcessPoolExecutor(1)}
+    with running(executors=pool, no_alert_on=(unknown_there,)) as (scheduler, endings):
         scheduler.add_job(scheduled.sync, args=[512])
         endings.wait()
         failed = threading.Event()
