@@ -249,7 +249,7 @@ def test_a_fault_of_ours_does_not_keep_a_job_from_running(
     assert "expected at most 255 characters" in caplog.text
 
 
-def test_starts_that_are_left_out_are_told(
+def test_starts_that_are_left_out_are_told_and_the_next_run_that_fails_knows_them(
     store_url: str, sql: Sql, caplog: pytest.LogCaptureFixture
 ) -> None:
     go_on, begun = threading.Event(), threading.Event()
@@ -260,7 +260,10 @@ def test_starts_that_are_left_out_are_told(
         raise ValueError("odd")
 
     with running() as (scheduler, endings):
-        late = {"next_run_time": _now() - timedelta(minutes=5), "misfire_grace_time": 1}
+        late: dict[str, Any] = {
+            "next_run_time": _now() - timedelta(minutes=5),
+            "misfire_grace_time": 1,
+        }
         scheduler.add_job(wait, "interval", days=1, id="sync", **late)
         endings.wait()
         job = scheduler.modify_job("sync", next_run_time=_now())
@@ -276,6 +279,9 @@ def test_starts_that_are_left_out_are_told(
         ("sync", "max_instances"),
     ]
     assert [row["status"] for row in sql(RUNS)] == ["FAILED"]
+    [note] = sql("select context from run_note")
+    context = json.loads(note["context"])
+    assert (context["job_id"], context["skipped_starts"]) == ("sync", 1)
 
 
 # Triggers ----------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_a_command_of_the_project_is_a_run(track: Track, sql: Sql) -> None:
     assert sql(RUNS) == [SYNCED]
 
 
-def test_a_command_error_is_a_failure(track: Track, sql: Sql) -> None:
+def test_a_command_error_is_a_failure_and_keeps_its_exit_code(track: Track, sql: Sql) -> None:
     track()
     with pytest.raises(CommandError, match="there is no winter term"):
         sync("command_error")
@@ -95,6 +95,8 @@ def test_a_command_error_is_a_failure(track: Track, sql: Sql) -> None:
         "error_type": "django.core.management.base.CommandError",
         "error_message": "there is no winter term",
     }
+    [note] = sql("select context from run_note")
+    assert json.loads(note["context"])["exit_code"] == 3
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "SUCCESS"), (3, "FAILED")])
@@ -203,7 +205,7 @@ def test_a_task_is_a_run(track: Track, sql: Sql) -> None:
     tracker = TaskTracker(project, CommandTracker(project))
     tracker.install()
     tasks.task(scheduled.sync).enqueue(records=7)
-    tasks.task(scheduled.fail).enqueue()
+    result = tasks.task(scheduled.fail).enqueue()
     tasks.task(scheduled.decorated).enqueue()
 
     assert sql("select job_name, status, total_records, error_group from run_log order by id") == [
@@ -221,6 +223,8 @@ def test_a_task_is_a_run(track: Track, sql: Sql) -> None:
         },
         {"job_name": "decorated", "status": "SUCCESS", "total_records": 0, "error_group": None},
     ]
+    [note] = sql("select context from run_note where context is not null")
+    assert json.loads(note["context"])["task_id"] == result.id
 
 
 # Settings ----------------------------------------------------------------------------------------
