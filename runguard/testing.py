@@ -1,15 +1,7 @@
 """For the tests of your jobs: a store of their own, assertions, and a clean start.
 
 With pytest, the fixtures `runguard_store`, `runguard_runs`, `runguard_clock` and `simulate` give
-what is here. Without it, `fresh_store` does:
-
->>> class TestSync(unittest.TestCase):
-...     def setUp(self):
-...         self.store = self.enterContext(fresh_store())
-...
-...     def test_counts(self):
-...         sync()
-...         self.store.runs.assert_run("sync", status="SUCCESS", total_records=3)
+what is here. Without it, `fresh_store` does.
 """
 
 from __future__ import annotations
@@ -65,6 +57,12 @@ def fresh_store(database_url: str | None = None) -> Iterator[FreshStore]:
         StoreUnavailable: The server cannot be reached, or refuses to create a database.
 
     Added in 0.2.
+
+    >>> with fresh_store() as store:
+    ...     with run_scope("sync") as run:
+    ...         run.total_records = 3
+    ...     store.runs.assert_run("sync", status="SUCCESS").total_records
+    3
     """
     if database_url is None:
         with _fresh_store() as store:
@@ -87,8 +85,10 @@ def recorded() -> Iterator[RecordedRuns]:
     Added in 0.2.
 
     >>> with recorded() as new:
-    ...     sync()
-    >>> new.assert_run("sync", status="SUCCESS")
+    ...     with run_scope("sync"):
+    ...         pass
+    >>> new.assert_run("sync", status="SUCCESS").job_name
+    'sync'
     """
     runs = active[-1].runs if active else RecordedRuns(view_of_settings())
     with runs.recorded() as new:

@@ -33,8 +33,6 @@ class Clock:
 
         Args:
             length: A `timedelta`, or a text such as `31m`, `2h30m` or `1d`; more than 0.
-
-        >>> clock.forward("31m")
         """
         from .._store.moving import move_into_past
 

@@ -218,12 +218,7 @@ class RecordedRuns:
 
     @contextmanager
     def recorded(self) -> Iterator[RecordedRuns]:
-        """Give what is recorded inside the block, and nothing from before or after it.
-
-        >>> with runs.recorded() as new:
-        ...     sync()
-        >>> new.assert_run("sync", status="SUCCESS", count=1)
-        """
+        """Give what is recorded inside the block, and nothing from before or after it."""
         self._view.deliver()  # what is told inside is of the block alone
         new = RecordedRuns(self._view, waiting=self._waiting, since=self._marks())
         try:

@@ -50,8 +50,6 @@ class Simulate:
             status: 400 to 599.
             library: `httpx`, `requests`, `aiohttp` or `urllib`. None: the first that is installed.
             url: What was asked for.
-
-        >>> monkeypatch.setattr(api, "get", Mock(side_effect=simulate.http(503)))
         """
         return exceptions.http_error(status, library=library, url=url)
 

@@ -27,7 +27,11 @@ PUBLIC = {
     "runguard.web.create_app": runguard.web.create_app,
     "runguard.schema.include_object": runguard.schema.include_object,
     "runguard.schema.keeping_ours": runguard.schema.keeping_ours,
-    "runguard.testing.reset": runguard.testing.reset,
+    **{
+        f"runguard.testing.{name}": getattr(runguard.testing, name)
+        for name in runguard.testing.__all__
+        if not name.endswith("Record")  # rows of tables, which the reference of those explains
+    },
 }
 FUNCTIONS = {
     name: one
