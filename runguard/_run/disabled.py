@@ -19,6 +19,8 @@ class NoStore:
     """
 
     has_hosts_clock = True
+    denial = None
+    is_denial_told = False
 
     def __init__(self, events: Events) -> None:
         """Have told nothing yet."""
