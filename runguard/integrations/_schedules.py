@@ -5,6 +5,7 @@ It does so from a thread of its own, since a scheduler must not wait for the sto
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from .._events import NOT_EXPECTED, START_SKIPPED
 from .._run.declaring import Declarations, declaration_of
 from .._run.expecting import Expect, expectation_of
 from .._run.options import EXPECTED
+from .._settings import is_disabled
 from .._watch.schedule import LEAST_GRACE, schedule_of
 
 if TYPE_CHECKING:
@@ -130,6 +132,8 @@ class Announcer:
 
     def say(self, job_name: str, expect: Expect | None) -> None:
         """Have it told soon; None takes back what was said of the job."""
+        if is_disabled(os.environ):
+            return
         with self._lock:
             self._waiting[job_name] = expect
             if self._thread is None:

@@ -365,7 +365,8 @@ def test_the_commands_of_runguard_look_where_the_project_records(tmp_path: Path)
         "RUNGUARD": {"DATABASE_URL": f"sqlite:///{tmp_path}/runs.db", "JOBS": {"sync": {}}},
     }
     failed = manage("sync", "command_error", folder=tmp_path, **said)
-    listed = manage("runguard", "runs", "--json", folder=tmp_path, **said)
+    options = ("--settings", "shop.settings", "--pythonpath=.")
+    listed = manage("runguard", "runs", *options, "--json", folder=tmp_path, **said)
 
     assert (failed.returncode, failed.stderr.splitlines()[-1]) == (
         3,

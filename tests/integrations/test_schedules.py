@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,6 +122,16 @@ def test_a_schedule_is_added_to_what_code_says_of_the_job(store_url: str, sql: S
     schedules.drop("backup")
 
     assert expected(sql)["backup"] == {"max_runtime": 3600.0}
+
+
+def test_nothing_is_declared_where_nothing_is_stored(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNGUARD_DISABLED", "1")
+    Schedules().expect("1", "backup", NIGHTLY)
+    settle()
+
+    assert not Path(store_url.removeprefix("sqlite:///")).exists()
 
 
 def test_two_schedules_of_one_job_are_told_and_none_is_expected(

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from argparse import REMAINDER
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
 from ....._api import runtime
 from ....._settings import COOLDOWN_MINUTES, DATABASE_URL_FILE, FROM_ENVIRONMENT
+
+_OF_DJANGO: Final = ("--settings", "--pythonpath")
 
 
 class Command(BaseCommand):
@@ -21,8 +24,8 @@ class Command(BaseCommand):
     requires_system_checks: tuple[str, ...] = ()
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Take all options as runguard's: Django's stand before them in no command line."""
-        sys.exit(_run(argv[2:]))
+        """Take all options as runguard's but the two that Django has read by now."""
+        sys.exit(_run([*_without_djangos(argv[2:])]))
 
     def add_arguments(self, parser: Any) -> None:
         """Take what `call_command("runguard", "db", "upgrade")` gives."""
@@ -36,6 +39,17 @@ class Command(BaseCommand):
         """
         if code := _run(arguments):
             raise CommandError(f"runguard {' '.join(arguments)}: exit code {code}", returncode=code)
+
+
+def _without_djangos(words: list[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        if word == "--":  # of `runguard exec JOB -- COMMAND`
+            yield from (word, *rest)
+        elif word in _OF_DJANGO:
+            next(rest, None)
+        elif not word.startswith(tuple(f"{option}=" for option in _OF_DJANGO)):
+            yield word
 
 
 def _run(arguments: list[str]) -> int:
