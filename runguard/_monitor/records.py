@@ -31,6 +31,7 @@ class Prunable(StrEnum):
     """What `prune` deletes from, by the name of its table."""
 
     RUNS = "run_log"
+    NOTES = "run_note"
     ALERTS = "alert"
     GUARDS = "alert_cooldown"
     DELIVERIES = "alert_delivery"

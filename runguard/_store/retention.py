@@ -30,7 +30,8 @@ class PrunePlan:
 
     def age_of(self, what: Prunable) -> timedelta:
         """Return the age from which rows of this kind go."""
-        return self.runs_older_than if what is Prunable.RUNS else self.alerts_older_than
+        is_of_runs = what in (Prunable.RUNS, Prunable.NOTES)
+        return self.runs_older_than if is_of_runs else self.alerts_older_than
 
 
 def plan_pruning(

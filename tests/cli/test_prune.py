@@ -10,6 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from runguard._monitor.records import Prunable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     Cli = Callable[..., Answer]
 
 # Of the five runs there, two of `payments` are not the newest of their job.
-OLD_ROWS = {"run_log": 2, "alert": 3, "alert_cooldown": 3, "alert_delivery": 0}
+OLD_ROWS = {"run_log": 2, "run_note": 0, "alert": 3, "alert_cooldown": 3, "alert_delivery": 0}
 
 
 @pytest.fixture
@@ -106,4 +108,4 @@ def test_quiet_deletes_the_same_and_prints_nothing(cli: Cli, old_url: str) -> No
     left = cli("prune", "--older-than", "90d", "--dry-run", "--json", "--database-url", old_url)
 
     assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "")
-    assert [row["rows"] for row in left.json] == [0, 0, 0, 0]
+    assert [row["rows"] for row in left.json] == [0] * len(Prunable)

@@ -6,12 +6,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 from sqlalchemy import event
 
 from runguard._errors import ConfigurationError
-from runguard._models import SpooledRun
+from runguard._models import RunNote, SpooledRun
 from runguard._monitor.records import Prunable
 from runguard._settings import Settings
 from runguard._store.queries import prune as pruning
@@ -87,6 +88,7 @@ def test_old_rows_go_and_young_ones_stay(store: OperatorStore, back_door: BackDo
     fail(store)
 
     pruned = prune_all(store)
+    assert pruned.pop("run_note") == 0
     assert pruned == {"run_log": 1, "alert": 2, "alert_cooldown": 1, "alert_delivery": 0}
     assert len(newest_runs(store)) == 1
     assert len(newest_alerts(store)) == 1
@@ -111,6 +113,53 @@ def test_old_deliveries_go(store: OperatorStore, back_door: BackDoor) -> None:
     assert back_door.rows("select alert_id from alert_delivery") == [{"alert_id": 2}]
 
 
+def noted(store: OperatorStore, job_name: str, environment: str | None = None) -> NewRun:
+    run = new_run(job_name)._replace(environment=environment)
+    store.start_run(run, timeout=TIMEOUT)
+    note = RunNote(context={"job": job_name})
+    store.finish_run(success(run)._replace(note=note), timeout=TIMEOUT)
+    return run
+
+
+def notes(back_door: BackDoor) -> list[UUID]:
+    found = back_door.rows("select run_key from run_note order by created_at, run_key")
+    return [UUID(str(row["run_key"])) for row in found]
+
+
+def test_notes_go_with_their_runs(store: OperatorStore, back_door: BackDoor) -> None:
+    [*_, newest_of_its_job] = (noted(store, "sync") for _ in range(3))
+    orphan = noted(store, "partition dropped")
+    back_door.rows("delete from run_log where job_name = 'partition dropped'")
+    age_all(back_door, 91)
+    back_door.age("run_note.created_at", 91 * DAY)
+    young = noted(store, "other")
+    young_orphan = noted(store, "partition dropped")
+    back_door.rows("delete from run_log where job_name = 'partition dropped'")
+
+    pruned = prune_all(store, batch=2)
+
+    assert (pruned["run_log"], pruned["run_note"]) == (2, 3)
+    assert orphan.key not in notes(back_door)
+    assert notes(back_door) == [newest_of_its_job.key, young.key, young_orphan.key]
+
+
+def test_notes_of_runs_of_another_environment_stay(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    for environment in ("staging", "production"):
+        for _ in range(2):
+            noted(store, "sync", environment)
+    age_all(back_door, 91)
+    back_door.age("run_note.created_at", 91 * DAY)
+
+    plan = plan_pruning(store, older_than=OLD, cooldown=OLD, environment="staging")
+    expected = {what: count_prunable(store, plan, what) for what in Prunable}
+    deleted = {what: sum(prune(store, plan, what)) for what in Prunable}
+
+    assert deleted == expected
+    assert (deleted[Prunable.RUNS], deleted[Prunable.NOTES]) == (1, 1)
+
+
 def test_all_that_belongs_to_an_open_incident_stays(
     store: OperatorStore, back_door: BackDoor
 ) -> None:
@@ -127,6 +176,7 @@ def test_all_that_belongs_to_an_open_incident_stays(
 
     pruned = prune_all(store)
 
+    assert pruned.pop("run_note") == 0
     assert pruned == {"run_log": 0, "alert": 1, "alert_cooldown": 1, "alert_delivery": 1}
     assert [row["id"] for row in back_door.rows("select id from alert")] == [1]
     assert [row["alert_id"] for row in back_door.rows("select alert_id from alert_delivery")] == [1]
@@ -283,6 +333,7 @@ def plan_told_by(back_door: BackDoor, statement: Executable) -> str:
     ("what", "index"),
     [
         (Prunable.RUNS, "runguard_run_log_started_at"),
+        (Prunable.NOTES, "runguard_run_note_created_at"),
         (Prunable.ALERTS, "runguard_alert_created_at"),
     ],
 )
@@ -300,13 +351,19 @@ def test_a_batch_looks_at_old_rows_only(
         " alert_key) select 'run_log', 'job_' || n, 'FAILED', 'high', 'x',"
         " now() - n * interval '15 minutes', gen_random_uuid() from generate_series(1, 20000) n"
     )
-    back_door.rows("analyze run_log, alert")
+    back_door.rows(
+        "insert into run_note (run_key, created_at)"
+        " select coalesce(case when id % 2 = 0 then run_key end, gen_random_uuid()), finished_at"
+        " from run_log"
+    )
+    back_door.rows("analyze run_log, run_note, alert")
+    place = UUID(int=7) if what is Prunable.NOTES else 7
     statement = pruning.delete_batch(
         what,
         db_now_plus(-90.0 * DAY),
         include_foreign=False,
         limit=10,  # of 20,000 rows; a thousand of them are better read in one go
-        after=(datetime.now(UTC) - timedelta(days=95), 7) if goes_on else None,
+        after=(datetime.now(UTC) - timedelta(days=95), place) if goes_on else None,
     )
     plan = plan_told_by(back_door, statement)
 

@@ -8,6 +8,7 @@ not looked at again and again.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -32,7 +33,7 @@ from ..._monitor.filters import environment_asked
 from ..._monitor.records import Prunable
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery
-from ..schema.tables import run_log
+from ..schema.tables import run_log, run_note
 
 
 class _Kind(NamedTuple):
@@ -53,6 +54,9 @@ _KINDS: Final = {
         (run_log.c.id,),
         (run_log.c.started_at, run_log.c.id),
         run_log.c.run_key.is_not(None),
+    ),
+    Prunable.NOTES: _Kind(
+        run_note, (run_note.c.run_key,), (run_note.c.created_at, run_note.c.run_key), None
     ),
     Prunable.ALERTS: _Kind(
         alert, (alert.c.id,), (alert.c.created_at, alert.c.id), alert.c.alert_key.is_not(None)
@@ -99,12 +103,14 @@ def count(
     what: Prunable, cutoff: db_now_plus, *, include_foreign: bool, environment: str | None = None
 ) -> Select[Any]:
     """Build the count of all rows that may go."""
-    return (
-        select(func.count())
-        .select_from(_KINDS[what].table)
-        .where(_may_go(what, cutoff, include_foreign=include_foreign))
-        .where(*_are_of(what, environment))
+    which = partial(
+        _all_of, cutoff=cutoff, include_foreign=include_foreign, environment=environment
     )
+    may_go = which(what)
+    if what is Prunable.NOTES:  # of the runs too that go before them
+        stays = which(Prunable.RUNS).is_not(True)
+        may_go = and_(run_note.c.created_at < cutoff, _its_run(stays).is_(None))
+    return select(func.count()).select_from(_KINDS[what].table).where(may_go)
 
 
 def delete_batch(
@@ -118,10 +124,8 @@ def delete_batch(
 ) -> Executable:
     """Build the deletion of up to `limit` rows, which returns how far it went."""
     kind = _KINDS[what]
-    old = (
-        select(*kind.key)
-        .where(_may_go(what, cutoff, include_foreign=include_foreign))
-        .where(*_are_of(what, environment))
+    old = select(*kind.key).where(
+        _all_of(what, cutoff, include_foreign=include_foreign, environment=environment)
     )
     if kind.along:
         old = old.order_by(*kind.along)
@@ -137,16 +141,26 @@ def delete_batch(
     )
 
 
+def _all_of(
+    what: Prunable, cutoff: db_now_plus, *, include_foreign: bool, environment: str | None
+) -> ColumnElement[bool]:
+    its = _are_of(what, environment)
+    return and_(_may_go(what, cutoff, include_foreign=include_foreign), *its)
+
+
 def _are_of(what: Prunable, environment: str | None) -> Iterator[ColumnElement[bool]]:
     """Yield what is asked of rows where those of one environment are meant."""
     if environment is None:
         return
     name = environment_asked(environment)
     if what is Prunable.GUARDS:  # which have nothing but a key
-        key = alert_cooldown.c.source_id
-        ends = (f"@{name}", f"@{name}/")
-        of_name = key.endswith(ends[0], autoescape=True) | key.contains(ends[1], autoescape=True)
-        yield false() if name is None else of_name
+        key, end = alert_cooldown.c.source_id, f"@{name}"
+        # LIKE has no spelling with a schema, and takes no notice of case on SQLite.
+        ends = func.substr(key, func.length(key) - len(end) + 1) == end
+        goes_on = func.replace(key, f"{end}/", "") != key
+        yield false() if name is None else ends | goes_on
+        return
+    if what is Prunable.NOTES:  # their runs are gone, whatever environment they had
         return
     place = run_log.c.environment if what is Prunable.RUNS else alert.c.environment
     its = place.is_(None) if name is None else place == name
@@ -162,6 +176,8 @@ def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Co
     whose = true() if include_foreign or ours is None else ours
     if what is Prunable.ALERTS:
         return and_(alert.c.created_at < cutoff, whose, _is_over(alert.c.id, alert.c.incident))
+    if what is Prunable.NOTES:
+        return and_(run_note.c.created_at < cutoff, _its_run().is_(None))
     if what is Prunable.GUARDS:
         return and_(
             alert_cooldown.c.last_alert_at < cutoff, alert_cooldown.c.open_alert_id.is_(None)
@@ -178,6 +194,13 @@ def _may_go(what: Prunable, cutoff: db_now_plus, *, include_foreign: bool) -> Co
         run_log.c.id != _NEWEST_OF_ITS_JOB,
         whose,
     )
+
+
+# Again one look into an index for each row.
+def _its_run(*its: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Find the run of a note, perhaps only such a one."""
+    own = run_log.c.run_key == run_note.c.run_key
+    return select(run_log.c.id).where(own, *its).limit(literal_column("1")).scalar_subquery()
 
 
 def _is_over(*incidents: ColumnElement[Any]) -> ColumnElement[bool]:
