@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -71,12 +73,30 @@ def test_the_page_of_a_run_shows_it_end(
     job = start_job(url, "enrolment_sync")
     page = reader_of(serve("--database-url", url).url).open(f"/runs/{job.run_id}")
     heading = page.get_by_role("heading", level=1)
+    bar = page.get_by_role("progressbar", name=f"Progress of run {job.run_id}")
     mark(page)
     expect(heading).to_contain_text("running")
+    for done in (100, 300):
+        tell_progress(url, job.run_id, done, total=400)
+        come_back(page)
+        expect(bar).to_have_js_property("value", done / 400)
+    expect(page.get_by_role("main")).to_contain_text("300 of 400 (75 %)")
 
     job.end()
     expect(heading).to_contain_text("success")
     assert is_marked(page)
+
+
+def tell_progress(url: str, run_id: int, done: int, *, total: int) -> None:
+    """Write what a heartbeat would."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(
+            "insert into run_note (run_key, created_at, done, total, progress_at) select run_key,"
+            " started_at, ?, ?, strftime('%Y-%m-%d %H:%M:%f', 'now') from run_log where id = ?"
+            " on conflict (run_key) do update set done = excluded.done",
+            (done, total, run_id),
+        )
+        connection.commit()
 
 
 def come_back(page: Page) -> None:
