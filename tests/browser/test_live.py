@@ -83,6 +83,7 @@ def test_the_page_of_a_run_shows_it_end(
     expect(page.get_by_role("main")).to_contain_text("300 of 400 (75 %)")
 
     job.end()
+    come_back(page)
     expect(heading).to_contain_text("success")
     assert is_marked(page)
 
