@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     import runguard
 
+    # In a run it does first what it is told to, and ends so.
+    Job = Callable[[runguard.run_scope, Callable[[runguard.Run], None], "Ending"], None]
+
 RESOLVED: Final = range(1, 10)  # the older half of the alerts
 COOLDOWN: Final = timedelta(minutes=30)
 DEPLOYED: Final = timedelta(hours=1)  # ago, of another version
@@ -184,13 +187,20 @@ _CODE: Final = """
 from contextlib import contextmanager
 
 
+def sync(scope, begin, error):
+    with scope as run:
+        begin(run)
+        if error is not None:
+            pull_pages(error)
+
+
 @contextmanager
 def lock_of_the_feed():
     yield
 
 
 @lock_of_the_feed()
-def sync(error):
+def pull_pages(error):
     for page in range(3, 9):
         pull(page, error)
 
@@ -200,15 +210,15 @@ def pull(page, error):
 """
 
 
-def job_in(file: str) -> Callable[[Exception], None]:
-    """Return a job whose code stands in a file; its traceback has one frame of a library."""
-    source = "\n" * (41 - _CODE.count("\n") + 1) + _CODE
+def job_in(file: str) -> Job:
+    """Return a job whose code stands in a file."""
+    source = "\n" * (42 - _CODE.count("\n")) + _CODE
     # Without a time of its own Python does not look for the file.
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    job: dict[str, Any] = {}
-    exec(compile(source, file, "exec"), job)
-    found: Callable[[Exception], None] = job["sync"]
-    return found
+    namespace: dict[str, Any] = {}
+    exec(compile(source, file, "exec"), namespace)
+    job: Job = namespace["sync"]
+    return job
 
 
 JOBS: Final = {"nightly": "jobs/enrolments.py", "hostile": f"jobs/{HOSTILE}.py"}
@@ -262,7 +272,7 @@ def _run(
     event: Event,
     started: datetime,
     last_alerts: dict[tuple[str, str], datetime],
-    job: Callable[[Exception], None],
+    job: Job,
 ) -> None:
     import runguard
 
@@ -277,24 +287,23 @@ def _run(
         if event.locked:
             stack.enter_context(runguard.run_scope(event.job_name, lock=True))
         stack.enter_context(contextlib.suppress(type(ending) if ending else runguard.JobLockActive))
-        run = stack.enter_context(
-            runguard.run_scope(
-                event.job_name,
-                trigger_type=event.trigger,
-                lock=event.locked,
-                # Its last alert was a moment ago; in the story it was long ago.
-                cooldown=COOLDOWN if is_quiet else timedelta(0),
-            )
+        scope = runguard.run_scope(
+            event.job_name,
+            trigger_type=event.trigger,
+            lock=event.locked,
+            # Its last alert was a moment ago; in the story it was long ago.
+            cooldown=COOLDOWN if is_quiet else timedelta(0),
         )
-        run.total_records = event.records
-        run.changed_records = event.records // 12
-        if ending is not None:
-            _note(run, str(ending))
-            job(ending)
+        job(scope, lambda run: _begin(run, event, ending), ending)
 
 
-def _note(run: runguard.Run, said: str) -> None:
-    """Keep what a job would of the run: what it did, where more stands, and its log."""
+def _begin(run: runguard.Run, event: Event, ending: Ending) -> None:
+    """Count what the run saw; one that fails notes where it was, and logs."""
+    run.total_records = event.records
+    run.changed_records = event.records // 12
+    if ending is None:
+        return
+    said = str(ending)
     run.note(page=3, term="2026-autumn", said=said)
     run.link("dashboard", "https://dashboards.example/jobs?page=3")
     run.progress(2, 8)

@@ -54,7 +54,8 @@ def test_it_is_shown_as_text(hostile: Reader) -> None:
 
     expect(main).to_contain_text(SCRIPT)
     expect(main).to_contain_text("onerror=")
-    expect(main).to_contain_text("</title></textarea> ' \" & &amp; 한국어")
+    for place in (main, main.locator(".traceback .own").last, main.locator("#log-text")):
+        expect(place).to_contain_text("</title></textarea> ' \" & &amp; 한국어")
 
 
 def test_marks_that_turn_text_around_and_colours_of_terminals_have_no_effect(
