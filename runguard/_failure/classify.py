@@ -7,6 +7,7 @@ job that succeeds never pays for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from .._models import ErrorGroup, Failure, Rule
@@ -40,7 +41,18 @@ def classify(
         from .tiers import verdict_of
     except Exception as error:  # no file can be opened any more, or Python shuts down
         return _unsorted(error_type, error_message, error)
-    return _failure(verdict_of(exc, rules), error_type, error_message)
+    failure = _failure(verdict_of(exc, rules), error_type, error_message)
+    upstream = _upstream_of(exc)
+    return failure if upstream is None else replace(failure, upstream=clean(upstream))
+
+
+def _upstream_of(exc: BaseException) -> str | None:
+    try:
+        from .upstream import upstream_of
+
+        return upstream_of(exc)
+    except Exception:  # the failure is sorted all the same
+        return None
 
 
 def classify_text(
