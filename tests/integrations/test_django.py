@@ -303,6 +303,16 @@ def test_the_check_says_what_to_do(track: Track) -> None:
     assert "RUNGUARD['COMMANDS']" in remedy
 
 
+def test_a_file_of_the_machine_is_no_place_for_a_deployment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [warning] = checks.deploy_check_of(Project())()
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", "postgresql://db.internal/prod")
+
+    assert warning.id == "runguard.W003"
+    assert checks.deploy_check_of(Project())() == []
+
+
 # Processes ---------------------------------------------------------------------------------------
 
 

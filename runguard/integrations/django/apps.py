@@ -8,7 +8,7 @@ from django.core import checks
 
 from ..._api import configure, runtime
 from ..._errors import ConfigurationError
-from .checks import check_of
+from .checks import check_of, deploy_check_of
 from .commands import CommandTracker
 from .project import named_setting, read_project
 from .tasks import TaskTracker
@@ -18,7 +18,7 @@ class RunguardConfig(AppConfig):
     """Configures runguard by the project's settings, and tracks commands and tasks.
 
     Nothing is connected here. Where the settings are wrong nothing is tracked, and a system check
-    says what to do.
+    says what is.
     """
 
     name = "runguard.integrations.django"
@@ -35,6 +35,7 @@ class RunguardConfig(AppConfig):
                 problems.append(named_setting(wrong))
         commands = CommandTracker(project)
         checks.register(check_of(project, problems, commands), "runguard")
+        checks.register(deploy_check_of(project), "runguard", deploy=True)
         if problems:
             runtime.events.internal_error("configure", ConfigurationError(problems[0]))
             return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
 
 from ..._errors import did_you_mean
+from ..._settings import DATABASE_URL, DATABASE_URL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +31,25 @@ def check_of(
                 for problem in problems
             ]
         return [*_warnings(project, set(commands.tracked_names()))]
+
+    return check
+
+
+def deploy_check_of(project: Project) -> Callable[..., list[Any]]:
+    """Return the check of `manage.py check --deploy`."""
+
+    def check(**_: object) -> list[Any]:
+        its = project.configured
+        variables = map(os.environ.get, (DATABASE_URL, DATABASE_URL_FILE))
+        if its.get("database_url") or its.get("engine") or any(variables):
+            return []
+        return [
+            checks.Warning(
+                "Runs are recorded in a file of this machine.",
+                hint=f"Set {DATABASE_URL}, RUNGUARD['DATABASE_URL'] or RUNGUARD['DATABASE'].",
+                id="runguard.W003",
+            )
+        ]
 
     return check
 
