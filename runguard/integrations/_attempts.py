@@ -55,10 +55,20 @@ def is_tracked(function: object) -> bool:
 
 
 @contextmanager
-def unharmed(step: str, **names: object) -> Iterator[None]:
-    """Let no fault of runguard's own reach the worker: it is one `runguard.internal_error`."""
+def unharmed(
+    step: str, passing: tuple[type[BaseException], ...] = (), /, **names: object
+) -> Iterator[None]:
+    """Let no fault of runguard's own reach the worker: it is one `runguard.internal_error`.
+
+    Args:
+        step: What failed, as the event says it.
+        passing: What a signal of the queue raises in the middle of anything; it goes on.
+        names: Further fields of the event.
+    """
     try:
         yield
+    except passing:
+        raise
     except Exception as trouble:
         runtime.events.internal_error(step, trouble, **names)
 
@@ -101,6 +111,25 @@ class Choice:
 
 def _matches(task_name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(task_name, pattern) for pattern in patterns)
+
+
+class WorkerStopped(Exception):
+    """A worker stopped before its task had ended, and nobody makes another attempt."""
+
+    __module__ = "runguard.integrations"
+
+
+class RetriesExhausted(Exception):
+    """A task asked for another attempt and has none left: this is its failure that alerts."""
+
+    __module__ = "runguard.integrations"
+
+    @classmethod
+    def of(cls, asked: BaseException) -> RetriesExhausted:
+        """Return it for the exception by which the task asked, which stays its cause."""
+        error = cls(f"no attempt is left: {asked}").with_traceback(asked.__traceback__)
+        error.__cause__ = asked
+        return error
 
 
 class Attempt:

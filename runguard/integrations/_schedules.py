@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import available_timezones
 
 from .._api import runtime
 from .._errors import ConfigurationError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Rule = Mapping[str, Any]
 """When starts are due, as `Expect` takes it: `every`, or `cron` or `calendar` with `tz`."""
 
+LOCAL_TIME: Final = "/etc/localtime"
 PATIENCE_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 60.0  # after the store was away
 
@@ -236,6 +238,14 @@ def allowing(rule: Rule, jitter: timedelta) -> Rule:
     except ConfigurationError:  # such as without the library that reads it
         usual = LEAST_GRACE
     return {**rule, "grace": usual + jitter}
+
+
+def machine_zone() -> str | None:
+    """Return the name of this machine's zone; None where it is not known."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    if not name:
+        _, _, name = os.path.realpath(LOCAL_TIME).partition("/zoneinfo/")
+    return name if name in available_timezones() else None
 
 
 def zone_name(zone: tzinfo | None) -> str | None:

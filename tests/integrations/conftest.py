@@ -1,4 +1,4 @@
-"""A store that workers of their own processes write to, SQL to look at it, and a real Redis."""
+"""A store that workers of their own processes write to, and SQL to look at it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,12 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import runguard
-from tests.support import redis as redis_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Sql = Callable[..., list[dict[str, Any]]]
-
-
-@pytest.fixture(scope="session")
-def _redis() -> Iterator[redis_server.RedisServer]:
-    if redis_server.PROGRAM is None:
-        pytest.skip(redis_server.MISSING)
-    with redis_server.RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-def redis_url(_redis: redis_server.RedisServer) -> str:
-    """The address of an empty Redis, one server for all tests of this process."""
-    _redis.empty()
-    return _redis.url()
 
 
 @pytest.fixture
