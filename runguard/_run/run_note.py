@@ -168,7 +168,7 @@ def context_of(
 
     The `ids` come first, as they are.
 
-    >>> from .._failure.redaction import Redactor
+    >>> from runguard._failure.redaction import Redactor
     >>> context_of({"term": "2026S", "password": "hunter2"}, Redactor(), [])
     {'term': '2026S', 'password': '[redacted]'}
     """
