@@ -194,10 +194,10 @@ class _Start:
 class _TrackedJob:
     """A job as an executor is handed it: every call of its function is a run."""
 
-    def __init__(self, job: Job, start: _Start, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, job: Job, start: _Start, *, id: str) -> None:  # noqa: A002 - as a job's
         self._job = job
         self._start = start
-        self.id = id or job.id
+        self.id = id
         self.func = _tracked(job.func, start)
 
     def __getattr__(self, name: str) -> Any:
@@ -309,8 +309,9 @@ class _Submit:
             options=self._installed.options,
             settings=_settings_to_hand_on() if self._is_process_pool else {},
         )
-        if self._is_process_pool:
-            _packed(start.options)  # else the job would fail for what does not travel of ours
+        if not self._is_process_pool:
+            return _TrackedJob(job, start, id=job.id)
+        _packed(start.options)  # else the job would fail for what does not travel of ours
         return _TrackedJob(job, start, id=_StartedId(job.id, start))
 
 
@@ -340,7 +341,7 @@ def _in_this_process(job: Job, start: _Start) -> _TrackedJob:
         )
         if start.settings and not is_configured:
             runtime.configure(dict(start.settings))
-    return _TrackedJob(job, start)
+    return _TrackedJob(job, start, id=job.id)
 
 
 def _packed(values: Mapping[str, Any]) -> Mapping[str, bytes]:
