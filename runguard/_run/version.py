@@ -29,6 +29,7 @@ RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
 _SERVICE_VERSION: Final = re.compile(r"(?:^|,)\s*service\.version=([^,]*)")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LONGEST_FILE: Final = 4 * 1024 * 1024  # of packed references
+_OWN_FOLDER: Final = Path(__file__).resolve().parents[1]
 _DEEPEST: Final = 40  # folders
 
 
@@ -67,11 +68,16 @@ def _fit(text: str) -> str | None:
 
 
 def _folders() -> Iterator[Path]:
-    """Yield where the program may lie: the main script's folder, then the current one."""
+    """Yield where the program may lie: the main script's folder, then the current one.
+
+    `runguard exec` is not the program that it runs, and lies elsewhere.
+    """
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if isinstance(main, str):
         with suppress(OSError, ValueError, RuntimeError):
-            yield Path(main).resolve().parent
+            script = Path(main).resolve()
+            if script.stem != "runguard" and script.parent != _OWN_FOLDER:
+                yield script.parent
     with suppress(OSError):
         yield Path.cwd()
 

@@ -162,3 +162,16 @@ def test_the_main_scripts_folder_is_looked_at_first(repository: Path) -> None:
     )
 
     assert done.stdout.strip() == COMMIT
+
+
+def test_a_command_that_runguard_runs_is_looked_for_in_the_current_folder(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(repository / "bin" / "runguard"))
+
+    found = []
+    for folder in ("/", repository):
+        monkeypatch.chdir(folder)
+        found.append(find_version(Settings(), {}))
+
+    assert found == [None, COMMIT]
