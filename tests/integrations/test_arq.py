@@ -101,6 +101,9 @@ async def test_each_attempt_is_a_run_and_only_the_last_one_alerts(work: Work, sq
         ("again", "FAILED", "RETRY", 1, "excluded"),
         ("again", "FAILED", "RETRY", 2, "raised"),
     ]
+    kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
+    assert sorted(kept) == ["attempt", "job_id", "queue"]
+    assert kept["attempt"] == 3
 
 
 async def test_a_timeout_of_the_job_is_a_timeout(work: Work, sql: Sql) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,9 @@ def test_each_attempt_is_a_run_and_only_the_last_one_alerts(
         ("sync", "FAILED", "RETRY", 1, "excluded"),
         ("sync", "FAILED", "RETRY", 2, "raised"),
     ]
+    kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
+    assert sorted(kept) == ["attempt", "message_id", "queue"]
+    assert kept["attempt"] == 3
 
 
 def test_a_retry_that_nobody_makes_any_more_alerts(broker: dramatiq.Broker, sql: Sql) -> None:

@@ -58,6 +58,9 @@ def test_each_attempt_is_a_run_and_only_the_last_one_alerts(huey: RedisHuey, sql
         (name, "FAILED", "RETRY", 1, "excluded"),
         (name, "FAILED", "RETRY", 2, "raised"),
     ]
+    kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
+    assert sorted(kept) == ["attempt", "queue", "task_id"]
+    assert kept["attempt"] == 3
 
 
 def test_a_retry_that_the_task_asks_for_is_no_alert(huey: RedisHuey, sql: Sql) -> None:

@@ -58,6 +58,9 @@ async def test_each_attempt_is_a_run_and_only_the_last_one_alerts(app: App, sql:
         ("sync", "FAILED", "RETRY", 1, "excluded"),
         ("sync", "FAILED", "RETRY", 2, "raised"),
     ]
+    kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
+    assert sorted(kept) == ["attempt", "job_id", "queue"]
+    assert kept["attempt"] == 3
 
 
 async def test_tasks_of_both_kinds_find_their_run(app: App, sql: Sql) -> None:

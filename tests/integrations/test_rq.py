@@ -102,6 +102,9 @@ def test_each_attempt_is_a_run_and_only_the_last_one_alerts(queue: Queue, sql: S
         (name, "FAILED", "RETRY", 2, "raised"),
     ]
     assert sql("select max(error_location) as it from run_log")[0]["it"].endswith("in sync")
+    kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
+    assert sorted(kept) == ["attempt", "job_id", "queue"]
+    assert kept["attempt"] == 3
 
 
 def test_a_retry_that_nobody_makes_any_more_alerts(queue: Queue, sql: Sql) -> None:
