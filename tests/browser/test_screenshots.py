@@ -38,7 +38,7 @@ SHOTS = {
     "overview-dark": Shot("/?span=7d", dark=True),
     "overview-phone": Shot("/", width=390, height=780),
     "job": Shot("/jobs/enrolment_sync", height=1050),
-    "run": Shot("/runs/318"),
+    "run": Shot("/runs/318", height=1150),
     "alerts": Shot("/alerts", height=900),
 }
 

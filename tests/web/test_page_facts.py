@@ -137,7 +137,7 @@ def test_lists_show_version_and_upstream_and_where_the_version_was_new(
     with contextlib.closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as connection:
         connection.execute(
             "update run_log set status = 'FAILED', upstream = 'db.example:5432', trace_id = 'abc1',"
-            " error_type = 'OSError' where id = 2"
+            " error_type = 'OSError', trigger_type = 'RETRY', retry_count = 2 where id = 2"
         )
         connection.commit()
     client = client_of(application_at(sqlite_url))
@@ -148,7 +148,7 @@ def test_lists_show_version_and_upstream_and_where_the_version_was_new(
     [new] = job.all("small", within="new-version")
     assert "run-2" in [parent.attributes.get("id") for parent in _around(new)]
     assert "Run 2 was the first on version 9fceb02" in job.text
-    assert {"Trace abc1", "Version 9fceb02"} <= {
+    assert {"Trace abc1", "Version 9fceb02", "Attempt 3 2 attempts before it"} <= {
         f"{term.text} {value.text}"
         for term, value in zip(run.all("dt"), run.all("dd"), strict=True)
     }
