@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import event, make_url
 
-from runguard._models import RunEnding
+from runguard._models import RunEnding, RunNote
 from runguard._run.run_key import new_run_key
 from tests.benchmarks.dataset import fill
 from tests.store.drafts import TIMEOUT, failure, new_run, own_alert, success
@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from runguard._store.operator import OperatorStore
     from tests.support.postgres import PostgresAddress
 
-BIG = {"run_log", "alert"}
+BIG = {"run_log", "run_note", "alert"}
 DAY = timedelta(hours=24)
+NOTE = RunNote(traceback="Traceback: …", context={"term": "2026-2"})
+NOTES = """
+insert into run_note (run_key, created_at, traceback, done)
+select run_key, finished_at, 'Traceback: …', id from run_log where status = 'FAILED';
+insert into run_note (run_key, created_at, context)
+select gen_random_uuid(), now() - n * interval '1 minute', '{}' from generate_series(1, 20000) n;
+analyze run_note
+"""
 
 
 class Sent(NamedTuple):
@@ -54,6 +62,7 @@ def filled(
     with postgres.database(template=_migrated_template) as name:
         with postgres.connect(name) as connection:
             fill(connection, runs=40_000, alerts=20_000)
+            connection.execute(NOTES)
             if request.param == "calm":
                 connection.execute(CALM)
                 connection.execute("vacuum (full, analyze) alert")
@@ -109,6 +118,15 @@ RUNS: dict[str, Callable[[OperatorStore], object]] = {
     ),
     "refused": lambda store: store.record_refused_run(
         one := new_run("job_9"), failure(one), timeout=TIMEOUT
+    ),
+    "success with a note": lambda store: run(
+        store, lambda started: success(started)._replace(note=NOTE)
+    ),
+    "failure with a note": lambda store: run(
+        store, lambda started: failure(started)._replace(note=NOTE)
+    ),
+    "heartbeat with progress": lambda store: store.beat(
+        keys := [new_run_key(), new_run_key()], timeout=TIMEOUT, progress={keys[0]: (1, 2)}
     ),
     "heartbeat": lambda store: store.beat([new_run_key(), new_run_key()], timeout=TIMEOUT),
     "lost": lose,

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.pool import NullPool
 
-from runguard._models import NewRun, RunEnding, SpooledRun, TriggerType
+from runguard._models import NewRun, RunEnding, RunNote, SpooledRun, TriggerType
 from runguard._monitor.delivering import DispatchContext, DispatchPlan, Settlement
 from runguard._monitor.expectations import (
     Closing,
@@ -176,8 +176,12 @@ def all_that_operators_ask(store: OperatorStore) -> None:
     store.review_matching(matching, by="ana", review_status="IN_PROGRESS")
     for what in Prunable:
         store.count_prunable(what, older_than=DAY, include_foreign=False)
-        place = {Prunable.RUNS: (now, 1), Prunable.ALERTS: (now, 1)}.get(what)
+        places = {Prunable.RUNS: (now, 1), Prunable.ALERTS: (now, 1)}
+        place = {**places, Prunable.NOTES: (now, new_run().key)}.get(what)
         store.prune_batch(what, older_than=DAY, include_foreign=True, limit=2, after=place)
+        asked: Any = {"include_foreign": False, "environment": "staging"}
+        store.count_prunable(what, older_than=DAY, **asked)
+        store.prune_batch(what, older_than=DAY, limit=2, after=None, **asked)
     mute_and_settle(store, alert.id)
     for purpose in Purpose:
         assert store.diagnose(purpose).lacking == ()
@@ -307,11 +311,18 @@ def all_that_is_rare(store: OperatorStore) -> None:
         store.replay_run(SpooledRun(late, then, then, ending), timeout=TIMEOUT)
     store.replay_run(SpooledRun(quiet, then, then, success(quiet)), timeout=TIMEOUT)
     assert store.run_id_of(late.key) is not None
+    assert store.statuses_of([late.key]) == {late.key: "FAILED"}
     for _ in range(2):
         waiting = new_run("waiting")
         store.start_run(waiting, timeout=TIMEOUT)
         store.finish_run(waiting_failure(waiting), timeout=TIMEOUT)
     lose_a_run(store)
+    note = RunNote("Traceback: …", context={"term": "2026-2"}, links=(("a", "https://a.org/"),))
+    for ended in (success, failure):
+        noted = new_run("noted")._replace(version="1", trace_id="f")
+        store.start_run(noted, timeout=TIMEOUT)
+        store.beat([noted.key], timeout=TIMEOUT, progress={noted.key: (1, 2)})
+        store.finish_run(ended(noted)._replace(note=note), timeout=TIMEOUT)
 
 
 def waiting_failure(run: NewRun) -> RunEnding:
