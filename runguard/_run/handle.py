@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
@@ -71,7 +71,7 @@ class Run:
         *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
         *_COUNTERS,
         *("_cooldown", "_declared", "_is_tried_again", "_log", "_outer", "_runtime"),
-        *("_ids", "_kept", "_lines", "_progress"),
+        *("_ids", "_kept", "_lines", "_observed", "_progress"),
         "__weakref__",
     )
 
@@ -106,6 +106,7 @@ class Run:
         self._kept: Kept | None = None  # what the job said of the run
         self._ids: dict[str, str] | None = None  # by which others know it
         self._lines: deque[Any] | None = None  # that it logged last
+        self._observed: Sequence[Any] = ()
         self._progress: tuple[int, int | None] | None = None
 
     def __repr__(self) -> str:

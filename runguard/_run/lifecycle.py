@@ -89,7 +89,8 @@ class Lifecycle:
         if options.context is not None:
             self.run.note(**{str(name): value for name, value in options.context.items()})
         self._capture = capture = runtime.capture
-        self._trace_id = None if capture is None else capture.trace_id()
+        self._trace_id = None if capture is None else capture.start(self.run)
+        self._ending: RunEnding | None = None
         self.is_open = False
         self._started_at = now()  # kept only if the store's own clock is out of reach
         # The beginning may use up half, so that the ending always has the other.
@@ -136,6 +137,7 @@ class Lifecycle:
     def enter(self, opening: Opening | None) -> Run:
         """Let the body begin, or raise what must keep it from running."""
         if opening is not None and opening.refusal is not None:
+            self.finish()
             raise opening.refusal
         if self._capture is not None:
             self._capture.begin(self.run, innermost_run)
@@ -182,6 +184,11 @@ class Lifecycle:
         self._release_lock(asks=not was_handed_in)
         self._after_ending(written=trouble is None)
 
+    def finish(self) -> None:
+        """Let others know that the run has ended; in the caller's context."""
+        if self._ending is not None and self._capture is not None:
+            self._capture.end(self.run, self._ending)
+
     def close_abandoned(self) -> None:
         """End a run whose block was entered and never left: an interruption came in between."""
         if self.is_open and self._pid == os.getpid():
@@ -190,6 +197,7 @@ class Lifecycle:
             self.run._declared = DeclaredFailure(ABANDONED, None)
             self.time_to_close()
             self.close(None)
+            self.finish()
 
     def ending_of(self, exc: BaseException | None) -> RunEnding:
         """Judge how the body ended, and set the run's status. Never raises."""
@@ -210,6 +218,7 @@ class Lifecycle:
             self._events.internal_error("classify", bug, **self._names())
             ending = RunEnding(self.run.key, Counters(), _unjudged(exc, self.run._declared))
         self.run.status = ending.status
+        self._ending = ending
         return ending
 
     def _begin_to_count(self, seconds: float) -> float:

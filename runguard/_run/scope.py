@@ -43,6 +43,7 @@ class RunScope:
         except BaseException as error:
             if life.is_open:  # the block is not entered, so it will not be left either
                 self._do(partial(life.close, error), life.time_to_close())
+                life.finish()
             raise
 
     def __exit__(
@@ -61,6 +62,8 @@ class RunScope:
             if life.is_open:
                 self._do(partial(life.close, exc), life.time_to_close())
             raise
+        finally:
+            life.finish()
 
     async def __aenter__(self) -> Run:
         """Do as `__enter__`, with the database work off the event loop."""
@@ -74,6 +77,7 @@ class RunScope:
         except BaseException as error:
             if life.is_open:
                 await self._do_off_loop(partial(life.close, error), life.time_to_close())
+                life.finish()
             raise
 
     async def __aexit__(
@@ -95,6 +99,8 @@ class RunScope:
             if life.is_open:
                 self._do(partial(life.close, exc), life.time_to_close())
             raise
+        finally:
+            life.finish()
 
     def __del__(self) -> None:
         """Let the end be written of a block that was entered and never left.

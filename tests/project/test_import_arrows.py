@@ -79,6 +79,7 @@ PLACES = {
     "pydantic_core": ("_web",),
     "sqlalchemy": ("_store", "migrations"),
     "starlette": ("_web",),
+    "opentelemetry": ("integrations.opentelemetry",),
     "structlog": ("_events", "_run.run_logger"),
     "typer": ("_cli", "__main__"),
     "uvicorn": ("_cli", "_web"),
