@@ -156,10 +156,10 @@ class _Installed:
             self.names[job.id] = name
         return name
 
-    def skip(self, job_id: str, due: datetime, reason: str) -> None:
+    def skip(self, job_id: str, due: datetime, reason: str, *, before: int = 0) -> None:
         """Tell of a start that was left out, now and with the next run of the job."""
         if (name := self.names.get(job_id)) is not None:
-            self.skipped[job_id] = self.skipped.get(job_id, 0) + 1
+            self.skipped[job_id] = self.skipped.get(job_id, 0) + before + 1
             tell_skipped(name, due, reason)
 
 
@@ -284,18 +284,20 @@ class _Submit:
 
     def __call__(self, job: Job, run_times: list[datetime]) -> None:
         submitted: Any = job
+        # Before it is submitted: it may be over, and left out itself, when `_submit` returns.
+        skipped = self._installed.skipped.pop(job.id, 0)
         with unharmed("start", job_name=job.name):
             if (name := self._installed.job_name_of(job)) is not None:
-                submitted = self._tracked(job, name, run_times)
+                submitted = self._tracked(job, name, run_times, skipped)
         try:
             self._submit(submitted, run_times)
         except MaxInstancesReachedError:
             with unharmed("start", job_name=job.name):
-                self._installed.skip(job.id, run_times[-1], "max_instances")
+                due = run_times[-1]
+                self._installed.skip(job.id, due, "max_instances", before=skipped)
             raise
-        self._installed.skipped.pop(job.id, None)
 
-    def _tracked(self, job: Job, name: str, run_times: list[datetime]) -> _TrackedJob:
+    def _tracked(self, job: Job, name: str, run_times: list[datetime], skipped: int) -> _TrackedJob:
         make_options(name)
         start = _Start(
             name,
@@ -304,7 +306,7 @@ class _Submit:
                 "job_id": job.id,
                 "executor": job.executor,
                 "due_at": run_times[-1].astimezone(UTC).isoformat(timespec="seconds"),
-                "skipped_starts": self._installed.skipped.get(job.id),
+                "skipped_starts": skipped or None,
             },
             options=self._installed.options,
             settings=_settings_to_hand_on() if self._is_process_pool else {},
