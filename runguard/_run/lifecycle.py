@@ -275,7 +275,7 @@ class Lifecycle:
         finished = None
         if self.run.id is not None:
             finished = self._ask(store.finish_run, ending)
-            if not finished.recorded:
+            if not finished.recorded and (self._options.key is None or finished.earlier is None):
                 from .outcome import not_open
 
                 self._events.internal_error("finish", not_open(finished), **self._names())

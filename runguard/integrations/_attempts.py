@@ -132,6 +132,18 @@ class RetriesExhausted(Exception):
         return error
 
 
+class _Shared(Lifecycle):
+    """The life of a run that another process may have ended before, and told it."""
+
+    def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
+        if finished.recorded:
+            super()._tell(ending, finished)
+
+
+class _SharedScope(RunScope):
+    lifecycle = _Shared
+
+
 class Attempt:
     """One attempt at a task as a run, from the worker's signals before and after its body."""
 
@@ -154,7 +166,7 @@ class Attempt:
         self._context = context
         trigger = TriggerType.RETRY if attempt else trigger_type
         made = make_options(job_name, trigger_type=trigger, **options)
-        self._scope = RunScope(replace(made, key=key), runtime)
+        self._scope = _SharedScope(replace(made, key=key), runtime)
         self.run: Run | None = None
         self.is_open = False
 
@@ -207,8 +219,8 @@ def _raised(error: BaseException | None) -> tuple[Any, Any, Any]:
 
 def _keep_context(run: Run, context: Mapping[str, Any] | None) -> None:
     known = {name: value for name, value in (context or {}).items() if value is not None}
-    if known and (note := getattr(run, "note", None)) is not None:
-        note(**known)
+    if known:
+        run.note(**known)
 
 
 def close_by_key(
@@ -216,6 +228,7 @@ def close_by_key(
     job_name: str,
     error: BaseException,
     *,
+    message: str | None = None,
     reason: ErrorReason | None = None,
     is_tried_again: bool = False,
     attempt: int = 0,
@@ -235,6 +248,7 @@ def close_by_key(
         key: The key that its attempt was given.
         job_name: As its attempt was given it, likewise the trigger, the attempt and the options.
         error: What the queue says of the end, such as its WorkerLostError.
+        message: What the run says of it, where the error's own text says little.
         reason: What ended it, where the error's type does not say: `killed`, `time_limit`,
             `lost` or `cancelled`.
         is_tried_again: Whether the queue makes another attempt: this one then raises no alert.
@@ -250,12 +264,11 @@ def close_by_key(
         made = make_options(job_name, trigger_type=trigger, no_alert_on=no_alert_on, **options)
         alerts = not (is_tried_again or isinstance(error, made.no_alert_on))
         scope = _SurvivorScope(replace(made, key=key), runtime)
-        scope.close(
-            error, reason, alerts=alerts, attempt=attempt, started_at=started_at, context=context
-        )
+        failure = _failure_of(error, message, reason)
+        scope.close(failure, alerts=alerts, attempt=attempt, started_at=started_at, context=context)
 
 
-class _Survivor(Lifecycle):
+class _Survivor(_Shared):
     """The end of a run whose beginning another process has written."""
 
     def _write(self, ending: RunEnding, finished_at: datetime) -> FinishedRun:
@@ -265,18 +278,13 @@ class _Survivor(Lifecycle):
             return finished
         return super()._write(ending, finished_at)  # its beginning waits in a spool, if anywhere
 
-    def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
-        if finished.recorded:
-            super()._tell(ending, finished)
-
 
 class _SurvivorScope(RunScope):
     lifecycle = _Survivor
 
     def close(
         self,
-        error: BaseException,
-        reason: ErrorReason | None,
+        failure: Failure,
         *,
         alerts: bool,
         attempt: int,
@@ -286,14 +294,17 @@ class _SurvivorScope(RunScope):
         life = self._begin()
         life._started_at = started_at or life._started_at
         life.run.retry_count = attempt
-        life.run._declared = DeclaredFailure(_failure_of(error, reason), None, alerts)
+        life.run._declared = DeclaredFailure(failure, None, alerts)
         _keep_context(life.run, context)
         self._do(partial(life.close, None), life.time_to_close())
 
 
-def _failure_of(error: BaseException, reason: ErrorReason | None) -> Failure:
+def _failure_of(error: BaseException, message: str | None, reason: ErrorReason | None) -> Failure:
     settings = runtime.first_use()
-    failure = classify(error, rules=settings.rules, clean=settings.redactor.clean)
+    clean = settings.redactor.clean
+    failure = classify(error, rules=settings.rules, clean=clean)
+    if message is not None:
+        failure = replace(failure, error_message=clean(message))
     if reason is None or failure.matched_rule is not None:
         return failure
     if reason is ErrorReason.TIME_LIMIT and failure.error_group is ErrorGroup.UNKNOWN:

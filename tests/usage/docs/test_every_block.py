@@ -44,6 +44,9 @@ NOT_RUN: Final = {
     "docs/integrations/prometheus.md: # prometheus.yml": (
         "it needs Prometheus; tests/web/test_metrics.py scrapes with a token"
     ),
+    "docs/integrations/celery.md: $ celery -A tasks worker": (
+        "it needs a broker; tests/integrations/test_celery.py runs workers"
+    ),
 }
 """The blocks that nothing runs, and why."""
 
