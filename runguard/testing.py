@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ._api import runtime
-from ._monitor.records import AlertRecord, RunRecord
+from ._monitor.records import AlertRecord, NoteRecord, RunRecord
 from ._testing.clock import Clock
 from ._testing.fresh import FreshStore, active
 from ._testing.fresh import fresh_store as _fresh_store
@@ -22,6 +22,7 @@ __all__ = [
     "AlertRecord",
     "Clock",
     "FreshStore",
+    "NoteRecord",
     "RecordedRuns",
     "RunRecord",
     "Simulate",

@@ -103,7 +103,18 @@ def check_settings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def check_unknown_names(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Tell the variables that look like ours and are none."""
+    """Tell the variables that look like ours and are none, and the one that stops everything."""
+    name = _settings.DISABLED
+    try:
+        if _settings.is_disabled(environ):
+            yield Finding(
+                "environment",
+                State.WARNING,
+                f"{name} is set: with it, jobs run and nothing of them is stored",
+                "unset it, but for tests",
+            )
+    except ConfigurationError as error:
+        yield Finding("environment", State.PROBLEM, str(error), f"correct {name}, or unset it")
     for name, hint in unknown_names(environ):
         yield Finding("environment", State.WARNING, f"{name} is not a setting{hint}", "rename it")
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Unpack
 from .._errors import did_you_mean
 from .._failure.alert import FAILURE_ALERT_TYPE
 from .._models import AlertOutcome
-from .._monitor.records import AlertRecord, RunRecord
+from .._monitor.records import AlertRecord, NoteRecord, RunRecord
 from .columns import AlertColumns, RunColumns
 from .view import Rows, StoreView, ToldMessage
 from .wording import check_columns, differences, listed, nearest, spelled
@@ -70,6 +70,11 @@ class RecordedRuns:
     def waiting(self) -> int:
         """How many records wait in the spool for a store that is away."""
         return self._waiting()
+
+    def note_of(self, run: RunRecord, /) -> NoteRecord:
+        """Return what is kept beside a run: context, links, progress, traceback, log lines."""
+        with self._view.reader() as store:
+            return store.run_notes([run.id]).get(run.id) or NoteRecord()
 
     def assert_run(
         self,

@@ -75,6 +75,16 @@ def test_on_a_server_it_tells_version_way_and_rights(cli: Cli, migrated_pg_url: 
     assert found(answer, "privileges")["found"].startswith("role postgres may do all")
 
 
+def test_a_switch_that_stops_all_recording_is_a_warning(cli: Cli, filled_url: str) -> None:
+    said = cli("doctor", "--json", "--database-url", filled_url, RUNGUARD_DISABLED="1")
+    wrong = cli("doctor", "--json", "--database-url", filled_url, RUNGUARD_DISABLED="si")
+
+    assert found(said, "environment")["state"] == "warning"
+    assert "nothing of them is stored" in found(said, "environment")["found"]
+    assert found(said, "reachable")["state"] == "ok"
+    assert found(wrong, "environment")["state"] == "problem"
+
+
 def test_the_embedded_default_that_is_not_there_yet_is_a_warning(cli: Cli) -> None:
     answer = cli("doctor", "--json")
 

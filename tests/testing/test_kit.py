@@ -50,6 +50,17 @@ def test_a_run_that_is_there_is_returned(store: FreshStore) -> None:
     assert "expected 2 runs of sync, found 1" in said_by(store.runs.assert_run, "sync", count=2)
 
 
+def test_what_is_kept_beside_a_run_is_read(store: FreshStore) -> None:
+    with run_scope("sync") as run:
+        run.note(term="2026-1")
+    fail("count", ValueError("no number"))
+
+    assert store.runs.note_of(store.runs.assert_run("sync")).context == {"term": "2026-1"}
+    traceback = store.runs.note_of(store.runs.assert_run("count")).traceback
+    assert traceback is not None
+    assert traceback.rstrip().endswith("ValueError: no number")
+
+
 def test_an_assertion_that_fails_names_what_comes_nearest(store: FreshStore) -> None:
     fail("sync", TimeoutError("no answer"))
 

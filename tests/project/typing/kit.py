@@ -8,6 +8,7 @@ from runguard.testing import (
     AlertRecord,
     Clock,
     FreshStore,
+    NoteRecord,
     RecordedRuns,
     RunRecord,
     Simulate,
@@ -31,6 +32,7 @@ def fixtures_are_typed(
     )
     assert_type(runguard_runs.assert_alert("sync:TIMEOUT", severity="high"), AlertRecord)
     assert_type(runguard_runs.assert_told("oncall", contains="x"), ToldMessage)
+    assert_type(runguard_runs.note_of(runguard_runs.runs[0]), NoteRecord)
     assert_type(simulate.http(503), Exception)
     assert_type(simulate.killed("sync"), int)
     runguard_clock.forward("31m")
