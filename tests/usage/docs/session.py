@@ -17,8 +17,11 @@ from runguard._notify.config import read_config
 from tests.usage.docs.pages import ROOT, Block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
 SERVER: Final = "postgresql://app@db.internal/prod"
+QUEUE: Final = "postgresql://app@db.internal/queue"  # as libpq takes it, without a driver
+REDIS: Final = "redis://localhost:6379"
 PROGRAM: Final = "/opt/jobs/invoices --all"
 READERS_FOLDER: Final = "/home/app/jobs"
 READERS_HOST: Final = "worker-1"
@@ -47,7 +50,7 @@ class Session:
     """The reader's folder, and the environment as the page has changed it so far."""
 
     folder: Path
-    server: str | None = None  # what the pages call SERVER
+    servers: Mapping[str, str] = field(default_factory=dict)  # by what the pages call them
     environment: dict[str, str] = field(default_factory=dict)
     exit_code: int = 0
     scheduled: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
@@ -194,7 +197,7 @@ class Session:
 
     def _make_secret_file(self, file: str) -> None:
         if not Path(file).exists():
-            Path(file).write_text(self.server or f"sqlite:///{self.folder}/runs.db")
+            Path(file).write_text(self.servers.get(SERVER) or f"sqlite:///{self.folder}/runs.db")
 
     def at_our_places(self, text: str) -> str:
         """Let the pages' folders be ours."""
@@ -205,10 +208,10 @@ class Session:
         return text
 
     def _on_our_server(self, text: str) -> str:
-        if SERVER not in text:
-            return text
-        assert self.server is not None
-        return text.replace(SERVER, self.server)
+        for name in (SERVER, QUEUE, REDIS):
+            if name in text:
+                text = text.replace(name, self.servers[name])
+        return text
 
 
 def _variables_of(text: str) -> dict[str, str]:

@@ -10,9 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.usage.docs.pages import PAGES, ROOT, Block, blocks, text_of
-from tests.usage.docs.session import SERVER, Session
+from tests.usage.docs.session import QUEUE, REDIS, SERVER, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,11 +58,16 @@ ALL: Final = [block for page in PAGES for block in blocks(page)]
 def test_a_reader_can_follow_the_page(
     page: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    text, server = text_of(page), None
+    text, servers = text_of(page), {}
     if SERVER in text:
         empty = "runguard db upgrade" in text
-        server = str(request.getfixturevalue("pg_url" if empty else "migrated_pg_url"))
-    session = Session(tmp_path / "page", server=server)
+        servers[SERVER] = str(request.getfixturevalue("pg_url" if empty else "migrated_pg_url"))
+    if QUEUE in text:
+        url = make_url(request.getfixturevalue("pg_url"))
+        servers[QUEUE] = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    if REDIS in text:
+        servers[REDIS] = str(request.getfixturevalue("redis_url"))
+    session = Session(tmp_path / "page", servers=servers)
 
     for block in blocks(page, *RUN_HERE):
         if block.name in NOT_RUN:
@@ -86,7 +92,11 @@ def test_a_file_that_a_reader_saves_is_used_by_a_command_of_the_page() -> None:
     unused = [
         block.name
         for block in saved
-        if not any(str(block.file) in one.text for one in blocks(block.page, "console"))
+        if not any(
+            str(block.file) in one.text or str(block.file).replace("py", "") in one.text
+            for one in blocks(block.page, "console")
+        )
+        and f"from {str(block.file).removesuffix('.py')} import" not in text_of(block.page)
     ]
 
     assert saved
