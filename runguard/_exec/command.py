@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .._errors import JobLockActive
+from .._models import RunNote
 from .process import Process
 from .result import EX_TEMPFAIL, SIGNALLED, CommandOptions, CommandResult, bare_failure, name_of
 from .run import CommandScope
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .._models import Failure
     from .._run.options import RunOptions
     from .._run.runtime import Runtime
+    from .._settings import Settings
 
 FIRST_PAUSE_SECONDS: Final = 0.1  # between two attempts to take a lock; it doubles …
 LONGEST_PAUSE_SECONDS: Final = 2.0  # … up to this
@@ -57,7 +59,8 @@ def execute(
                 result = entry.ended or process.run()
                 if not result.is_success(options):
                     failure = _failure_of(result, process, clean, runtime.events)
-                    entry.scope.fail_with(failure, interrupted=result.interrupted)
+                    note = _note_of(process, runtime.settings(), runtime.events)
+                    entry.scope.fail_with(failure, note, interrupted=result.interrupted)
     finally:
         process.dismiss()
     # All is written: from here on a signal may end us.
@@ -130,6 +133,16 @@ def _failure_of(
     except Exception as bug:  # a fault of ours may change neither exit code nor record
         events.internal_error("classify", bug)
         return unread_failure(result)
+
+
+def _note_of(process: Process, settings: Settings, events: Events) -> RunNote:
+    try:
+        from .failure import note_of
+
+        return note_of(process.outputs(), settings)
+    except Exception as fault:  # likewise
+        events.internal_error("note", fault)
+        return RunNote()
 
 
 def _ended_before(signals: Signals, seconds: float) -> CommandResult | None:

@@ -14,8 +14,11 @@ from .._failure.alert import SEVERITY_OF
 from .._failure.reason import reason_of_exit
 from .._failure.tail import read_tail
 from .._failure.tiers import Verdict
-from .._models import ErrorGroup, ErrorReason, Failure
+from .._failure.traceback import fit, last_traceback
+from .._models import ErrorGroup, ErrorReason, Failure, RunNote
 from .._monitor.wording import LONGEST_QUOTED
+from .._run.log_tail import last_lines
+from .._settings import Settings
 from .child import NOT_EXECUTABLE, NOT_FOUND
 from .result import SIGNALLED, TIMED_OUT, CommandResult, Output
 from .streams import LONGEST_TAIL
@@ -56,6 +59,17 @@ def failure_of(
     best = (telling or said)[0]
     verdict = _verdict_on(result, best.verdict)
     return _failure(verdict, result, _message(result.words, best.headline, said))
+
+
+def note_of(outputs: Sequence[Output], settings: Settings) -> RunNote:
+    """Keep the last lines of what a failed command said, and the traceback in them."""
+    shown = [one.cleaned for one in (_read(out, settings.redactor.clean) for out in outputs)]
+    said = "\n".join(filter(None, reversed(shown)))  # stderr last: it says why
+    note = RunNote(log_tail=last_lines(said) if settings.capture_logs else None)
+    if not settings.capture_traceback or (found := last_traceback(said)) is None:
+        return note
+    home = os.path.expanduser("~")  # noqa: PTH111 - as everywhere else in this package
+    return note._replace(traceback=fit(found, home))
 
 
 def decoded(tail: bytes, *, is_cut: bool) -> str:

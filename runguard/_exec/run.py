@@ -12,7 +12,7 @@ from .._run.scope import RunScope
 
 if TYPE_CHECKING:
     from .._errors import JobLockActive
-    from .._models import Failure
+    from .._models import Failure, RunNote
     from .._run.options import RunOptions
     from .._run.repository import RunRepository
     from .._run.runtime import Runtime
@@ -23,10 +23,10 @@ class CommandLifecycle(Lifecycle):
 
     records_refusal = True
 
-    def declare(self, failure: Failure, *, interrupted: bool) -> None:
+    def declare(self, failure: Failure, note: RunNote, *, interrupted: bool) -> None:
         """Let the run end FAILED without an exception."""
         alerts = not interrupted or interruption_alerts(self.run.trigger_type)
-        self.run._declared = DeclaredFailure(failure, None, alerts)
+        self.run._declared = DeclaredFailure(failure, None, alerts, note)
 
     def _refuse(self, store: RunRepository, conflict: JobLockActive) -> JobLockActive:
         return super()._refuse(store, conflict) if self.records_refusal else conflict
@@ -56,14 +56,14 @@ class CommandScope(RunScope):
         life = self._life
         return isinstance(life, CommandLifecycle) and life.alert_outcome is AlertOutcome.SUPPRESSED
 
-    def fail_with(self, failure: Failure, *, interrupted: bool) -> None:
-        """Let the run end FAILED with a failure that was judged elsewhere.
+    def fail_with(self, failure: Failure, note: RunNote, *, interrupted: bool) -> None:
+        """Let the run end FAILED with a failure that was judged elsewhere, and keep a note of it.
 
         What somebody `interrupted` by hand alerts only where a Ctrl-C would.
         """
         life = self._entered()
         assert isinstance(life, CommandLifecycle)  # noqa: S101 - as `lifecycle` says
-        life.declare(failure, interrupted=interrupted)
+        life.declare(failure, note, interrupted=interrupted)
 
     def _begin(self) -> Lifecycle:
         life = super()._begin()

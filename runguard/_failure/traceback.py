@@ -37,6 +37,9 @@ _MARK_ROOM: Final = 64
 
 _CAUSE: Final = "The above exception was the direct cause of the following exception:"
 _CONTEXT: Final = "During handling of the above exception, another exception occurred:"
+_HEADER: Final = re.compile(
+    r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
+)
 _SYNTAX_ERRORS: Final = (SyntaxError, IndentationError, TabError)
 
 
@@ -55,9 +58,27 @@ def traceback_text(exc: BaseException, clean: Callable[..., str], home: str = ""
     printer = _Printer(clean)
     # Every part is bounded and every cut within one is made by `clean`: no secret is cut in two.
     text = clean("\n".join(printer.chain(exc)), limit=4 * _MOST)
-    if home.strip("/\\"):
-        text = re.sub(rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\])", "~", text)
-    return _fit(text)
+    return fit(text, home)
+
+
+def last_traceback(text: str) -> str | None:
+    """Return the last traceback that a program has printed into a text, with its causes."""
+    starts = [found.start() for found in _HEADER.finditer(text)]
+    if not starts:
+        return None
+    *before, start = starts
+    end = start
+    for line in text[start:].splitlines(keepends=True):
+        is_of_frames = line[0] in " \n" or end == start
+        if is_of_frames or not text[start:end].rstrip().endswith("+------------"):
+            end += len(line)
+        if not is_of_frames:  # the message, of which a program may print more lines
+            break
+    for earlier in reversed(before):
+        if not text[earlier:start].rstrip().endswith((_CAUSE, _CONTEXT)):
+            break
+        start = earlier
+    return text[start:end].rstrip()
 
 
 def _has_frames(exc: BaseException) -> bool:
@@ -67,8 +88,10 @@ def _has_frames(exc: BaseException) -> bool:
     return is_group or traceback is not None or _behind(exc) is not None
 
 
-def _fit(text: str) -> str:
-    """Leave out lines of the middle where the text is too long."""
+def fit(text: str, home: str) -> str:
+    """Write the home folder as `~`, and leave out lines of the middle where a text is too long."""
+    if home.strip("/\\"):
+        text = re.sub(rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\])", "~", text)
     if len(text.encode()) <= LONGEST:
         return text
     lines = text.split("\n")

@@ -16,6 +16,7 @@ from .._models import (
     AlertOutcome,
     AlertVerdict,
     Failure,
+    RunNote,
     RunStatus,
     Severity,
     SeverityName,
@@ -36,11 +37,15 @@ T = TypeVar("T")
 
 
 class DeclaredFailure(NamedTuple):
-    """A failure that is not an exception, and where it was declared."""
+    """A failure that is not an exception, and where it was declared.
+
+    `note` has what is known of it where another process failed: its traceback, its last lines.
+    """
 
     failure: Failure
     location: str | None
     alerts: bool = True
+    note: RunNote | None = None
 
 
 innermost_run: ContextVar[Run | None] = ContextVar("runguard_run", default=None)

@@ -170,6 +170,11 @@ def tail_text(lines: deque[Line], clean: Callable[..., str]) -> str | None:
         return None
     # Secrets are hidden before anything is cut, so that no half of one is left.
     text = clean("\n".join(_shown(line, clean) for line in kept), limit=8 * _MOST_TOGETHER)
+    return last_lines(text)
+
+
+def last_lines(text: str) -> str | None:
+    """Return the last 50 lines or 16 KiB of a text that is clean; None where it is empty."""
     last: list[str] = []
     room = LONGEST
     for line in reversed(text.split("\n")[-MOST_LINES:]):

@@ -63,7 +63,7 @@ class EndedRun(Protocol):
     def _kept(self) -> Kept | None: ...
 
     @property
-    def _declared(self) -> tuple[Failure, str | None, bool] | None: ...
+    def _declared(self) -> tuple[Failure, str | None, bool, RunNote | None] | None: ...
 
 
 class Outcome(Enum):
@@ -136,13 +136,13 @@ def judge(
             if run._kept is not None or run._progress is not None:
                 note = _note_of(run, settings=settings, events=events)
             return RunEnding(run.key, counters, note=note)
-        failure, location, alerts = declared
+        failure, location, alerts, said = declared
     else:
         assert exc is not None  # noqa: S101 - no exception is a success
         failure = classify(exc, rules=settings.rules, clean=settings.redactor.clean)
         if (message := exit_message(exc)) is not None:
             failure = replace(failure, error_message=message)
-        location, alerts = location_of(exc), outcome is Outcome.FAILED
+        location, alerts, said = location_of(exc), outcome is Outcome.FAILED, None
     alerts = alerts and not run._is_tried_again
     alert = failure_alert(
         run_key=run.key,
@@ -155,7 +155,7 @@ def judge(
         versions=VERSIONS,
         environment=settings.environment,
     )
-    note = _note_of(run, settings=settings, events=events, exc=exc, has_failed=True)
+    note = _note_of(run, settings=settings, events=events, exc=exc, said=said, has_failed=True)
     return RunEnding(run.key, counters, failure, location, alert if alerts else None, note=note)
 
 

@@ -95,9 +95,13 @@ def note_of(
     settings: Settings,
     events: Events,
     exc: BaseException | None = None,
+    said: RunNote | None = None,
     has_failed: bool = False,
 ) -> RunNote | None:
-    """Return what is kept beside a run that has ended; None where that is nothing. Never raises."""
+    """Return what is kept beside a run that has ended; None where that is nothing. Never raises.
+
+    `said` has the traceback and the last lines of a failure that was another process's.
+    """
     troubles: list[str] = []
 
     def made(make: Callable[[], T | None]) -> T | None:
@@ -115,9 +119,11 @@ def note_of(
         note = note._replace(links=made(lambda: _links(kept, redactor)) or ())
     ids = _ids_of(run) if has_failed else {}
     if kept is not None or ids:
-        said = {} if kept is None else kept.context.copy()
-        note = note._replace(context=made(lambda: context_of(said, redactor, troubles, ids)))
-    if has_failed:
+        context = {} if kept is None else kept.context.copy()
+        note = note._replace(context=made(lambda: context_of(context, redactor, troubles, ids)))
+    if said is not None:
+        note = note._replace(traceback=said.traceback, log_tail=said.log_tail)
+    elif has_failed:
         traceback = made(lambda: _traceback(exc, settings))
         note = note._replace(traceback=traceback, log_tail=made(lambda: _log_tail(run, redactor)))
     for trouble in troubles:

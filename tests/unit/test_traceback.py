@@ -15,6 +15,7 @@ from runguard._failure.traceback import (
     MOST_CAUSES,
     MOST_MEMBERS,
     OUTERMOST,
+    last_traceback,
     traceback_text,
 )
 
@@ -247,3 +248,47 @@ def test_a_hundred_thousand_frames_take_bounded_time() -> None:
     text = printed(error.with_traceback(above))
     assert time.process_time() - started < 2
     assert "frames are left out ...]" in text
+
+
+CHAINED = """\
+Traceback (most recent call last):
+  File "/app/sync.py", line 9, in fetch
+    response.raise_for_status()
+HTTPError: 503
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/app/sync.py", line 20, in <module>
+    raise RuntimeError("sync failed") from error
+RuntimeError: sync failed"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no traceback here\n", None),
+        ("", None),
+        (f"page 3\n{CHAINED}\nbye\n", CHAINED),
+        (f"{CHAINED}\nretried\n{CHAINED}", CHAINED),
+        (
+            "Traceback (most recent call last):\n  File",
+            "Traceback (most recent call last):\n  File",
+        ),
+    ],
+)
+def test_the_last_traceback_that_a_program_printed_is_found(
+    text: str, expected: str | None
+) -> None:
+    assert last_traceback(text) == expected
+
+
+@pytest.mark.parametrize("job", [a_group, a_group_as_cause, with_notes, bad_source, a_recursion])
+def test_what_python_prints_is_found_among_other_lines(job: Callable[[], None]) -> None:
+    whole = "".join(traceback.format_exception(caught(job)))
+
+    found = last_traceback(f"page 1\npage 2\n{whole}")
+    assert found is not None
+    # Of a message only the first line is told from what follows.
+    assert whole.startswith(found)
+    assert "File " in found
