@@ -31,10 +31,10 @@ class Upstream(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0) -> None:
-        """Listen on the loopback interface; port 0 takes a free one."""
-        super().__init__(("127.0.0.1", port), _Answers)
-        self.url = f"http://127.0.0.1:{self.server_port}"
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        """Listen on the loopback interface, or where `host` says; port 0 takes a free one."""
+        super().__init__((host, port), _Answers)
+        self.url = f"http://{host}:{self.server_port}"
         self.enrolments = [
             {"id": n, "student": f"S-{n:04}", "course": COURSES[n % 3], "status": "active"}
             for n in range(1, 121)
@@ -135,7 +135,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one")
-    with Upstream(parser.parse_args().port) as upstream:
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a container")
+    given = parser.parse_args()
+    with Upstream(given.port, given.host) as upstream:
         print(upstream.url, flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()
