@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,9 @@ from .view import StoreView
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
     from .._store.scratch import ScratchServer
+
+FILE: Final = "runguard.db"
+FIRST_USE_SECONDS: Final = 60.0
 
 _GONE: Final = (DATABASE_URL_FILE, DISABLED, PING_URL)
 
@@ -91,12 +95,27 @@ def fresh_store(
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="runguard-"))
         place = Path(folder).absolute()
-        url = f"sqlite:///{in_url(str(place / 'runguard.db'))}"
-        if server is not None:
+        if server is None:
+            url = _url_of_file(place)
+            (place / FILE).write_bytes(_file_with_schema())
+        else:
             url = stack.enter_context(server.database())
         store = FreshStore(url, place)
         stack.enter_context(_used(store))
         yield store
+
+
+@cache
+def _file_with_schema() -> bytes:
+    """Make a file as the first run would; a copy is cheaper than a schema for each test."""
+    with tempfile.TemporaryDirectory(prefix="runguard-") as folder:
+        with closing(StoreView(_url_of_file(Path(folder))).open()) as store:
+            store.beat([], timeout=FIRST_USE_SECONDS)
+        return (Path(folder) / FILE).read_bytes()
+
+
+def _url_of_file(folder: Path) -> str:
+    return f"sqlite:///{in_url(str(folder / FILE))}"
 
 
 @contextmanager
