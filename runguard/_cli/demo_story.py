@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from .._monitor.explanation import explain
 from .._monitor.records import AlertFilter, RunFilter, RunWithAlert
+from .._monitor.sentences import Topic
 from . import demo_told
 from .demo_jobs import SYNC, Act, acts, enrolment_sync, running_upstream
+from .noted import noted_texts
 from .output import plain_table, stdout_console, write_listing, write_table
 from .stores import quiet_log
-from .tables import alerts_listing, groups_listing, joined_listing, runs_listing
+from .tables import (
+    alerts_listing,
+    explanation_sheet,
+    groups_listing,
+    joined_listing,
+    runs_listing,
+)
 
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore
 
 COOLDOWN: Final = timedelta(minutes=30)
 ROWS_SHOWN: Final = 12
+SHOWN_IN_FULL: Final = 2  # of the acts: upstream answers 503
 
 
 def play(
@@ -51,8 +62,9 @@ def play(
         again = [_fail(store, act) for act in acts(upstream)]
         _tell_repeats(acts(upstream), again)
     _show_views(store, program, option)
+    _show_one(store, first[SHOWN_IN_FULL].run.id, program, option)
     if mail:
-        _title("5. Somebody is told")
+        _title("6. Somebody is told")
         demo_told.play(_print)
     _tell_what_next(program, option)
 
@@ -124,6 +136,22 @@ def _show_views(store: OperatorStore, program: str, option: str) -> None:
     write_listing(groups_listing(store.failures_by_group(since=timedelta(hours=24))))
     _print("\nFailed runs and their alerts", "bold", "join on detail->>'run_id' = run_log.id::text")
     write_listing(joined_listing(store.failed_runs_with_alerts(limit=ROWS_SHOWN)))
+
+
+def _show_one(store: OperatorStore, run_id: int, program: str, option: str) -> None:
+    """Show of one failure what changed before it, and what it left."""
+    details = store.run_details(run_id)
+    if details is None:
+        return
+    _title("5. One failure in full")
+    now = store.now()
+    told = explain(details, now=now)
+    reasons = (*told.about(Topic.ERROR), *told.about(Topic.CHANGES))
+    _print("Why it failed, and what changed", "bold", f"{program} explain {run_id} {option}")
+    write_table(explanation_sheet(replace(told, reasons=reasons), now=now))
+    _print("\nWhat it left", "bold", f"{program} show {run_id} {option}")
+    for part in noted_texts(details.note, folded=True):
+        write_table(part)
 
 
 def _tell_what_next(program: str, option: str) -> None:

@@ -69,9 +69,13 @@ def _compared(
     after = changed.first_failure
     old, new = short_versions(before.version, after.version)
     yield from ("Last success: ", *_named(before), _ran(old, before.host))
+    said = verdict(changed, upstream=upstream)
+    if changed.code_changed is False and not changed.host_changed:
+        yield f". {said[:1].upper()}{said[1:]}."
+        return
     if told := _ran(new, after.host):
-        yield f"; {'now' if is_first else 'the first failure was'}{told.removeprefix(' on')}"
-    yield f": {verdict(changed, upstream=upstream)}."
+        yield f"; now{told.removeprefix(' on')}" if is_first else f"; the first failure{told}"
+    yield f": {said}."
 
 
 def _named(run: RanAs) -> tuple[Part, ...]:

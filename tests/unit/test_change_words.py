@@ -40,7 +40,7 @@ def test_the_first_failure_is_compared_with_the_last_success() -> None:
 def test_a_later_failure_of_the_row_names_the_first_one() -> None:
     assert said(changed(), run_id=107, version="d4e5f6") == [
         "The first failure after 42 successes in a row was run 101 of 02:00.",
-        "Last success: run 100 of 01:00 on a1b2c3 (host w1); the first failure was d4e5f6"
+        "Last success: run 100 of 01:00 on a1b2c3 (host w1); the first failure on d4e5f6"
         " (host w2): the code and the host changed in between.",
     ]
 
@@ -102,6 +102,15 @@ def test_same_code_on_the_same_host_points_at_what_failed() -> None:
 
     assert verdict(same, upstream="api.example.org:443").endswith(
         "upstream, at api.example.org:443"
+    )
+
+
+def test_what_is_the_same_is_said_once() -> None:
+    [_, compared] = said(changed(("1.4", "w"), ("1.4", "w")), run_id=101, upstream="db-1:5432")
+
+    assert compared == (
+        "Last success: run 100 of 01:00 on 1.4 (host w). Same code, same host: look upstream, at"
+        " db-1:5432."
     )
 
 

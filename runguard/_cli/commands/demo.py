@@ -16,6 +16,7 @@ from ..._errors import StoreUnavailable
 from ..._models import TriggerType
 from ..._run.embedded import embedded_file, embedded_url
 from ..._store.operator import OperatorStore
+from ..._version import __version__
 from ..options import DatabaseUrl, command_app, help_end
 from ..stores import check_url
 from ..talk import say
@@ -59,6 +60,7 @@ def demo(
         cooldown=demo_story.COOLDOWN,
         lock_ttl=_settings.Settings().lock_ttl,
         trigger_type=TriggerType.MANUAL,
+        version=__version__,  # its jobs are a part of runguard
         deliver="off",  # its failures are no news for those who are told of yours
     )
     try:

@@ -77,6 +77,16 @@ def test_it_shows_the_four_views_and_what_to_do_next(cli: Cli, url: str) -> None
     assert "@tracked_run(" in shown[places[-1] :]
 
 
+def test_it_shows_one_failure_in_full(cli: Cli) -> None:
+    shown = cli("demo", "--no-mail").stdout.partition("5. One failure in full")[2]
+
+    assert "HTTPError: HTTP Error 503: Service Unavailable, at " in shown
+    assert "Same code, same host: look upstream, at 127.0.0.1:" in " ".join(shown.split())
+    assert "in enrolment_sync\n" in shown
+    assert "frames of Python]" in shown
+    assert "INFO demo: asking http://127.0.0.1:" in shown
+
+
 def test_on_an_empty_server_it_says_that_it_makes_the_schema(cli: Cli, pg_url: str) -> None:
     done = cli("demo", "--no-mail", "--database-url", pg_url)
 
@@ -198,7 +208,7 @@ def test_a_script_that_fails_is_told_by_mail_once_and_so_is_its_recovery(cli: Cl
     done = cli("demo", RUNGUARD_NOTIFY=elsewhere, **FOREIGN)
 
     assert done.exit_code == 0, done.stderr
-    scene = done.stdout.partition("5. Somebody is told")[2]
+    scene = done.stdout.partition("6. Somebody is told")[2]
     subjects = ["TIMEOUT demo.invoice_mailer failed (high)", "OK demo.invoice_mailer: recovered"]
     places = [scene.find(subject) for subject in subjects]
     assert -1 not in places
