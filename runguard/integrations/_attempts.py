@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -75,26 +75,31 @@ def unharmed(
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which tasks become runs, and under which names.
+    """Which tasks become runs, under which names, and with which options.
 
     Attributes:
         only: Names of tasks, or patterns such as `reports.*`; None: all.
         skip: The same, of those that do not.
         name: From a task's name to its job's: a function, or a mapping of those that differ.
+        options: What `run_scope` takes besides, of all of them.
+        expects: Whether the queue's schedules are what is expected of the jobs.
     """
 
     only: Iterable[str] | str | None = None
     skip: Iterable[str] | str = ()
     name: Callable[[str], str] | Mapping[str, str] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    expects: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be used, where it was written."""
-        for field in ("only", "skip"):
-            if (given := getattr(self, field)) is not None:
+        make_options("task", **self.options)
+        for which in ("only", "skip"):
+            if (given := getattr(self, which)) is not None:
                 patterns = (given,) if isinstance(given, str) else tuple(given)
                 if not all(isinstance(pattern, str) for pattern in patterns):
-                    raise TypeError(f"{field}: expected names of tasks, found {given!r}")
-                object.__setattr__(self, field, patterns)
+                    raise TypeError(f"{which}: expected names of tasks, found {given!r}")
+                object.__setattr__(self, which, patterns)
         if not (self.name is None or callable(self.name) or isinstance(self.name, Mapping)):
             raise TypeError(f"name: expected a function or a mapping, found {self.name!r}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from arq.cron import CronJob
@@ -27,9 +27,13 @@ MAX_TRIES: Final = 5
 def install(
     settings: S,
     *,
-    name: Callable[[str], str] | Mapping[str, str] | None = None,
     only: Iterable[str] | str | None = None,
     skip: Iterable[str] | str = (),
+    name: Callable[[str], str] | Mapping[str, str] | None = None,
+    expect_schedule: bool = True,
+    cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> S:
     """Make every attempt at a job a run, and expect cron jobs when they say.
 
@@ -37,16 +41,28 @@ def install(
 
     Args:
         settings: The `WorkerSettings`, a class or a dict; or a `Worker` that is ready-made.
-        name: From a function's name to its job's: a function, or a mapping of those that differ.
         only: Functions that become runs, names or patterns such as `cron:*`. None: all.
         skip: Functions that do not.
+        name: From a function's name to its job's: a function, or a mapping of those that differ.
+        expect_schedule: Whether the worker declares its schedule as what is expected of the jobs.
+        cooldown: As of `run_scope`.
+        failures_to_alert: As of `run_scope`.
+        no_alert_on: As of `run_scope`.
 
     Returns:
         The settings.
 
+    Raises:
+        ConfigurationError: An option cannot be used.
+
     Added in 0.2.
     """
-    choice = Choice(only=only, skip=skip, name=name)
+    options: dict[str, Any] = {
+        "cooldown": cooldown,
+        "failures_to_alert": failures_to_alert,
+        "no_alert_on": no_alert_on,
+    }
+    choice = Choice(only, skip, name, options, expect_schedule)
     if isinstance(settings, Worker):
         _install_in_worker(settings, choice)
         return settings
@@ -87,7 +103,7 @@ def _with_runs(function: Any, choice: Choice, limits: _Limits) -> Any:
         timeout=limits.timeout if function.timeout_s is None else function.timeout_s,
         max_tries=limits.max_tries if function.max_tries is None else function.max_tries,
     )
-    return replace(function, coroutine=_InRuns(function, job_name, limits))
+    return replace(function, coroutine=_InRuns(function, job_name, limits, choice.options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +118,19 @@ class _Limits:
 class _InRuns:
     """Calls a function of arq in a run."""
 
-    def __init__(self, function: Function | CronJob, job_name: str, limits: _Limits) -> None:
+    def __init__(
+        self,
+        function: Function | CronJob,
+        job_name: str,
+        limits: _Limits,
+        options: Mapping[str, Any],
+    ) -> None:
         self.__qualname__ = function.coroutine.__qualname__
         self._coroutine = function.coroutine
         self._job_name = job_name
         self._trigger = TriggerType.SCHEDULER if isinstance(function, CronJob) else None
         self._limits = limits
+        self._options = options
 
     def __call__(self, ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> Awaitable[Any]:
         # Not yet in the task: arq begins to count only after this.
@@ -138,6 +161,7 @@ class _InRuns:
                     "queue": getattr(ctx.get("redis"), "default_queue_name", None),
                     "attempt": number,
                 },
+                **self._options,
             )
             await attempt.abegin()
         return attempt
@@ -175,7 +199,7 @@ class _Startup:
         then: Callable[[dict[Any, Any]], Awaitable[Any]] | None,
     ) -> None:
         self._choice = choice
-        self._crons = tuple(crons)
+        self._crons = tuple(crons) if choice.expects else ()
         self._tz = tz
         self._then = then
         self._schedules = Schedules()

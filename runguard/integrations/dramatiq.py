@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import dramatiq
@@ -15,9 +16,12 @@ from ._attempts import Attempt, Choice, RetriesExhausted, is_tracked, unharmed
 def install(
     broker: dramatiq.Broker | None = None,
     *,
-    name: Callable[[str], str] | Mapping[str, str] | None = None,
     only: Iterable[str] | str | None = None,
     skip: Iterable[str] | str = (),
+    name: Callable[[str], str] | Mapping[str, str] | None = None,
+    cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> None:
     """Make every attempt at a message a run, in all workers of a broker.
 
@@ -26,14 +30,25 @@ def install(
 
     Args:
         broker: The broker; None: the global one.
-        name: From an actor's name to its job's: a function, or a mapping of those that differ.
         only: Actors that become runs, names or patterns such as `reports_*`. None: all.
         skip: Actors that do not.
+        name: From an actor's name to its job's: a function, or a mapping of those that differ.
+        cooldown: As of `run_scope`.
+        failures_to_alert: As of `run_scope`.
+        no_alert_on: As of `run_scope`.
+
+    Raises:
+        ConfigurationError: An option cannot be used.
 
     Added in 0.2.
     """
+    options: dict[str, Any] = {
+        "cooldown": cooldown,
+        "failures_to_alert": failures_to_alert,
+        "no_alert_on": no_alert_on,
+    }
     broker = broker or dramatiq.get_broker()
-    choice = Choice(only=only, skip=skip, name=name)
+    choice = Choice(only, skip, name, options)
     for known in broker.middleware:
         if isinstance(known, RunMiddleware):
             known.choice = choice
@@ -69,6 +84,7 @@ class RunMiddleware(Middleware):
                     "queue": message.queue_name,
                     "attempt": retries + 1,
                 },
+                **self.choice.options,
             )
             self._open[message.message_id] = (attempt, retries)
             attempt.begin()

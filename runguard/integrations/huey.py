@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from huey import exceptions
@@ -24,9 +25,13 @@ _STRIKES: Final = (exceptions.TaskTimeout,) if hasattr(exceptions, "TaskTimeout"
 def install(
     huey: Any,
     *,
-    name: Callable[[str], str] | Mapping[str, str] | None = None,
     only: Iterable[str] | str | None = None,
     skip: Iterable[str] | str = (),
+    name: Callable[[str], str] | Mapping[str, str] | None = None,
+    expect_schedule: bool = True,
+    cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> None:
     """Make every attempt at a task a run, and expect periodic tasks when their crontab says.
 
@@ -35,13 +40,25 @@ def install(
 
     Args:
         huey: The `Huey`, whatever its storage.
-        name: From a task's name to its job's: a function, or a mapping of those that differ.
         only: Tasks that become runs, names or patterns such as `app.reports.*`. None: all.
         skip: Tasks that do not.
+        name: From a task's name to its job's: a function, or a mapping of those that differ.
+        expect_schedule: Whether the worker declares its schedule as what is expected of the jobs.
+        cooldown: As of `run_scope`.
+        failures_to_alert: As of `run_scope`.
+        no_alert_on: As of `run_scope`.
+
+    Raises:
+        ConfigurationError: An option cannot be used.
 
     Added in 0.2.
     """
-    choice = Choice(only=only, skip=skip, name=name)
+    options: dict[str, Any] = {
+        "cooldown": cooldown,
+        "failures_to_alert": failures_to_alert,
+        "no_alert_on": no_alert_on,
+    }
+    choice = Choice(only, skip, name, options, expect_schedule)
     known = huey._pre_execute.get(HOOK)
     if isinstance(known, _Runs):
         known.choice = choice
@@ -80,6 +97,7 @@ class _Runs:
                 attempt=number,
                 trigger_type="SCHEDULER" if isinstance(task, PeriodicTask) else None,
                 context={"task_id": task.id, "queue": self._huey.name, "attempt": number + 1},
+                **self.choice.options,
             )
             self._open[task.id] = attempt
             attempt.begin()
@@ -124,6 +142,8 @@ class _Runs:
 
     def declare_schedule(self) -> None:
         """Say when periodic tasks start; each worker calls it before its first task."""
+        if not self.choice.expects:
+            return
         for task in self._huey._registry.periodic_tasks:
             with unharmed("declare", job_name=_name_of(task)):
                 job_name = self.choice.job_name_of(_name_of(task))

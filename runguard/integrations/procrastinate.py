@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import timedelta
 from functools import wraps
 from typing import Any
 
@@ -18,9 +19,13 @@ from ._schedules import Schedules
 def install(
     app: App,
     *,
-    name: Callable[[str], str] | Mapping[str, str] | None = None,
     only: Iterable[str] | str | None = None,
     skip: Iterable[str] | str = (),
+    name: Callable[[str], str] | Mapping[str, str] | None = None,
+    expect_schedule: bool = True,
+    cooldown: timedelta | None = None,
+    failures_to_alert: int | None = None,
+    no_alert_on: type[BaseException] | tuple[type[BaseException], ...] = (),
 ) -> None:
     """Make every attempt at a job a run, and expect periodic tasks when their cron says.
 
@@ -30,13 +35,25 @@ def install(
 
     Args:
         app: The app, whose workers are to record.
-        name: From a task's name to its job's: a function, or a mapping of those that differ.
         only: Tasks that become runs, names or patterns such as `app.reports.*`. None: all.
         skip: Tasks that do not.
+        name: From a task's name to its job's: a function, or a mapping of those that differ.
+        expect_schedule: Whether the worker declares its schedule as what is expected of the jobs.
+        cooldown: As of `run_scope`.
+        failures_to_alert: As of `run_scope`.
+        no_alert_on: As of `run_scope`.
+
+    Raises:
+        ConfigurationError: An option cannot be used.
 
     Added in 0.2.
     """
-    choice = Choice(only=only, skip=skip, name=name)
+    options: dict[str, Any] = {
+        "cooldown": cooldown,
+        "failures_to_alert": failures_to_alert,
+        "no_alert_on": no_alert_on,
+    }
+    choice = Choice(only, skip, name, options, expect_schedule)
     middleware = [*(app.worker_defaults.get("worker_middleware") or ())]
     for known in middleware:
         if isinstance(known, _Runs):
@@ -93,10 +110,13 @@ class _Runs:
             attempt=job.attempts,
             trigger_type=TriggerType.SCHEDULER if _is_periodic(context) else None,
             context={"job_id": job.id, "queue": job.queue, "attempt": job.attempts + 1},
+            **self.choice.options,
         )
 
     def declare_schedule(self, app: App) -> None:
         """Say when periodic tasks start."""
+        if not self.choice.expects:
+            return
         for (name, entry), periodic in app.periodic_registry.periodic_tasks.items():
             with unharmed("declare", job_name=name):
                 job_name = self.choice.job_name_of(name)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from itertools import count
 from signal import Signals
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -62,6 +63,8 @@ class RunsJobs(rq.worker.BaseWorker):
         runguard_only: Functions that become runs, names or patterns such as `app.reports.*`.
             None: all.
         runguard_skip: Functions that do not.
+        runguard_options: What `run_scope` takes besides: `cooldown`, `failures_to_alert` and
+            `no_alert_on`.
 
     Added in 0.2.
 
@@ -72,6 +75,7 @@ class RunsJobs(rq.worker.BaseWorker):
     runguard_name: Callable[[str], str] | Mapping[str, str] | None = None
     runguard_only: Iterable[str] | str | None = None
     runguard_skip: Iterable[str] | str = ()
+    runguard_options: Mapping[str, Any] = MappingProxyType({})
 
     def prepare_execution(self, job: Any) -> Any:
         """Note which run the execution is, where both the horse and its parent find it."""
@@ -86,7 +90,8 @@ class RunsJobs(rq.worker.BaseWorker):
     def perform_job(self, job: Any, queue: Any, *rest: Any) -> bool:
         """Perform the job in a run, which ends when RQ has settled how the job ended."""
         execution = rest[0] if rest else self.execution
-        performed = _Performed(job, self._runguard_job_name(job), execution)
+        job_name = self._runguard_job_name(job)
+        performed = _Performed(job, job_name, execution, self.runguard_options)
         self._runguard_performed = performed
         try:
             return super().perform_job(job, queue, *rest)
@@ -102,7 +107,7 @@ class RunsJobs(rq.worker.BaseWorker):
     def handle_work_horse_killed(self, job: Any, retpid: Any, ret_val: Any, rusage: Any) -> None:
         """End the run of a horse that died."""
         reason = _reason_of(ret_val)
-        self._runguard_close(job, WorkHorseDied(_death_of(ret_val)), reason, again=job.should_retry)
+        self._runguard_close(job, WorkHorseDied(_death_of(ret_val)), reason, quiet=job.should_retry)
         handle: Any = super().handle_work_horse_killed
         handle(job, retpid, ret_val, rusage)
 
@@ -110,7 +115,7 @@ class RunsJobs(rq.worker.BaseWorker):
         """End the run of a horse that somebody had killed."""
         if self._stopped_job_id == job.id and not self.is_horse:
             error = JobStopped("the job was stopped on request; its work-horse was killed")
-            self._runguard_close(job, error, ErrorReason.CANCELLED, again=False)
+            self._runguard_close(job, error, ErrorReason.CANCELLED, quiet=True)
         super().handle_job_failure(job, queue, *args, **kwargs)
 
     def _runguard_job_name(self, job: Any) -> str | None:
@@ -121,7 +126,7 @@ class RunsJobs(rq.worker.BaseWorker):
         return job_name  # noqa: RET504 - that may have failed
 
     def _runguard_close(
-        self, job: Any, error: Exception, reason: ErrorReason, *, again: bool
+        self, job: Any, error: Exception, reason: ErrorReason, *, quiet: bool
     ) -> None:
         key: UUID | None = getattr(self, "_runguard_key", None)
         job_name = self._runguard_job_name(job)
@@ -133,12 +138,12 @@ class RunsJobs(rq.worker.BaseWorker):
                 job_name,
                 error,
                 reason=reason,
-                is_tried_again=again,
+                is_tried_again=quiet,
                 attempt=_attempt_of(job),
                 trigger_type=_trigger_of(job),
                 started_at=job.started_at,
                 context=_context_of(job),
-                no_alert_on=JobStopped,
+                **self.runguard_options,
             )
 
 
@@ -191,11 +196,14 @@ def _expect(job_name: str, cron: str | None, interval: int | None) -> None:
 class _Performed:
     """One job while it is performed: the run, and how RQ settles it."""
 
-    def __init__(self, job: Any, job_name: str | None, execution: Any) -> None:
+    def __init__(
+        self, job: Any, job_name: str | None, execution: Any, options: Mapping[str, Any]
+    ) -> None:
         self.error: BaseException | None = None
         self.is_tried_again = False
         self._job = job
         self._execution = execution
+        self._options = options
         self._attempt: Attempt | None = None
         if job_name is not None:
             self._job_name = job_name
@@ -227,6 +235,7 @@ class _Performed:
             key=key_of("rq", self._job.id, self._execution.id),
             trigger_type=_trigger_of(self._job),
             context=_context_of(self._job),
+            **self._options,
         )
         self._attempt.begin()
 

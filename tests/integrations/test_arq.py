@@ -149,11 +149,18 @@ async def test_a_job_that_somebody_aborts_raises_no_alert(
 
 
 async def test_the_choice_names_runs_and_leaves_out_others(work: Work, sql: Sql) -> None:
-    functions = [count, ping_upstream, tracked]
-    settings = install({"functions": functions}, name={"count": "daily_count"}, skip="ping_*")
-    await work(settings, "count", "ping_upstream", "tracked")
+    settings = install(
+        {"functions": [sync, ping_upstream, tracked]},
+        name={"sync": "daily_sync"},
+        skip="ping_*",
+        no_alert_on=ValueError,
+    )
+    await work(settings, "sync", "ping_upstream", "tracked")
 
-    assert sorted(run[0] for run in outcomes(sql)) == ["daily_count", "decorated"]
+    assert sorted(run[:2] + run[4:] for run in outcomes(sql)) == [
+        ("daily_sync", "FAILED", "excluded"),
+        ("decorated", "SUCCESS", "none"),
+    ]
 
 
 async def test_a_cron_job_is_scheduled_and_expected_when_it_says(work: Work, sql: Sql) -> None:

@@ -133,10 +133,11 @@ async def test_a_job_that_a_stopping_worker_drops_alerts(app: App, sql: Sql) -> 
 
 
 async def test_the_choice_names_runs_and_leaves_out_others(app: App, sql: Sql) -> None:
-    install(app, name={"sync": "enrolment_sync"}, skip="ping_*")
+    install(app, name={"sync": "enrolment_sync"}, skip="ping_*", no_alert_on=KeyError)
 
     @app.task(name="sync")
-    async def sync() -> None: ...
+    async def sync() -> None:
+        raise KeyError("user_id")
 
     @app.task(name="ping_upstream")
     async def ping() -> None: ...
@@ -149,7 +150,10 @@ async def test_the_choice_names_runs_and_leaves_out_others(app: App, sql: Sql) -
         await task.defer_async()
     await work(app)
 
-    assert [run[0] for run in outcomes(sql)] == ["enrolment_sync", "decorated"]
+    assert [run[:2] + run[4:] for run in outcomes(sql)] == [
+        ("enrolment_sync", "FAILED", "excluded"),
+        ("decorated", "SUCCESS", "none"),
+    ]
 
 
 async def test_a_periodic_task_is_scheduled_and_expected_when_its_cron_says(
