@@ -43,7 +43,7 @@ def test_no_row_is_touched_and_it_goes_back_and_forth(earlier: Database) -> None
     assert migrations.check(earlier.url) == []
     earlier.rows(A_NOTE)
 
-    assert "1 row (table run_note)" in migrations.losses(earlier.url, "0005")
+    assert "1 note (table run_note)" in migrations.losses(earlier.url, "0005")
     migrations.downgrade(earlier.url, "0005")
     assert earlier.schema() == before
 

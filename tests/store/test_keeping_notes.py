@@ -151,6 +151,25 @@ def test_a_beat_touches_the_heart_of_those_without_progress_too(
     assert back_door.rows("select 1 from run_log where heartbeat_at is null") == []
 
 
+REFUSE = {
+    "sqlite": "create trigger no before insert on run_note begin select raise(abort, 'no'); end",
+    "postgresql": "create function no() returns trigger language plpgsql as"
+    " $$ begin raise 'no notes today'; end $$;"
+    " create trigger no before insert on run_note for each row execute function no()",
+}
+
+
+def test_progress_that_is_refused_costs_no_heartbeat(
+    store: OperatorStore, back_door: BackDoor
+) -> None:
+    run = started(store)
+    back_door.rows(REFUSE[back_door.engine.dialect.name])
+
+    store.beat([run.key], timeout=TIMEOUT, progress={run.key: (1, 2)})
+
+    assert back_door.rows("select 1 from run_log where heartbeat_at is null") == []
+
+
 def test_a_note_without_progress_keeps_that_of_the_heartbeat(store: OperatorStore) -> None:
     run = started(store)
     store.beat([run.key], timeout=TIMEOUT, progress={run.key: (7, 10)})

@@ -9,10 +9,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Update, Uuid, any_, bindparam, func, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 
+from ..faults import Fault
 from ..progress import keep_progress
 from ..rows import NOTES, Lacking, Progress
 from ..schema.tables import run_log
+from .faults import fault_of
 from .statements import RUNNING
 
 
@@ -25,7 +28,12 @@ def beat(
         connection.execute(heard(), parameters)
         return
     alive = heard().returning(run_log.c.run_key).cte("alive")
-    connection.execute(keep_progress(connection, progress, alive, upsert), parameters)
+    try:
+        connection.execute(keep_progress(connection, progress, alive, upsert), parameters)
+    except DBAPIError as error:
+        if fault_of(error) is not Fault.DATA:
+            raise
+        connection.execute(heard(), parameters)  # a trigger may refuse notes, and no run is lost
 
 
 @cache

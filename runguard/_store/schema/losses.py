@@ -16,6 +16,7 @@ _ALTER_TABLE: Final = re.compile(rf"^ALTER TABLE {_NAME}([^;]*);", re.MULTILINE)
 _DROP_COLUMN: Final = re.compile(rf"DROP COLUMN (?:IF EXISTS )?{_NAME}")
 _ROW_OF: Final = {
     "run_log": "run",
+    "run_note": "note",
     "alert": "alert",
     "alert_cooldown": "guard row",
     "job_lock": "lock",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError
 
 from ..progress import keep_progress
 from ..rows import NOTES, Lacking, Progress
@@ -22,4 +24,5 @@ def beat(
     connection.execute(update(run_log).where(*is_alive).values(heartbeat_at=db_now()))
     if progress and NOTES not in lacking:
         alive = select(run_log.c.run_key).where(*is_alive).subquery("alive")
-        connection.execute(keep_progress(connection, progress, alive, upsert))
+        with suppress(IntegrityError):  # a trigger may refuse notes, and no run is lost
+            connection.execute(keep_progress(connection, progress, alive, upsert))

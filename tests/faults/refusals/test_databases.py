@@ -197,6 +197,26 @@ def test_a_trigger_with_a_limit_gets_short_texts(
     assert any("texts of at most" in error for error in told(events))
 
 
+def test_a_trigger_with_a_limit_gets_a_short_note(migrated_pg_url: str, events: Events) -> None:
+    configure(migrated_pg_url)
+    rows(
+        migrated_pg_url,
+        f"{NOTIFY} create trigger tell after insert or update on run_note"
+        " for each row execute function tell()",
+    )
+    with pytest.raises(ValueError, match="bad"), run_scope("job") as run:
+        run.note(**{f"name_{number}": "x" * 30 for number in range(60)})
+        raise ValueError("bad" * 3_000)
+
+    found = rows(
+        migrated_pg_url,
+        "select length(error_message), length(traceback) < 1100, context is not null"
+        " from run_log join run_note using (run_key)",
+    )
+    assert found == [(9_000, True, True)]
+    assert any("and a short note" in error for error in told(events))
+
+
 def test_a_run_whose_note_is_refused_is_recorded_without_it_and_with_its_alert(
     migrated_pg_url: str, events: Events
 ) -> None:
