@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import logging
 import sqlite3
 import sys
 from contextlib import closing
@@ -50,6 +53,56 @@ def test_a_run_that_alerted_names_its_versions(cli: Cli, tmp_path: Path) -> None
     [line] = [line for line in answer.lines if line.startswith("versions ")]
     python = ".".join(str(part) for part in sys.version_info[:3])
     assert line.split(maxsplit=1)[1] == f"runguard {version('runguard-runlog')}, Python {python}"
+
+
+def fail_in_a_job(url: str) -> None:
+    """A job works with version 1.4, and fails inside a library with 1.5."""
+    log = logging.getLogger("payments")
+    for code, text in (("1.4", "{}"), ("1.5", "{")):
+        runguard.configure(database_url=url, version=code)
+        with contextlib.suppress(ValueError), runguard.run_scope("payments") as run:
+            run.note(term="2026-1")
+            run.link("report", "https://reports.example/7")
+            run.progress(3, 12)
+            log.warning("reading page 3")
+            json.loads(text)
+        runguard.testing.reset()
+
+
+def test_what_a_run_left_is_shown_and_explained(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    fail_in_a_job(url)
+
+    shown = cli("show", "failed", "--database-url", url)
+    explained = cli("explain", "failed", "--database-url", url)
+    [details] = cli("show", "failed", "--json", "--database-url", url).json
+
+    told = [" ".join(line.split()) for line in shown.lines]
+    assert "what changed the code changed in between" in told
+    assert "progress 3 of 12 (25 %)" in told[told.index("context term: 2026-1") - 1]
+    assert "links report: https://reports.example/7" in told
+    assert told[-1].endswith("WARNING payments: reading page 3")
+    assert "now 1.5 (host " in explained.stdout
+    assert "shows its traceback and its last log lines" in explained.stderr
+    assert details["note"]["context"] == {"term": "2026-1"}
+    assert details["note"]["links"] == [["report", "https://reports.example/7"]]
+    assert (details["changed"]["code_changed"], details["changed"]["successes"]) == (True, 1)
+
+
+def test_the_traceback_alone_is_what_python_printed(cli: Cli, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'own.db'}"
+    fail_in_a_job(url)
+
+    alone = cli("show", "failed", "--traceback", "--database-url", url)
+    none = cli("show", "last:nobody", "--traceback", "--database-url", url)
+
+    assert alone.lines[0] == "Traceback (most recent call last):"
+    assert any(line.endswith(", in fail_in_a_job") for line in alone.lines)
+    assert any("decoder.py" in line for line in alone.lines)
+    assert alone.lines[-1].startswith("json.decoder.JSONDecodeError: ")
+    assert none.exit_code == 1
+    success = cli("show", "1", "--traceback", "--database-url", url)
+    assert (success.exit_code, success.stderr) == (1, "No traceback of run 1 is kept.\n")
 
 
 def test_show_as_json_has_the_run_and_all_that_belongs_to_it(cli: Cli, filled_url: str) -> None:
