@@ -72,7 +72,7 @@ def changes_of(facts: NoticeFacts) -> str:
     if not (before.version and now.version):
         return f"not known: no version is recorded ({host})" if host else ""
     same = ", ".join(one for one in (f"same version {line(version, LONGEST_NAME)}", host) if one)
-    place = f", at {line(facts.upstream, 200)}" if facts.upstream else ""
+    place = f", at {line(facts.upstream, 200)}" if facts.upstream else ", or at the data"
     return f"nothing that is known ({same}): look upstream{place}"
 
 

@@ -204,6 +204,10 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
             notice(last_success=FIRST.failed_run),
             "nothing that is known (same version 1.5, same host etl-3): look upstream, at api.ex",
         ),
+        (
+            notice(last_success=FIRST.failed_run, upstream=None),
+            "same host etl-3): look upstream, or at the data\n",
+        ),
         (notice(last_success=ON_NO_VERSION, upstream=None), "host etl-2 → etl-3\n"),
         (
             notice(last_success=replace(ON_NO_VERSION, host="etl-3")),
