@@ -18,6 +18,7 @@ import yaml
 
 from runguard._cli.demo_mail import MailSink
 from runguard._notify.config import read_config
+from tests.support import pgbouncer as pooling
 from tests.support.processes import ROOT
 from tests.usage.examples.conftest import asker
 
@@ -38,12 +39,20 @@ def mail() -> Iterator[MailSink]:
 
 
 @pytest.fixture
+def pooled_url(migrated_pg_url: str, request: pytest.FixtureRequest) -> str:
+    """Through PgBouncer, as in the compose file, where this machine has it."""
+    if pooling.PROGRAM is None:
+        return migrated_pg_url
+    return request.getfixturevalue("pgbouncer").through(migrated_pg_url)
+
+
+@pytest.fixture
 def environment(
-    migrated_pg_url: str, upstream: Upstream, mail: MailSink, tmp_path: Path
+    pooled_url: str, migrated_pg_url: str, upstream: Upstream, mail: MailSink, tmp_path: Path
 ) -> dict[str, str]:
     return {
         **os.environ,
-        "RUNGUARD_DATABASE_URL": migrated_pg_url,
+        "RUNGUARD_DATABASE_URL": pooled_url,
         "ENROLMENT_DATABASE_URL": migrated_pg_url,
         "QUEUE_FOLDER": str(tmp_path / "queue"),
         "RUNGUARD_CONFIG": str(SERVICE / "runguard.toml"),
