@@ -258,3 +258,34 @@ def test_context_that_is_no_mapping_is_refused() -> None:
 
 def test_no_context_at_all_is_none() -> None:
     assert context_of({}, Redactor(), []) is None
+
+
+def test_a_heartbeat_writes_the_progress_and_only_where_it_moved(
+    sqlite_url: str, sql: Callable[..., list[dict[str, Any]]]
+) -> None:
+    beats = runtime.heartbeat
+    with run_scope("sync") as run, run_scope("another") as another:
+        beats._beat([run.key, another.key])
+        assert sql("select * from run_note") == []
+        run.progress(3, 10)
+        beats._beat([run.key, another.key])
+        [first] = sql("select done, total, progress_at from run_note")
+        beats._beat([run.key, another.key])
+        assert sql("select done, total, progress_at from run_note") == [first]
+        run.progress(4, 10)
+        beats._beat([run.key, another.key])
+        [then] = sql("select done, total, progress_at from run_note")
+
+    assert (first["done"], first["total"], then["done"]) == (3, 10, 4)
+    assert then["progress_at"] > first["progress_at"]
+    assert beats._progress == {}
+
+
+def test_odd_progress_never_stops_the_heartbeat(
+    sqlite_url: str, sql: Callable[..., list[dict[str, Any]]]
+) -> None:
+    with run_scope("sync") as run:
+        run.progress("three")  # type: ignore[arg-type]
+        before = sql("select heartbeat_at from run_log")
+        runtime.heartbeat._beat([run.key])
+        assert sql("select heartbeat_at from run_log") != before
