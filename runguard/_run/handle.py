@@ -226,7 +226,7 @@ class Run:
         done = await writers.run_off_loop(work, seconds=self._seconds_for_alert())
         return self._count_alert(done)
 
-    def note(self, **values: Any) -> None:
+    def note(self, /, **values: Any) -> None:
         """Keep what the run is about: `run.note(term="2026S", page=3)`.
 
         A name that is noted again keeps its last value. Together they are small: 4 KiB as JSON,

@@ -87,7 +87,7 @@ class Lifecycle:
             runtime=runtime,
         )
         if options.context is not None:
-            self.run.note(**{str(name): value for name, value in options.context.items()})
+            self.run._keeping().add(options.context, settings.redactor)
         self._capture = capture = runtime.capture
         self._trace_id = None if capture is None else capture.start(self.run)
         self._ending: RunEnding | None = None

@@ -96,16 +96,15 @@ def _keep(run: LoggedRun | None, line_of: Callable[..., Line | None], *logged: A
     """Add a line to the open runs of this context. A log call never fails for it."""
     try:
         line = line_of(*logged)
+        while run is not None and line is not None:
+            # What an inner run logs is logged inside the outer one too.
+            if run.status is RunStatus.RUNNING and (lines := run._lines) is not None:
+                lines.append(line)
+                if len(line.text) > _SHORT:
+                    _make_room(lines)
+            run = run._outer
     except Exception:  # the host's text cannot be made: logging itself tells that
         return
-    if line is None:
-        return
-    while run is not None:  # what an inner run logs is logged inside the outer one too
-        if run.status is RunStatus.RUNNING and (lines := run._lines) is not None:
-            lines.append(line)
-            if len(line.text) > _SHORT:
-                _make_room(lines)
-        run = run._outer
 
 
 def _make_room(lines: deque[Line]) -> None:

@@ -50,7 +50,12 @@ class Kept:
 
     def add(self, values: Mapping[Any, Any], redactor: Redactor) -> None:
         """Keep values by name. Never raises."""
-        for key, value in values.items():
+        try:
+            pairs = list(values.items())
+        except Exception:
+            self._trouble("note: expected names and values, found a mapping that cannot be read")
+            return
+        for key, value in pairs:
             name = printable(text_from(key), LONGEST_NAME)
             if len(self.context) >= MOST_NAMES and name not in self.context:
                 self._trouble(f"note: expected at most {MOST_NAMES} names, found more")

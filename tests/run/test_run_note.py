@@ -256,6 +256,22 @@ def test_context_that_is_no_mapping_is_refused() -> None:
         run_scope("sync", context=["term"])  # type: ignore[arg-type]
 
 
+class Unreadable(dict[str, int]):
+    def items(self) -> Any:
+        raise OSError("gone")
+
+
+def test_context_of_any_kind_never_hurts(endings: list[RunEnding], events: Events) -> None:
+    with run_scope("sync", context={"self": 1, 3: Unreadable, None: 4}):  # type: ignore[dict-item]
+        pass
+    assert set(note_of(endings).context or ()) == {"self", "3", "None"}
+
+    with run_scope("sync", context=Unreadable(a=1)) as run:
+        run.note(self=1)
+    assert note_of(endings).context == {"self": 1}
+    assert [event for event, _ in events() if event == "runguard.internal_error"]
+
+
 def test_no_context_at_all_is_none() -> None:
     assert context_of({}, Redactor(), []) is None
 

@@ -210,6 +210,7 @@ def test_an_exception_at_the_edge_of_what_is_possible_has_its_row(
     assert rows("select status, alert_outcome, error_type, error_message from run_log") == [
         ("FAILED", "raised", error_type, message)
     ]
+    assert rows("select traceback like '%Traceback (most recent%' from run_note") == [(True,)]
 
 
 @pytest.mark.parametrize(
