@@ -12,16 +12,23 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from signal import Signals
+from signal import SIGUSR1, Signals
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from celery import signals
 from celery.concurrency.base import BasePool
-from celery.exceptions import Retry, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from celery.exceptions import (
+    Retry,
+    SoftTimeLimitExceeded,
+    TaskRevokedError,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
 from celery.schedules import crontab, schedule
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
@@ -39,6 +46,7 @@ _KEY: Final = "runguard_key"  # in a request: the key of its run, until that beg
 _IS_DUE: Final = "celery_beat_task"  # a header that Celery sets itself, from 5.7 on
 _ATTEMPT: Final = "_runguard_attempt"
 _ENDS_ITSELF: Final = "SIGUSR1"  # which raises SoftTimeLimitExceeded in the task
+STRIKES_AGAIN_SECONDS: Final = 0.05
 _DEATHS: Final = (WorkerLostError, TimeLimitExceeded, SystemExit, KeyboardInterrupt)
 
 
@@ -83,6 +91,7 @@ def install(
     )
     signals.task_received.connect(_receive, weak=False)
     signals.task_prerun.connect(_begin, weak=False)
+    signals.task_failure.connect(_end_failed, weak=False)
     signals.task_postrun.connect(_end, weak=False)
     signals.beat_init.connect(_begin_beat, weak=False)
     signals.before_task_publish.connect(_mark_as_due, weak=False)
@@ -154,12 +163,32 @@ def _begin(sender: Any, **_: object) -> None:
         if installed is None or (job_name := installed.job_name_of(sender)) is None:
             return
         attempt = Attempt(job_name, key=key, **installed.options_of(sender, request))
-        attempt.begin()
-        setattr(request, _ATTEMPT, (attempt, sys.exception()))
+        try:
+            attempt.begin()
+        except SoftTimeLimitExceeded:  # which struck meanwhile, and has ended the run
+            _strike_again()
+        else:
+            setattr(request, _ATTEMPT, (attempt, sys.exception()))
+
+
+def _strike_again() -> None:
+    """Have the soft time limit strike the task: Celery drops what a signal's receiver raises."""
+    again = threading.Timer(STRIKES_AGAIN_SECONDS, os.kill, (os.getpid(), SIGUSR1))
+    again.daemon = True
+    again.start()
+
+
+def _end_failed(sender: Any, exception: BaseException, **_: object) -> None:
+    """End the run before Celery logs the failure, which is none of the job's last words."""
+    with unharmed("finish", job_name=sender.name), suppress(SoftTimeLimitExceeded):
+        attempt, around = vars(sender.request).pop(_ATTEMPT, (None, None))
+        if attempt is not None:
+            error = sys.exception()  # what was raised; Celery's own may be a copy to be pickled
+            attempt.end(exception if error is None or error is around else error)
 
 
 def _end(sender: Any, state: str | None, retval: Any, **_: object) -> None:
-    with unharmed("finish", job_name=sender.name):
+    with unharmed("finish", job_name=sender.name), suppress(SoftTimeLimitExceeded):
         attempt, around = vars(sender.request).pop(_ATTEMPT, (None, None))
         if attempt is None:
             return

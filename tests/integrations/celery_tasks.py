@@ -14,6 +14,7 @@ import redis
 from celery import Celery, chain, chord, signals
 from celery.exceptions import Ignore, Reject
 from celery.schedules import crontab
+from celery.utils.log import get_task_logger
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
@@ -136,8 +137,9 @@ def too_slow() -> None:
     time.sleep(60)
 
 
-@app.task(name="tasks.slow", soft_time_limit=0.1)
+@app.task(name="tasks.slow", soft_time_limit=1)
 def slow() -> None:
+    get_task_logger("tasks").warning("waiting for the other side")
     time.sleep(60)
 
 

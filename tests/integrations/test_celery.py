@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from celery import Celery, signals
 from celery.beat import Scheduler, Service
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.schedules import BaseSchedule, crontab, schedule
 from sqlalchemy import create_engine, text
 
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     Sql = Callable[..., list[dict[str, Any]]]
 
 SENT = (
-    "plain renamed not_a_job tracked retried autoretried ignored rejected expected exits slow"
-    " too_slow killed redelivered revoked canvases"
+    "killed redelivered plain renamed not_a_job tracked retried autoretried ignored rejected"
+    " expected exits too_slow revoked canvases slow"
 )
 LEFT = 25  # runs of these, with those of `boot` and of what they send
 RUNS = """
@@ -123,7 +124,7 @@ def prefork(
         sends = {"CELERY_TEST_BROKER": redis_server.url(), "CELERY_TEST_SEND": SENT}
         with worker(folder, postgres.url(name), **sends) as process:
             try:
-                until(is_done)
+                until(is_done, limit=90)
             except AssertionError as late:
                 jobs = sql("select job_name, status from run_log order by id")
                 late.add_note(f"{jobs}\n{(folder / 'log').read_text()}")
@@ -235,6 +236,17 @@ def test_a_run_that_failed_keeps_the_id_of_its_task_and_its_queue(prefork: Prefo
         assert len(note["context"].pop("task_id")) == 36
         assert note["context"] == {"queue": "celery", "attempt": 1}
     assert len(notes) == 2
+
+
+def test_what_a_failed_task_logged_last_is_its_own(prefork: Prefork) -> None:
+    [note] = prefork.sql(
+        "select traceback, log_tail from run_note join run_log using (run_key)"
+        " where job_name = 'tasks.slow'"
+    )
+
+    assert "in slow\n    time.sleep(60)" in note["traceback"]
+    assert "waiting for the other side" in note["log_tail"]
+    assert "raised unexpected" not in note["log_tail"]  # which Celery says of it
 
 
 def test_each_delivery_of_a_message_is_a_run(prefork: Prefork) -> None:
@@ -414,6 +426,27 @@ def test_a_fault_of_runguards_own_never_reaches_the_task(
 
     assert job.delay().get() == 7
     assert "ZeroDivisionError: job" in caplog.text
+
+
+def test_a_soft_time_limit_that_strikes_while_the_run_begins_strikes_the_task(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration.install(app)
+
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    @app.task(name="waits", shared=False)
+    def waits() -> None:
+        signal.pause()
+
+    monkeypatch.setattr(integration.Attempt, "begin", strike)
+    before = signal.signal(signal.SIGUSR1, strike)  # as a process of the pool has it
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            waits.apply(throw=True)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.mark.parametrize(
