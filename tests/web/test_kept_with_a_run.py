@@ -142,6 +142,21 @@ def test_the_frames_of_the_job_are_open_those_of_libraries_folded_and_all_can_be
     assert "".join(page.by_id("log-text").texts) == "one\ntwo"
 
 
+def test_the_message_of_a_command_does_not_repeat_the_log_below_it(
+    sqlite_url: str, page_of: Callable[[str, str], Page]
+) -> None:
+    runguard.configure(database_url=sqlite_url)
+    for lines in ("starting\nno such file", "another log"):
+        with run_scope("copy") as run:
+            run.fail("exit code 3: no such file\n\nstarting\nno such file")
+        note(sqlite_url, run.id or 0, log_tail=lines)
+    testing.reset()
+
+    first, second = (page_of(sqlite_url, f"/runs/{number}") for number in (1, 2))
+    assert first.by_id("error-text").text == "exit code 3: no such file"
+    assert second.by_id("error-text").text.endswith("starting no such file")
+
+
 def test_32_kib_of_hostile_text_stay_text_in_every_place(
     told: str, page_of: Callable[[str, str], Page]
 ) -> None:

@@ -90,6 +90,7 @@ def _kept(details: RunDetails, now: datetime) -> dict[str, Any]:
     progress = progress_of(note, started_at=run.started_at, finished_at=run.finished_at, now=now)
     return {
         "note": note,
+        "message": _message_beside(run.error_message, note.log_tail if note else None),
         "progress": progress,
         "traceback": view_of(note.traceback).parts if note and note.traceback else (),
         "links": [(name, address, link_to(address)) for name, address in note.links]
@@ -99,6 +100,12 @@ def _kept(details: RunDetails, now: datetime) -> dict[str, Any]:
         if note
         else (),
     }
+
+
+def _message_beside(message: str | None, log_tail: str | None) -> str | None:
+    """Return a message without the lines that stand in the log below, as those of commands do."""
+    first, _, lines = (message or "").partition("\n\n")
+    return first if lines.strip() and lines.strip() in (log_tail or "") else message
 
 
 def _by_topic(sentences: Iterable[Sentence]) -> list[tuple[str, list[Sentence]]]:
