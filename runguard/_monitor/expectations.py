@@ -14,22 +14,10 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from .._models import Severity, in_environment
+from .states import FindingType as FindingType  # noqa: PLC0414 - found here too
 
 JOB_SOURCE_TYPE: Final = "job"  # `alert.source_type` of all findings
 MONITOR_SOURCE_ID: Final = "runguard"  # `alert.source_id` of UNWATCHED, which is about no job
-
-
-class FindingType(StrEnum):
-    """What is found: column `alert.alert_type`, where `source_type` is `job`."""
-
-    MISSED = "MISSED"  # no start covers a due time
-    STUCK = "STUCK"  # runs longer than it may
-    SLOW = "SLOW"
-    FAST = "FAST"
-    EMPTY = "EMPTY"  # fewer records than expected
-    FREQUENT = "FREQUENT"  # starts far more often than declared
-    WRONG_ZONE = "WRONG_ZONE"  # all starts are off by the same whole quarter hours
-    UNWATCHED = "UNWATCHED"  # jobs are expected, and no monitor looks
 
 
 SEVERITY_OF_FINDING: Final[Mapping[FindingType, Severity]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from itertools import pairwise
 from math import ceil
 from statistics import median
@@ -14,6 +13,7 @@ from typing import Final
 from .._models import RunStatus, Severity
 from .expectations import SEVERITY_OF_FINDING, ExpectedState, FindingType
 from .records import JobOverview, NoteRecord, RunCell
+from .states import JobState as JobState  # noqa: PLC0414 - found here too
 from .watched import ExpectedJob
 
 STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
@@ -25,22 +25,6 @@ FLAPS: Final = 3  # changes between success and failure in one strip
 _LOUDNESS: Final = {str(severity): rank for rank, severity in enumerate(Severity, start=1)}
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _FINISHED: Final = (RunStatus.SUCCESS, RunStatus.FAILED)
-
-
-class JobState(StrEnum):
-    """How a job stands, the worst first."""
-
-    FAILING = "failing"
-    MISSED = "missed"
-    STUCK = "stuck"
-    LATE = "late"
-    UNUSUAL = "unusual"
-    FLAPPING = "flapping"
-    QUIET = "quiet"
-    RUNNING = "running"
-    OK = "ok"
-    UNKNOWN = "unknown"
-    NEVER_RAN = "never_ran"
 
 
 UNWELL: Final = frozenset(

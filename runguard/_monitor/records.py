@@ -14,17 +14,9 @@ from uuid import UUID
 
 from .changes import Changed
 from .notices import DeliveryRecord, Trail
+from .states import ProblemState as ProblemState  # noqa: PLC0414 - found here too
+from .states import ReviewStatus as ReviewStatus  # noqa: PLC0414 - found here too
 from .watched import ExpectedJob
-
-
-class ReviewStatus(StrEnum):
-    """What somebody has made of an alert. Other programs may have written other words."""
-
-    AUTO = "AUTO"  # nobody has looked at it
-    ACKNOWLEDGED = "ACKNOWLEDGED"
-    IN_PROGRESS = "IN_PROGRESS"
-    FALSE_ALARM = "FALSE_ALARM"
-    DONE = "DONE"
 
 
 class Prunable(StrEnum):
@@ -370,14 +362,6 @@ class ChangedAlerts:
     count: int
     at: datetime
     is_all: bool
-
-
-class ProblemState(StrEnum):
-    """Whether the job of a problem still fails because of it."""
-
-    BROKEN = "still broken"
-    RECOVERED = "recovered"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,7 @@ from math import floor
 from typing import Final
 
 from .._models import RunStatus, Severity
-from .expectations import FindingType
-from .health import JobState
-from .records import ProblemState, ReviewStatus
+from .states import FindingType, JobState, ProblemState, ReviewStatus
 
 NOTHING: Final = "–"
 JUST_NOW_SECONDS: Final = 10

@@ -215,3 +215,24 @@ def test_a_run_that_succeeds_loads_no_rule_of_the_redaction(tmp_path: Path) -> N
     assert "runguard._failure.redaction" in loaded
     assert {name for name in loaded if "secret" in name or "vendor" in name} <= {"secrets"}
     assert "runguard._failure.redaction_rules" not in loaded
+
+
+def modules_of_exec(tmp_path: Path, command: str) -> set[str]:
+    """The modules that are there when `runguard exec` has run the command on a file."""
+    return modules_after(
+        "from runguard.__main__ import main\n"
+        f"sys.argv[:] = ['runguard', 'exec', 'job', '--', {command!r}]\n"
+        "main()",
+        RUNGUARD_DATABASE_URL=f"sqlite:///{tmp_path / 'runguard.db'}",
+        RUNGUARD_SPOOL_DIR=str(tmp_path / "spool"),
+    )
+
+
+@pytest.mark.parametrize("command", ["true", "false"])
+def test_exec_loads_no_record_of_an_operator(command: str, tmp_path: Path) -> None:
+    loaded = modules_of_exec(tmp_path, command)
+
+    assert "runguard._exec.command" in loaded
+    assert "runguard._monitor.visible" in loaded
+    records = {"records", "notices", "watched", "expectations", "health", "changes"}
+    assert not loaded & {f"runguard._monitor.{name}" for name in records}
