@@ -24,6 +24,7 @@ OUTERMOST: Final = 12  # frames of each exception …
 INNERMOST: Final = 48
 FEW: Final = 4  # … and of those that come when much is printed already
 LONGEST_MESSAGE: Final = 8 * 1024
+LONGEST_NOTES: Final = 6 * 1024
 LONGEST_LINE: Final = 1024  # of source code
 MOST_CAUSES: Final = 16
 MOST_MEMBERS: Final = 15  # of a group, as Python prints them
@@ -240,8 +241,9 @@ class _Printer:
         else:
             yield self._type_and_text(exc)
         notes = attribute(exc, "__notes__")
-        for note in notes[:MOST_NOTES] if type(notes) is list else ():
-            yield from self._text(note, "<note str() failed>").split("\n")
+        if type(notes) is list and notes:
+            texts = (self._text(note, "<note str() failed>") for note in notes[:MOST_NOTES])
+            yield from self._bounded("\n".join(texts), LONGEST_NOTES).split("\n")
 
     def _type_and_text(self, exc: BaseException) -> str:
         name = qualified_name(type(exc)).removeprefix("__main__.")
@@ -267,7 +269,10 @@ class _Printer:
         return self._bounded(text, LONGEST_MESSAGE)
 
     def _bounded(self, text: str, limit: int) -> str:
-        return text if len(text) <= limit else self._clean(text, limit=limit)
+        """Cut a text to so many bytes."""
+        if len(text) <= limit // 4 or len(text.encode(errors="replace")) <= limit:
+            return text
+        return self._clean(text, limit=limit)
 
 
 @cache

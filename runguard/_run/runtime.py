@@ -92,12 +92,12 @@ class Runtime:
     def _get_ready(self, _: Exception | None = None, /) -> ConfigurationError | None:
         try:
             settings = self.settings()
+            self.store()
             with self._lock:
                 if self.capture is None:
                     from .capture import Capture
 
                     self.capture = Capture(settings, self.events)
-            self.store()
         except ConfigurationError as wrong:
             return wrong
         except Exception:  # the first statement will find it again, and tell it

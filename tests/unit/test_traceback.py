@@ -166,6 +166,20 @@ def test_a_long_one_loses_its_middle_and_says_so() -> None:
     assert "ValueError: the bottom yyy" in text
 
 
+def test_a_message_of_wide_characters_and_many_notes_stays() -> None:
+    def job() -> None:
+        error = ValueError("the message " + "\N{ROCKET}" * 100_000)
+        for number in range(100):
+            error.add_note(f"note {number} {'x' * 5_000}")
+        raise error
+
+    text = printed(caught(job))
+    assert len(text.encode()) <= LONGEST
+    assert "ValueError: the message \N{ROCKET}" in text
+    assert "in job\n" in text
+    assert "\nnote 0 x" in text
+
+
 def test_a_chain_that_is_too_long_keeps_its_end() -> None:
     error: BaseException | None = None
     for number in range(100):
