@@ -1,5 +1,7 @@
 """Every run of a job leaves a trace; every kind of failure raises exactly one alert.
 
+A program may import it before pytest does (PYTEST_DONT_REWRITE).
+
 >>> from runguard import tracked_run
 >>> @tracked_run("enrolment_sync")
 ... def enrolment_sync() -> None: ...

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url
 
+import runguard
+
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresAddress
 
@@ -52,7 +54,6 @@ async def fan_out():
 TESTS = """
 import asyncio
 
-import httpx
 import pytest
 import runguard
 from jobs import fan_out, sync
@@ -70,21 +71,21 @@ async def test_a_coroutine(runguard_runs):
 
 
 def test_the_whole_story(runguard_runs, runguard_clock, simulate):
-    with pytest.raises(httpx.ReadTimeout):
+    with pytest.raises(Exception, match="timed out"):
         sync(error=simulate.timeout("httpx"))
     runguard_runs.assert_run("sync", status="FAILED", error_group="TIMEOUT", total_records=2)
     runguard_runs.assert_alert("sync:TIMEOUT", severity="high")
     message = runguard_runs.assert_told("oncall", contains="timed out", kind="opened")
     assert message.subject == "TIMEOUT sync failed (high)"
 
-    with runguard_runs.recorded() as new, pytest.raises(httpx.ReadTimeout):
+    with runguard_runs.recorded() as new, pytest.raises(Exception, match="timed out"):
         sync(error=simulate.timeout("httpx"))
     new.assert_suppressed("sync:TIMEOUT")
     new.assert_no_alert()
     new.assert_not_told()
 
     runguard_clock.forward("31m")
-    with runguard_runs.recorded() as new, pytest.raises(httpx.ReadTimeout):
+    with runguard_runs.recorded() as new, pytest.raises(Exception, match="timed out"):
         sync(error=simulate.timeout("httpx"))
     new.assert_alert("sync:TIMEOUT", count=1)
 
@@ -96,7 +97,7 @@ def test_the_application_may_configure(runguard_store, runguard_runs):
 
 
 def test_that_fails(runguard_runs, simulate):
-    with pytest.raises(httpx.HTTPStatusError):
+    with pytest.raises(Exception, match="503"):
         sync(error=simulate.http(503))
     runguard_runs.assert_told("oncall")
     runguard_runs.assert_run("sync", status="FAILED", error_group="TIMEOUT")
@@ -136,6 +137,11 @@ def test_tests_in_parallel_record_assert_and_explain_what_they_miss(
         ]
     )
     result.stdout.no_fnmatch_line("*_testing*runs.py:*")
+
+
+def test_a_program_that_tracks_its_own_tests_is_not_warned() -> None:
+    """Pytest warns where a package with a plugin was imported before, unless it says this."""
+    assert "PYTEST_DONT_REWRITE" in (runguard.__doc__ or "")
 
 
 REVERSED = "def pytest_collection_modifyitems(items): items.reverse()"
