@@ -39,7 +39,7 @@ NOT_RUN: Final = {
     "docs/howto/watch-jobs.md: # report.yaml": (
         "it needs a cluster; tests/usage/docs/test_recipes.py runs its command"
     ),
-    "docs/integrations/pg_cron.md: # crontab": (
+    "docs/integrations/pg_cron.md: PATH=/opt/app/.venv/bin:/usr/bin:/bin": (
         "it needs pg_cron; tests/rounds/test_pg_cron.py runs the command"
     ),
     "docs/integrations/prometheus.md: # prometheus.yml": (
