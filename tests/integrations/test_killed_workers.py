@@ -1,4 +1,4 @@
-"""Workers that are killed, and whom nobody survives that knows: the heartbeat's silence tells."""
+"""A worker that is killed, and whom nobody survives that knows: the heartbeat's silence tells."""
 
 from __future__ import annotations
 
@@ -7,111 +7,107 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from sqlalchemy import make_url
 
 from runguard._api import runtime
 from runguard._run.reaper import reap
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Sql = Callable[..., list[dict[str, Any]]]
 
-BODY = """
-import sys, threading
+# One process, since starting one is what such a test costs.
+WORKERS = """
+import asyncio, sys, threading
+import dramatiq
+from arq.connections import RedisSettings, create_pool
+from arq.worker import run_worker
+from dramatiq.brokers.redis import RedisBroker
+from huey import RedisHuey
+from procrastinate import App, PsycopgConnector
+from runguard.integrations import arq, dramatiq as of_dramatiq, huey as of_huey, procrastinate
+
+_, redis_url, postgres_url = sys.argv
+
 def body():
     print("began", flush=True)
     threading.Event().wait()
-"""
-DRAMATIQ = """
-import dramatiq
-from dramatiq.brokers.redis import RedisBroker
-from runguard.integrations.dramatiq import install
-broker = RedisBroker(url=sys.argv[1])
-install(broker)
+
+broker = RedisBroker(url=redis_url)
+of_dramatiq.install(broker, name={"message": "dramatiq:sync"})
+
 @dramatiq.actor(broker=broker)
-def sync():
+def message():
     body()
-sync.send()
+
+message.send()
 dramatiq.Worker(broker, worker_threads=1).start()
-threading.Event().wait()
-"""
-HUEY = """
-from huey import RedisHuey
-from runguard.integrations.huey import install
-huey = RedisHuey(url=sys.argv[1])
-install(huey, name={"__main__.sync": "sync"})
+
+huey = RedisHuey(url=redis_url)
+of_huey.install(huey, name={"__main__.task": "huey:sync"})
+
 @huey.task()
-def sync():
+def task():
     body()
-sync()
-huey.create_consumer().run()
-"""
-ARQ = """
-import asyncio
-from arq.connections import RedisSettings, create_pool
-from arq.worker import run_worker
-from runguard.integrations.arq import install
-async def sync(ctx):
+
+task()
+huey.create_consumer().start()
+
+app = App(connector=PsycopgConnector(conninfo=postgres_url))
+procrastinate.install(app)
+
+@app.task(name="procrastinate:sync")
+def job():
     body()
-async def startup(ctx):
-    await ctx["redis"].enqueue_job("sync")
-asyncio.set_event_loop(asyncio.new_event_loop())
-run_worker(install({
-    "functions": [sync],
-    "on_startup": startup,
-    "redis_settings": RedisSettings.from_dsn(sys.argv[1]),
-}))
-"""
-PROCRASTINATE = """
-import asyncio
-from procrastinate import App, PsycopgConnector
-from runguard.integrations.procrastinate import install
-app = App(connector=PsycopgConnector(conninfo=sys.argv[1]))
-install(app)
-@app.task(name="sync")
-def sync():
-    body()
-async def main():
+
+async def work():
     async with app.open_async():
         await app.schema_manager.apply_schema_async()
-        await sync.defer_async()
-        await app.run_worker_async()
-asyncio.run(main())
+        await job.defer_async()
+        await app.run_worker_async(install_signal_handlers=False)
+
+threading.Thread(target=lambda: asyncio.run(work())).start()
+
+async def sync(ctx):
+    body()
+
+async def startup(ctx):
+    await ctx["redis"].enqueue_job("sync")
+
+asyncio.set_event_loop(asyncio.new_event_loop())
+settings = {"functions": [sync], "on_startup": startup}
+settings["redis_settings"] = RedisSettings.from_dsn(redis_url)
+run_worker(arq.install(settings, name={"sync": "arq:sync"}))
 """
+JOBS = ["arq:sync", "dramatiq:sync", "huey:sync", "procrastinate:sync"]
 
 
-@pytest.mark.parametrize(
-    ("worker", "server"),
-    [(DRAMATIQ, "redis_url"), (HUEY, "redis_url"), (ARQ, "redis_url"), (PROCRASTINATE, "pg_url")],
-    ids=["dramatiq", "huey", "arq", "procrastinate"],
-)
-def test_the_run_of_a_worker_that_is_killed_is_closed_for_its_silence(
-    worker: str, server: str, request: pytest.FixtureRequest, sql: Sql
+def test_runs_of_a_worker_that_is_killed_are_closed_for_their_silence(
+    redis_url: str, pg_url: str, sql: Sql, tmp_path: Path
 ) -> None:
-    url = str(request.getfixturevalue(server))
-    if server == "pg_url":
-        url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with subprocess.Popen(
-        [sys.executable, "-c", BODY + worker, url],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline() == "began\n"
-        finally:
-            process.kill()
+    told = tmp_path / "told"
+    postgres_url = make_url(pg_url).set(drivername="postgresql").render_as_string(False)
+    with told.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKERS, redis_url, postgres_url],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
+    try:
+        until(lambda: told.read_text().count("began") == len(JOBS))
+    finally:
+        process.kill()
+        process.wait()
 
-    assert sql("select job_name, status from run_log") == [
-        {"job_name": "sync", "status": "RUNNING"}
-    ]
+    runs = "select job_name, status, error_reason, alert_outcome from run_log order by job_name"
+    assert [tuple(run.values())[:2] for run in sql(runs)] == [(job, "RUNNING") for job in JOBS]
     sql("update run_log set heartbeat_at = datetime('now', '-1 hour')")
-    assert [lost.job_name for lost in reap(runtime.store(), runtime.first_use())] == ["sync"]
-    (run,) = sql("select status, error_reason, alert_outcome from run_log")
-    assert tuple(run.values()) == ("FAILED", "lost", "raised")
+    assert sorted(lost.job_name for lost in reap(runtime.store(), runtime.first_use())) == JOBS
+    assert [tuple(run.values()) for run in sql(runs)] == [
+        (job, "FAILED", "lost", "raised") for job in JOBS
+    ]
