@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
 from .._api import runtime
+from .._errors import SchemaOutOfDate, StoreUnavailable
 from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify
 from .._models import ErrorGroup, ErrorReason, Failure, FinishedRun, RunEnding, TriggerType
@@ -27,6 +28,9 @@ from .._run.scope import RunScope
 
 if TYPE_CHECKING:
     from .._models import TriggerTypeName
+
+REFUSALS: Final = (StoreUnavailable, SchemaOutOfDate)
+"""What a run that must not begin unrecorded raises, with `outage_policy="refuse"`."""
 
 _KEYS: Final = UUID("6a0f5c0e-5d0f-4c39-9c1b-1a4f6f0f7d11")
 
@@ -62,7 +66,7 @@ def unharmed(
 
     Args:
         step: What failed, as the event says it.
-        passing: What a signal of the queue raises in the middle of anything; it goes on.
+        passing: What goes on: refusals, and what a signal of the queue raises anywhere.
         names: Further fields of the event.
     """
     try:

@@ -14,7 +14,7 @@ from arq.utils import to_seconds
 from arq.worker import Function, Retry, RetryJob, Worker, func
 
 from .._models import TriggerType
-from ._attempts import Attempt, Choice, RetriesExhausted, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, is_tracked, unharmed
 from ._schedules import CannotBeSaid, Rule, Schedules, clock_rule, machine_zone, zone_name
 
 S = TypeVar("S")
@@ -150,7 +150,7 @@ class _InRuns:
 
     async def _begin(self, ctx: dict[Any, Any]) -> Attempt | None:
         attempt = None
-        with unharmed("start", job_name=self._job_name):
+        with unharmed("start", REFUSALS, job_name=self._job_name):
             number = ctx.get("job_try", 1)
             attempt = Attempt(
                 self._job_name,

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import dramatiq
-from dramatiq.middleware import Interrupt, Middleware, Retries
+from dramatiq.middleware import Interrupt, Middleware, MiddlewareError, Retries
 
-from ._attempts import Attempt, Choice, RetriesExhausted, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, is_tracked, unharmed
 
 
 def install(
@@ -59,6 +59,12 @@ def install(
     broker.add_middleware(middleware, before=Retries if has_retries else None)
 
 
+class RunRefused(MiddlewareError):
+    """With `outage_policy="refuse"`, an attempt must not begin while the store is away."""
+
+    __module__ = "runguard.integrations"
+
+
 class RunMiddleware(Middleware):
     """Begins a run before a message is processed, and ends it after; `install` adds it."""
 
@@ -71,7 +77,13 @@ class RunMiddleware(Middleware):
         """Begin the run, unless another middleware has failed the message already."""
         if message.failed:  # it is too old: its actor is not called
             return
-        with unharmed("start", job_name=message.actor_name):
+        try:
+            self._begin(broker, message)
+        except REFUSALS as refusal:  # dramatiq heeds only errors of its own
+            raise RunRefused(str(refusal)) from refusal
+
+    def _begin(self, broker: dramatiq.Broker, message: Any) -> None:
+        with unharmed("start", REFUSALS, job_name=message.actor_name):
             job_name = self.choice.job_name_of(message.actor_name)
             if job_name is None or is_tracked(broker.get_actor(message.actor_name).fn):
                 return

@@ -10,7 +10,7 @@ from huey import exceptions
 from huey.api import PeriodicTask
 from huey.signals import SIGNAL_INTERRUPTED
 
-from ._attempts import Attempt, Choice, WorkerStopped, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, is_tracked, unharmed
 from ._schedules import CannotBeSaid, Rule, Schedules, clock_rule, machine_zone
 
 HOOK: Final = "runguard"
@@ -90,7 +90,7 @@ class _Runs:
 
     def _execute(self, task: Any, job_name: str, execute: Callable[[], Any]) -> Any:
         del task.execute  # as it was
-        with unharmed("start", _STRIKES, job_name=job_name):
+        with unharmed("start", (*REFUSALS, *_STRIKES), job_name=job_name):
             number = self._number_of(task)
             attempt = Attempt(
                 job_name,

@@ -12,7 +12,7 @@ from procrastinate import App, exceptions
 from procrastinate.job_context import AbortReason, JobContext
 
 from .._models import TriggerType
-from ._attempts import Attempt, Choice, WorkerStopped, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, is_tracked, unharmed
 from ._schedules import Schedules
 
 
@@ -84,7 +84,7 @@ class _Runs:
     ) -> Any:
         job_name = context.job.task_name
         attempt = None
-        with unharmed("start", job_name=job_name):
+        with unharmed("start", REFUSALS, job_name=job_name):
             if (attempt := self._attempt(context)) is not None:
                 await attempt.abegin()
         if attempt is None:

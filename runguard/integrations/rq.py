@@ -18,6 +18,7 @@ from rq.timeouts import BaseTimeoutException
 
 from .._models import ErrorReason
 from ._attempts import (
+    REFUSALS,
     Attempt,
     Choice,
     RetriesExhausted,
@@ -211,7 +212,7 @@ class _Performed:
 
     def _perform(self) -> Any:
         del self._job.perform  # as it was
-        with unharmed("start", _STRIKES, job_name=self._job_name):
+        with unharmed("start", (*REFUSALS, *_STRIKES), job_name=self._job_name):
             self._begin()
         result = self._job.perform()
         if isinstance(result, Retry):

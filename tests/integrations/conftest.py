@@ -27,6 +27,16 @@ def store_url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
+def store_that_refuses() -> None:
+    """A store that is away, without which nothing may begin."""
+    runguard.configure(
+        database_url="postgresql://127.0.0.1:1/nowhere",
+        store_timeout=timedelta(seconds=0.2),
+        outage_policy="refuse",
+    )
+
+
+@pytest.fixture
 def sql(store_url: str) -> Iterator[Sql]:
     """Run a statement by hand, as an operator would."""
     engine = create_engine(store_url)

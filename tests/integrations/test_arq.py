@@ -212,3 +212,16 @@ async def test_a_job_does_its_work_while_the_store_is_away(
 
     assert [run.job_name for run in done] == ["sync"]
     assert "runguard.internal_error" in caplog.text
+
+
+async def test_a_job_does_nothing_where_its_run_must_not_begin(
+    work: Work, store_that_refuses: None
+) -> None:
+    called = []
+
+    async def sync(ctx: dict[str, Any]) -> None:
+        called.append(True)
+
+    await work(install({"functions": [func(sync, name="sync")]}), "sync")
+
+    assert called == []

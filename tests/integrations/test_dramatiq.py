@@ -187,3 +187,22 @@ def test_an_actor_does_its_work_while_the_store_is_away(
 
     assert [run.job_name for run in done] == ["sync"]
     assert "runguard.internal_error" in caplog.text
+
+
+def test_an_actor_is_not_called_where_its_run_must_not_begin(
+    redis_url: str, store_that_refuses: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = RedisBroker(url=redis_url)
+    install(broker)
+    called = []
+
+    @dramatiq.actor(broker=broker, max_retries=1, min_backoff=1, max_backoff=1)
+    def sync() -> None:
+        called.append(True)
+
+    sync.send()
+    work(broker)
+    broker.close()
+
+    assert called == []
+    assert "Retries exceeded" in caplog.text

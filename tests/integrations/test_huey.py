@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from huey import CancelExecution, RedisHuey, RetryTask, crontab
+from huey.exceptions import TaskException
 
 import runguard
 from runguard import current_run, tracked_run
@@ -205,3 +206,22 @@ def test_a_task_does_its_work_while_the_store_is_away(
 
     assert [run.job_name for run in done] == [f"{HERE}.sync"]
     assert "runguard.internal_error" in caplog.text
+
+
+def test_a_task_does_nothing_where_its_run_must_not_begin(
+    redis_url: str, store_that_refuses: None
+) -> None:
+    huey = RedisHuey(url=redis_url, blocking=False)
+    install(huey)
+    called = []
+
+    @huey.task()
+    def sync() -> None:
+        called.append(True)
+
+    result = sync()
+    work(huey)
+
+    with pytest.raises(TaskException, match="StoreUnavailable"):
+        result()
+    assert called == []

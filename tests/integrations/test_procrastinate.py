@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.exceptions import JobAborted
+from procrastinate.jobs import Status
 from sqlalchemy import make_url
 
 import runguard
@@ -192,3 +193,19 @@ async def test_a_job_does_its_work_while_the_store_is_away(
 
     assert [run.job_name for run in done] == ["sync"]
     assert "runguard.internal_error" in caplog.text
+
+
+async def test_a_job_does_nothing_where_its_run_must_not_begin(
+    app: App, store_that_refuses: None
+) -> None:
+    called = []
+
+    @app.task(name="sync")
+    async def sync() -> None:
+        called.append(True)
+
+    job = await sync.defer_async()
+    await work(app)
+
+    assert await app.job_manager.get_job_status_async(job) is Status.FAILED
+    assert called == []

@@ -226,3 +226,14 @@ def test_the_run_of_a_horse_that_dies_is_closed_by_its_parent(
         (f"{HERE}.dies", "FAILED", "RETRY", "killed", killed, "raised"),
         (f"{HERE}.is_stopped", "FAILED", "MANUAL", "cancelled", stopped, "excluded"),
     ]
+
+
+def test_a_job_does_nothing_where_its_run_must_not_begin(
+    redis_url: str, store_that_refuses: None
+) -> None:
+    with Redis.from_url(redis_url) as connection:
+        queue = Queue(connection=connection)
+        job = queue.enqueue(ping_upstream)
+        work(queue)
+
+        assert "StoreUnavailable" in str(job.latest_result().exc_string)
