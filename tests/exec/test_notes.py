@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,11 @@ def test_a_failed_command_leaves_a_note(
 ) -> None:
     program = "import sys; print('page 3', file=sys.stderr); raise ValueError('password=hunter2')"
 
-    assert execute("sync", "--", sys.executable, "-c", program).exit_code == 1
+    noted = ("--note", "term=2026W", "--note", "query=a=b")
+    assert execute("sync", *noted, "--", sys.executable, "-c", program).exit_code == 1
 
     [note] = sql("select * from run_note")
+    assert json.loads(note["context"]) == {"term": "2026W", "query": "a=b"}
     assert note["log_tail"].splitlines()[0] == "page 3"
     assert note["traceback"].startswith("Traceback (most recent call last):\n")
     assert note["traceback"].endswith("ValueError: password=[redacted]")

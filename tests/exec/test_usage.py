@@ -65,6 +65,7 @@ def test_one_job_stands_before_the_two_dashes(refused: Refused, arguments: list[
         (["nightly", "--lock-ttl", "900w", "--", "true"], "'--lock-ttl': expected at most ten"),
         (["nightly", "--trigger", "sheduler", "--", "true"], "did you mean 'SCHEDULER'?"),
         (["nightly", "--trigger", "cron", "--", "true"], "RETRY, found 'cron'"),
+        (["nightly", "--note", "term", "--", "true"], "--note: expected NAME=VALUE"),
         ([" ", "--", "true"], "job_name: expected a name"),
         (["a\nb", "--", "true"], "job_name: expected printable characters"),
         (

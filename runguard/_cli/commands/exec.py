@@ -204,6 +204,14 @@ def execute(
             " is itself a tracked program.",
         ),
     ] = False,
+    note: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Keep this with the run. Repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
     store_timeout: Annotated[
         timedelta | None,
         typer.Option(
@@ -246,6 +254,7 @@ def execute(
         lock_ttl=lock_ttl,
         cooldown=cooldown,
         failures_to_alert=failures_to_alert,
+        context=_noted(note or []),
         expect=_expected(
             every=every,
             cron=cron,
@@ -274,6 +283,13 @@ def execute(
             say(f"runguard: {trouble}")
         code = EX_UNAVAILABLE
     raise typer.Exit(code)
+
+
+def _noted(notes: list[str]) -> dict[str, str] | None:
+    pairs = [note.partition("=") for note in notes]
+    if any(not name.strip() or not sign for name, sign, _ in pairs):
+        raise ConfigurationError("--note: expected NAME=VALUE, found a text without a name")
+    return {name.strip(): value for name, _, value in pairs} or None
 
 
 def _expected(**given: Any) -> Expect | None:
