@@ -49,11 +49,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_check_names_each_mistake_and_no_secret(cli: Cli, here: Path) -> None:
     (here / "runguard.toml").write_text(FILE + f"[channels.x]\nurl = 'smtp://{SECRET}'\n[other]\n")
 
-    answer = cli("config", "check", RUNGUARD_NOTFY="x", ALERT_COOLDOWN_MINUTES="soon")
+    answer = cli(
+        *("config", "check"),
+        RUNGUARD_NOTFY="x",
+        ALERT_COOLDOWN_MINUTES="soon",
+        RUNGUARD_DISABLED="si",
+    )
 
     assert answer.exit_code == 1
     for mistake in (
         "ALERT_COOLDOWN_MINUTES: expected a number of minutes",
+        "RUNGUARD_DISABLED: expected true or false, found 'si'",
         "RUNGUARD_NOTFY is not a setting (did you mean 'RUNGUARD_NOTIFY'?)",
         "other: unknown",
         "channels.oncall: env:ONCALL_URL: expected a value in the variable ONCALL_URL, found none",
@@ -133,11 +139,12 @@ def test_show_is_a_table_for_people(cli: Cli, here: Path) -> None:
 
 
 def test_show_names_each_value_once(cli: Cli, here: Path) -> None:
-    shown = cli("config", "show", "--json", RUNGUARD_DELIVER="off").json
+    shown = cli("config", "show", "--json", RUNGUARD_DELIVER="off", RUNGUARD_DISABLED="1").json
 
     names = [one["name"] for one in shown]
     assert sorted({*names}) == sorted(names)
     assert {"name": "deliver", "value": "off", "source": "RUNGUARD_DELIVER"} in shown
+    assert {"name": "disabled", "value": "True", "source": "RUNGUARD_DISABLED"} in shown
 
 
 def test_show_of_a_file_with_a_mistake_is_wrong_usage(cli: Cli, here: Path) -> None:

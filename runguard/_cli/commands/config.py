@@ -103,6 +103,10 @@ def _setting_problems(environ: Mapping[str, str]) -> Iterator[str]:
             except ConfigurationError as error:
                 found.append(str(error))
         yield from dict.fromkeys(found)
+    try:
+        _settings.is_disabled(environ)
+    except ConfigurationError as error:
+        yield str(error)
     for name, hint in unknown_names(environ):
         yield f"{name} is not a setting{hint}"
 
@@ -161,6 +165,8 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
         source = _settings.source_of(name, {}, environ)
         is_given = bool(environ.get(source, "").strip())
         yield Value(name, _shown(name, getattr(settings, name)), source if is_given else DEFAULT)
+    if _settings.is_disabled(environ):
+        yield Value("disabled", "True", _settings.DISABLED)
     logins = (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD)
     for variable in (_settings.PING_URL, _settings.PG_CRON_URL, *logins):
         if environ.get(variable):
