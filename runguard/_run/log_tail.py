@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import gmtime, strftime, time
+from types import FunctionType
 from typing import Any, Final, NamedTuple, Protocol
 
 from .._failure.introspection import text_from
@@ -89,7 +90,12 @@ def _watch_structlog(base: Any, innermost: Innermost) -> None:
         return processed
 
     if _is_first("structlog"):
-        base.BoundLoggerBase._process_event = process_and_keep
+        # Who logs is the first frame that is not structlog's own, by its module's name.
+        base.BoundLoggerBase._process_event = FunctionType(
+            process_and_keep.__code__,
+            {**globals(), "__name__": base.__name__},
+            closure=process_and_keep.__closure__,
+        )
 
 
 def _keep(run: LoggedRun | None, line_of: Callable[..., Line | None], *logged: Any) -> None:

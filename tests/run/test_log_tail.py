@@ -296,6 +296,24 @@ def test_structlogs_own_loggers_are_kept_as_they_print(note: Callable[[], RunNot
     assert note().log_tail == "number=3 event=page level=info"
 
 
+@pytest.mark.usefixtures("sqlite_url")
+def test_structlog_names_the_file_that_logs_and_none_of_ours() -> None:
+    name_the_file = structlog.processors.CallsiteParameterAdder(
+        {structlog.processors.CallsiteParameter.FILENAME}
+    )
+    structlog.configure(
+        processors=[name_the_file, structlog.processors.LogfmtRenderer()],
+        logger_factory=structlog.ReturnLoggerFactory(),
+    )
+    try:
+        with run_scope("sync"):
+            logged = structlog.get_logger().info("page")
+    finally:
+        structlog.reset_defaults()
+
+    assert "filename=test_log_tail.py" in logged
+
+
 def test_structlog_over_standard_logging_is_kept_once(
     note: Callable[[], RunNote], job: logging.Logger
 ) -> None:
