@@ -112,6 +112,8 @@ def failure_alert(
         "matched_by": failure.matched_by,
         "reason": failure.error_reason,
     }
+    if failure.upstream is not None:  # many jobs that fail at one service are told together
+        detail["upstream"] = failure.upstream
     if versions is not None:
         detail["versions"] = versions
     if environment is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -64,6 +66,20 @@ def test_the_detail_holds_the_reason_and_the_key_does_not(reason: str | None) ->
 
     assert draft.detail["reason"] == reason
     assert draft.key.source_id == "sync:UNKNOWN"
+
+
+def test_the_detail_names_what_failed_upstream_where_it_is_known() -> None:
+    failure = Failure(ErrorGroup.TIMEOUT, SEVERITY_OF[ErrorGroup.TIMEOUT], None, "E", "no", "x")
+    named = replace(failure, upstream="api.example.org:443")
+    given: dict[str, Any] = {"run_key": UUID(int=1), "job_name": "sync", "location": None}
+
+    drafts = [
+        failure_alert(failure=one, cooldown=timedelta(minutes=30), **given)
+        for one in (failure, named)
+    ]
+
+    assert "upstream" not in drafts[0].detail
+    assert drafts[1].detail["upstream"] == "api.example.org:443"
 
 
 def test_every_reason_is_one_word_that_a_column_and_a_filter_can_hold() -> None:
