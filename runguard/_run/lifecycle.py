@@ -187,6 +187,7 @@ class Lifecycle:
     def finish(self) -> None:
         """Let others know that the run has ended; in the caller's context."""
         if self._ending is not None and self._capture is not None:
+            self.run._lines = None  # the program may keep the handle
             self._capture.end(self.run, self._ending)
 
     def close_abandoned(self) -> None:

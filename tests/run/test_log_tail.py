@@ -100,6 +100,17 @@ def test_none_is_kept_where_that_is_switched_off(
     assert note() is None
 
 
+def test_a_handle_that_the_program_keeps_holds_no_lines(
+    note: Callable[[], RunNote], job: logging.Logger
+) -> None:
+    with run_scope("sync") as run:
+        job.info("page 3")
+        run.fail("x")
+
+    assert note().log_tail
+    assert run._lines is None
+
+
 def test_the_last_fifty_lines_are_kept(note: Callable[[], RunNote], job: logging.Logger) -> None:
     with run_scope("sync") as run:
         for number in range(1000):
