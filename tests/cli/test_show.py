@@ -76,6 +76,7 @@ def test_what_a_run_left_is_shown_and_explained(cli: Cli, tmp_path: Path) -> Non
     shown = cli("show", "failed", "--database-url", url)
     explained = cli("explain", "failed", "--database-url", url)
     [details] = cli("show", "failed", "--json", "--database-url", url).json
+    [why] = cli("explain", "failed", "--json", "--database-url", url).json
 
     told = [" ".join(line.split()) for line in shown.lines]
     assert "what changed the code changed in between" in told
@@ -87,6 +88,7 @@ def test_what_a_run_left_is_shown_and_explained(cli: Cli, tmp_path: Path) -> Non
     assert details["note"]["context"] == {"term": "2026-1"}
     assert details["note"]["links"] == [["report", "https://reports.example/7"]]
     assert (details["changed"]["code_changed"], details["changed"]["successes"]) == (True, 1)
+    assert (why["note"], why["changed"]) == (details["note"], details["changed"])
 
 
 def test_the_traceback_alone_is_what_python_printed(cli: Cli, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def explain(
         now = store.now()
         told = explained(details, now=now)
         if as_json:
-            trail = None if details.trail is None else asdict(details.trail)
-            write_json([{**plain(told), "run": asdict(details.run), "trail": trail}])
+            records = {name: getattr(details, name) for name in ("run", "note", "changed", "trail")}
+            kept = {name: None if one is None else asdict(one) for name, one in records.items()}
+            write_json([{**plain(told), **kept}])
         else:
             write_table(explanation_sheet(told, now=now))
             _tell_what_is_kept(details)

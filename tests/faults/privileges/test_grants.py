@@ -13,6 +13,7 @@ import runguard
 from runguard import Expect, JobLockActive, RunguardError, current_run, run_scope
 from runguard._models import Lease, LockHolder, SpooledAlert, SpooledRun
 from runguard._monitor.expectations import JobDeclaration
+from runguard._monitor.records import RunFilter
 from runguard._run.reaper import reap
 from runguard._run.spool import Spool
 from runguard._run.spool_replay import replay
@@ -105,6 +106,22 @@ def test_a_job_that_may_not_write_notes_is_recorded_without_them(
     assert "grant select, insert, update on run_note" in told["error"]
     [lacking] = [one for one in json.loads(doctor.stdout) if one["check"] == "privileges"]
     assert "lacks INSERT on run_note" in lacking["found"]
+
+
+def test_an_operator_who_may_not_read_notes_reads_the_rest(world: World) -> None:
+    runguard.configure(database_url=world.url("job"), store_timeout=PATIENT)
+    fail()
+    world.run("revoke select on run_note from runguard_operator", "migrator")
+    operator = open_store(world.url("operator"))
+
+    details = operator.run_details(operator.run_page(RunFilter(), limit=1).runs[0].id)
+    again = operator.overview(strip=1)
+    operator.close()
+
+    assert details is not None
+    assert (details.run.status, details.note) == ("FAILED", None)
+    assert details.changed is not None
+    assert [one.progress for one in again] == [None]
 
 
 def test_a_beat_goes_on_without_the_grant(world: World) -> None:
