@@ -48,6 +48,15 @@ NOT_RUN: Final = {
     "docs/integrations/celery.md: $ celery -A tasks worker": (
         "it needs a broker; tests/integrations/test_celery.py runs workers"
     ),
+    **dict.fromkeys(
+        (
+            "docs/integrations/elsewhere.md: from airflow.sdk import dag, task",
+            "docs/integrations/elsewhere.md: from prefect import flow, task",
+            "docs/integrations/elsewhere.md: from dagster import RetryPolicy, asset, op",
+            "docs/integrations/elsewhere.md: import papermill",
+        ),
+        "its library is large, and needs a server or a kernel: it was tried by hand",
+    ),
 }
 """The blocks that nothing runs, and why."""
 
