@@ -6,6 +6,7 @@ between, whoever survived closes the run by its key, which both know.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
 from .._api import runtime
-from .._errors import SchemaOutOfDate, StoreUnavailable
+from .._errors import RunguardError, SchemaOutOfDate, StoreUnavailable
 from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify
 from .._models import ErrorGroup, ErrorReason, Failure, FinishedRun, RunEnding, TriggerType
@@ -24,6 +25,7 @@ from .._run.decorator import TRACKED
 from .._run.handle import DeclaredFailure, Run
 from .._run.lifecycle import Lifecycle
 from .._run.options import make_options
+from .._run.run_key import new_run_key
 from .._run.scope import RunScope
 
 if TYPE_CHECKING:
@@ -56,6 +58,15 @@ def is_tracked(function: object) -> bool:
     while isinstance(function, partial):
         function = function.func
     return getattr(function, TRACKED, False) is True
+
+
+def get_ready() -> None:
+    """Have all imported that a run needs, before a time limit of a task counts it. Never raises.
+
+    The settings are fixed from here on.
+    """
+    with unharmed("start"):
+        runtime.first_use()
 
 
 @contextmanager
@@ -175,7 +186,13 @@ class Attempt:
         self._context = context
         trigger = TriggerType.RETRY if attempt else trigger_type
         made = make_options(job_name, trigger_type=trigger, **options)
+        key = key or new_run_key()
         self._scope = _SharedScope(replace(made, key=key), runtime)
+        self._close_whole = partial(
+            close_by_key, key, job_name, attempt=attempt, trigger_type=trigger, context=context
+        )
+        self._options = options
+        self._is_struck = False
         self.run: Run | None = None
         self.is_open = False
 
@@ -185,14 +202,18 @@ class Attempt:
         Raises:
             JobLockActive: With `lock=True`, another run holds the lock.
         """
-        return self._begun(self._scope.__enter__())
+        with self._noting_strikes():
+            return self._begun(self._scope.__enter__())
 
     async def abegin(self) -> Run:
         """Do as `begin`, off the event loop."""
-        return self._begun(await self._scope.__aenter__())
+        with self._noting_strikes():
+            return self._begun(await self._scope.__aenter__())
 
     def end(self, error: BaseException | None, *, is_tried_again: bool = False) -> None:
         """End the run as its body ended; nothing is done where it has ended, or never began.
+
+        Where a time limit struck while the run began, the whole run is written.
 
         Args:
             error: What left the body, or None.
@@ -200,11 +221,26 @@ class Attempt:
         """
         if self._is_ending(error, is_tried_again=is_tried_again):
             self._scope.__exit__(*_raised(error))
+        elif self._is_struck and error is not None:
+            self._close_whole(error, is_tried_again=is_tried_again, **self._options)
 
     async def aend(self, error: BaseException | None, *, is_tried_again: bool = False) -> None:
         """Do as `end`, off the event loop."""
         if self._is_ending(error, is_tried_again=is_tried_again):
             await self._scope.__aexit__(*_raised(error))
+        elif self._is_struck and error is not None:
+            close = partial(self._close_whole, error, is_tried_again=is_tried_again)
+            await asyncio.to_thread(close, **self._options)
+
+    @contextmanager
+    def _noting_strikes(self) -> Iterator[None]:
+        try:
+            yield
+        except RunguardError:  # it is recorded as refused, or cannot be
+            raise
+        except BaseException:
+            self._is_struck = True
+            raise
 
     def _begun(self, run: Run) -> Run:
         self.run = run

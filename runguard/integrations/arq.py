@@ -14,7 +14,7 @@ from arq.utils import to_seconds
 from arq.worker import Function, Retry, RetryJob, Worker, func
 
 from .._models import TriggerType
-from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, get_ready, is_tracked, unharmed
 from ._schedules import CannotBeSaid, Rule, Schedules, clock_rule, machine_zone, zone_name
 
 S = TypeVar("S")
@@ -137,8 +137,13 @@ class _InRuns:
         return self._run(asyncio.get_running_loop().time(), ctx, args, kwargs)
 
     async def _run(self, began_at: float, ctx: dict[Any, Any], args: Any, kwargs: Any) -> Any:
-        attempt = await self._begin(ctx)
+        attempt = None
+        with unharmed("start", job_name=self._job_name):
+            attempt = self._attempt(ctx)
         try:
+            if attempt is not None:
+                with unharmed("start", REFUSALS, job_name=self._job_name):
+                    await attempt.abegin()
             result = await self._coroutine(ctx, *args, **kwargs)
         except BaseException as error:
             took = asyncio.get_running_loop().time() - began_at
@@ -148,23 +153,19 @@ class _InRuns:
         await self._end(attempt, None)
         return result
 
-    async def _begin(self, ctx: dict[Any, Any]) -> Attempt | None:
-        attempt = None
-        with unharmed("start", REFUSALS, job_name=self._job_name):
-            number = ctx.get("job_try", 1)
-            attempt = Attempt(
-                self._job_name,
-                attempt=number - 1,
-                trigger_type=self._trigger,
-                context={
-                    "job_id": ctx.get("job_id"),
-                    "queue": getattr(ctx.get("redis"), "default_queue_name", None),
-                    "attempt": number,
-                },
-                **self._options,
-            )
-            await attempt.abegin()
-        return attempt
+    def _attempt(self, ctx: dict[Any, Any]) -> Attempt:
+        number = ctx.get("job_try", 1)
+        return Attempt(
+            self._job_name,
+            attempt=number - 1,
+            trigger_type=self._trigger,
+            context={
+                "job_id": ctx.get("job_id"),
+                "queue": getattr(ctx.get("redis"), "default_queue_name", None),
+                "attempt": number,
+            },
+            **self._options,
+        )
 
     async def _end(
         self, attempt: Attempt | None, error: BaseException | None, *, is_tried_again: bool = False
@@ -189,7 +190,7 @@ class _InRuns:
 
 
 class _Startup:
-    """Says what is expected of cron jobs when a worker starts, before its own startup."""
+    """Says what is expected of cron jobs when a worker starts, after its own startup."""
 
     def __init__(
         self,
@@ -205,11 +206,12 @@ class _Startup:
         self._schedules = Schedules()
 
     async def run(self, ctx: dict[Any, Any]) -> None:
+        if self._then is not None:  # it may still configure runguard
+            await self._then(ctx)
+        await asyncio.to_thread(get_ready)
         for cron in self._crons:
             with unharmed("declare", job_name=cron.name):
                 self._expect(cron)
-        if self._then is not None:
-            await self._then(ctx)
 
     def _expect(self, cron: CronJob) -> None:
         job_name = self._choice.job_name_of(cron.name)

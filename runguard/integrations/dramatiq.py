@@ -10,7 +10,7 @@ from typing import Any
 import dramatiq
 from dramatiq.middleware import Interrupt, Middleware, MiddlewareError, Retries
 
-from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, get_ready, is_tracked, unharmed
 
 
 def install(
@@ -72,6 +72,14 @@ class RunMiddleware(Middleware):
         """Take which actors become runs."""
         self.choice = choice
         self._open: dict[str, tuple[Attempt, int]] = {}
+
+    def before_worker_boot(
+        self,
+        broker: dramatiq.Broker,  # noqa: ARG002 - dramatiq's signature
+        worker: dramatiq.Worker,  # noqa: ARG002
+    ) -> None:
+        """Have ready what runs need; the modules of the actors are imported by now."""
+        get_ready()
 
     def before_process_message(self, broker: dramatiq.Broker, message: Any) -> None:
         """Begin the run, unless another middleware has failed the message already."""

@@ -10,7 +10,7 @@ from huey import exceptions
 from huey.api import PeriodicTask
 from huey.signals import SIGNAL_INTERRUPTED
 
-from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, get_ready, is_tracked, unharmed
 from ._schedules import CannotBeSaid, Rule, Schedules, clock_rule, machine_zone
 
 HOOK: Final = "runguard"
@@ -67,7 +67,7 @@ def install(
     huey.pre_execute(HOOK)(runs)
     huey.post_execute(HOOK)(runs.decided)
     huey.signal(SIGNAL_INTERRUPTED)(runs.interrupted)
-    huey.on_startup(HOOK)(runs.declare_schedule)
+    huey.on_startup(HOOK)(runs.start)
 
 
 class _Runs:
@@ -140,8 +140,9 @@ class _Runs:
         counted = (type(task).default_retries or 0) - (task.retries or 0)
         return max(counted, self._tried.get(task.id, 0))
 
-    def declare_schedule(self) -> None:
+    def start(self) -> None:
         """Say when periodic tasks start; each worker calls it before its first task."""
+        get_ready()
         if not self.choice.expects:
             return
         for task in self._huey._registry.periodic_tasks:

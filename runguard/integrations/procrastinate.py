@@ -12,7 +12,7 @@ from procrastinate import App, exceptions
 from procrastinate.job_context import AbortReason, JobContext
 
 from .._models import TriggerType
-from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, WorkerStopped, get_ready, is_tracked, unharmed
 from ._schedules import Schedules
 
 
@@ -66,6 +66,7 @@ def install(
     @wraps(run_worker)
     async def run_worker_async(**options: Any) -> None:
         app.perform_import_paths()  # type: ignore[no-untyped-call]
+        await asyncio.to_thread(get_ready)
         runs.declare_schedule(app)
         await run_worker(**options)
 
@@ -84,12 +85,13 @@ class _Runs:
     ) -> Any:
         job_name = context.job.task_name
         attempt = None
-        with unharmed("start", REFUSALS, job_name=job_name):
-            if (attempt := self._attempt(context)) is not None:
-                await attempt.abegin()
+        with unharmed("start", job_name=job_name):
+            attempt = self._attempt(context)
         if attempt is None:
             return await call_next()
         try:
+            with unharmed("start", REFUSALS, job_name=job_name):
+                await attempt.abegin()
             result = await call_next()
         except BaseException as error:
             with unharmed("finish", job_name=job_name):

@@ -72,6 +72,29 @@ def test_an_attempt_that_has_ended_or_never_began_is_not_ended(store_url: str, s
     assert [run["status"] for run in sql(STATUS)] == ["SUCCESS"]
 
 
+@pytest.mark.parametrize("is_tried_again", [True, False])
+def test_an_attempt_that_a_time_limit_struck_while_it_began_is_a_failed_run(
+    store_url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, is_tried_again: bool
+) -> None:
+    def strike() -> None:
+        raise TimeoutError("the task's time limit")
+
+    attempt = Attempt("sync", attempt=1)
+    monkeypatch.setattr(attempt._scope, "_begin", strike)
+    with pytest.raises(TimeoutError) as struck:
+        attempt.begin()
+    attempt.end(struck.value, is_tried_again=is_tried_again)
+
+    (run,) = sql(STATUS)
+    assert run == {
+        "job_name": "sync",
+        "status": "FAILED",
+        "trigger_type": "RETRY",
+        "retry_count": 1,
+        "alert_outcome": "excluded" if is_tried_again else "raised",
+    }
+
+
 async def test_an_attempt_begins_and_ends_off_the_event_loop(store_url: str, sql: Sql) -> None:
     attempt = Attempt("sync")
 
