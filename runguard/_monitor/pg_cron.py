@@ -13,6 +13,8 @@ from uuid import UUID, uuid5
 
 from .expectations import Expectation
 
+LONGEST_NAME: Final = 255  # of a job
+
 _KEYS: Final = UUID("b4bb29c2-5f0e-4a3c-8a0a-3d6f5b1f7c44")
 _SECONDS: Final = re.compile(r"(\d{1,2}) seconds?", re.IGNORECASE)
 _CHANGED: Final = re.compile(r"(?:INSERT 0|UPDATE|DELETE|MERGE) (\d{1,18})")
@@ -47,7 +49,7 @@ class CronRun:
     """A row of `cron.job_run_details`. Times are aware.
 
     `ended_at` is None while it runs. `message` is what the server answered, `is_good` whether it
-    succeeded.
+    succeeded. `is_dated` is False where the row has no time, and `started_at` is a guess.
     """
 
     run_id: int
@@ -56,9 +58,15 @@ class CronRun:
     database: str | None
     user: str | None
     started_at: datetime
+    is_dated: bool = True
     ended_at: datetime | None = None
     is_good: bool = False
     message: str = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for its worker: it has no start yet."""
+        return not self.is_dated and self.ended_at is None
 
 
 class Counted(NamedTuple):
@@ -73,13 +81,15 @@ def key_of(server: str, run: CronRun) -> UUID:
 
     `server` identifies the cluster. Its counter may begin anew, so the start counts too.
     """
-    return uuid5(_KEYS, f"{server}:{run.run_id}:{run.job_id}:{run.started_at.timestamp()!r}")
+    started_at = f"{run.started_at.timestamp()!r}" if run.is_dated else "never"
+    return uuid5(_KEYS, f"{server}:{run.run_id}:{run.job_id}:{started_at}")
 
 
 def job_name_of(job_id: int, job: CronJob | None) -> str:
     """Name a job: as it is called there, else by its number."""
     name = (job.name or "").strip() if job is not None else ""
-    return name if name and name.isprintable() else f"pg_cron-{job_id}"
+    can_be_stored = 0 < len(name) <= LONGEST_NAME and name.isprintable()
+    return name if can_be_stored else f"pg_cron-{job_id}"
 
 
 def counted(message: str) -> Counted:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from .._errors import ConfigurationError, RunguardError
+from .._errors import ConfigurationError, RecordRefused, RunguardError
 from .._failure.alert import failure_alert
 from .._failure.classify import classify_text
 from .._models import (
@@ -28,6 +29,7 @@ from .._models import (
 from .._monitor.expectations import Declarer, Expectation, JobDeclaration, expectation_from
 from .._monitor.pg_cron import CronJob, CronRun, counted, expectation_of, job_name_of, key_of, plain
 from .._run.outage import dated_ending
+from .._run.reduction import record_less
 from .._settings import PG_CRON_URL
 from .._store.error_text import reason_of
 from .._watch.schedule import schedule_of
@@ -93,7 +95,8 @@ class PgCronImport:
         self._events = events
         self._look_back = look_back
         self._after: int | None = None  # all runs up to this number are known
-        self._open: dict[int, UUID] = {}  # runs that go on, by their number
+        self._open: dict[int, UUID | None] = {}  # runs that go on, by number; None: not begun yet
+        self._jobs: dict[int, CronJob] = {}  # as they were seen last
         self._declared: dict[str, Expectation] | None = None  # None: not looked at yet
         self._told: set[str] = set()
 
@@ -105,25 +108,32 @@ class PgCronImport:
             StoreUnavailable: our own store is away; the next call goes on where this one ended.
         """
         server, jobs = self._look()
+        # A job that is gone by now has runs under its name yet.
+        named, self._jobs = self._jobs | jobs, jobs
         declared, withdrawn = self._declare(jobs.values(), server.timezone)
         started = succeeded = failed = 0
         while True:
             after = self._after or 0
             runs = self._read(after)
-            keys = {run.run_id: key_of(server.name, run) for run in runs}
+            for gone in self._open.keys() - {run.run_id for run in runs}:
+                del self._open[gone]  # nobody says any more that it goes on
+            keys = {run.run_id: key_of(server.name, run) for run in runs if not run.is_waiting}
             known = self._store.statuses_of(list(keys.values()))
             for run in runs:
-                key, status = keys[run.run_id], known.get(keys[run.run_id])
+                if (key := keys.get(run.run_id)) is None:
+                    self._note(run, None)
+                    continue
+                status = known.get(key)
                 if status is None or (status == RunStatus.RUNNING and run.ended_at is not None):
-                    self._write(run, key, jobs.get(run.job_id))
+                    self._write(run, key, named.get(run.job_id))
                     started += run.ended_at is None
                     succeeded += run.ended_at is not None and run.is_good
                     failed += run.ended_at is not None and not run.is_good
                 self._note(run, key)
             if self._after == after:
                 break
-        if self._open:
-            self._store.beat(list(self._open.values()), timeout=STORE_TIMEOUT_SECONDS)
+        if alive := [key for key in self._open.values() if key is not None]:
+            self._store.beat(alive, timeout=STORE_TIMEOUT_SECONDS)
         return Imported(started, succeeded, failed, declared, withdrawn)
 
     def close(self) -> None:
@@ -144,7 +154,7 @@ class PgCronImport:
         except RunguardError as error:
             raise _import_failed(error) from error
 
-    def _note(self, run: CronRun, key: UUID) -> None:
+    def _note(self, run: CronRun, key: UUID | None) -> None:
         """Remember how far we are, so that a trouble in between repeats nothing."""
         self._after = max(self._after or 0, run.run_id)
         if run.ended_at is None:
@@ -166,7 +176,21 @@ class PgCronImport:
         if run.ended_at is not None:
             ending = dated_ending(self._ending_of(run, new), run.ended_at)
             record = record._replace(finished_at=run.ended_at, ending=ending)
-        self._store.replay_run(record, timeout=STORE_TIMEOUT_SECONDS)
+        try:
+            self._store.replay_run(record, timeout=STORE_TIMEOUT_SECONDS)
+        except RecordRefused as refusal:
+            self._write_less(record, refusal)
+
+    def _write_less(self, record: SpooledRun, refusal: RecordRefused) -> None:
+        """Store what the store takes of a run: the runs after it must not wait for it."""
+        told, left = refusal, partial(float, STORE_TIMEOUT_SECONDS)
+        try:
+            _, alert, told = record_less(self._store.replay_run, (record,), refusal, left)
+            if alert is not None:
+                self._store.raise_alert(alert, timeout=STORE_TIMEOUT_SECONDS)
+        except RecordRefused as final:
+            told = final
+        self._events.internal_error("pg_cron", told, job_name=record.run.job_name)
 
     def _ending_of(self, run: CronRun, new: NewRun) -> RunEnding:
         total, changed = counted(run.message)

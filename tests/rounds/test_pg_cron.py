@@ -20,12 +20,12 @@ from runguard._rounds.pg_cron import Imported, ImportFailed, PgCronImport
 from runguard._rounds.round import Rounds
 from runguard._run.spool import Spool
 from runguard._settings import Settings
-from runguard._store.postgresql.pg_cron import PgCronSource
+from runguard._store.postgresql.pg_cron import PgCronSource, Server
 from tests.support.pg_cron import PgCronServer, programs_with_pg_cron
 from tests.support.stores import newest_alerts, newest_runs, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from runguard._monitor.records import RunRecord
@@ -35,6 +35,7 @@ needs_pg_cron = pytest.mark.skipif(
     programs_with_pg_cron() is None,
     reason="no PostgreSQL server with pg_cron is installed (Debian: postgresql-15-cron)",
 )
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AT_START = "@reboot"  # the one schedule that does not wait for the next minute
 COMMANDS = {
     "sums": "select 1 / 0",
@@ -166,6 +167,31 @@ def test_a_restart_of_the_server_ends_what_ran_and_repeats_nothing(cron: Cron) -
 
 
 @needs_pg_cron
+def test_a_run_without_a_time_becomes_one_run_too(cron: Cron) -> None:
+    with cron.server.connect() as rows, closing(cron.importer()) as importing:
+        rows.execute(
+            "insert into cron.job_run_details (jobid, runid, status, return_message) values"
+            " (900, 900001, 'starting', null), (901, 900002, 'failed', 'server restarted')"
+        )
+        try:
+            waiting = (importing.run(), cron.imported())
+            rows.execute(
+                "update cron.job_run_details set status = 'running', start_time = now()"
+                " where runid = 900001"
+            )
+            begun = (importing.run(), cron.imported())
+        finally:
+            rows.execute("delete from cron.job_run_details where runid > 900000")
+        forgotten = importing.run()
+
+    runs = newest_runs(cron.store, limit=99)
+    assert [one.runs for one in (*waiting, *begun, forgotten)][1:] == [0, 1, 0, 0]
+    assert [run.status for run in runs if run.job_name == "pg_cron-900"] == ["RUNNING"]
+    assert [run.error_reason for run in runs if run.job_name == "pg_cron-901"] == ["lost"]
+    assert 900001 not in importing._open  # nobody keeps it alive
+
+
+@needs_pg_cron
 def test_a_round_of_the_monitor_imports_and_says_what_keeps_it_from_that(
     cron: Cron, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +253,82 @@ def test_a_round_asks_the_source_and_the_store_a_few_times(cron: Cron) -> None:
 
     # The server, its jobs, its runs twice; which of ours are known, twice; one heartbeat.
     assert len([one for one in asked if "PRAGMA" not in one.upper()]) <= 9, asked
+
+
+class Rows:
+    """What a server would say: a run of each of these jobs, the last of them gone since."""
+
+    host = "db"
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.is_over = False
+
+    def server(self) -> Server:
+        return Server("1", "GMT", NOON)
+
+    def newest_before(self, _: timedelta) -> int:
+        return 0
+
+    def jobs(self) -> list[CronJob]:
+        named = list(enumerate(self.names, start=1))[: -1 if self.is_over else None]
+        return [
+            CronJob(
+                job_id=number, name=name, schedule="@reboot", is_active=True, database="", user=""
+            )
+            for number, name in named
+        ]
+
+    def runs(self, *, after: int, open_runs: Collection[int] = ()) -> list[CronRun]:
+        return [
+            CronRun(
+                run_id=number,
+                job_id=number,
+                pid=None,
+                database=None,
+                user=None,
+                started_at=NOON,
+                ended_at=NOON if self.is_over else None,
+                message="ERROR:  no",
+            )
+            for number in range(1, len(self.names) + 1)
+            if number > after or number in open_runs
+        ]
+
+
+def test_a_run_that_the_store_refuses_keeps_no_later_one_from_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+        newest_runs(store)  # which makes the tables
+        with store.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "create trigger no before insert on run_log when new.job_name = 'refused'"
+                " begin select raise(abort, 'not this one'); end"
+            )
+        source = Rows("refused", "taken")
+        source.is_over = True
+        importing = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+        importing.run()
+
+        assert [run.job_name for run in newest_runs(store)] == ["pg_cron-2"]
+        assert [one.message.count("not this one") for one in caplog.records] == [1]
+
+
+def test_the_last_run_of_a_job_that_is_gone_has_its_name_where_that_can_be_stored(
+    tmp_path: Path,
+) -> None:
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+        source = Rows("n" * 256, "nightly")
+        importing = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+        importing.run()
+        source.is_over = True
+        importing.run()
+
+        assert {alert.source_id for alert in newest_alerts(store)} == {
+            "pg_cron-1:UNKNOWN",
+            "nightly:UNKNOWN",
+        }
 
 
 @pytest.mark.parametrize(

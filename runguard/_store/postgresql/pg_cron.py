@@ -53,8 +53,10 @@ _RUN: Final = table(
 _ENDED: Final = _RUN.c.status.in_(("succeeded", "failed"))
 _CONTROL: Final = func.pg_control_system().table_valued(column("system_identifier", BigInteger()))
 _SINCE_SERVER_STARTED: Final = func.pg_postmaster_start_time(type_=_INSTANT)
-# A run that failed before it began has no start; one that a restart cut off has no end.
-_STARTED_AT: Final = func.coalesce(_RUN.c.start_time, _RUN.c.end_time, func.now(), type_=_INSTANT)
+# A run that failed before it began has no start, one that a restart cut off has no end, and one
+# that waited for its worker then has neither.
+_OWN_TIME: Final = func.coalesce(_RUN.c.start_time, _RUN.c.end_time, type_=_INSTANT)
+_STARTED_AT: Final = func.coalesce(_OWN_TIME, _SINCE_SERVER_STARTED, type_=_INSTANT)
 _ENDED_AT: Final = func.coalesce(
     _RUN.c.end_time, func.greatest(_STARTED_AT, _SINCE_SERVER_STARTED), type_=_INSTANT
 )
@@ -136,7 +138,8 @@ class PgCronSource(BaseStore):
             wanted = or_(wanted, its.runid.in_(sorted(open_runs)))
         asked = (
             select(its.runid, its.jobid, its.job_pid, its.database, its.username)
-            .add_columns(_STARTED_AT, _ENDED, _ENDED_AT, its.status, its.return_message)
+            .add_columns(_OWN_TIME.is_not(None), _STARTED_AT, _ENDED, _ENDED_AT)
+            .add_columns(its.status, its.return_message)
             .where(wanted)
             .order_by(its.runid)
             .limit(BATCH + len(open_runs))
@@ -150,7 +153,8 @@ class PgCronSource(BaseStore):
 
 
 def _run_from(row: Any) -> CronRun:
-    run_id, job_id, pid, database, user, started_at, has_ended, ended_at, status, message = row
+    run_id, job_id, pid, database, user, is_dated, started_at, has_ended, ended_at, *said = row
+    status, message = said
     return CronRun(
         run_id=run_id,
         job_id=job_id,
@@ -158,6 +162,7 @@ def _run_from(row: Any) -> CronRun:
         database=database,
         user=user,
         started_at=started_at,
+        is_dated=is_dated,
         ended_at=ended_at if has_ended else None,
         is_good=status == "succeeded",
         message=message or "",
