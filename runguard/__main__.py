@@ -18,7 +18,7 @@ def main() -> int:
     gc.set_threshold(50_000)
     # Rich is imported when a command that prints tables is looked up.
     try:
-        from ._cli.app import run
+        from ._cli.start import run
 
         return run()
     except ModuleNotFoundError as missing:

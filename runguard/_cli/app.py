@@ -1,10 +1,8 @@
-"""The application: its commands, and what its exit codes mean."""
+"""The application: its commands, as Typer reads them."""
 
 from __future__ import annotations
 
-import io
 import keyword
-import os
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
@@ -13,10 +11,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from .._errors import ConfigurationError, RunguardError, SchemaOutOfDate, StoreUnavailable
+from .._errors import RunguardError
 from .._version import __version__
+from .errors import tell
 from .options import help_end
-from .talk import say
 
 # In the order of the help; each is a module of `commands` that is loaded when it is asked for.
 COMMANDS: Final = (
@@ -40,20 +38,11 @@ COMMANDS: Final = (
     ),
     *("monitor", "notify", "reap", "prune", "web", "exec", "spool", "config", "db"),
 )
-# Whose role a command is for; those of no list are an operator's.
-JOB_COMMANDS: Final = frozenset({"demo", "doctor", "exec", "monitor", "reap", "spool"})
-MIGRATOR_COMMANDS: Final = frozenset({"db", "prune"})
-NOT_ALLOWED: Final = "SQLSTATE 42501"
 _NUMBERS: Final = {
     "int_parsing": "a whole number",
     "float_parsing": "a number",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",
-}
-EXIT_CODE_OF: Final[dict[type[RunguardError], int]] = {
-    ConfigurationError: 2,
-    StoreUnavailable: 3,
-    SchemaOutOfDate: 4,
 }
 
 
@@ -97,14 +86,6 @@ def _module_of(command: str) -> str:
     return f"{command}_" if keyword.iskeyword(command) else command
 
 
-def _for_the_role(message: str, command: str | None) -> str:
-    """Let the doctor that a refusal leads to judge the role by what was refused."""
-    if NOT_ALLOWED not in message or command in JOB_COMMANDS:
-        return message
-    role = "migrator" if command in MIGRATOR_COMMANDS else "operator"
-    return message.replace("`runguard doctor`", f"`runguard doctor --for {role}`")
-
-
 def _expected_number(cause: Any) -> str | None:
     """Say of a number that Typer refused what was expected and found, as of any other value."""
     first: dict[str, Any] = next(iter(cause.errors()), {}) if hasattr(cause, "errors") else {}
@@ -128,9 +109,7 @@ class _Group(TyperGroup):
             error.message = _expected_number(error.__cause__) or error.message
             raise
         except RunguardError as error:
-            say(f"runguard: {_for_the_role(str(error), ctx.invoked_subcommand)}")
-            codes = (code for kind, code in EXIT_CODE_OF.items() if isinstance(error, kind))
-            raise typer.Exit(next(codes, 1)) from error
+            raise typer.Exit(tell(error, ctx.invoked_subcommand)) from error
 
 
 app = typer.Typer(
@@ -167,31 +146,10 @@ def _options(
     """Take the options that stand before a command."""
 
 
-def run() -> int:
-    """Run the application on this process's arguments; returns its exit code."""
-    # A terminal that cannot show a letter gets its code instead of a traceback.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def call() -> int:
+    """Let Typer read this process's arguments; returns the exit code."""
     try:
         app(prog_name="runguard")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    finally:
-        _flush()
     return 0
-
-
-def _flush() -> None:
-    """Write what is buffered; a reader that has left early, as `head` does, is no error.
-
-    Nor is a stderr that takes nothing any more: talk that nobody hears changes no exit code.
-    """
-    for stream, nobody_minds in ((sys.stdout, BrokenPipeError), (sys.stderr, OSError)):
-        try:
-            stream.flush()
-        except nobody_minds:
-            # The interpreter flushes once more at its end: nobody shall hear of that either.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from .._errors import ConfigurationError
 from .options import read_length
 
 Every = Annotated[
@@ -66,13 +63,3 @@ MaxRuntime = Annotated[
         show_default=False,
     ),
 ]
-
-
-@contextmanager
-def named_as_options() -> Iterator[None]:
-    """Let an error that begins with a field's name begin with the option's."""
-    try:
-        yield
-    except ConfigurationError as error:
-        field, _, problem = str(error).partition(":")
-        raise ConfigurationError(f"--{field.replace('_', '-')}:{problem}") from None

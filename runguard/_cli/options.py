@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any, Final, TypeVar
@@ -14,8 +14,7 @@ from typer.core import TyperCommand
 
 from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
 from .._monitor import filters
-from .._settings import LONGEST_SETTING
-from . import completion
+from . import completion, lengths
 
 EXIT_CODES: Final = (
     "\b\nExit codes:\n"
@@ -89,14 +88,7 @@ def word_of(known: Iterable[str]) -> Callable[[str], str]:
 
 
 read_duration: Final = reading(filters.read_duration)
-
-
-def read_length(text: str) -> timedelta:
-    """Read `30m`, of at most ten years."""
-    length = read_duration(text)
-    if length > LONGEST_SETTING:
-        raise typer.BadParameter(f"expected at most ten years, found {text!r}")
-    return length
+read_length: Final = reading(lengths.read_length)
 
 
 # A time without a zone is one of this machine's.

@@ -56,12 +56,13 @@ def commands_in(modules: set[str]) -> set[str]:
     return {name.removeprefix(beginning) for name in modules if name.startswith(beginning)}
 
 
-def test_exec_loads_its_own_command_and_nothing_that_prints_tables(
-    modules_of: Callable[..., set[str]],
+@pytest.mark.parametrize(("job", "commands"), [(["hello"], set()), (["-"], {"exec"})])
+def test_exec_loads_no_other_command_and_nothing_that_prints_tables(
+    modules_of: Callable[..., set[str]], job: list[str], commands: set[str]
 ) -> None:
-    loaded = modules_of("exec", "hello", "--", "true")
+    loaded = modules_of("exec", *job, "--", "true")
 
-    assert commands_in(loaded) == {"exec"}
+    assert commands_in(loaded) == commands
     assert loaded & TABLES == set()
     assert not [name for name in loaded if name.startswith("runguard._store.queries")]
     assert loaded & {"alembic", "jinja2", "runguard._web", "runguard._store.operator"} == set()

@@ -23,6 +23,16 @@ HEAVY = {
     "structlog",
     "typer",
 }
+# What Typer and Rich bring along.
+COMMAND_LINE = {
+    "annotated_types",
+    "click",
+    "pydantic",
+    "pydantic_core",
+    "rich",
+    "shellingham",
+    "typer",
+}
 
 
 def modules_after(statement: str, **environ: str) -> set[str]:
@@ -236,3 +246,12 @@ def test_exec_loads_no_record_of_an_operator(command: str, tmp_path: Path) -> No
     assert "runguard._monitor.visible" in loaded
     records = {"records", "notices", "watched", "expectations", "health", "changes"}
     assert not loaded & {f"runguard._monitor.{name}" for name in records}
+
+
+@pytest.mark.parametrize("command", ["true", "false"])
+def test_exec_reaches_its_command_without_typer_or_rich(command: str, tmp_path: Path) -> None:
+    loaded = modules_of_exec(tmp_path, command)
+
+    assert "runguard._cli.execution" in loaded
+    assert {name for name in loaded if name.partition(".")[0] in COMMAND_LINE} == set()
+    assert {name for name in loaded if name.startswith("runguard._cli.commands")} == set()

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
-import sys
-from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
 
-from ..._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
-from ..._models import TriggerType
-from ..._run.options import make_options
-from ..._settings import MOST_FAILURES_TO_ALERT, trigger_type_of
-from ..expectation_options import (
-    Calendar,
-    Cron,
-    Every,
-    Grace,
-    MaxRuntime,
-    Zone,
-    named_as_options,
-)
-from ..options import DatabaseUrl, command_app, read_duration, read_length
-from ..stores import opened_runtime
-from ..talk import say
-
-if TYPE_CHECKING:
-    from ..._run.expecting import Expect
+from ..._settings import MOST_FAILURES_TO_ALERT
+from .. import execution
+from ..exec_line import LARGEST_EXIT_CODE
+from ..execution import EX_UNAVAILABLE
+from ..expectation_options import Calendar, Cron, Every, Grace, MaxRuntime, Zone
+from ..lengths import read_cooldown
+from ..options import DatabaseUrl, command_app, read_duration, read_length, reading
 
 app = command_app()
 
-EX_UNAVAILABLE: Final = 69  # of sysexits.h, which cron's and systemd's readers know
-LARGEST_EXIT_CODE: Final = 255
 _SEPARATOR: Final = "--"
 
 EPILOG: Final = (
@@ -74,17 +56,6 @@ class ExecCommand(TyperCommand):
         if list(ctx.params["command"]) != command:
             ctx.fail("expected one JOB before --: runguard exec JOB -- COMMAND [ARG]...")
         return rest
-
-
-def read_cooldown(text: str) -> timedelta:
-    """Read `30m`, or 0 for an alert every time."""
-    return timedelta(0) if re.fullmatch(r"0+[smhdw]?", text.strip()) else read_length(text)
-
-
-def read_trigger(text: str) -> TriggerType:
-    """Read what started the run, in any case."""
-    word = text.strip().upper()
-    return trigger_type_of(word if word in set(TriggerType) else text, source="--trigger")
 
 
 @app.command(cls=ExecCommand, epilog=EPILOG)
@@ -139,7 +110,7 @@ def execute(
     cooldown: Annotated[
         timedelta | None,
         typer.Option(
-            parser=read_cooldown,
+            parser=reading(read_cooldown),
             metavar="DURATION",
             help="No second alert of the same group for so long; 0 alerts every time.",
             show_default=False,
@@ -237,66 +208,31 @@ def execute(
 
     With --every, --cron or --calendar, `runguard monitor` alerts where the job does not start.
     """
-    if not hasattr(os, "fork"):
-        raise ConfigurationError(
-            f"runguard exec: expected a POSIX system (fork, process groups), found {sys.platform}:"
-            " wrap the job with run_scope in Python there"
-        )
-    from ..._exec import command as _exec
-    from ..._exec.result import CommandOptions
-    from ..._exec.streams import open_standard_streams
-
-    open_standard_streams()
-    options = make_options(
+    code = execution.execute(
         job,
-        trigger_type=None if trigger is None else read_trigger(trigger),
-        lock=lock or skip_if_locked or wait_lock is not None,
+        command,
+        lock=lock,
         lock_ttl=lock_ttl,
-        cooldown=cooldown,
-        failures_to_alert=failures_to_alert,
-        context=_noted(note or []),
-        expect=_expected(
-            every=every,
-            cron=cron,
-            calendar=calendar,
-            tz=tz,
-            grace=grace,
-            max_runtime=max_runtime,
-        ),
-    )
-    how = CommandOptions(
         timeout=timeout,
         kill_after=kill_after,
-        ok_exits=frozenset(ok_exit or ()),
-        wait_lock=wait_lock or timedelta(0),
+        trigger=trigger,
+        environment=environment,
+        cooldown=cooldown,
+        failures_to_alert=failures_to_alert,
+        wait_lock=wait_lock,
         skip_if_locked=skip_if_locked,
+        ok_exit=ok_exit,
         quiet_when_suppressed=quiet_when_suppressed,
         keep_stdout_tail=keep_stdout_tail,
-        keep_environment=keep_env,
+        keep_env=keep_env,
+        note=note,
+        store_timeout=store_timeout,
+        every=every,
+        cron=cron,
+        calendar=calendar,
+        tz=tz,
+        grace=grace,
+        max_runtime=max_runtime,
+        database_url=database_url,
     )
-    try:
-        settings = {"store_timeout": store_timeout, "environment": environment}
-        with opened_runtime(database_url, **settings) as runtime:
-            code = _exec.execute(command, options, runtime, how, say=say)
-    except (StoreUnavailable, SchemaOutOfDate) as trouble:
-        with suppress(OSError):
-            say(f"runguard: {trouble}")
-        code = EX_UNAVAILABLE
     raise typer.Exit(code)
-
-
-def _noted(notes: list[str]) -> dict[str, str] | None:
-    pairs = [note.partition("=") for note in notes]
-    if any(not name.strip() or not sign for name, sign, _ in pairs):
-        raise ConfigurationError("--note: expected NAME=VALUE, found a text without a name")
-    return {name.strip(): value for name, _, value in pairs} or None
-
-
-def _expected(**given: Any) -> Expect | None:
-    """Return what the options expect; None, and nothing is imported, where they expect nothing."""
-    if all(value is None for value in given.values()):
-        return None
-    from ..._run.expecting import Expect
-
-    with named_as_options():
-        return Expect(**given)

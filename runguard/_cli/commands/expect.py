@@ -24,6 +24,7 @@ from ..._watch.declaration import check_expectation, check_texts
 from ..._watch.schedule import ClockSchedule, expectation_problem, schedule_of
 from ..actor import By, actor
 from ..completion import environments, expected_jobs
+from ..errors import named_as_options
 from ..expectation_options import (
     Calendar,
     Cron,
@@ -31,7 +32,6 @@ from ..expectation_options import (
     Grace,
     MaxRuntime,
     Zone,
-    named_as_options,
 )
 from ..expected_jobs import expected, listing, summary
 from ..options import AsJson, DatabaseUrl, command_app, help_end, reading, refuse_together

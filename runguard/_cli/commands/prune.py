@@ -59,7 +59,7 @@ def prune(
     as_json: AsJson = False,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Delete old runs with their notes, alerts, their deliveries and cooldown state.
+    """Delete old runs with notes, alerts, deliveries and cooldown state.
 
     Alerts go whether they are resolved or not. It keeps open runs, the newest run of each job, what
     a cooldown still needs, and what belongs to an open incident. It deletes in small batches, so

@@ -243,7 +243,7 @@ def homeless(script: str, tmp_path: Path, **environ: str) -> subprocess.Complete
 @pytest.mark.parametrize("command", [["doctor"], ["spool", "status"], ["spool", "flush"], ["runs"]])
 def test_no_command_ends_in_a_traceback_without_a_home(tmp_path: Path, command: list[str]) -> None:
     done = homeless(
-        f"from runguard._cli.app import run; sys.argv[1:] = {command}; sys.exit(run())", tmp_path
+        f"from runguard._cli.start import run; sys.argv[1:] = {command}; sys.exit(run())", tmp_path
     )
 
     assert "Traceback" not in done.stderr
