@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
@@ -22,6 +23,7 @@ from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify
 from .._models import ErrorGroup, ErrorReason, Failure, FinishedRun, RunEnding, TriggerType
 from .._run.decorator import TRACKED
+from .._run.embedded import embedded_url
 from .._run.handle import DeclaredFailure, Run
 from .._run.lifecycle import Lifecycle
 from .._run.options import make_options
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 REFUSALS: Final = (StoreUnavailable, SchemaOutOfDate)
 """What a run that must not begin unrecorded raises, with `outage_policy="refuse"`."""
 
+# What a run loads when it needs it.
+_LOADED_LATER: Final = (
+    *("capture", "channels_here", "log_tail", "opening", "outage", "outcome", "own_alert"),
+    *("reaper", "reserve", "spool_places", "unknown_names", "version"),
+)
 _KEYS: Final = UUID("6a0f5c0e-5d0f-4c39-9c1b-1a4f6f0f7d11")
 
 
@@ -67,6 +74,21 @@ def get_ready() -> None:
     """
     with unharmed("start"):
         runtime.first_use()
+
+
+def import_ahead() -> None:
+    """Have imported what runs need, for the children that this process forks. Never raises.
+
+    Nothing is fixed: a module of theirs may still configure runguard.
+    """
+    with unharmed("start"):
+        for name in _LOADED_LATER:
+            import_module(f"runguard._run.{name}")
+
+        settings = runtime.settings_so_far()
+        if settings.engine is None:
+            url = settings.database_url or embedded_url()
+            runtime.stores.open(url=url, engine=None, max_connections=1, patience=1.0)
 
 
 @contextmanager

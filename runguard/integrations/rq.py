@@ -23,6 +23,7 @@ from ._attempts import (
     Choice,
     RetriesExhausted,
     close_by_key,
+    import_ahead,
     is_tracked,
     key_of,
     unharmed,
@@ -77,6 +78,11 @@ class RunsJobs(rq.worker.BaseWorker):
     runguard_only: Iterable[str] | str | None = None
     runguard_skip: Iterable[str] | str = ()
     runguard_options: Mapping[str, Any] = MappingProxyType({})
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Import before the first horse is forked what each of them would import."""
+        super().bootstrap(*args, **kwargs)
+        import_ahead()
 
     def prepare_execution(self, job: Any) -> Any:
         """Note which run the execution is, where both the horse and its parent find it."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import functools
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
 
+import runguard
 from runguard import current_run, run_scope, tracked_run
 from runguard._api import runtime
 from runguard._errors import StoreUnavailable
 from runguard._models import ErrorReason, NewRun, TriggerType
-from runguard.integrations._attempts import Attempt, Choice, close_by_key, is_tracked, key_of
+from runguard.integrations._attempts import (
+    Attempt,
+    Choice,
+    close_by_key,
+    import_ahead,
+    is_tracked,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,3 +230,12 @@ def test_a_tracked_function_is_known_below_other_decorators() -> None:
 
     assert all(map(is_tracked, (sync, later, above, functools.partial(sync), Task().run)))
     assert not any(map(is_tracked, (len, Task, object(), functools.partial(len))))
+
+
+def test_what_runs_need_is_imported_ahead_and_nothing_is_fixed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    import_ahead()
+
+    runguard.configure(cooldown=timedelta(minutes=5))  # an error once the settings are fixed
+    assert "runguard.internal_error" not in caplog.text
