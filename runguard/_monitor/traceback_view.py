@@ -17,6 +17,7 @@ from .wording import counted
 LONGEST: Final = 256 * 1024  # characters that are taken apart; what is stored is shorter
 MOST_LIBRARIES: Final = 3  # that one summary names
 PYTHON: Final = "Python"
+FIRST_ERROR: Final = "The error before it"
 
 _HEADER: Final = "Traceback (most recent call last):"
 _MARGIN: Final = re.compile(r"[ |]{2,64}(?=File \")")
@@ -124,6 +125,16 @@ class TracebackView:
                 break
         return tuple(last[-most:]) if most > 0 else ()
 
+    def first_user_frame(self) -> Frame | None:
+        """Return the innermost frame of the user's code, of the exception that is printed first."""
+        first: Frame | None = None
+        for part in self.parts:
+            if isinstance(part, Frames) and not part.are_library:
+                first = part.frames[-1]
+            elif isinstance(part, Words) and first is not None and _HEADER in part.text:
+                break
+        return first
+
 
 def view_of(text: str) -> TracebackView:
     r"""Take a stored traceback apart.
@@ -139,9 +150,17 @@ def view_of(text: str) -> TracebackView:
 
 
 def short_text(text: str, most: int) -> str:
-    """Return the innermost frames of the user's code as Python prints them; empty without any."""
-    frames = view_of(text).last_user_frames(most)
-    return "\n".join(line for frame in frames for line in _without_margin(frame))
+    """Return the innermost frames of the user's code as Python prints them; empty without any.
+
+    Where another error came before, where that began is added.
+    """
+    view = view_of(text)
+    frames, first = view.last_user_frames(most), view.first_user_frame()
+    lines = [line for frame in frames for line in _without_margin(frame)]
+    is_another = first is not None and first not in view.last_user_frames(len(view.frames))
+    if first is not None and is_another and "|" not in first.text.partition("File")[0]:
+        lines += [f"{FIRST_ERROR}:", *_without_margin(first)]
+    return "\n".join(lines)
 
 
 def _without_margin(frame: Frame) -> list[str]:

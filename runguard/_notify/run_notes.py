@@ -22,7 +22,7 @@ LONGEST_NAME: Final = 60
 def code_of(facts: NoticeFacts) -> str:
     """Return the innermost frames of the user's code, a few short lines."""
     frames = short_text(traceback_of(facts), MOST_FRAMES).split("\n")
-    return "\n".join(cut(one, LONGEST_LINE) for one in frames[: 4 * MOST_FRAMES])
+    return "\n".join(cut(one, LONGEST_LINE) for one in frames[: 5 * MOST_FRAMES])
 
 
 def traceback_of(facts: NoticeFacts) -> str:

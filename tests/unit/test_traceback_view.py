@@ -83,6 +83,18 @@ def test_each_exception_of_a_chain_keeps_its_frames() -> None:
     assert any("direct cause" in part.text for part in view.parts if isinstance(part, Words))
 
 
+def test_the_short_text_adds_where_the_error_before_it_came_from() -> None:
+    cause = chain_through("main.py", "fetch.py", IN_HTTPX)
+    text = f"{cause}\n\nDuring handling …\n\n{chain_through('main.py', 'retry.py')}"
+
+    assert [line for line in short_text(text, 1).split("\n") if not line.startswith(" ")] == [
+        'File "retry.py", line 7, in call',
+        "The error before it:",
+        'File "fetch.py", line 7, in call',
+    ]
+    assert "before it" not in short_text(cause, 3)
+
+
 def test_members_of_a_group_keep_their_frames() -> None:
     def member() -> ValueError:
         try:
