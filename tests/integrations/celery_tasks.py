@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import redis
 from celery import Celery, chain, chord, signals
+from celery.concurrency.asynpool import AsynPool
 from celery.exceptions import Ignore, Reject
 from celery.schedules import crontab
 from celery.utils.log import get_task_logger
@@ -40,6 +41,8 @@ app.conf.update(
 )
 if BROKER.startswith("redis:"):
     redis.VERSION = (6, 1, 0)  # what kombu asks for; arq asks for less, and both do with it
+    # How often it looks for processes that are gone: else it is every five seconds.
+    AsynPool.timers = property(lambda self: {self.maintain_pool: 0.2})
 else:
     app.conf.broker_transport_options = {
         "data_folder_in": f"{FOLDER}/queues",
@@ -156,7 +159,12 @@ def redelivered() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.task(name="tasks.hangs")
+@app.task(name="tasks.lost_twice", retry_on_worker_lost=True, max_retries=1, default_retry_delay=0)
+def lost_twice() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name="tasks.hangs", acks_late=True)
 def hangs() -> None:
     time.sleep(60)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 from celery import Celery, signals
 from celery.beat import Scheduler, Service
 from celery.exceptions import SoftTimeLimitExceeded
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
     Sql = Callable[..., list[dict[str, Any]]]
 
 SENT = (
-    "killed redelivered plain renamed not_a_job tracked retried autoretried ignored rejected"
-    " expected exits too_slow revoked canvases slow"
+    "killed redelivered lost_twice plain renamed not_a_job tracked retried autoretried ignored"
+    " rejected expected exits too_slow revoked canvases slow"
 )
-LEFT = 25  # runs of these, with those of `boot` and of what they send
+LEFT = 27  # runs of these, with those of `boot` and of what they send
 RUNS = """
 select status, trigger_type, retry_count, total_records, error_group, error_reason, error_type,
   error_message, error_location, alert_outcome, pid
@@ -79,6 +80,14 @@ def worker(folder: Path, url: str, *options: str, **environment: str) -> Iterato
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
+
+
+def send_to_redis(url: str, task: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(redis, "VERSION", (6, 1, 0))  # as `celery_tasks` has it
+        app = Celery("sender", broker=url, set_as_current=False)
+        app.send_task(task)
+        app.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +133,14 @@ def prefork(
         sends = {"CELERY_TEST_BROKER": redis_server.url(), "CELERY_TEST_SEND": SENT}
         with worker(folder, postgres.url(name), **sends) as process:
             try:
-                until(is_done, limit=90)
+                until(is_done, limit=90, every=0.1)
             except AssertionError as late:
                 jobs = sql("select job_name, status from run_log order by id")
                 late.add_note(f"{jobs}\n{(folder / 'log').read_text()}")
                 raise
-            process.terminate()
+            send_to_redis(redis_server.url(), "tasks.hangs")
+            until(lambda: sql(RUNS, job="tasks.hangs"))
+            process.send_signal(signal.SIGQUIT)  # a cold shutdown
             process.wait(timeout=30)
         yield Prefork((folder / "log").read_text(), sql)
         engine.dispose()
@@ -226,6 +237,23 @@ def test_the_worker_closes_the_run_of_a_process_that_dies(
     assert says in run["error_message"]
 
 
+def test_a_lost_worker_alerts_at_the_last_attempt_where_celery_counts_them(
+    prefork: Prefork,
+) -> None:
+    first, last = prefork.runs("tasks.lost_twice")
+
+    assert (first["error_reason"], first["alert_outcome"]) == ("killed", "excluded")
+    assert (last["error_reason"], last["alert_outcome"]) == ("killed", "raised")
+    assert (last["trigger_type"], last["retry_count"]) == ("RETRY", 1)
+
+
+def test_a_worker_that_stops_cold_closes_what_it_cancels(prefork: Prefork) -> None:
+    run = prefork.run("tasks.hangs")
+
+    assert (run["status"], run["error_reason"]) == ("FAILED", "cancelled")
+    assert run["alert_outcome"] == "excluded"  # its message comes again
+
+
 def test_a_run_that_failed_keeps_the_id_of_its_task_and_its_queue(prefork: Prefork) -> None:
     notes = prefork.sql(
         "select job_name, context from run_note join run_log using (run_key)"
@@ -263,7 +291,8 @@ def test_a_worker_without_an_event_loop_makes_runs_too(
 ) -> None:
     upgrade(store_url)
     with worker(tmp_path / "worker", store_url, "-P", pool, CELERY_TEST_SEND="plain retried"):
-        until(lambda: len(sql("select id from run_log where status <> 'RUNNING'")) == 4)
+        ended = "select id from run_log where status <> 'RUNNING'"
+        until(lambda: len(sql(ended)) == 4, every=0.05)
 
     assert [run["total_records"] for run in sql(RUNS, job="tasks.plain")] == [3]
     attempts = sql(RUNS, job="tasks.retried")
@@ -290,8 +319,8 @@ def test_threads_run_tasks_that_beat_sends_and_a_killed_worker_is_lost(
         *("-P", "threads", "-B"),
         CELERY_TEST_SEND="hangs retried",
     ) as process:
-        until(is_done)
-        until(is_expected)
+        until(is_done, every=0.05)
+        until(is_expected, every=0.05)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=30)
 

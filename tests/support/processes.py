@@ -22,12 +22,15 @@ ROOT = Path(__file__).parents[2]
 START = "from tests.support.barrier import start; start()"
 
 
-def until(happened: Callable[[], object], limit: float = 30) -> None:
-    """Wait until something has happened; after `limit` seconds it is an error."""
+def until(happened: Callable[[], object], limit: float = 30, *, every: float = 0.01) -> None:
+    """Wait until something has happened; after `limit` seconds it is an error.
+
+    `every` is how often it is looked at, in seconds.
+    """
     deadline = time.monotonic() + limit
     while not happened():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 @dataclass(frozen=True, slots=True)
