@@ -109,7 +109,7 @@ async def test_each_attempt_is_a_run_and_only_the_last_one_alerts(work: Work, sq
 async def test_a_timeout_of_the_job_is_a_timeout(work: Work, sql: Sql) -> None:
     # The first run opens the store, which must not take up the time of the second one.
     await work(install({"functions": [count]}), "count")
-    await work(install({"functions": [func(endless, timeout=0.5)]}), "endless")
+    await work(install({"functions": [func(endless, timeout=1)]}), "endless")
 
     _, run = sql(
         "select status, error_group, error_message, alert_outcome from run_log order by id"
@@ -117,7 +117,7 @@ async def test_a_timeout_of_the_job_is_a_timeout(work: Work, sql: Sql) -> None:
     assert tuple(run.values()) == (
         "FAILED",
         "TIMEOUT",
-        "the job took longer than its timeout of 0.5 seconds",
+        "the job took longer than its timeout of 1 seconds",
         "raised",
     )
 
