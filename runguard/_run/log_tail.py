@@ -58,8 +58,11 @@ def begin(run: LoggedRun, innermost: Innermost) -> None:
     run._lines = deque(maxlen=_MOST_KEPT)
     if "logging" not in _wrapped:
         _watch_logging(innermost)
-    if "structlog" not in _wrapped and (base := sys.modules.get("structlog._base")) is not None:
-        _watch_structlog(base, innermost)
+    if "structlog" not in _wrapped:
+        base = sys.modules.get("structlog._base")
+        # Another thread may be importing it: then a later run finds it whole.
+        if hasattr(getattr(base, "BoundLoggerBase", None), "_process_event"):
+            _watch_structlog(base, innermost)
 
 
 def _is_first(what: str) -> bool:

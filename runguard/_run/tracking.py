@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from .._models import RunStatus
@@ -22,15 +23,16 @@ def tracked(
 ) -> Iterator[T] | AsyncIterator[T]:
     """Return an iterator over the items that counts those whose turn is over."""
     if total is None and hasattr(type(items), "__len__"):
-        total = len(items)  # type: ignore[arg-type]
-    if isinstance(items, Iterable):
-        return _each(run, items, total)
-    if isinstance(items, AsyncIterable):
+        with suppress(Exception):  # a stream may have the method, and no length
+            total = len(items)  # type: ignore[arg-type]
+    if isinstance(items, AsyncIterable) and not isinstance(items, Iterable):
         return _each_async(run, items, total)
-    raise TypeError(f"track: expected an iterable, found {type(items).__name__}")
+    if not any(hasattr(type(items), name) for name in ("__iter__", "__getitem__")):
+        raise TypeError(f"track: expected an iterable, found {type(items).__name__}")
+    return _each(run, iter(items), total)
 
 
-def _each(run: TrackedRun, items: Iterable[T], total: int | None) -> Iterator[T]:
+def _each(run: TrackedRun, items: Iterator[T], total: int | None) -> Iterator[T]:
     done = 0
     _tell(run, done, total)
     for item in items:

@@ -11,6 +11,7 @@ import queue
 import subprocess
 import sys
 import threading
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -308,6 +309,20 @@ def test_structlogs_own_loggers_are_kept_as_they_print(note: Callable[[], RunNot
 
 
 @pytest.mark.usefixtures("sqlite_url")
+def test_a_run_begins_while_another_thread_imports_structlog(
+    note: Callable[[], RunNote], job: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(log_tail._wrapped, "structlog", raising=False)
+    monkeypatch.setitem(sys.modules, "structlog._base", ModuleType("structlog._base"))
+
+    with pytest.raises(ValueError, match="empty"), run_scope("sync"):
+        job.info("page 3")
+        raise ValueError("empty page")
+
+    assert lines_of(note()) == ["INFO sync.pages: page 3"]
+    assert "structlog" not in log_tail._wrapped
+
+
 def test_structlog_names_the_file_that_logs_and_none_of_ours() -> None:
     name_the_file = structlog.processors.CallsiteParameterAdder(
         {structlog.processors.CallsiteParameter.FILENAME}

@@ -13,7 +13,7 @@ from runguard._failure.redaction import Redactor
 from runguard._run.run_note import LARGEST_CONTEXT, MOST_LINKS, MOST_NAMES, context_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from runguard._models import RunEnding, RunNote
 
@@ -182,6 +182,30 @@ def test_track_knows_no_total_of_what_has_no_length(endings: list[RunEnding]) ->
     with run_scope("sync") as run:
         assert list(run.track(iter("abc"), total=3)) == ["a", "b", "c"]
     assert (note_of(endings).done, note_of(endings).total) == (3, 3)
+
+
+def test_track_takes_a_stream_that_refuses_to_tell_its_length(endings: list[RunEnding]) -> None:
+    class Stream:
+        def __len__(self) -> int:
+            raise TypeError("it has no end")
+
+        def __iter__(self) -> Iterator[str]:
+            return iter("ab")
+
+    with run_scope("sync") as run:
+        assert list(run.track(Stream())) == ["a", "b"]
+
+    assert endings[-1].note is not None
+    assert (endings[-1].note.done, endings[-1].note.total) == (2, None)
+
+
+def test_track_takes_a_sequence_of_the_old_protocol(sqlite_url: str) -> None:
+    class Pages:
+        def __getitem__(self, number: int) -> int:
+            return [10, 11][number]
+
+    with run_scope("sync") as run:
+        assert list(run.track(Pages())) == [10, 11]  # type: ignore[call-overload]
 
 
 async def test_track_goes_through_asynchronous_items(endings: list[RunEnding]) -> None:
