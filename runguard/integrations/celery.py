@@ -247,22 +247,21 @@ def _close_dead(request: Any, exc_info: Any, **_: object) -> None:
         words = f"the time limit of {error.args[0]:g} s was exceeded: the process was killed"
         _close(request, error, message=words)
     elif isinstance(error, _DEATHS):
-        _close(request, error, is_tried_again=_is_tried_again(request, error))
+        _close(request, error, alerts=not _is_tried_again(request, error))
 
 
 def _close_revoked(request: Any, pool: Any, signal: Any = None) -> None:
     name = _name_of(signal)
     if _dies(request, pool) and name != _ENDS_ITSELF:
         error = TaskRevokedError(f"revoked while it was running: terminated by {name}")
-        _close(request, error, reason=ErrorReason.CANCELLED)
+        _close(request, error, reason=ErrorReason.CANCELLED, alerts=False)  # somebody wanted it
 
 
 def _close_cancelled(request: Any, pool: Any, *_: object, **__: object) -> None:
     """Close what the worker gives up with its connection; its message comes again if it can."""
     if _dies(request, pool):
         error = TaskRevokedError("cancelled by the worker, which lost its broker or shuts down")
-        again = not request.acknowledged
-        _close(request, error, reason=ErrorReason.CANCELLED, is_tried_again=again)
+        _close(request, error, reason=ErrorReason.CANCELLED, alerts=request.acknowledged)
 
 
 def _dies(request: Any, pool: Any) -> bool:
@@ -284,7 +283,7 @@ def _close(
     *,
     message: str | None = None,
     reason: ErrorReason | None = None,
-    is_tried_again: bool = False,
+    alerts: bool = True,
 ) -> None:
     task, its = request.task, request._context
     installed, key = _installed.get(task.app), vars(its).get(_KEY)
@@ -297,7 +296,7 @@ def _close(
         error,
         message=message,
         reason=reason,
-        is_tried_again=is_tried_again,
+        is_tried_again=not alerts,
         started_at=datetime.fromtimestamp(began, UTC) if began else None,
         **installed.options_of(task, its),
     )

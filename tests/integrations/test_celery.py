@@ -224,7 +224,6 @@ def test_a_soft_time_limit_is_a_timeout_where_the_task_was(prefork: Prefork) -> 
     [
         ("tasks.too_slow", "TIMEOUT", "time_limit", "the time limit of 0.3 s was exceeded"),
         ("tasks.killed", "UNKNOWN", "killed", "signal 9 (SIGKILL)"),
-        ("tasks.revoked", "UNKNOWN", "cancelled", "terminated by SIGTERM"),
     ],
 )
 def test_the_worker_closes_the_run_of_a_process_that_dies(
@@ -235,6 +234,16 @@ def test_the_worker_closes_the_run_of_a_process_that_dies(
     assert (run["status"], run["error_group"], run["error_reason"]) == ("FAILED", group, reason)
     assert run["alert_outcome"] == "raised"
     assert says in run["error_message"]
+
+
+def test_a_task_that_is_revoked_while_it_runs_is_cancelled_and_raises_no_alert(
+    prefork: Prefork,
+) -> None:
+    run = prefork.run("tasks.revoked")
+
+    assert (run["status"], run["error_reason"]) == ("FAILED", "cancelled")
+    assert run["error_message"] == "revoked while it was running: terminated by SIGTERM"
+    assert run["alert_outcome"] == "excluded"  # somebody wanted it
 
 
 def test_a_lost_worker_alerts_at_the_last_attempt_where_celery_counts_them(
