@@ -19,6 +19,7 @@ from .._models import RunNote
 if TYPE_CHECKING:
     from .._events import Events
     from .._failure.redaction import Redactor
+    from .._failure.throughout import Throughout
     from .._settings import Settings
 
 LARGEST_CONTEXT: Final = 4 * 1024  # bytes of JSON
@@ -129,8 +130,14 @@ def note_of(
     if said is not None:
         note = note._replace(traceback=said.traceback, log_tail=said.log_tail)
     elif has_failed:
-        traceback = made(lambda: _traceback(exc, settings))
-        note = note._replace(traceback=traceback, log_tail=made(lambda: _log_tail(run, redactor)))
+        from .._failure.throughout import Throughout
+
+        cleaner = Throughout(redactor)
+        traceback = made(lambda: _traceback(exc, settings, cleaner))
+        log_tail = made(lambda: _log_tail(run, cleaner))
+        if traceback is not None:  # what the log has betrayed may stand there too
+            traceback = cleaner.hide(traceback)
+        note = note._replace(traceback=traceback, log_tail=log_tail)
     for trouble in troubles:
         told = RunguardError(trouble)
         events.internal_error("note", told, job_name=run.job_name, run_id=run.id)
@@ -144,21 +151,21 @@ def _links(kept: Kept, redactor: Redactor) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _traceback(exc: BaseException | None, settings: Settings) -> str | None:
+def _traceback(exc: BaseException | None, settings: Settings, cleaner: Throughout) -> str | None:
     if exc is None or not settings.capture_traceback:
         return None
     from .._failure.traceback import traceback_text
 
     home = os.path.expanduser("~")  # noqa: PTH111 - a failure shall not wait for pathlib
-    return traceback_text(exc, settings.redactor.clean, home)
+    return traceback_text(exc, cleaner.clean, home)
 
 
-def _log_tail(run: NotedRun, redactor: Redactor) -> str | None:
+def _log_tail(run: NotedRun, cleaner: Throughout) -> str | None:
     if not run._lines:
         return None
     from .log_tail import tail_text
 
-    return tail_text(run._lines, redactor.clean)
+    return tail_text(run._lines, cleaner.clean)
 
 
 def _ids_of(run: NotedRun) -> dict[str, str]:

@@ -30,10 +30,11 @@ def log_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def stored(sql: Sql) -> Callable[[], str]:
-    """All that both tables hold, as one text."""
+    """All that the tables hold of runs and alerts, as one text."""
 
     def read() -> str:
-        rows = sql("select * from run_log order by id") + sql("select * from alert order by id")
+        tables = ("run_log order by id", "alert order by id", "run_note order by created_at")
+        rows = [row for table in tables for row in sql(f"select * from {table}")]
         return json.dumps(rows, default=str, ensure_ascii=False)
 
     return read

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -93,7 +95,10 @@ def error_of(fail: Callable[[], object]) -> Exception:
 
 def use_every_door(error: Exception) -> None:
     """Give runguard the error in all the ways that a job may."""
-    with pytest.raises(type(error)) as caught, run_scope("raises"):
+    with pytest.raises(type(error)) as caught, run_scope("raises") as run:
+        logging.getLogger("job").error("%s %r", error, error, exc_info=error)
+        run.note(error=error, texts=[str(error), {repr(error)}])
+        run.link(str(error), f"https://example.org/{quote(str(error)[:500])}")
         raise error
     assert caught.value is error
     with run_scope("declares") as run:
@@ -132,6 +137,7 @@ def test_a_real_errors_secret_is_nowhere(
 
     found = stored()
     assert '"job_name": "raises"' in found
+    assert '"log_tail": "' in found
     assert leaks(found) == []
     assert leaks(of_runguard(log_lines())) == []
     assert leaks(printed(url)) == []
