@@ -120,6 +120,8 @@ def found_since(finding: OpenFinding) -> datetime:
 def link_to(address: str | None) -> str | None:
     """Return an address that a page may link to: of the web, with a host and without a control.
 
+    One with a user in front of its host reads as if it led elsewhere.
+
     >>> link_to("https://wiki.example.org/sync"), link_to("javascript:alert(1)"), link_to("p. 7")
     ('https://wiki.example.org/sync', None, None)
     """
@@ -130,7 +132,8 @@ def link_to(address: str | None) -> str | None:
         parts = urlsplit(text)
     except ValueError:  # such as a bracket that no address has
         return None
-    return text if parts.scheme in ("http", "https") and parts.netloc else None
+    is_plain = parts.netloc and not {"@", "\\"} & {*parts.netloc}
+    return text if parts.scheme in ("http", "https") and is_plain else None
 
 
 def _length(seconds: float | None) -> timedelta | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from .._failure.redaction import harmless
 from .._monitor.change_words import short_versions
 from .._monitor.notices import NoticeFacts, RunFacts
 from .._monitor.traceback_view import short_text
+from .._monitor.watched import link_to
 from .texts import LONGEST_LINE, cut, line, redacted
 
 MOST_FRAMES: Final = 3
@@ -38,16 +38,8 @@ def log_of(facts: NoticeFacts) -> str:
 def links_of_run(facts: NoticeFacts) -> Iterator[tuple[str, str]]:
     """Yield the links that the run noted, as far as they are addresses of the web."""
     for name, address in facts.links[:MOST_LINKS]:
-        if harmless(address) == address and _is_web(address):
+        if harmless(address) == link_to(address) == address:
             yield line(name, LONGEST_NAME) or "Link", address
-
-
-def _is_web(address: str) -> bool:
-    try:
-        its = urlsplit(address)
-    except ValueError:
-        return False
-    return its.scheme in ("http", "https") and bool(its.netloc) and " " not in address
 
 
 def last_success_words(facts: NoticeFacts) -> str:

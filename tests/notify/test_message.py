@@ -282,6 +282,7 @@ def test_the_json_has_what_changed_and_what_the_run_linked() -> None:
         "javascript:alert(1)",
         "https://",
         "https://a b/",
+        "https://bank.example@evil.example/",
         "//x/",
         "https://x/\u202e",
         "http://[",

@@ -61,6 +61,7 @@ def test_of_a_job_that_is_retired_no_start_is_expected() -> None:
             "//evil.example.org",
             "ftp://x.org/",
         ),
+        *("https://bank.example@evil.example/", r"https://evil.example\.bank.example/"),
         *("https://", "https:///path", "http://a b", "http://a\nb", "http://[", "see page 7"),
     ],
 )
