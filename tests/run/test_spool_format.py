@@ -55,9 +55,18 @@ def test_a_record_of_an_earlier_release_has_none_of_it() -> None:
     assert decode(json.dumps(plain).encode()) == record
 
 
-@pytest.mark.parametrize(
-    "links", ["x", [["a"]], [["a", 1]], [["a", "javascript:alert(1)"]], [["a", "https://\0"]]]
-)
+def test_a_link_of_which_redaction_left_no_address_costs_no_run() -> None:
+    run = new_run()
+    good, odd = ("log", "HTTPS://X.org/"), ("ftp", "[redacted]")
+    ending = failure(run)._replace(note=NOTE._replace(links=(odd, good)))
+    record = decode(encode(SpooledRun(run, NOW, NOW, ending)))
+
+    assert isinstance(record, SpooledRun)
+    assert record.ending is not None
+    assert record.ending.note == NOTE._replace(links=(good,))
+
+
+@pytest.mark.parametrize("links", ["x", [["a"]], [["a", 1]], [["a", "https://\0"]]])
 def test_links_of_a_hand_that_are_none_are_refused(links: object) -> None:
     run = new_run()
     plain = json.loads(encode(SpooledRun(run, NOW, NOW, failure(run)._replace(note=NOTE))))
