@@ -17,6 +17,7 @@ from .signals import ENDING, Signals
 
 if TYPE_CHECKING:
     from .._events import Events
+    from .._failure.redaction import Redactor
     from .._models import Failure
     from .._run.options import RunOptions
     from .._run.runtime import Runtime
@@ -47,8 +48,8 @@ def execute(
         StoreUnavailable: a lock is wanted and the store is away; the command was not run.
         SchemaOutOfDate: likewise.
     """
-    clean = runtime.settings().redactor.clean
-    process = Process(command, options, clean)
+    settings = runtime.settings()
+    process = Process(command, options, settings.redactor.clean)
     try:
         with process.signals as signals:
             entry = _enter(run, runtime, signals, options)
@@ -58,8 +59,8 @@ def execute(
                 entered.push(entry.scope)
                 result = entry.ended or process.run()
                 if not result.is_success(options):
-                    failure = _failure_of(result, process, clean, runtime.events)
-                    note = _note_of(process, runtime.settings(), runtime.events)
+                    failure = _failure_of(result, process, settings.redactor, runtime.events)
+                    note = _note_of(process, settings, runtime.events)
                     entry.scope.fail_with(failure, note, interrupted=result.interrupted)
     finally:
         process.dismiss()
@@ -121,15 +122,16 @@ def _refuse(
 
 
 def _failure_of(
-    result: CommandResult, process: Process, clean: Callable[..., str], events: Events
+    result: CommandResult, process: Process, redactor: Redactor, events: Events
 ) -> Failure:
     try:
+        from .._failure.throughout import Throughout
         from .failure import failure_of, unread_failure  # a command that succeeds does without
     except (ImportError, OSError) as fault:  # such as no file that is left
         events.internal_error("classify", fault)
         return bare_failure(result)
     try:
-        return failure_of(result, process.outputs(), clean=clean)
+        return failure_of(result, process.outputs(), clean=Throughout(redactor).clean)
     except Exception as bug:  # a fault of ours may change neither exit code nor record
         events.internal_error("classify", bug)
         return unread_failure(result)

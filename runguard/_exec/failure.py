@@ -13,6 +13,7 @@ from .._events import LEVELS
 from .._failure.alert import SEVERITY_OF
 from .._failure.reason import reason_of_exit
 from .._failure.tail import read_tail
+from .._failure.throughout import Throughout
 from .._failure.tiers import Verdict
 from .._failure.traceback import fit, last_traceback
 from .._models import ErrorGroup, ErrorReason, Failure, RunNote
@@ -63,8 +64,9 @@ def failure_of(
 
 def note_of(outputs: Sequence[Output], settings: Settings) -> RunNote:
     """Keep the last lines of what a failed command said, and the traceback in them."""
-    shown = [one.cleaned for one in (_read(out, settings.redactor.clean) for out in outputs)]
-    said = "\n".join(filter(None, reversed(shown)))  # stderr last: it says why
+    cleaner = Throughout(settings.redactor)
+    shown = [_read(output, cleaner.clean).cleaned for output in reversed(outputs)]
+    said = cleaner.hide("\n".join(filter(None, shown)))  # stderr last: it says why
     note = RunNote(log_tail=last_lines(said) if settings.capture_logs else None)
     if not settings.capture_traceback or (found := last_traceback(said)) is None:
         return note

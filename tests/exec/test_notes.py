@@ -58,13 +58,17 @@ def test_a_command_that_said_nothing_keeps_nothing() -> None:
 def test_a_failed_command_leaves_a_note(
     execute: Callable[..., Ended], sql: Callable[[str], list[dict[str, Any]]]
 ) -> None:
-    program = "import sys; print('page 3', file=sys.stderr); raise ValueError('password=hunter2')"
+    program = (
+        "import sys; print('page 3 of hunter2', file=sys.stderr);"
+        " raise ValueError('password=hunter2')"
+    )
 
     noted = ("--note", "term=2026W", "--note", "query=a=b")
     assert execute("sync", *noted, "--", sys.executable, "-c", program).exit_code == 1
 
+    assert "hunter2" not in str(sql("select * from run_log, alert"))
     [note] = sql("select * from run_note")
     assert json.loads(note["context"]) == {"term": "2026W", "query": "a=b"}
-    assert note["log_tail"].splitlines()[0] == "page 3"
+    assert note["log_tail"].splitlines()[0] == "page 3 of [redacted]"
     assert note["traceback"].startswith("Traceback (most recent call last):\n")
     assert note["traceback"].endswith("ValueError: password=[redacted]")
