@@ -39,9 +39,8 @@ class Throughout:
         """Clean a text; hide what this or an earlier one has betrayed, wherever it stands."""
         cleaned = self._redactor.clean(text, limit=limit)
         if cleaned != text:
-            looked_at = text[:_LOOKED_AT]
-            for start, stop in self._redactor.secrets_in(looked_at):
-                self._learn(looked_at[start:stop])
+            for secret in _hidden(text, cleaned) or self._found(text[:_LOOKED_AT]):
+                self._learn(secret)
         return self.hide(cleaned)
 
     def hide(self, text: str) -> str:
@@ -50,6 +49,9 @@ class Throughout:
             return text
         values = sorted(self._known, key=len, reverse=True)
         return re.sub(rf"(?<!\w)(?:{'|'.join(map(re.escape, values))})(?!\w)", HIDDEN, text)
+
+    def _found(self, text: str) -> list[str]:
+        return [text[start:stop] for start, stop in self._redactor.secrets_in(text)]
 
     def _learn(self, secret: str) -> None:
         value = secret.strip(" \t\n'\"()[]{},;")
@@ -65,3 +67,22 @@ class Throughout:
     def _add(self, value: str) -> None:
         if len(value) >= _SHORTEST and len(self._known) < _MOST and HIDDEN not in value:
             self._known[value] = None
+
+
+def _hidden(text: str, cleaned: str) -> list[str]:
+    """Return what placeholders stand for; nothing where more has changed than these.
+
+    >>> _hidden("password=hunter2 at db", "password=[redacted] at db")
+    ['hunter2']
+    """
+    first, *parts = cleaned.split(HIDDEN)
+    if not parts or not text.startswith(first) or not text.endswith(parts[-1]):
+        return []
+    secrets, at = [], len(first)
+    for part in parts[:-1]:
+        if not part or (found := text.find(part, at)) < 0:
+            return []
+        secrets.append(text[at:found])
+        at = found + len(part)
+    end = len(text) - len(parts[-1])
+    return [*secrets, text[at:end]] if at <= end else []
