@@ -97,6 +97,7 @@ class PgCronImport:
         self._after: int | None = None  # all runs up to this number are known
         self._open: dict[int, UUID | None] = {}  # runs that go on, by number; None: not begun yet
         self._jobs: dict[int, CronJob] = {}  # as they were seen last
+        self._who = ""  # as whom schedules are declared
         self._declared: dict[str, Expectation] | None = None  # None: not looked at yet
         self._told: set[str] = set()
 
@@ -110,6 +111,8 @@ class PgCronImport:
         server, jobs = self._look()
         # A job that is gone by now has runs under its name yet.
         named, self._jobs = self._jobs | jobs, jobs
+        # One address, such as localhost, leads to many servers; and a role sees its own jobs only.
+        self._who = f"pg_cron on {self._source.host} (cluster {server.name}, role {server.role})"
         declared, withdrawn = self._declare(jobs.values(), server.timezone)
         started = succeeded = failed = 0
         while True:
@@ -235,9 +238,11 @@ class PgCronImport:
             self._store.declare(self._declaration(name, expectation))
             before[name] = expectation
         gone = [name for name in before if name not in wanted]
+        ours = self._declared_before() if gone else {}  # others may have said it since
         for name in gone:
-            environment = self._settings.environment
-            self._store.withdraw(name, environment, by=Declarer.CODE, who=self._who)
+            if name in ours:
+                environment = self._settings.environment
+                self._store.withdraw(name, environment, by=Declarer.CODE, who=self._who)
             del before[name]
         return len(changed), len(gone)
 
@@ -271,10 +276,6 @@ class PgCronImport:
             by=Declarer.CODE,
             who=self._who,
         )
-
-    @property
-    def _who(self) -> str:
-        return f"pg_cron on {self._source.host}"
 
 
 def source_from(text: str, *, store_url: str | None) -> PgCronSource:

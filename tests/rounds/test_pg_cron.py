@@ -145,7 +145,7 @@ def test_schedules_are_expected_and_taken_back_when_they_are_gone(cron: Cron) ->
     assert (first.declared, first.withdrawn) == (1, 0)
     assert expected.job_name == "daily"
     assert expected.expectation == Expectation(cron="30 4 * * *", tz="UTC")
-    assert expected.declared_who == "pg_cron on 127.0.0.1"
+    assert str(expected.declared_who).startswith("pg_cron on 127.0.0.1 (cluster ")
     assert (again.declared, again.withdrawn) == (0, 1)
     assert cron.store.expected_jobs() == []
 
@@ -260,12 +260,14 @@ class Rows:
 
     host = "db"
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, schedule: str = "@reboot", cluster: str = "1") -> None:
         self.names = names
+        self.schedule = schedule
+        self.cluster = cluster
         self.is_over = False
 
     def server(self) -> Server:
-        return Server("1", "GMT", NOON)
+        return Server(self.cluster, "GMT", NOON, "me")
 
     def newest_before(self, _: timedelta) -> int:
         return 0
@@ -274,7 +276,12 @@ class Rows:
         named = list(enumerate(self.names, start=1))[: -1 if self.is_over else None]
         return [
             CronJob(
-                job_id=number, name=name, schedule="@reboot", is_active=True, database="", user=""
+                job_id=number,
+                name=name,
+                schedule=self.schedule,
+                is_active=True,
+                database="",
+                user="",
             )
             for number, name in named
         ]
@@ -329,6 +336,30 @@ def test_the_last_run_of_a_job_that_is_gone_has_its_name_where_that_can_be_store
             "pg_cron-1:UNKNOWN",
             "nightly:UNKNOWN",
         }
+
+
+def test_two_servers_of_one_address_take_back_no_schedule_of_each_other(tmp_path: Path) -> None:
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+
+        def imported(source: Rows) -> PgCronImport:
+            importing = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+            importing.run()
+            return importing
+
+        def expected() -> list[str]:
+            return sorted(job.job_name for job in store.expected_jobs())
+
+        one = Rows("vacuum", "orders", schedule="0 4 * * *")
+        other = Rows("vacuum", "sums", schedule="0 5 * * *", cluster="2")
+        first = imported(one)
+        imported(other)
+        imported(one)
+        imported(other)
+        assert expected() == ["orders", "sums", "vacuum"]
+
+        one.names = ()
+        first.run()
+        assert expected() == ["sums", "vacuum"]  # which the other server still has
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,12 @@ _ENDED_AT: Final = func.coalesce(
 
 
 class Server(NamedTuple):
-    """The cluster: what identifies it wherever it is reached, its zone, and its clock."""
+    """The cluster: what identifies it wherever it is reached, its zone, its clock; who we are."""
 
     name: str
     timezone: str
     now: datetime
+    role: str
 
 
 class PgCronSource(BaseStore):
@@ -97,9 +98,10 @@ class PgCronSource(BaseStore):
     def server(self) -> Server:
         """Identify the server."""
         zone = func.coalesce(func.current_setting("cron.timezone", literal_column("true")), "GMT")
-        asked = select(cast(_CONTROL.c.system_identifier, Text()), zone, func.now())
-        [(name, timezone, now)] = self._rows(asked)
-        return Server(name, timezone, now)
+        role = cast(literal_column("current_user"), Text())
+        name = cast(_CONTROL.c.system_identifier, Text())
+        [row] = self._rows(select(name, zone, func.now(), role))
+        return Server(*row)
 
     def jobs(self) -> Sequence[CronJob]:
         """List the jobs that this role may see."""
