@@ -18,6 +18,7 @@ from time import gmtime, strftime, time
 from types import FunctionType
 from typing import Any, Final, NamedTuple, Protocol
 
+from .._events import LEVELS
 from .._failure.introspection import text_from
 from .._models import RunStatus
 
@@ -150,7 +151,7 @@ def _structlog_line_of(logger: Any, event: object, processed: tuple[Any, Any]) -
 
 
 def _is_own_event(event: object) -> bool:
-    return isinstance(event, str) and "runguard." in event[:200]
+    return isinstance(event, str) and any(name in event[:_SHORT] for name in LEVELS)
 
 
 def _event_text(event: Mapping[str, Any]) -> str:

@@ -219,7 +219,7 @@ def test_nothing_of_ours_is_kept(
     with run_scope("outer") as outer:
         with run_scope("inner"):
             pass
-        outer.log.warning("of the job")
+        outer.log.warning("of the job, which reads runguard.toml")
         outer.fail("x")
 
     assert "runguard.run_started" in caplog.text
