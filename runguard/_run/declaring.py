@@ -11,6 +11,7 @@ from .._clock import ticks
 from .._errors import StoreUnavailable
 from .._monitor.expectations import Expectation, JobDeclaration
 from .._settings import is_disabled
+from .disabled import NoStore
 from .expecting import TEXTS, Expect, expectation_of
 from .host import host_name
 from .options import EXPECTED, check_job_name
@@ -154,7 +155,7 @@ def declare_after(
     written: bool,
 ) -> None:
     """Declare a job with its first ending that the store takes. Never raises."""
-    if is_disabled(os.environ):
+    if is_disabled(os.environ) or isinstance(runtime.store(), NoStore):
         return
     # Two first runs may end at once: this makes one of it, and needs no lock that a fork may hold.
     declarations = runtime.made_late.setdefault("declarations", Declarations(runtime))

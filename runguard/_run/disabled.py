@@ -1,14 +1,18 @@
-"""With `RUNGUARD_DISABLED=1`: bodies run, and nothing is stored."""
+"""With `RUNGUARD_DISABLED=1`, or while a host tests: bodies run, and nothing is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._events import LOCK_NOT_TAKEN, Events
 from .._models import NO_ALERT, AlertVerdict, FinishedRun, Lease
+from .runtime import Runtime
+
+if TYPE_CHECKING:
+    from .repository import RunRepository, StoreFactory
 
 
 class NoStore:
@@ -16,15 +20,17 @@ class NoStore:
 
     Args:
         events: Where to tell, once, that a lock keeps nobody out.
+        why: What the event says of the reason.
     """
 
     has_hosts_clock = True
     denial = None
     is_denial_told = False
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, why: str = "RUNGUARD_DISABLED is set") -> None:
         """Have told nothing yet."""
         self._events = events
+        self._why = why
         self._fences = count(1)
         self._is_told = False
 
@@ -51,7 +57,7 @@ class NoStore:
         """Let everybody in, and say so once."""
         if not self._is_told:
             self._is_told = True
-            self._events.emit(LOCK_NOT_TAKEN, job_name=job_name, why="RUNGUARD_DISABLED is set")
+            self._events.emit(LOCK_NOT_TAKEN, job_name=job_name, why=self._why)
         return Lease(job_name, owner, next(self._fences))
 
     def renew_lock(self, *_: Any, **__: Any) -> bool:
@@ -74,3 +80,27 @@ class NoStore:
 
     def close(self) -> None:
         """Close nothing."""
+
+
+class NoRecords(Runtime):
+    """What runs share of which nothing is stored or told, whatever the settings say.
+
+    Args:
+        stores: As of the runtime in whose place it is; it opens none.
+        why: Why nothing is stored, as an event says it.
+    """
+
+    def __init__(self, stores: StoreFactory, *, why: str) -> None:
+        """Open nothing."""
+        super().__init__(stores)
+        self._why = why
+
+    def may_hold_records(self) -> bool:
+        """Replay nothing into nothing."""
+        return False
+
+    def see_to_delivery(self, *_: Any, **__: Any) -> None:
+        """Tell nobody."""
+
+    def _open_store(self, **_: bool) -> RunRepository:
+        return cast("RunRepository", NoStore(self.events, self._why))

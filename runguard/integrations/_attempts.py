@@ -32,6 +32,7 @@ from .._run.scope import RunScope
 
 if TYPE_CHECKING:
     from .._models import TriggerTypeName
+    from .._run.runtime import Runtime
 
 REFUSALS: Final = (StoreUnavailable, SchemaOutOfDate)
 """What a run that must not begin unrecorded raises, with `outage_policy="refuse"`."""
@@ -197,19 +198,21 @@ class Attempt:
         key: UUID | None = None,
         trigger_type: TriggerType | TriggerTypeName | None = None,
         context: Mapping[str, Any] | None = None,
+        recorder: Runtime = runtime,
         **options: Any,
     ) -> None:
         """Take what `run_scope` takes; nothing is written yet.
 
         A further attempt is a RETRY, whatever started the first one. The context is kept with a
-        run that fails: such as the task's id and its queue, without what is None.
+        run that fails: such as the task's id and its queue, without what is None. The recorder is
+        another one than the process's where nothing is to be stored.
         """
         self._attempt = attempt
         self._context = context
         trigger = TriggerType.RETRY if attempt else trigger_type
         made = make_options(job_name, trigger_type=trigger, **options)
         key = key or new_run_key()
-        self._scope = _SharedScope(replace(made, key=key), runtime)
+        self._scope = _SharedScope(replace(made, key=key), recorder)
         self._close_whole = partial(
             close_by_key, key, job_name, attempt=attempt, trigger_type=trigger, context=context
         )

@@ -181,13 +181,29 @@ def test_a_fault_of_ours_does_not_keep_a_command_from_running(
     assert "expected a name, found an empty one" in caplog.text
 
 
-def test_tests_of_the_project_record_nothing_in_its_store(track: Track, sql: Sql) -> None:
+def test_tests_of_the_project_record_nothing_in_its_store(track: Track, store_url: str) -> None:
+    expect = runguard.Expect(every="1h")
+    track(JOBS={"sync": {"lock": True, "expect": expect}})
+    setup_test_environment()
+    try:
+        assert sync() == "sync"  # its body finds a run
+        with runguard.testing.fresh_store() as store:
+            assert sync() == "sync"
+            store.runs.assert_run("sync", total_records=512, count=1)
+        assert sync() == "sync"
+    finally:
+        teardown_test_environment()
+
+    assert not Path(store_url.removeprefix("sqlite:///")).exists()
+
+
+def test_a_test_may_name_its_own_store(track: Track, sql: Sql, store_url: str) -> None:
     track()
     setup_test_environment()
     try:
-        assert sync() == "no run"
-        runguard.testing.reset()  # as a test does that wants to see its runs
-        assert sync() == "sync"
+        runguard.testing.reset()
+        runguard.configure(database_url=store_url)
+        sync()
     finally:
         teardown_test_environment()
 

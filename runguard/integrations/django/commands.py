@@ -13,12 +13,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ..._api import runtime
 from ..._errors import JobLockActive, SchemaOutOfDate, StoreUnavailable
+from ..._run.disabled import NoRecords
 from ..._run.handle import current_run
 from .._attempts import Attempt, is_tracked, unharmed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..._run.runtime import Runtime
     from .project import Project
 
 NEVER: Final = frozenset(
@@ -41,6 +43,7 @@ class CommandTracker:
         """Take what is tracked, and the settings that hold for it."""
         self._project = project
         self._explicit = runtime._explicit
+        self._no_records = NoRecords(runtime.stores, why="Django's tests run")
 
     def install(self) -> None:
         """Have every command begin its run; a second tracker takes the place of the first."""
@@ -59,10 +62,14 @@ class CommandTracker:
 
         BaseCommand.execute = tracked
 
-    def is_in_charge(self) -> bool:
-        """Whether runs may be recorded: not into the real store while Django's tests run."""
+    def recorder(self) -> Runtime:
+        """Return what records: nothing, while Django's tests run and name no store of their own."""
         tests = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
-        return not hasattr(tests, "saved_data") or runtime._explicit is not self._explicit
+        if not hasattr(tests, "saved_data") or runtime.pinned:
+            return runtime
+        said = runtime._explicit
+        names_a_store = said.get("database_url") or said.get("engine") is not None
+        return runtime if names_a_store and said is not self._explicit else self._no_records
 
     def tracked_names(self) -> Iterator[str]:
         """Return the names of all commands that are tracked."""
@@ -75,12 +82,13 @@ class CommandTracker:
         attempt = None
         name, module = _name_of(command), type(command).__module__
         try:
-            if not self._is_tracked(name, module) or not self.is_in_charge():
+            if not self._is_tracked(name, module):
                 return None
             if is_tracked(command.handle) or (current_run() and not self._project.nested):
                 return None
             job_name = self._project.job_name_of(name)
-            attempt = Attempt(job_name, **self._project.options_of(job_name))
+            options = self._project.options_of(job_name)
+            attempt = Attempt(job_name, recorder=self.recorder(), **options)
             attempt.begin()
         except _REFUSALS as refusal:
             if getattr(command, "_called_from_command_line", False):

@@ -48,7 +48,7 @@ class TaskTracker:
     def _begin(self, *, task_result: Any, **_: object) -> None:
         task = task_result.task
         with unharmed("start", job_name=task.module_path):
-            if is_tracked(task.func) or not self._commands.is_in_charge():
+            if is_tracked(task.func):
                 return
             job_name = self._project.job_name_of(task.module_path)
             tries = max(0, task_result.attempts - 1)
@@ -56,6 +56,7 @@ class TaskTracker:
                 job_name,
                 attempt=tries,
                 context={"task_id": task_result.id, "queue": task.queue_name, "attempt": tries + 1},
+                recorder=self._commands.recorder(),
                 **self._project.options_of(job_name),
             )
             attempt.begin()
