@@ -96,8 +96,8 @@ def rows(url: str) -> list[tuple[str, int]]:
         return connection.execute("select status, count(*) from run_log group by 1").fetchall()
 
 
-@pytest.mark.parametrize("name", [startup.TRACKED, startup.BY_HAND])
-def test_both_scripts_record_one_run(migrated_pg_url: str, name: str) -> None:
+@pytest.mark.parametrize("name", [startup.TRACKED, startup.BY_HAND, startup.EXEC])
+def test_each_script_records_one_run(migrated_pg_url: str, name: str) -> None:
     command = [sys.executable, "-c", startup.PROGRAMS[name]]
     environment = {**os.environ, "RUNGUARD_DATABASE_URL": migrated_pg_url}
     done = subprocess.run(command, env=environment, capture_output=True, check=False)
