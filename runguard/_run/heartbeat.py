@@ -157,7 +157,8 @@ class Heartbeat:
         try:
             more: dict[str, Any] = {"progress": progress} if (progress := self._moved(keys)) else {}
             self._store().beat(keys, timeout=min(self._interval, timeout), **more)
-            self._progress.update(progress)
+            with self._changed:  # a run that has ended meanwhile is not remembered
+                self._progress.update((key, progress[key]) for key in progress.keys() & self._runs)
         except Exception as trouble:  # a heartbeat that fails never hurts the job
             if not self._beat_has_failed:  # told once, not at every beat of an outage
                 self._events.internal_error("heartbeat", trouble)

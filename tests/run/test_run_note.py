@@ -321,6 +321,17 @@ def test_a_heartbeat_writes_the_progress_and_only_where_it_moved(
     assert beats._progress == {}
 
 
+def test_progress_is_not_remembered_of_a_run_that_ends_while_it_is_written(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = runtime.heartbeat
+    with run_scope("sync") as run:
+        run.progress(3, 10)
+        monkeypatch.setattr(runtime.store(), "beat", lambda *_, **__: beats.remove(run))
+        beats._beat([run.key])
+        assert beats._progress == {}
+
+
 def test_odd_progress_never_stops_the_heartbeat(
     sqlite_url: str, sql: Callable[..., list[dict[str, Any]]]
 ) -> None:
