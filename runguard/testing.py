@@ -83,6 +83,8 @@ def fresh_store(database_url: str | None = None) -> Iterator[FreshStore]:
 def recorded() -> Iterator[RecordedRuns]:
     """Give what is recorded inside the block, in whatever store this process uses.
 
+    Messages are captured only in a store of a test's own: another one's alerts wait for others.
+
     Added in 0.2.
 
     >>> with recorded() as new:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, Unpack
 
-from .._errors import did_you_mean
+from .._errors import ConfigurationError, did_you_mean
 from .._failure.alert import FAILURE_ALERT_TYPE
 from .._models import AlertOutcome
 from .._monitor.records import AlertRecord, NoteRecord, RunRecord
@@ -61,7 +61,16 @@ class RecordedRuns:
 
     @property
     def told(self) -> Sequence[ToldMessage]:
-        """The messages, the oldest first. What is due is delivered to the captured channels."""
+        """The messages, the oldest first. What is due is delivered to the captured channels.
+
+        Raises:
+            ConfigurationError: The store is not a test's own, so that nothing is captured.
+        """
+        if not self._view.captures:
+            raise ConfigurationError(
+                "told: expected a store of the test's own, found one that others may be told from:"
+                " use the fixture runguard_store, or fresh_store()"
+            )
         if self._until is _END:
             self._view.deliver()
         return self._told()

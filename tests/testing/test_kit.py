@@ -15,6 +15,7 @@ from sqlalchemy import select
 import runguard
 from runguard import ConfigurationError, JobLockActive, classify, run_scope
 from runguard._store.schema.indexes import metadata
+from runguard._testing.view import StoreView
 from runguard.testing import FreshStore, fresh_store, recorded
 
 if TYPE_CHECKING:
@@ -109,6 +110,18 @@ def test_what_is_recorded_is_found_in_a_store_that_was_there(tmp_path: Path) -> 
         pass
 
     assert [run.id for run in new.runs] == [2]
+
+
+def test_alerts_of_a_store_that_was_there_stay_to_be_told(tmp_path: Path) -> None:
+    runguard.configure(database_url=f"sqlite:///{tmp_path / 'mine.db'}")
+    with recorded() as new:
+        fail("sync", TimeoutError("no answer"))
+
+    alert = new.assert_alert("sync:TIMEOUT")
+    with pytest.raises(ConfigurationError, match="expected a store of the test's own"):
+        new.assert_not_told()
+    with StoreView(f"sqlite:///{tmp_path / 'mine.db'}").reader() as store:
+        assert not store.trail([alert.id])
 
 
 def test_messages_follow_the_routes_of_the_project_and_reach_nobody(
