@@ -138,7 +138,8 @@ class Announcer:
             return
         with self._lock:
             self._waiting[job_name] = expect
-            if self._thread is None:
+            # In a forked child there is the parent's thread, which does not run.
+            if self._thread is None or not self._thread.is_alive():
                 name = "runguard-schedules"
                 self._thread = threading.Thread(target=self._work, name=name, daemon=True)
                 self._thread.start()

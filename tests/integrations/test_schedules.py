@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,13 @@ def test_a_schedule_is_added_to_what_code_says_of_the_job(store_url: str, sql: S
     schedules.drop("backup")
 
     assert expected(sql)["backup"] == {"max_runtime": 3600.0}
+
+
+def test_a_forked_child_has_a_thread_of_its_own(store_url: str, sql: Sql) -> None:
+    announcer()._thread = threading.Thread()  # as a fork leaves it: it does not run
+    Schedules().expect("1", "backup", NIGHTLY)
+
+    assert expected(sql) == {"backup": NIGHTLY}
 
 
 def test_nothing_is_declared_where_nothing_is_stored(
