@@ -282,5 +282,12 @@ def _death_of(wait_status: int | None) -> str:
     if wait_status is None:
         return "the work-horse was killed, since the job went on after its time limit"
     if os.WIFSIGNALED(wait_status):
-        return f"the work-horse was killed by {Signals(os.WTERMSIG(wait_status)).name}"
+        return f"the work-horse was killed by {_name_of(os.WTERMSIG(wait_status))}"
     return f"the work-horse ended with exit code {os.waitstatus_to_exitcode(wait_status)}"
+
+
+def _name_of(signum: int) -> str:
+    try:
+        return Signals(signum).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {signum}"

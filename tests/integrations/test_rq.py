@@ -21,7 +21,7 @@ import runguard
 from runguard import current_run, tracked_run
 from runguard._run.options import EXPECTED
 from runguard.integrations._schedules import announcer
-from runguard.integrations.rq import SimpleWorker, register
+from runguard.integrations.rq import SimpleWorker, _death_of, register
 from tests.support.processes import ROOT
 
 if TYPE_CHECKING:
@@ -197,6 +197,11 @@ def test_a_job_does_its_work_while_the_store_is_away(
 
         assert job.get_status() == "finished"
     assert "runguard.internal_error" in caplog.text
+
+
+@pytest.mark.parametrize(("signum", "name"), [(9, "SIGKILL"), (40, "signal 40")])
+def test_the_signal_that_killed_a_horse_is_named(signum: int, name: str) -> None:
+    assert _death_of(signum) == f"the work-horse was killed by {name}"
 
 
 def test_the_run_of_a_horse_that_dies_is_closed_by_its_parent(
