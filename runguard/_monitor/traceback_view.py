@@ -99,11 +99,6 @@ class TracebackView:
         return "\n".join(part.text for part in self.parts)
 
     @property
-    def is_traceback(self) -> bool:
-        """Whether any frame was found."""
-        return any(isinstance(part, Frames) for part in self.parts)
-
-    @property
     def frames(self) -> tuple[Frame, ...]:
         """All frames."""
         return tuple(
