@@ -80,6 +80,9 @@ def _watch_logging(innermost: Innermost) -> None:
         call_handlers(self, record)
 
     if _is_first("logging"):
+        # Who logs is the first frame outside of logging's file, to handlers that hand lines on.
+        code = keep_and_call_handlers.__code__.replace(co_filename=logging.__file__)
+        keep_and_call_handlers.__code__ = code
         logging.Logger.callHandlers = keep_and_call_handlers  # type: ignore[method-assign]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import logging
 import logging.config
 import logging.handlers
@@ -321,6 +322,31 @@ def test_a_run_begins_while_another_thread_imports_structlog(
 
     assert lines_of(note()) == ["INFO sync.pages: page 3"]
     assert "structlog" not in log_tail._wrapped
+
+
+def test_a_handler_that_looks_for_the_frame_that_logs_finds_it(
+    sqlite_url: str, job: logging.Logger
+) -> None:
+    found = []
+
+    class Interceptor(logging.Handler):
+        """Looks as the documentation of Loguru tells."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            frame, depth = inspect.currentframe(), 0
+            while frame and (depth == 0 or frame.f_code.co_filename == logging.__file__):
+                frame, depth = frame.f_back, depth + 1
+            found.append(frame and frame.f_code.co_filename)
+
+    interceptor = Interceptor()
+    job.addHandler(interceptor)
+    try:
+        with run_scope("sync"):
+            job.info("page 3")
+    finally:
+        job.removeHandler(interceptor)
+
+    assert found == [__file__]
 
 
 def test_structlog_names_the_file_that_logs_and_none_of_ours() -> None:
