@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from signal import SIGUSR1, Signals
+from signal import Signals
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
@@ -45,6 +45,7 @@ _NOT_WORK: Final = ("celery.chord_unlock", "celery.accumulate")  # what Celery d
 _KEY: Final = "runguard_key"  # in a request: the key of its run, until that begins
 _IS_DUE: Final = "celery_beat_task"  # a header that Celery sets itself, from 5.7 on
 _ATTEMPT: Final = "_runguard_attempt"
+_STRIKE: Final = "_runguard_strike"
 _ENDS_ITSELF: Final = "SIGUSR1"  # which raises SoftTimeLimitExceeded in the task
 STRIKES_AGAIN_SECONDS: Final = 0.05
 _DEATHS: Final = (WorkerLostError, TimeLimitExceeded, SystemExit, KeyboardInterrupt)
@@ -166,16 +167,18 @@ def _begin(sender: Any, **_: object) -> None:
         try:
             attempt.begin()
         except SoftTimeLimitExceeded:  # which struck meanwhile, and has ended the run
-            _strike_again()
+            setattr(request, _STRIKE, _strike_again())
         else:
             setattr(request, _ATTEMPT, (attempt, sys.exception()))
 
 
-def _strike_again() -> None:
+def _strike_again() -> threading.Timer:
     """Have the soft time limit strike the task: Celery drops what a signal's receiver raises."""
-    again = threading.Timer(STRIKES_AGAIN_SECONDS, os.kill, (os.getpid(), SIGUSR1))
+    strike = (os.getpid(), Signals[_ENDS_ITSELF])
+    again = threading.Timer(STRIKES_AGAIN_SECONDS, os.kill, strike)
     again.daemon = True
     again.start()
+    return again
 
 
 def _end_failed(sender: Any, exception: BaseException, **_: object) -> None:
@@ -189,6 +192,8 @@ def _end_failed(sender: Any, exception: BaseException, **_: object) -> None:
 
 def _end(sender: Any, state: str | None, retval: Any, **_: object) -> None:
     with unharmed("finish", job_name=sender.name), suppress(SoftTimeLimitExceeded):
+        if (strike := vars(sender.request).pop(_STRIKE, None)) is not None:
+            strike.cancel()  # it would strike the next task
         attempt, around = vars(sender.request).pop(_ATTEMPT, (None, None))
         if attempt is None:
             return

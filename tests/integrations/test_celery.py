@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -485,6 +486,26 @@ def test_a_soft_time_limit_that_strikes_while_the_run_begins_strikes_the_task(
             waits.apply(throw=True)
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_soft_time_limit_that_struck_a_task_which_is_over_strikes_no_other_one(
+    app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration.install(app)
+    strikes: list[threading.Timer] = []
+
+    def strike(*_: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    @app.task(name="quick", shared=False)
+    def quick() -> None:
+        strikes.extend(one for one in threading.enumerate() if isinstance(one, threading.Timer))
+
+    monkeypatch.setattr(integration.Attempt, "begin", strike)
+    monkeypatch.setattr(integration, "STRIKES_AGAIN_SECONDS", 600)
+    quick.apply(throw=True)
+
+    assert [one.finished.is_set() for one in strikes] == [True]
 
 
 @pytest.mark.parametrize(
