@@ -38,7 +38,7 @@ from .._errors import ConfigurationError
 from .._models import TriggerType
 from .._run.options import make_options
 from .._run.run_key import new_run_key
-from ._attempts import Attempt, Choice, close_by_key, is_tracked, unharmed
+from ._attempts import REFUSALS, Attempt, Choice, close_by_key, is_tracked, unharmed
 from ._schedules import (
     CannotBeSaid,
     Rule,
@@ -238,7 +238,7 @@ def _tracked(function: Callable[..., Any], start: _Start) -> Callable[..., Any]:
 
         async def call_coroutine(*args: Any, **kwargs: Any) -> Any:
             attempt = next(attempts)
-            with unharmed("start", **names):
+            with unharmed("start", REFUSALS, **names):
                 await attempt.abegin()
             try:
                 result = await function(*args, **kwargs)
@@ -252,7 +252,7 @@ def _tracked(function: Callable[..., Any], start: _Start) -> Callable[..., Any]:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         attempt = next(attempts)
-        with unharmed("start", **names):
+        with unharmed("start", REFUSALS, **names):
             attempt.begin()
         try:
             result = function(*args, **kwargs)

@@ -26,7 +26,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import create_engine, text
 
 import runguard
-from runguard import Expect, current_run
+from runguard import Expect, StoreUnavailable, current_run
 from runguard._run.expecting import expectation_of
 from runguard._run.options import EXPECTED
 from runguard._watch.schedule import ClockSchedule, schedule_of
@@ -247,6 +247,30 @@ def test_a_fault_of_ours_does_not_keep_a_job_from_running(
 
     assert began.is_set()
     assert "expected at most 255 characters" in caplog.text
+
+
+@pytest.mark.usefixtures("store_that_refuses")
+async def test_a_job_does_nothing_where_its_run_must_not_begin() -> None:
+    began: list[str] = []
+
+    async def sync() -> None:
+        began.append("sync")
+
+    scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=NEVER)
+    install(scheduler)
+    ended: asyncio.Queue[Any] = asyncio.Queue()
+    scheduler.add_listener(ended.put_nowait, OVER)
+    scheduler.start()
+    scheduler.add_job(sync, id="sync")
+    scheduler.add_job(began.append, args=["backup"], id="backup")
+    endings = {(event := await ended.get()).job_id: event.exception for _ in range(2)}
+    scheduler.shutdown()
+
+    assert {name: type(error) for name, error in endings.items()} == {
+        "sync": StoreUnavailable,
+        "backup": StoreUnavailable,
+    }
+    assert began == []
 
 
 def test_starts_that_are_left_out_are_told_and_the_next_run_that_fails_knows_them(
