@@ -93,8 +93,17 @@ def _state(one: Expected) -> str:
         return "retired"
     if one.state is not None:
         return _STATES[one.state]
-    is_to_come = job.expectation.has_schedule or (job.expectation.learn and job.judged_at is None)
-    return "not judged" if is_to_come else "no schedule"
+    return "not judged" if _is_to_be_judged(job) else "no schedule"
+
+
+def wait_for_a_monitor(rows: Sequence[Expected]) -> bool:
+    """Whether any job would stand somehow, had a monitor looked."""
+    return any(one.state is None and _is_to_be_judged(one.job) for one in rows)
+
+
+def _is_to_be_judged(job: JobRecord) -> bool:
+    learns = job.expectation.learn and job.judged_at is None
+    return job.retired_at is None and (job.expectation.has_schedule or learns)
 
 
 def summary(record: JobRecord) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from .._monitor.progress import progress_of, progress_words
 from .._monitor.records import NoteRecord, RunDetails
 from .._monitor.traceback_view import Frames, TracebackView, view_of
 from .._monitor.visible import visible
+from .._monitor.wording import noted_value
 
 _INDENTED = (0, 0, 0, 2)
 
@@ -35,7 +35,7 @@ def noted_facts(details: RunDetails, *, now: datetime) -> list[tuple[str, str | 
     progress = progress_of(note, started_at=run.started_at, finished_at=run.finished_at, now=now)
     words = "-" if progress is None else progress_words(progress, now=now if is_open else None)
     links = (f"{name}: {url}" for name, url in note.links)
-    context = (f"{key}: {_value(value)}" for key, value in (note.context or {}).items())
+    context = (f"{key}: {noted_value(value)}" for key, value in (note.context or {}).items())
     return [
         ("progress", words),
         *_under("context", context),
@@ -48,10 +48,6 @@ def _under(label: str, values: Iterator[str]) -> Iterator[tuple[str, str]]:
     """Put values below each other, the label beside the first."""
     for place, value in enumerate(values):
         yield "" if place else label, value
-
-
-def _value(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def has_folded_frames(note: NoteRecord | None) -> bool:

@@ -22,11 +22,13 @@ from .records import AlertRecord, RunCell, RunDetails, RunRecord, named_owner
 from .sentences import Mention, Part, Sentence, Topic
 from .trail import told
 from .watched import ExpectedJob
-from .wording import counted, duration, error, found, ordinal, reason
+from .wording import counted, duration, error, found, noted_value, ordinal, reason
 
 LOST_TYPE: Final = "runguard.LostRun"  # the type of a failure that nobody was there to raise
 LOST_AFTER: Final = timedelta(minutes=5)  # the limit of a run that notes none of its own
 LONGEST_ERROR: Final = 300
+MOST_NOTED: Final = 10
+LONGEST_NOTED: Final = 120
 
 
 class Standing(StrEnum):
@@ -182,6 +184,7 @@ def _reasons(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     if details.run.status == RunStatus.FAILED:
         yield from _of_the_cooldown(details, now)
     yield from _of_its_progress(details, now)
+    yield from _of_what_it_noted(details)
     yield from _of_its_neighbours(details)
     if details.expected is not None:
         yield from ((Topic.JOB, parts) for parts in _of_the_job(details.expected))
@@ -223,8 +226,21 @@ def _of_its_progress(details: RunDetails, now: datetime) -> Iterator[_Reason]:
     if progress is None:
         return
     words = progress_words(progress, now=now if is_open else None)
-    when = "" if is_open else " when it ended"
-    yield Topic.PROGRESS, (f"Its progress{when}: {words}.",)
+    yield Topic.PROGRESS, (f"{'So far' if is_open else 'When it ended'}: {words}.",)
+
+
+def _of_what_it_noted(details: RunDetails) -> Iterator[_Reason]:
+    its = ((details.note and details.note.context) or {}).items()
+    said = [_in_a_few_words(f"{name}: {noted_value(value)}") for name, value in its]
+    if said:
+        more = len(said) - MOST_NOTED
+        rest = [f"and {more} more, in `runguard show {details.run.id}`"] if more > 0 else []
+        yield Topic.NOTED, (f"{'; '.join(said[:MOST_NOTED] + rest)}.",)
+
+
+def _in_a_few_words(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_NOTED else f"{line[: LONGEST_NOTED - 1]}…"
 
 
 def _group_and_reason(run: RunRecord) -> str:

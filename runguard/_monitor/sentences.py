@@ -28,6 +28,7 @@ class Topic(StrEnum):
     TOLD = "told"
     COOLDOWN = "cooldown"
     PROGRESS = "progress"
+    NOTED = "noted"
     HISTORY = "history"
     JOB = "job"
     LOST = "lost"

@@ -218,8 +218,10 @@ def _covered(one: DeliveryRecord, trail: Trail, now: datetime) -> Iterator[Part]
     if one.covered_by is None:
         yield f"{one.channel} was not {_TOLD[one.kind]} by a message of its own{_why(one)}"
         return
-    yield f"It is covered by message {one.covered_by} to {one.channel}"
     cover = next((other for other in trail.deliveries if other.id == one.covered_by), None)
+    is_digest = cover is not None and cover.kind == NoticeKind.DIGEST
+    how = "told together with others in" if is_digest else "covered by"
+    yield f"It is {how} message {one.covered_by} to {one.channel}"
     if cover is None:
         yield "."
     else:

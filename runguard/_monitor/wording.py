@@ -6,6 +6,7 @@ says durations and ages once more, for what a page keeps current; a test compare
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -109,6 +110,7 @@ _TOPICS: Final[Mapping[str, str]] = {
     "told": "Told",
     "cooldown": "Cooldown",
     "progress": "Progress",
+    "noted": "Noted",
     "history": "Before and since",
     "job": "Job",
     "lost": "Lost",
@@ -222,6 +224,15 @@ def error(error_type: str | None, message: str | None, *, longest: int = 120) ->
 
 
 LONGEST_QUOTED: Final = 200  # letters of a line that the message of a command quotes first
+
+
+def noted_value(value: object) -> str:
+    """Write a value that a job noted: a text as it is, any other as JSON.
+
+    >>> noted_value("2026-1"), noted_value([1, True])
+    ('2026-1', '[1, true]')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def in_a_list(message: str | None) -> str:

@@ -189,7 +189,13 @@ class RecordedRuns:
         raise self._failed(rows, f"expected a suppressed failure {source_id}, found none", near)
 
     def assert_told(
-        self, channel: str, /, *, contains: str = "", kind: str | None = None
+        self,
+        channel: str,
+        /,
+        *,
+        contains: str = "",
+        count: int | None = None,
+        kind: str | None = None,
     ) -> ToldMessage:
         """Assert that a channel got a message, and return it; the newest of several.
 
@@ -198,6 +204,7 @@ class RecordedRuns:
         Args:
             channel: Its name in the project's configuration; `oncall` where there is none.
             contains: A part of its subject or its text.
+            count: How many such messages there are. None: at least one.
             kind: `opened`, `reminder`, `raised`, `recovered` or `digest`. None: any.
         """
         __tracebackhide__ = True
@@ -208,13 +215,16 @@ class RecordedRuns:
                 f" found {channel!r}{did_you_mean(channel, known)}"
             )
         told = self.told
-        if found := [one for one in told if _says(one, channel, contains, kind)]:
+        found = [one for one in told if _says(one, channel, contains, kind)]
+        if found and count in (None, len(found)):
             return found[-1]
-        its = [one for one in told if one.channel == channel]
+        its = [] if found else [one for one in told if one.channel == channel]
         near = f"nearest: {its[-1].subject}\n{its[-1].text}" if its else ""
         asked = _asked({} if kind is None else {"kind": kind}, contains)
         raise self._failed(
-            self._rows(), f"expected a message to {channel}{asked}, found none", near
+            self._rows(),
+            f"expected {_number(count, 'message')} to {channel}{asked}, found {_found(len(found))}",
+            near,
         )
 
     def assert_not_told(

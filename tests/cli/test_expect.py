@@ -83,8 +83,10 @@ def test_a_job_that_has_no_schedule_is_told_from_one_that_nobody_has_judged_yet(
     cli("expect", "import", "--max-runtime", "2h")
     cli("expect", "nightly", "--every", "1h")
 
-    _, no_schedule, not_judged = cli("expect").lines
+    listed = cli("expect")
+    _, no_schedule, not_judged = listed.lines
 
+    assert listed.stderr.count("No monitor has ever looked") == 1
     assert no_schedule.split()[:3] == ["import", "no", "schedule"]
     assert not_judged.split()[:3] == ["nightly", "not", "judged"]
 

@@ -151,8 +151,10 @@ def test_a_recovery_is_told_and_resolves_the_alert(store: FreshStore) -> None:
     with run_scope("sync"):
         pass
 
-    store.runs.assert_told("oncall", kind="recovered", contains="recovered")
+    store.runs.assert_told("oncall", kind="recovered", contains="recovered", count=1)
+    one = said_by(store.runs.assert_told, "oncall", count=1)
 
+    assert "expected 1 message to oncall, found 2\n" in one
     store.runs.assert_alert("sync:TIMEOUT", alert_type="FAILED", resolved=True)
 
 

@@ -576,13 +576,22 @@ def test_what_failed_upstream_stands_beside_the_error() -> None:
     assert said(Topic.CHANGES, told).endswith("look upstream, at db-1:5432.")
 
 
+def test_what_a_run_noted_is_one_sentence() -> None:
+    few = NoteRecord(context={"term": "2026-1", "pages": [1, 2], "why": "a\nb"})
+    many = NoteRecord(context={f"name{number}": "x" * 200 for number in range(12)})
+
+    assert said(Topic.NOTED, DETAILS) == ""
+    assert said(Topic.NOTED, details(note=few)) == "term: 2026-1; pages: [1, 2]; why: a b."
+    text = said(Topic.NOTED, details(note=many))
+    assert text.count("…; ") == 10
+    assert text.endswith(f"; and 2 more, in `runguard show {RUN.id}`.")
+
+
 def test_an_open_run_tells_how_far_it_is_and_a_failed_one_how_far_it_came() -> None:
     note = NoteRecord(done=60, total=240, progress_at=NOON - timedelta(minutes=4))
     still = {"status": "RUNNING", "finished_at": None}
 
-    assert said(Topic.PROGRESS, details(note=note)) == (
-        "Its progress when it ended: 60 of 240 (25 %), 1/s."
-    )
+    assert said(Topic.PROGRESS, details(note=note)) == ("When it ended: 60 of 240 (25 %), 1/s.")
     assert said(Topic.PROGRESS, details(run=still, note=note)) == (
-        "Its progress: 60 of 240 (25 %), 1/s, as of 4 min ago."
+        "So far: 60 of 240 (25 %), 1/s, as of 4 min ago."
     )

@@ -142,7 +142,9 @@ def test_what_covers_an_alert_is_said_once_with_how_far_it_is(
     covered = replace(OPENED, state=DeliveryState.REPLACED, covered_by=12, sent_at=None)
     digest = replace(OPENED, id=12, kind=NoticeKind.DIGEST, **facts)
 
-    assert said(digest, covered) == f"It is covered by message 12 to oncall{expected}"
+    assert said(digest, covered) == (
+        f"It is told together with others in message 12 to oncall{expected}"
+    )
 
 
 def test_what_is_still_tried_says_when_and_why_it_failed() -> None:

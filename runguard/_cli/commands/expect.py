@@ -33,7 +33,7 @@ from ..expectation_options import (
     MaxRuntime,
     Zone,
 )
-from ..expected_jobs import expected, listing, summary
+from ..expected_jobs import expected, listing, summary, wait_for_a_monitor
 from ..options import AsJson, DatabaseUrl, command_app, help_end, reading, refuse_together
 from ..output import write_json, write_listing
 from ..stores import opened_with_settings
@@ -316,6 +316,8 @@ def _list(
     elif rows:
         write_listing(listing(rows))
     if rows:
+        if wait_for_a_monitor(rows) and store.last_round_at() is None:
+            say("No monitor has ever looked, so nothing is judged: start `runguard monitor`.")
         return
     if names:
         for name in names:

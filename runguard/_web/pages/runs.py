@@ -29,7 +29,7 @@ from .parts import as_text, jobs_meant, places, run_list
 
 RUNS_ON_A_PAGE: Final = 50
 NAMES_OFFERED: Final = 500
-SHOWN_APART: Final = (Topic.CHANGES, Topic.PROGRESS)
+SHOWN_APART: Final = (Topic.CHANGES, Topic.PROGRESS, Topic.NOTED)
 
 router = APIRouter()
 
