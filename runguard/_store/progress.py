@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, FromClause, Insert, select, true
+from sqlalchemy import ColumnElement, Connection, Executable, FromClause, select, true
 
 from .queries.given import given
 from .rows import Progress
@@ -24,9 +24,9 @@ def keep_progress(
     joined = told.join(alive, told.c.run_key == alive.c.run_key)
     # `true()`: without a condition SQLite takes ON CONFLICT for a part of the join.
     found = select(*new.values()).select_from(joined).where(true())
-    insert: Insert = upsert(run_note).from_select(list(new), found)
-    written = ("done", "total", "progress_at")
-    latest: Any = insert
-    return latest.on_conflict_do_update(  # type: ignore[no-any-return]
-        index_elements=[run_note.c.run_key], set_={name: latest.excluded[name] for name in written}
+    insert = upsert(run_note).from_select(list(new), found)
+    latest = {name: insert.excluded[name] for name in ("done", "total", "progress_at")}
+    kept: Executable = insert.on_conflict_do_update(
+        index_elements=[run_note.c.run_key], set_=latest
     )
+    return kept
