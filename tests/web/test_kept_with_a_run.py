@@ -190,6 +190,21 @@ def test_a_job_that_fails_says_what_changed_and_the_overview_names_the_new_versi
     assert "new version 1.9" in overview.text.partition("Timeline")[0]
 
 
+def test_programs_get_what_is_kept_and_what_changed(
+    told: str, application_at: Callable[..., Any], client_of: Callable[..., Client]
+) -> None:
+    note(told, 4, traceback=TRACEBACK, log_tail="one\ntwo", context={"page": 3})
+    answer = client_of(application_at(told)).get("/api/v1/runs/4").json()
+
+    kept, changed = answer["note"], answer["changed"]
+    assert (kept["traceback"], kept["log_tail"]) == (TRACEBACK, "one\ntwo")
+    assert kept["context"] == {"page": 3}
+    assert answer["run"]["version"] == "1.9"
+    assert (changed["last_success"]["id"], changed["first_failure"]["id"]) == (2, 3)
+    assert (changed["code_changed"], changed["host_changed"]) == (True, False)
+    assert (changed["successes"], changed["is_all"]) == (2, True)
+
+
 def test_an_open_run_shows_its_progress_wherever_it_stands(
     sqlite_url: str, page_of: Callable[[str, str], Page]
 ) -> None:
