@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -13,9 +14,11 @@ from .._models import RunStatus
 from .._monitor.change_words import verdict
 from .._monitor.progress import progress_of, progress_words
 from .._monitor.records import NoteRecord, RunDetails
-from .._monitor.traceback_view import Frames, TracebackView, view_of
 from .._monitor.visible import visible
 from .._monitor.wording import noted_value
+
+if TYPE_CHECKING:
+    from .._monitor.traceback_view import TracebackView
 
 _INDENTED = (0, 0, 0, 2)
 
@@ -52,6 +55,8 @@ def _under(label: str, values: Iterator[str]) -> Iterator[tuple[str, str]]:
 
 def has_folded_frames(note: NoteRecord | None) -> bool:
     """Whether a terminal is shown less than the whole traceback."""
+    from .._monitor.traceback_view import view_of  # most commands show none
+
     view = view_of((note and note.traceback) or "")
     return bool(view.user_frames) and len(view.user_frames) < len(view.frames)
 
@@ -62,6 +67,8 @@ def noted_texts(note: NoteRecord | None, *, folded: bool) -> Iterator[Renderable
     With `folded` the frames of libraries are one line, which says how many they are.
     """
     if note is not None and note.traceback:
+        from .._monitor.traceback_view import view_of
+
         view = view_of(note.traceback)
         yield from (Text(), Text("traceback", "bold"))
         yield Padding(_traceback(view, folded=folded and bool(view.user_frames)), _INDENTED)
@@ -71,6 +78,8 @@ def noted_texts(note: NoteRecord | None, *, folded: bool) -> Iterator[Renderable
 
 
 def _traceback(view: TracebackView, *, folded: bool) -> Text:
+    from .._monitor.traceback_view import Frames
+
     shown = _folding("")
     for place, part in enumerate(view.parts):
         shown.append("\n" if place else "")

@@ -17,12 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
-from rich.progress import Progress
 from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +30,9 @@ from .._monitor import wording
 from .._monitor.visible import MARKS
 from .options import Form
 from .talk import one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LONG_AGO: Final = timedelta(days=1)  # from there on a date says more than an age
 LEAST_ELASTIC_WIDTH: Final = 16
@@ -162,7 +164,7 @@ def write_table(table: RenderableType) -> None:
 
 def pipe_text(table: RenderableType) -> str:
     """Return a table at its full width, without a colour."""
-    pipe = Console(file=io.StringIO(), width=1 << 24, color_system=None)
+    pipe = Console(file=io.StringIO(), width=1 << 24, color_system=None, emoji=False)
     with pipe.capture() as captured:
         pipe.print(table)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
@@ -184,6 +186,8 @@ def stdout_console() -> Console:
 
 def progress_bar(*, quiet: bool = False) -> Progress:
     """Return a bar on stderr that goes away at the end; nothing is shown where no terminal is."""
+    from rich.progress import Progress  # few commands have one
+
     console = Console(stderr=True, quiet=quiet)
     return Progress(console=console, transient=True, disable=not console.is_terminal)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.segment import Segments
 from rich.text import Text
 
@@ -39,6 +38,8 @@ def watch(
         if not console.is_terminal:
             _append(frame, shown, seconds=seconds, wait=wait)
             return
+        from rich.live import Live
+
         with Live(
             console=console,
             screen=True,

@@ -19,7 +19,6 @@ from .records import RunCell
 
 MOST_LANES: Final = 50
 MOST_BARS: Final = 6000  # of all lanes together
-MOST_RUNS: Final = 200  # of a job in a window; at least as many as a window has slices
 LEAD: Final = 7  # slices that a window shows of the future, for what is expected next
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

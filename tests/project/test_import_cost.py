@@ -271,3 +271,14 @@ def test_no_command_is_looked_through_for_garbage_before_it_begins(tmp_path: Pat
     )
 
     assert loaded == {"[]", "collections", "0"}
+
+
+def test_a_list_loads_nothing_of_the_timeline_of_tracebacks_or_of_progress(tmp_path: Path) -> None:
+    loaded = modules_after(
+        "from runguard.__main__ import main\nsys.argv[:] = ['runguard', 'jobs']\nmain()",
+        RUNGUARD_DATABASE_URL=f"sqlite:///{tmp_path / 'runguard.db'}",
+    )
+
+    assert {"rich.table", "runguard._monitor.records", "runguard._cli.noted"} <= loaded
+    only_elsewhere = {"runguard._monitor.timeline", "runguard._monitor.traceback_view"}
+    assert loaded & {"rich.progress", "rich.live", *only_elsewhere} == set()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import event
 
-from runguard._monitor.timeline import MOST_RUNS, ZOOMS, MissedStarts, Window, lane_of, window_of
+from runguard._monitor.timeline import ZOOMS, MissedStarts, Window, lane_of, window_of
 from runguard._store.queries import timeline as queries
 from runguard._store.queries.jobs import JobKey
 from tests.store.test_operator_queries import foreign_alert, foreign_run, spelled
@@ -242,4 +242,4 @@ def test_jobs_of_one_name_in_several_environments_are_apart(
 def test_every_window_has_fewer_slices_than_runs_that_are_read_one_by_one() -> None:
     # Else a job that runs at an even pace would seem to have gaps.
     for zoom in ZOOMS:
-        assert len(window_of(zoom, now=NOON).starts()) <= MOST_RUNS
+        assert len(window_of(zoom, now=NOON).starts()) <= queries.MOST_RUNS

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     ARRAY,
@@ -30,7 +30,6 @@ from sqlalchemy import (
 from ..._models import RunStatus
 from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from ..._monitor.records import RunCell
-from ..._monitor.timeline import MOST_RUNS, LaneFacts, MissedStarts, RunSlice, Window
 from ..schema.expressions import finite
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
@@ -47,6 +46,10 @@ from .terms import (
     storable,
 )
 
+if TYPE_CHECKING:
+    from ..._monitor.timeline import LaneFacts, MissedStarts, RunSlice, Window
+
+MOST_RUNS: Final = 200  # of a job in a window; at least as many as a window has slices
 MOST_COUNTED: Final = 250  # runs of a job in one slice
 MOST_PROBED: Final = 250_000  # entries of the index in one answer
 LOOKS_BEFORE: Final = 3  # runs of a job that began before a window, and may reach into it
@@ -78,6 +81,8 @@ class TimelineQueries(JobQueries):
     def _facts_of(
         self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
     ) -> Iterator[tuple[str, LaneFacts]]:
+        from ..._monitor.timeline import LaneFacts  # the page alone asks
+
         names = {storable(name): name for name in job_names}
         runs = self._runs_in(list(names), window, its)
         dense = [name for name, (inside, _) in runs.items() if len(inside) > MOST_RUNS]
@@ -227,6 +232,8 @@ class TimelineQueries(JobQueries):
     def _slices_in(
         self, job_names: Sequence[str], window: Window, its: Sequence[ColumnElement[bool]]
     ) -> dict[str, Any]:
+        from ..._monitor.timeline import RunSlice
+
         starts = window.starts()
         most = min(MOST_COUNTED, MOST_PROBED // (len(starts) * len(job_names)))
         counted = self._counted(job_names, [*starts, window.until], most, its)
@@ -364,6 +371,8 @@ def _in(environment: str | None, *, is_shared: bool) -> tuple[ColumnElement[bool
 
 def _missed_in(detail: Any, created_at: datetime) -> MissedStarts:
     """Return the starts that a finding misses, as far as it names them."""
+    from ..._monitor.timeline import MissedStarts
+
     known = detail if isinstance(detail, dict) else {}
     dues = [due for key in ("first_due", "due") if (due := _instant_in(known.get(key)))]
     first, last = min(dues, default=created_at), max(dues, default=created_at)
