@@ -13,8 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ..._api import runtime
 from ..._errors import JobLockActive, SchemaOutOfDate, StoreUnavailable
-from ..._run.disabled import NoRecords
 from ..._run.handle import current_run
+from ..._run.no_records import NoRecords
 from .._attempts import Attempt, is_tracked, unharmed
 
 if TYPE_CHECKING:
