@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runguard
+from runguard._cli import app, execution, start
 from runguard._cli.app import COMMANDS
 
 if TYPE_CHECKING:
@@ -114,3 +115,36 @@ def test_the_help_lists_every_command_with_its_first_sentence(cli: Cli) -> None:
 
     assert [line.split()[0] for line in listed] == list(COMMANDS)
     assert [line for line in listed if line[-1] not in ".?" or line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("job", ["plain", "-"])  # read without Typer, and by it
+@pytest.mark.parametrize(
+    ("fault", "ending"),
+    [
+        (runguard.ConfigurationError("expected a URL"), (2, "runguard: expected a URL\n")),
+        (runguard.RunguardError("\x1b[31m no"), (1, "runguard: \\x1b[31m no\n")),
+        (KeyboardInterrupt(), (130, "")),
+    ],
+)
+def test_exec_ends_in_the_same_way_whoever_reads_its_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    job: str,
+    fault: BaseException,
+    ending: tuple[int, str],
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise fault
+
+    monkeypatch.setattr(execution, "execute", fail)
+    monkeypatch.setattr(sys, "argv", ["runguard", "exec", job, "--", "true"])
+
+    assert (start.run(), capsys.readouterr().err) == ending
+
+
+def test_a_shell_that_completes_exec_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "call", lambda: 77)
+    monkeypatch.setattr(sys, "argv", ["runguard", "exec", "job", "--", "false"])
+    monkeypatch.setenv("_RUNGUARD_COMPLETE", "complete_bash")
+
+    assert start.run() == 77
