@@ -51,6 +51,12 @@ _NEEDS: Final = {
     Purpose.NOTIFIER: "delivery does",
     Purpose.MIGRATOR: "an upgrade does",
 }
+# Tables that a job's role can do without, and what is then not kept.
+_DISPENSABLE: Final = {
+    "job": "what is expected of them",
+    "monitor": "what is expected of them",
+    "run_note": "their notes",
+}
 _OTHER_ROLES: Final = {
     Purpose.JOB: "; a role that records no runs: `--for operator`, `notifier` or `migrator`",
     Purpose.OPERATOR: "",
@@ -374,8 +380,14 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis, purpose: Purpose) ->
         remedy = "let the owner grant them" + _OTHER_ROLES[purpose]
         if report.dialect == "sqlite":
             remedy = "change the owner or the mode of the file and its folder"
-        lacking = ", ".join(diagnosis.lacking)
-        yield Finding("privileges", State.PROBLEM, f"{role} lacks {lacking}", remedy)
+        found = f"{role} lacks {', '.join(diagnosis.lacking)}"
+        tables = {lacking.rpartition(" on ")[2] for lacking in diagnosis.lacking}
+        if purpose is Purpose.JOB and tables <= _DISPENSABLE.keys():
+            without = " and ".join(dict.fromkeys(map(_DISPENSABLE.__getitem__, sorted(tables))))
+            found += f": runs are recorded, without {without}"
+            yield Finding("privileges", State.WARNING, found, remedy)
+        else:
+            yield Finding("privileges", State.PROBLEM, found, remedy)
     elif diagnosis.tables:
         yield Finding("privileges", State.OK, f"{role} may do all that {_NEEDS[purpose]}")
     if diagnosis.row_security:

@@ -183,6 +183,21 @@ def test_what_it_asks_for_is_enough_to_record_a_run(
     assert cli("doctor", "--database-url", role_url).exit_code == 0
 
 
+def test_what_an_older_role_lacks_keeps_no_run_from_being_recorded(
+    cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any]
+) -> None:
+    run_sql(f"grant select, insert, update on all tables in schema public to {role}")
+    run_sql(f"revoke all on run_note, job, monitor from {role}")
+    answer = cli("doctor", "--json", "--database-url", role_url)
+
+    assert (answer.exit_code, problems(answer)) == (0, [])
+    told = found(answer, "privileges")
+    assert told["state"] == "warning"
+    assert "INSERT on run_note" in told["found"]
+    without = "what is expected of them and their notes"
+    assert told["found"].endswith(f": runs are recorded, without {without}")
+
+
 def test_a_sequence_that_numbers_adopted_rows_must_be_usable(
     cli: Cli, role: str, role_url: str, run_sql: Callable[[str], Any]
 ) -> None:
