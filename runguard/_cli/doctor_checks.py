@@ -381,9 +381,9 @@ def _rights(report: StoreReport, diagnosis: StoreDiagnosis, purpose: Purpose) ->
         if report.dialect == "sqlite":
             remedy = "change the owner or the mode of the file and its folder"
         found = f"{role} lacks {', '.join(diagnosis.lacking)}"
-        tables = {lacking.rpartition(" on ")[2] for lacking in diagnosis.lacking}
-        if purpose is Purpose.JOB and tables <= _DISPENSABLE.keys():
-            without = " and ".join(dict.fromkeys(map(_DISPENSABLE.__getitem__, sorted(tables))))
+        lacked = {lacking.rpartition(" on ")[2] for lacking in diagnosis.lacking}
+        if purpose is Purpose.JOB and lacked <= _DISPENSABLE.keys():
+            without = " and ".join(dict.fromkeys(map(_DISPENSABLE.__getitem__, sorted(lacked))))
             found += f": runs are recorded, without {without}"
             yield Finding("privileges", State.WARNING, found, remedy)
         else:
