@@ -62,10 +62,16 @@ def changes_of(facts: NoticeFacts) -> str:
     _, version = short_versions(before.version, now.version)
     host = f"same host {line(now.host, LONGEST_NAME)}" if before.host and now.host else ""
     if not (before.version and now.version):
-        return f"not known: no version is recorded ({host})" if host else ""
+        return f"not known: {_unnamed(before, now)} ({host})" if host else ""
     same = ", ".join(one for one in (f"same version {line(version, LONGEST_NAME)}", host) if one)
     place = f", at {line(facts.upstream, 200)}" if facts.upstream else ", or at the data"
     return f"nothing that is known ({same}): look upstream{place}"
+
+
+def _unnamed(before: RunFacts, now: RunFacts) -> str:
+    if before.version or now.version:
+        return f"{'this run' if before.version else 'the last success'} names no version"
+    return "no version is recorded"
 
 
 def _differences(before: RunFacts, now: RunFacts) -> Iterator[str]:

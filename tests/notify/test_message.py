@@ -211,7 +211,11 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
         (notice(last_success=ON_NO_VERSION, upstream=None), "host etl-2 → etl-3\n"),
         (
             notice(last_success=replace(ON_NO_VERSION, host="etl-3")),
-            "not known: no version is recorded (same host etl-3)\n",
+            "not known: the last success names no version (same host etl-3)\n",
+        ),
+        (
+            notice(last_success=ON_NO_VERSION, failed_run=ON_NO_VERSION),
+            "not known: no version is recorded (same host etl-2)\n",
         ),
         (notice(changed=CHANGED), "01:45 UTC on etl-2, after 42 in a row\n"),
         (
