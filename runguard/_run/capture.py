@@ -24,7 +24,7 @@ _ID: Final = re.compile("[0-9a-f]{32}")
 
 
 class CapturedRun(log_tail.LoggedRun, Protocol):
-    """A run, and by what others know it."""
+    """A run, with its ids in other places."""
 
     id: int | None
     key: UUID
@@ -89,7 +89,7 @@ class Capture:
                 observed.enter()
 
     def leave(self, run: CapturedRun) -> None:
-        """Note by what others know the run; in the context of its body, which has ended."""
+        """Note the run's ids in other places; in the context of its body, which has ended."""
         if (sentry := sys.modules.get("sentry_sdk")) is not None:
             event_id = sentry_event_id(sentry)
             earlier, run._ids = run._ids, None

@@ -109,7 +109,7 @@ class Run:
         self._runtime = runtime
         self._log: structlog.stdlib.BoundLogger | None = None
         self._kept: Kept | None = None  # what the job said of the run
-        self._ids: dict[str, str] | None = None  # by which others know it
+        self._ids: dict[str, str] | None = None  # in other places, such as Sentry
         self._lines: deque[Any] | None = None  # that it logged last
         self._observed: Sequence[Any] = ()
         self._progress: tuple[int, int | None] | None = None

@@ -169,7 +169,7 @@ def _log_tail(run: NotedRun, cleaner: Throughout) -> str | None:
 
 
 def _ids_of(run: NotedRun) -> dict[str, str]:
-    """Return by what others know a failed run: systemd's journal, Sentry."""
+    """Return the ids of a failed run in other places: systemd's journal, Sentry."""
     ids = dict(run._ids or {})
     if _ID.fullmatch(invocation := os.environ.get("INVOCATION_ID", "")):
         ids["invocation_id"] = invocation
