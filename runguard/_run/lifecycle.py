@@ -144,8 +144,10 @@ class Lifecycle:
         self._context = (innermost_run.set(self.run), bind_context(**self._names()))
         return self.run
 
-    def leave(self) -> None:
+    def leave(self, exc: BaseException | None = None) -> None:
         """Leave the caller's context. A forked child leaves the run alone: it is its parent's."""
+        if exc is not None:  # before anything takes memory, which may have run out
+            self._runtime.reserve().release(exc)
         if self._pid != os.getpid():
             self.run.status = RunStatus.FAILED
             self.is_open = False

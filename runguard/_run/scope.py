@@ -55,7 +55,7 @@ class RunScope:
         """Write how the run ended. The body's exception goes on, whatever happens here."""
         life = self._entered()
         try:
-            life.leave()
+            life.leave(exc)
             if life.is_open and not self._hands_over(exc):
                 self._do(partial(life.close, exc), life.time_to_close())
         except BaseException:
@@ -92,7 +92,7 @@ class RunScope:
             return
         life = self._entered()
         try:
-            life.leave()
+            life.leave(exc)
             if life.is_open:
                 await self._do_off_loop(partial(life.close, exc), life.time_to_close())
         except BaseException:

@@ -146,6 +146,23 @@ with run_scope("enrolment_sync"):
         pytest.param(
             """
 import resource
+def load(pages):
+    while True:
+        pages = (pages,)
+
+with run_scope("enrolment_sync"):
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    limit = size + 50_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    load(())
+""",
+            "MemoryError",
+            "MemoryError",
+            id="memory is used up in small pieces",
+        ),
+        pytest.param(
+            """
+import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 opened = []
 
