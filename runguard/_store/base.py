@@ -53,7 +53,7 @@ class BaseStore:
 
     def _adapting(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
         """Do the work; once more without the newest columns where the store lacks them."""
-        deadline = ticks() + timeout
+        deadline, lacking = ticks() + timeout, self.lacking
         try:
             return self._attempts.run(work, timeout=timeout)
         except (SchemaOutOfDate, StoreUnavailable) as error:
@@ -61,7 +61,8 @@ class BaseStore:
                 raise
             from .schema.versions import adapt_to
 
-            if not adapt_to(self, error):
+            # Another thread may have adapted it since.
+            if not adapt_to(self, error) and self.lacking == lacking:
                 raise
         return self._attempts.run(work, timeout=max(0.1, deadline - ticks()))
 

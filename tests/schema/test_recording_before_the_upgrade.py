@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +25,9 @@ from runguard._store.schema.versions import (
     ADDED_BY_0005,
     ADDED_BY_0006,
 )
+from tests.store.drafts import TIMEOUT, new_run
 from tests.support.protocol import ProtocolProxy
+from tests.support.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,3 +308,22 @@ def test_a_warm_process_pays_no_round_trip_for_it(proxy: ProtocolProxy) -> None:
     with proxy.counting() as traffic:
         succeed(lock=True)
     assert traffic.trips == 4
+
+
+def test_two_threads_that_find_it_older_at_once_both_record(
+    pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrations.upgrade(pg_url, "0002")
+    both = threading.Barrier(2)
+    with contextlib.closing(open_store(pg_url)) as store, ThreadPoolExecutor(2) as threads:
+        schema_error = store._attempts._schema_error
+
+        def schema_error_of_both() -> Exception:
+            error = schema_error()
+            both.wait(timeout=10)
+            return error
+
+        monkeypatch.setattr(store._attempts, "_schema_error", schema_error_of_both)
+        starting = [threads.submit(store.start_run, new_run(), timeout=TIMEOUT) for _ in range(2)]
+
+        assert sorted(run.result() for run in starting) == [1, 2]
