@@ -320,7 +320,10 @@ def run_sheet(
         *_expected(details.expected, now),
         ("usually", "-" if cadence is None else usually(cadence, now=now).removeprefix("usually ")),
         ("status", _status(run.status)),
-        ("trigger", run.trigger_type or "-"),
+        (
+            "trigger",
+            f"{run.trigger_type or '-'}{f', attempt {run.attempt}' if run.attempt else ''}",
+        ),
         *code_facts(details),
         ("started", exact_moment(run.started_at, now=now)),
         ("finished", exact_moment(run.finished_at, now=now)),

@@ -423,6 +423,8 @@ def _what_reaping_does(details: RunDetails) -> Iterator[Part]:
 
 def _of_its_neighbours(details: RunDetails) -> Iterator[_Reason]:
     run = details.run
+    if run.attempt is not None:
+        yield Topic.HISTORY, (f"It was attempt {run.attempt} at its task.",)
     if run.started_at is None:
         yield Topic.HISTORY, ("It has no start, so it has no place among the runs of its job.",)
         return

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .._models import TriggerType
 from .changes import Changed
 from .notices import DeliveryRecord, Trail
 from .states import ProblemState as ProblemState  # noqa: PLC0414 - found here too
@@ -71,6 +72,13 @@ class RunRecord:
     version: str | None = None
     upstream: str | None = None
     trace_id: str | None = None
+
+    @property
+    def attempt(self) -> int | None:
+        """Which attempt it was at its task, from 2 on; None where nothing says so."""
+        if self.trigger_type != TriggerType.RETRY or not self.retry_count:
+            return None
+        return self.retry_count + 1
 
 
 @dataclass(frozen=True, slots=True)

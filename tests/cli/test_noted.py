@@ -115,6 +115,12 @@ def test_a_run_shows_what_it_noted() -> None:
         assert line in told
 
 
+def test_a_further_attempt_is_numbered_beside_what_started_it() -> None:
+    third = replace(DETAILS, run=replace(RUN, trigger_type="RETRY", retry_count=2))
+
+    assert "trigger RETRY, attempt 3" in [" ".join(line.split()) for line in shown(third)]
+
+
 def test_the_traceback_stands_as_python_printed_it_and_the_log_below_it() -> None:
     lines = shown()
     place = lines.index("traceback")

@@ -281,6 +281,14 @@ def test_a_job_that_never_succeeded_is_told_as_such() -> None:
     )
 
 
+def test_a_further_attempt_of_a_queue_is_numbered() -> None:
+    third = details(run={"trigger_type": "RETRY", "retry_count": 2})
+    own_retries = details(run={"retry_count": 2})
+
+    assert "It was attempt 3 at its task." in said(Topic.HISTORY, third)
+    assert "attempt" not in said(Topic.HISTORY, own_retries)
+
+
 REFUSED: dict[str, Any] = {"error_group": "LOCK_CONFLICT", "refused": True}
 
 
