@@ -70,16 +70,36 @@ def _fit(text: str) -> str | None:
 def _folders() -> Iterator[Path]:
     """Yield where the program may lie: the main script's folder, then the current one.
 
-    `runguard exec` is not the program that it runs, and lies elsewhere.
+    An installed program, such as the worker of a queue, is not the code that it runs: its folder
+    comes last, since a virtual environment may lie in the project. That of Python itself does not
+    count, which pyenv keeps below a repository of its own. Neither does that of `runguard exec`.
     """
+    script = _main_script()
+    is_installed = script is not None and _is_installed(script)
+    if script is not None and not is_installed:
+        yield script.parent
+    with suppress(OSError):
+        yield Path.cwd()
+    if script is not None and is_installed and sys.prefix != sys.base_prefix:
+        yield script.parent
+
+
+def _main_script() -> Path | None:
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if isinstance(main, str):
         with suppress(OSError, ValueError, RuntimeError):
             script = Path(main).resolve()
             if script.stem != "runguard" and script.parent != _OWN_FOLDER:
-                yield script.parent
-    with suppress(OSError):
-        yield Path.cwd()
+                return script
+    return None
+
+
+def _is_installed(script: Path) -> bool:
+    """Whether a program lies beside Python, or among the packages."""
+    with suppress(OSError, RuntimeError):
+        if script.parent == Path(sys.executable or "").parent.resolve():
+            return True
+    return not {"site-packages", "dist-packages"}.isdisjoint(script.parts)
 
 
 def commit_of(folders: Iterator[Path]) -> str | None:

@@ -169,9 +169,30 @@ def test_a_command_that_runguard_runs_is_looked_for_in_the_current_folder(
 ) -> None:
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(repository / "bin" / "runguard"))
 
+    assert found_in(["/", repository], monkeypatch) == [None, COMMIT]
+
+
+@pytest.mark.parametrize(
+    "program", ["bin/celery", "lib/python3.11/site-packages/celery/__main__.py"]
+)
+def test_of_an_installed_program_the_current_folder_comes_first(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    environment = repository / ".venv"
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(environment / program))
+    monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
+    (another := repository / "another" / ".git").mkdir(parents=True)
+    (another / "HEAD").write_text(f"{OTHER}\n")
+
+    monkeypatch.setattr(sys, "prefix", str(environment))
+    assert found_in([another.parent, "/"], monkeypatch) == [OTHER, COMMIT]
+    monkeypatch.setattr(sys, "base_prefix", sys.prefix)  # Python itself, below pyenv's repository
+    assert found_in([another.parent, "/"], monkeypatch) == [OTHER, None]
+
+
+def found_in(folders: list[Path | str], monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     found = []
-    for folder in ("/", repository):
+    for folder in folders:
         monkeypatch.chdir(folder)
         found.append(find_version(Settings(), {}))
-
-    assert found == [None, COMMIT]
+    return found
