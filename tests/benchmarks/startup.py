@@ -144,7 +144,9 @@ def _section(usages: dict[str, Usage], peaks: dict[str, float | None]) -> Sectio
             }
         )
     added = [ours - bare for ours, bare in zip(usages[IMPORT].wall, usages[BARE].wall, strict=True)]
-    section.notes += [f"The ratio of {name}: to {other}." for name, other in BESIDE.items()]
+    section.notes += [
+        f"The ratio of {name}: to {other}." for name, other in BESIDE.items() if name != other
+    ]
     section.targets += [
         Target(
             f"{name} / {BESIDE[name]}, wall",
