@@ -143,3 +143,13 @@ def _lease_of(job_name: str) -> Any:
 
 def _fail(*_args: object, **_kwargs: object) -> None:
     raise ZeroDivisionError
+
+
+def test_the_integrations_are_tested_with_the_versions_that_their_page_says() -> None:
+    rows = re.findall(
+        r"^\| \[([\w-]+)[^|]*\| `.*` \| ([\d.]+) \|$", text_of("docs/integrations/index.md"), re.M
+    )
+    pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)$", text_of("constraints.txt").lower(), re.M))
+
+    assert len(rows) == 8
+    assert dict(rows) == {name: pinned[name.lower()] for name, _ in rows}
