@@ -286,6 +286,7 @@ class RunFacts:
     host: str | None = None
     version: str | None = None
     upstream: str | None = None
+    attempt: int | None = None  # at the task of a queue, from 2 on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

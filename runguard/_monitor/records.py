@@ -76,9 +76,12 @@ class RunRecord:
     @property
     def attempt(self) -> int | None:
         """Which attempt it was at its task, from 2 on; None where nothing says so."""
-        if self.trigger_type != TriggerType.RETRY or not self.retry_count:
-            return None
-        return self.retry_count + 1
+        return attempt_of(self.trigger_type, self.retry_count)
+
+
+def attempt_of(trigger_type: str, retry_count: int | None) -> int | None:
+    """Number the attempt of a run that a queue tried again; None for all others."""
+    return retry_count + 1 if trigger_type == TriggerType.RETRY and retry_count else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,7 @@ def _cause_facts(facts: NoticeFacts, times: Times) -> Iterator[tuple[str, str]]:
     places = [_text_in(facts, "error_location"), _host(run)]
     yield "Where", ", ".join(place for place in places if place)
     yield "Upstream", line(facts.upstream, 200)
+    yield "Attempt", str(run.attempt) if run is not None and run.attempt else ""
     is_going_on = facts.failures > 1 or findings.is_finding(facts)
     if facts.opened_at is not None:
         yield ("Since" if is_going_on else "At"), _since(facts.opened_at, times)

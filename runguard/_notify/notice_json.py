@@ -86,6 +86,7 @@ def _run(run: RunFacts | None) -> dict[str, Any] | None:
         "finished_at": _time(run.finished_at),
         "host": _name(run.host),
         "version": _name(run.version),
+        "attempt": run.attempt,
     }
 
 

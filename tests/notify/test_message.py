@@ -231,6 +231,10 @@ def test_the_text_of_a_failure_says_all_that_helps() -> None:
         (notice(is_repeat=True), "This message may be a repeat"),
         (notice(has_waited=True), "This alert waited, so that others could go with it."),
         (notice(acked_by="kim"), "Acknowledged by:    kim"),
+        (
+            notice(failed_run=replace(FIRST.failed_run or RunFacts(id=1), attempt=3)),
+            "Attempt:            3\n",
+        ),
         (notice(acked_by="kim"), "No reminder comes while it is acknowledged."),
         (
             notice(message="no answer\nin 5 s", detail={"error_type": "builtins.TimeoutError"}),

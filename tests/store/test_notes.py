@@ -164,7 +164,11 @@ def test_a_message_knows_what_a_failed_run_left_by_two_statements_more(
     good, failed = play(store, "sync", GOOD, BAD)
     ran_on(back_door, good, "1.4", "w1")
     ran_on(back_door, failed, "1.5", "w1")
-    back_door.rows("update run_log set upstream = 'api.example:443' where id = :id", id=failed)
+    back_door.rows(
+        "update run_log set upstream = 'api.example:443', trigger_type = 'RETRY', retry_count = 2"
+        " where id = :id",
+        id=failed,
+    )
     links = [{"name": "report", "url": "https://r.example/1"}]
     note(back_door, failed, traceback="T", log_tail="L", links=links)
     alert_id = back_door.row("select id from alert")["id"]
@@ -181,7 +185,9 @@ def test_a_message_knows_what_a_failed_run_left_by_two_statements_more(
     assert (opened.traceback, opened.log_tail, opened.upstream) == ("T", "L", "api.example:443")
     assert opened.links == (("report", "https://r.example/1"),)
     assert opened.last_success is not None
-    assert opened.last_success.version == "1.4"
+    assert (opened.last_success.version, opened.last_success.attempt) == ("1.4", None)
+    assert opened.failed_run is not None
+    assert opened.failed_run.attempt == 3
     assert opened.changed is not None
     assert (opened.changed.code_changed, opened.changed.host_changed) == (True, False)
     assert facts[NoticeKind.RECOVERED].traceback is None

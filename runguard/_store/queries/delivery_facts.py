@@ -32,7 +32,7 @@ from ..._monitor.notices import (
     NoticeKind,
     RunFacts,
 )
-from ..._monitor.records import NoteRecord
+from ..._monitor.records import NoteRecord, attempt_of
 from ..schema.expressions import finite
 from ..schema.notice_tables import (
     alert,
@@ -74,6 +74,8 @@ _RUN: Final = (
     run_log.c.host,
     run_log.c.version,
     run_log.c.upstream,
+    run_log.c.trigger_type,
+    run_log.c.retry_count,
 )
 _TEXTS: Final = ("owner", "runbook")
 _ABOUT_A_CAUSE: Final = (NoticeKind.OPENED, NoticeKind.REMINDER, NoticeKind.RAISED)
@@ -354,7 +356,7 @@ def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
 def _run_facts(rows: Sequence[Any]) -> RunFacts | None:
     if not rows:
         return None
-    run_id, started_at, finished_at, host, version, upstream = rows[0]
+    run_id, started_at, finished_at, host, version, upstream, *tried = rows[0]
     return RunFacts(
         id=run_id,
         started_at=started_at,
@@ -362,4 +364,5 @@ def _run_facts(rows: Sequence[Any]) -> RunFacts | None:
         host=host,
         version=version,
         upstream=upstream,
+        attempt=attempt_of(*tried),
     )
