@@ -138,6 +138,15 @@ def test_show_is_a_table_for_people(cli: Cli, here: Path) -> None:
     assert SECRET not in answer.stdout
 
 
+def test_show_says_which_version_is_found_here(cli: Cli, here: Path) -> None:
+    found = cli("config", "show", "--json", GIT_SHA="0123456789abcdef0123456789abcdef01234567")
+    said = cli("config", "show", "--json", GIT_SHA="1.4", RUNGUARD_VERSION="1.5")
+
+    value = "each process finds its own; here 0123456"
+    assert {"name": "version", "value": value, "source": "default"} in found.json
+    assert {"name": "version", "value": "1.5", "source": "RUNGUARD_VERSION"} in said.json
+
+
 def test_show_names_each_value_once(cli: Cli, here: Path) -> None:
     shown = cli("config", "show", "--json", RUNGUARD_DELIVER="off", RUNGUARD_DISABLED="1").json
 

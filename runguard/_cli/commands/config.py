@@ -17,11 +17,12 @@ from ..._failure.redaction import Redactor
 from ..._monitor import expectation_words
 from ..._monitor.expectations import JobDeclaration
 from ..._monitor.notices import ChannelSpec
-from ..._monitor.wording import counted, duration
+from ..._monitor.wording import counted, duration, version
 from ..._notify.config import DEFAULT, NotifyConfig, load_config, read_config
 from ..._notify.routes import Route
 from ..._notify.secret_refs import is_reference
 from ..._run.unknown_names import unknown_names
+from ..._run.version import find_version
 from ..options import AsJson, command_app, help_end
 from ..output import Listing, write_json, write_listing
 from ..talk import say
@@ -164,7 +165,9 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
     for name in _settings.FROM_ENVIRONMENT:
         source = _settings.source_of(name, {}, environ)
         is_given = bool(environ.get(source, "").strip())
-        yield Value(name, _shown(name, getattr(settings, name)), source if is_given else DEFAULT)
+        value = getattr(settings, name)
+        shown = _version_here(environ) if name == "version" and value is None else None
+        yield Value(name, shown or _shown(name, value), source if is_given else DEFAULT)
     if _settings.is_disabled(environ):
         yield Value("disabled", "True", _settings.DISABLED)
     logins = (_settings.WEB_TOKEN, _settings.WEB_USER, _settings.WEB_PASSWORD)
@@ -172,6 +175,11 @@ def _settings_shown(environ: Mapping[str, str]) -> Iterator[Value]:
         if environ.get(variable):
             name = variable.removeprefix("RUNGUARD_").lower()
             yield Value(name, HIDDEN, variable)
+
+
+def _version_here(environ: Mapping[str, str]) -> str:
+    found = find_version(_settings.Settings(), environ)
+    return f"each process finds its own; here {version(found) if found else 'none'}"
 
 
 def _shown(name: str, value: object) -> str:
