@@ -1,4 +1,4 @@
-"""Sorting a failure into one of six groups (SPEC 4), and naming its reason: pure functions.
+"""Sorting a failure into one of six groups, and naming its reason: pure functions.
 
 What they ask, tier by tier, is in `tiers`. It is loaded with the first failure, so that a
 job that succeeds never pays for it.

@@ -1,4 +1,4 @@
-"""What texts say of an HTTP status: where a number, or a word, reads as one (SPEC 4).
+"""What texts say of an HTTP status: where a number, or a word, reads as one.
 
 A bare number says nothing: `processed 500 of 512 records` is no server error. Of each number only
 its neighbourhood is looked at, so any text is read in linear time. The words are in

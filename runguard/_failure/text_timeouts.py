@@ -1,4 +1,4 @@
-"""What texts say of a timeout, and where the word is only a name (SPEC 4).
+"""What texts say of a timeout, and where the word is only a name.
 
 `timeout` and `timed out` decide nothing where every occurrence is a name: an identifier in the
 interpreter's own words, an option with its value, a column in a database's message, a field of a

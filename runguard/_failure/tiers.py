@@ -1,4 +1,4 @@
-"""The tiers of evidence, in order (SPEC 4): the first that says something decides.
+"""The tiers of evidence, in order: the first that says something decides.
 
 1. the user's own rules;
 2. `job_lock active` in any text of the chain;

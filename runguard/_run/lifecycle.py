@@ -121,7 +121,7 @@ class Lifecycle:
             try:
                 self._judge = _judge()  # a run may end when nothing can be imported any more
                 refusal = self._open_in_store()
-            except Exception as error:  # the job goes on: see SPEC 8
+            except Exception as error:  # of ours or of the store: the job goes on
                 trouble = error
             if self._opening is not None:  # so late that the caller has done without us
                 self._release_lock()

@@ -29,7 +29,7 @@ def keep(
     """Write a record to the spool; return whether it is lost, told once for each run."""
     try:
         path = spool().put(record)
-    except Exception as trouble:  # the job goes on: see SPEC 8
+    except Exception as trouble:  # of ours or of the store: the job goes on
         if not is_told:
             events.emit(RECORD_LOST, error=error_text(trouble), **names)
         return True

@@ -1,4 +1,4 @@
-"""How a body ended: which endings are failures, and which failures raise an alert (SPEC 3.5).
+"""How a body ended: which endings are failures, and which failures raise an alert.
 
 Control flow that travels as an exception is told from failure here, by type name where the type
 belongs to a library that may not be installed.

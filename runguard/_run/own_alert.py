@@ -88,7 +88,7 @@ def alert_work(
         if trouble is None:
             try:
                 verdict = raised(alert)
-            except Exception as error:  # the job goes on: see SPEC 8
+            except Exception as error:  # of ours or of the store: the job goes on
                 trouble = error
             else:
                 kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
