@@ -315,7 +315,9 @@ def test_the_check_says_what_to_do(track: Track) -> None:
     [(wrong, _)] = check(COMANDS="*")
     [(none_tracked, remedy)] = check(COMMANDS="snyc")
     [(unknown_job, _)] = check(JOBS={"snyc": {}})
-    assert [wrong, none_tracked, unknown_job] == ["runguard.E001", "runguard.W001", "runguard.W002"]
+    [(no_command, _)] = check(COMMANDS=["sync", "nigthly"])
+    assert [wrong, none_tracked] == ["runguard.E001", "runguard.W001"]
+    assert [unknown_job, no_command] == ["runguard.W002", "runguard.W004"]
     assert "RUNGUARD['COMMANDS']" in remedy
 
 

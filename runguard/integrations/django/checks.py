@@ -11,7 +11,7 @@ from ..._errors import did_you_mean
 from ..._settings import DATABASE_URL, DATABASE_URL_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from .commands import CommandTracker
     from .project import Project
@@ -30,7 +30,7 @@ def check_of(
                 checks.Error(problem, hint=f"Nothing is recorded: {PAGE}.", id="runguard.E001")
                 for problem in problems
             ]
-        return [*_warnings(project, set(commands.tracked_names()))]
+        return [*_warnings(project, set(commands.tracked_names()), commands.unmatched())]
 
     return check
 
@@ -54,7 +54,7 @@ def deploy_check_of(project: Project) -> Callable[..., list[Any]]:
     return check
 
 
-def _warnings(project: Project, tracked: set[str]) -> Iterator[Any]:
+def _warnings(project: Project, tracked: set[str], unmatched: Iterable[str]) -> Iterator[Any]:
     if not tracked and project.commands != ():
         yield checks.Warning(
             "No management command is tracked.",
@@ -64,6 +64,14 @@ def _warnings(project: Project, tracked: set[str]) -> Iterator[Any]:
             ),
             id="runguard.W001",
         )
+    else:
+        for pattern in unmatched:
+            yield checks.Warning(
+                f"RUNGUARD['COMMANDS'] names {pattern!r}, and no command is called so"
+                f"{did_you_mean(pattern, tracked)}.",
+                hint="`manage.py help` lists the commands.",
+                id="runguard.W004",
+            )
     known = {project.job_name_of(name) for name in tracked}
     for name in project.jobs:
         if name not in known and "." not in name:  # a task's name is a path

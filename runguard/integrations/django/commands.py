@@ -16,6 +16,7 @@ from ..._errors import JobLockActive, SchemaOutOfDate, StoreUnavailable
 from ..._run.handle import current_run
 from ..._run.no_records import NoRecords
 from .._attempts import Attempt, is_tracked, unharmed
+from .project import fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,10 +74,16 @@ class CommandTracker:
 
     def tracked_names(self) -> Iterator[str]:
         """Return the names of all commands that are tracked."""
-        for name, app in get_commands().items():
-            module = app if isinstance(app, str) else type(app).__module__
-            if self._is_tracked(name, f"{module}{_COMMANDS_OF_AN_APP}{name}"):
+        for name, app in _apps_by_command():
+            if self._is_tracked(name, f"{app}{_COMMANDS_OF_AN_APP}{name}"):
                 yield name
+
+    def unmatched(self) -> Iterator[str]:
+        """Return what `COMMANDS` names and no command is called."""
+        known = [(name, f"{app}.{name}") for name, app in _apps_by_command()]
+        for pattern in self._project.commands or ():
+            if not any(fits(names, (pattern,)) for names in known):
+                yield pattern
 
     def _begin(self, command: BaseCommand) -> Attempt | None:
         attempt = None
@@ -111,6 +118,11 @@ class CommandTracker:
             return False
         app = module.partition(_COMMANDS_OF_AN_APP)[0]
         return self._project.takes(name, f"{app}.{name}", is_own=_is_own(app))
+
+
+def _apps_by_command() -> Iterator[tuple[str, str]]:
+    for name, app in get_commands().items():
+        yield name, app if isinstance(app, str) else type(app).__module__
 
 
 def _name_of(command: BaseCommand) -> str:

@@ -61,9 +61,9 @@ class Project:
 
     def takes(self, *names: str, is_own: bool) -> bool:
         """Whether a command is tracked that is known by these names."""
-        if _fits(names, self.skip):
+        if fits(names, self.skip):
             return False
-        return is_own if self.commands is None else _fits(names, self.commands)
+        return is_own if self.commands is None else fits(names, self.commands)
 
 
 def read_project(
@@ -148,7 +148,8 @@ def _as_tuple(given: Iterable[str] | str) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
 
 
-def _fits(names: Iterable[str], patterns: Iterable[str]) -> bool:
+def fits(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    """Whether any of these names of a command is one of these names or patterns."""
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
 
 
