@@ -233,7 +233,9 @@ def built_in_rules() -> tuple[Rule, ...]:
             "authorization cookie",
             rf"{HEADER}[ \t]{{0,8}}[:=][ \t]{{0,8}}+(?![\"'\\])"
             + prose
-            + rf"(?:{scheme}[ ]++([^\s,'\"]++)|((?:(?!\\[rn])[^\n])++))",
+            # Some wrap the line behind the scheme.
+            + rf"(?:{scheme}(?:[ ]++([^\s,'\"]++)|[ \t]*+\r?\n[ \t]*+([\w.~+/=-]{{16,}}+)(?=\s|\Z))"
+            + r"|((?:(?!\\[rn])[^\n])++))",
         ),
         rule(
             "header in a list of names and values",

@@ -54,6 +54,8 @@ MARKED = [
     "https://hooks.slack.com/services/<<T0/B0/Ab3dEf6hIj9l>>",
     # Headers
     "Authorization: Bearer <<hunter2>>",
+    "Authorization: <<Bearer>>\n  <<hunter2.0123456789>>\nHost: h.example",
+    "Authorization: <<Bearer>>\nAccept-Encoding-And-More: gzip",
     "authorization: Basic <<dXNlcjpodW50ZXIy>>\nHost: h.example",
     "Proxy-Authorization: Basic <<dXNlcjpodW50ZXIy>>",
     'Authorization: <<Digest username="app", realm="r", response="hunter2">>',
