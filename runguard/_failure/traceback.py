@@ -270,7 +270,9 @@ class _Printer:
 
     def _bounded(self, text: str, limit: int) -> str:
         """Cut a text to so many bytes."""
-        if len(text) <= limit // 4 or len(text.encode(errors="replace")) <= limit:
+        if len(text) <= limit // 4:
+            return text
+        if len(text) <= limit and len(text.encode(errors="replace")) <= limit:
             return text
         return self._clean(text, limit=limit)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -246,6 +247,22 @@ def test_huge_exceptions_take_bounded_time() -> None:
     text = printed(BaseExceptionGroup("all", [group, ValueError("z" * 10_000_000)]))
     assert time.process_time() - started < 2
     assert len(text.encode()) <= LONGEST
+
+
+def test_a_huge_message_is_copied_in_part_only() -> None:
+    error = ValueError("x" * 20_000_000)
+    raised = caught(lambda: raise_it(error))
+
+    tracemalloc.start()
+    printed(raised)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 5_000_000
+
+
+def raise_it(error: Exception) -> None:
+    raise error
 
 
 def test_a_hundred_thousand_frames_take_bounded_time() -> None:
