@@ -20,7 +20,7 @@ from runguard._rounds.pg_cron import Imported, ImportFailed, PgCronImport
 from runguard._rounds.round import Rounds
 from runguard._run.spool import Spool
 from runguard._settings import Settings
-from runguard._store.postgresql.pg_cron import PgCronSource, Server
+from runguard._store.postgresql.pg_cron import LONGEST_MESSAGE, PgCronSource, Server
 from tests.support.pg_cron import PgCronServer, programs_with_pg_cron
 from tests.support.stores import newest_alerts, newest_runs, open_store
 
@@ -171,10 +171,12 @@ def test_a_run_without_a_time_becomes_one_run_too(cron: Cron) -> None:
     with cron.server.connect() as rows, closing(cron.importer()) as importing:
         rows.execute(
             "insert into cron.job_run_details (jobid, runid, status, return_message) values"
-            " (900, 900001, 'starting', null), (901, 900002, 'failed', 'server restarted')"
+            " (900, 900001, 'starting', null), (901, 900002, 'failed', 'server restarted'),"
+            " (902, 900003, 'failed', repeat('long', 1000000))"
         )
         try:
             waiting = (importing.run(), cron.imported())
+            longest = max(len(run.message) for run in importing._source.runs(after=900000))
             rows.execute(
                 "update cron.job_run_details set status = 'running', start_time = now()"
                 " where runid = 900001"
@@ -188,6 +190,8 @@ def test_a_run_without_a_time_becomes_one_run_too(cron: Cron) -> None:
     assert [one.runs for one in (*waiting, *begun, forgotten)][1:] == [0, 1, 0, 0]
     assert [run.status for run in runs if run.job_name == "pg_cron-900"] == ["RUNNING"]
     assert [run.error_reason for run in runs if run.job_name == "pg_cron-901"] == ["lost"]
+    assert [run.status for run in runs if run.job_name == "pg_cron-902"] == ["FAILED"]
+    assert longest == LONGEST_MESSAGE
     assert 900001 not in importing._open  # nobody keeps it alive
 
 

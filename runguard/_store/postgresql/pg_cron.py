@@ -33,6 +33,7 @@ from .faults import fault_of
 
 TIMEOUT_SECONDS: Final = 5.0  # the rest of a round waits for it
 BATCH: Final = 1_000  # runs that are read at once
+LONGEST_MESSAGE: Final = 32 * 1024  # characters; more of what a server said is not stored anyway
 
 _INSTANT: Final = DateTime(timezone=True)
 _JOB: Final = table(
@@ -141,7 +142,7 @@ class PgCronSource(BaseStore):
         asked = (
             select(its.runid, its.jobid, its.job_pid, its.database, its.username)
             .add_columns(_OWN_TIME.is_not(None), _STARTED_AT, _ENDED, _ENDED_AT)
-            .add_columns(its.status, its.return_message)
+            .add_columns(its.status, func.left(its.return_message, LONGEST_MESSAGE))
             .where(wanted)
             .order_by(its.runid)
             .limit(BATCH + len(open_runs))
