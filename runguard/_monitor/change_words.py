@@ -54,7 +54,7 @@ def _sentences(
     yield tuple(_compared(changed, before, is_first=is_first, upstream=upstream))
     if not is_first and version and first.version and version != first.version:
         old, new = short_versions(first.version, version)
-        yield (f"This run was on {new}: another version than {old}, and it still fails.",)
+        yield (f"This run was on {new}: another version than {old}, and it still failed.",)
 
 
 def _row(changed: Changed) -> str:

@@ -48,7 +48,7 @@ def test_a_later_failure_of_the_row_names_the_first_one() -> None:
 def test_a_later_version_that_fails_too_is_told() -> None:
     *_, last = said(changed(), run_id=107, version="e7f8a9")
 
-    assert last == "This run was on e7f8a9: another version than d4e5f6, and it still fails."
+    assert last == "This run was on e7f8a9: another version than d4e5f6, and it still failed."
 
 
 def test_without_a_success_there_is_nothing_to_compare_with() -> None:
