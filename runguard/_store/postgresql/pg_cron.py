@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy import (
@@ -64,11 +64,10 @@ _ENDED_AT: Final = func.coalesce(
 
 
 class Server(NamedTuple):
-    """The cluster: what identifies it wherever it is reached, its zone, its clock; who we are."""
+    """The cluster: what identifies it wherever it is reached, and its zone; who we are there."""
 
     name: str
     timezone: str
-    now: datetime
     role: str
 
 
@@ -101,7 +100,7 @@ class PgCronSource(BaseStore):
         zone = func.coalesce(func.current_setting("cron.timezone", literal_column("true")), "GMT")
         role = cast(literal_column("current_user"), Text())
         name = cast(_CONTROL.c.system_identifier, Text())
-        [row] = self._rows(select(name, zone, func.now(), role))
+        [row] = self._rows(select(name, zone, role))
         return Server(*row)
 
     def jobs(self) -> Sequence[CronJob]:
