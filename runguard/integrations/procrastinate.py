@@ -94,8 +94,10 @@ class _Runs:
                 await attempt.abegin()
             result = await call_next()
         except BaseException as error:
-            with unharmed("finish", job_name=job_name):
+            failure, is_tried_again = error, False
+            with unharmed("finish", job_name=job_name):  # it asks the task's own retry strategy
                 failure, is_tried_again = _judge(error, context)
+            with unharmed("finish", job_name=job_name):
                 await attempt.aend(failure, is_tried_again=is_tried_again)
             raise
         with unharmed("finish", job_name=job_name):

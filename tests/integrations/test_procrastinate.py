@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryStrategy
 from procrastinate.exceptions import JobAborted
 from procrastinate.jobs import Status
 from sqlalchemy import make_url
@@ -62,6 +63,24 @@ async def test_each_attempt_is_a_run_and_only_the_last_one_alerts(app: App, sql:
     kept = json.loads(sql("select context from run_note order by created_at")[2]["context"])
     assert sorted(kept) == ["attempt", "job_id", "queue"]
     assert kept["attempt"] == 3
+
+
+async def test_a_run_ends_also_where_the_retry_strategy_of_its_task_fails(
+    app: App, sql: Sql
+) -> None:
+    class Broken(BaseRetryStrategy):
+        def get_retry_decision(self, **_: object) -> None:
+            raise KeyError("no such rule")
+
+    @app.task(name="sync", retry=Broken())
+    async def sync() -> None:
+        raise ValueError("HTTP 503")
+
+    await sync.defer_async()
+    with contextlib.suppress(Exception):  # the worker may fail with it
+        await work(app)
+
+    assert outcomes(sql) == [("sync", "FAILED", "MANUAL", 0, "raised")]
 
 
 async def test_tasks_of_both_kinds_find_their_run(app: App, sql: Sql) -> None:
