@@ -223,8 +223,7 @@ def _why(retry: Retry) -> BaseException:
     if error is None or isinstance(error, UnpickleableExceptionWrapper):
         error = retry.__context__ or error or retry
     if error.__traceback__ is None:  # it was made for `retry(exc=…)`, and never raised
-        # As `raise` does it: an exception may be a frozen dataclass.
-        BaseException.with_traceback(error, retry.__traceback__)
+        error.__traceback__ = retry.__traceback__
     return cast("BaseException", error)
 
 

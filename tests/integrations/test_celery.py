@@ -20,7 +20,7 @@ import pytest
 import redis
 from celery import Celery, signals
 from celery.beat import Scheduler, Service
-from celery.exceptions import Retry, SoftTimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.schedules import BaseSchedule, crontab, schedule
 from sqlalchemy import create_engine, text
 
@@ -379,21 +379,6 @@ def test_an_eager_task_is_a_run(app: Celery, sql: Sql) -> None:
         ("SUCCESS", None)
     ]
     assert [run["error_group"] for run in sql(RUNS, job="inner")] == ["TIMEOUT"]
-
-
-@dataclass(frozen=True)
-class Refused(Exception):
-    status: int
-
-
-def test_a_task_may_be_retried_for_a_frozen_exception() -> None:
-    with pytest.raises(Retry) as raised:
-        raise Retry(exc=Refused(503))
-
-    why = integration._why(raised.value)
-
-    assert isinstance(why, Refused)
-    assert why.__traceback__ is raised.value.__traceback__
 
 
 def test_an_eager_task_that_propagates_fails_with_its_own_exception(app: Celery, sql: Sql) -> None:
