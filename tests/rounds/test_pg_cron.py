@@ -271,7 +271,7 @@ class Rows:
         self.is_over = False
 
     def server(self) -> Server:
-        return Server(self.cluster, "GMT", NOON, "me")
+        return Server(self.cluster, "GMT", "me")
 
     def newest_before(self, _: timedelta) -> int:
         return 0
