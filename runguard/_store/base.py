@@ -23,7 +23,7 @@ class BaseStore:
     Attributes:
         lacking: columns that this release writes and the store has not got yet. Nothing, until a
             statement fails for one of them; then what came with the newest schema version.
-        denial: why notes are not written, where the role has no grant for them.
+        denial: why notes are not written, where the role may not or their table is gone.
     """
 
     has_hosts_clock = is_denial_told = False

@@ -310,6 +310,28 @@ def test_a_warm_process_pays_no_round_trip_for_it(proxy: ProtocolProxy) -> None:
     assert traffic.trips == 4
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_runs_are_recorded_without_their_notes_where_those_have_no_table(
+    kind: str, pg_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = pg_url if kind == "postgresql" else f"sqlite:///{tmp_path / 'own.db'}"
+    migrations.upgrade(url)
+    rows(url, "drop table run_note")
+    configure(database_url=url)
+    try:
+        fail()
+        fail()
+        with run_scope("sync") as run:
+            run.note(term="2026-2")
+    finally:
+        runguard.testing.reset()
+
+    assert [one[0] for one in rows(url, RUNS)] == ["FAILED", "FAILED", "SUCCESS"]
+    [told] = [one.message for one in caplog.records if "internal_error" in one.message]
+    assert "runs are recorded without their notes" in told
+    assert "`runguard db check` names what is missing" in told
+
+
 def test_two_threads_that_find_it_older_at_once_both_record(
     pg_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,17 +51,20 @@ class Adapting(Protocol):
 
 def adapt_to(store: Adapting, error: SchemaOutOfDate | StoreUnavailable) -> bool:
     """Write no more than can be written; False where that changes nothing."""
+    reason = reason_of(error.__cause__ or error)
+    is_of_notes = NOTES in reason and NOTES not in store.lacking
+    remedy = f"grant select, insert, update on {NOTES} to this role"
     if isinstance(error, SchemaOutOfDate):
-        return adapt(store, error.found)
-    if NOTES in store.lacking or NOTES not in str(error):
-        return False
-    store.lacking |= NO_NOTE  # of the tables that runs write the only one that may be denied
-    store.denial = StoreUnavailable(
-        f"runs are recorded without their notes: {reason_of(error.__cause__ or error)};"
-        f" grant select, insert, update on {NOTES} to this role"
-    )
-    store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
-    return True
+        # Of the tables that runs write the only one without which a failure is one all the same.
+        if not is_of_notes or error.found != SCHEMA_VERSION:
+            return adapt(store, error.found)
+        remedy = "`runguard db check` names what is missing"
+    if is_of_notes:
+        text = f"runs are recorded without their notes: {reason}; {remedy}"
+        store.denial = StoreUnavailable(text)
+        store.lacking |= NO_NOTE
+        store.look_for_upgrade_at = ticks() + LOOK_FOR_UPGRADE_SECONDS
+    return is_of_notes
 
 
 def adapt(store: Adapting, version: str | None) -> bool:
