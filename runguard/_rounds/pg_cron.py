@@ -97,7 +97,7 @@ class PgCronImport:
         self._after: int | None = None  # all runs up to this number are known
         self._open: dict[int, UUID | None] = {}  # runs that go on, by number; None: not begun yet
         self._jobs: dict[int, CronJob] = {}  # as they were seen last
-        self._who = ""  # as whom schedules are declared
+        self._mark = ""  # of whoever reads what we read, by whatever address
         self._declared: dict[str, Expectation] | None = None  # None: not looked at yet
         self._told: set[str] = set()
 
@@ -112,7 +112,7 @@ class PgCronImport:
         # A job that is gone by now has runs under its name yet.
         named, self._jobs = self._jobs | jobs, jobs
         # One address, such as localhost, leads to many servers; and a role sees its own jobs only.
-        self._who = f"pg_cron on {self._source.host} (cluster {server.name}, role {server.role})"
+        self._mark = f" (cluster {server.name}, role {server.role})"
         declared, withdrawn = self._declare(jobs.values(), server.timezone)
         started = succeeded = failed = 0
         while True:
@@ -265,8 +265,12 @@ class PgCronImport:
             job.job_name: expectation_from(voice.get("expectation"))
             for job in self._store.expected_jobs(environment=environment, with_retired=True)
             if isinstance(voice := job.declarations.get(Declarer.CODE), Mapping)
-            and voice.get("who") == self._who
+            and str(voice.get("who")).endswith(self._mark)
         }
+
+    @property
+    def _who(self) -> str:
+        return f"pg_cron on {self._source.host}{self._mark}"
 
     def _declaration(self, name: str, expectation: Expectation) -> JobDeclaration:
         return JobDeclaration(

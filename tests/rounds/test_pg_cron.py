@@ -365,6 +365,10 @@ def test_two_servers_of_one_address_take_back_no_schedule_of_each_other(tmp_path
         first.run()
         assert expected() == ["sums", "vacuum"]  # which the other server still has
 
+        other.names, other.host = (), "db.example.org"
+        imported(other)
+        assert expected() == []
+
 
 @pytest.mark.parametrize(
     ("schedule", "expected"),
