@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
 from uuid import UUID
 
+from .._clock import ticks
 from .._errors import did_you_mean
 from .._failure.introspection import place_of, text_from
 from .._models import (
@@ -22,6 +23,7 @@ from .._models import (
     SeverityName,
     TriggerType,
 )
+from .run_key import new_run_key
 
 if TYPE_CHECKING:
     import structlog
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from .threads import Done, Work
 
 _COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
-
 
 T = TypeVar("T")
 
@@ -204,8 +205,8 @@ class Run:
         key = (source_type, source_id, alert_type)
         said = {"severity": severity, "title": title, "message": message, "detail": detail}
         work = self._alert_work(key=key, **said)
-        writers = self._runtime.writers()
-        return self._count_alert(writers.run(work, seconds=self._seconds_for_alert()))
+        done = self._runtime.writers().run(work, seconds=self._seconds_for_alert())
+        return self._count_alert(done)
 
     async def aemit_alert(
         self,
@@ -222,8 +223,7 @@ class Run:
         key = (source_type, source_id, alert_type)
         said = {"severity": severity, "title": title, "message": message, "detail": detail}
         work = self._alert_work(key=key, **said)
-        writers = self._runtime.writers()
-        done = await writers.run_off_loop(work, seconds=self._seconds_for_alert())
+        done = await self._runtime.writers().run_off_loop(work, seconds=self._seconds_for_alert())
         return self._count_alert(done)
 
     def note(self, /, **values: Any) -> None:
@@ -289,11 +289,16 @@ class Run:
         return self._kept
 
     def _alert_work(self, **said: Any) -> Work[AlertVerdict | None]:
-        from .own_alert import alert_work
-
         self._must_be_open("emit_alert")
-        seconds = self._seconds_for_alert()
-        return alert_work(self, self._runtime, cooldown=self._cooldown, seconds=seconds, **said)
+        said |= {"uuid": new_run_key(), "cooldown": self._cooldown}
+        deadline = ticks() + self._seconds_for_alert()
+
+        def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
+            from .own_alert import raise_or_keep  # a process that is short of files may not
+
+            return raise_or_keep(self, self._runtime, deadline, trouble, **said)
+
+        return work
 
     def _count_alert(self, done: Done[AlertVerdict | None]) -> bool:
         raised = done.result is not None and done.result.outcome is AlertOutcome.RAISED

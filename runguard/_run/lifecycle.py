@@ -147,7 +147,7 @@ class Lifecycle:
     def leave(self, exc: BaseException | None = None) -> None:
         """Leave the caller's context. A forked child leaves the run alone: it is its parent's."""
         if exc is not None:  # before anything takes memory, which may have run out
-            self._runtime.reserve().release(exc)
+            self._runtime.release_reserve(exc)
         if self._pid != os.getpid():
             self.run.status = RunStatus.FAILED
             self.is_open = False
@@ -206,7 +206,7 @@ class Lifecycle:
         """Judge how the body ended, and set the run's status. Never raises."""
         try:
             if exc is not None:
-                self._runtime.reserve().release(exc)
+                self._runtime.release_reserve(exc)
             ending = (self._judge or _judge())(
                 exc,
                 run=self.run,

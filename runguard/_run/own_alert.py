@@ -21,12 +21,10 @@ from .._models import (
     SpooledAlert,
     in_environment,
 )
-from .run_key import new_run_key
 
 if TYPE_CHECKING:
     from .._settings import Settings
     from .runtime import Runtime
-    from .threads import Work
 
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
 
@@ -38,72 +36,81 @@ class AlertingRun(Protocol):
     job_name: str
 
 
-def alert_work(
+def raise_or_keep(
     run: AlertingRun,
     runtime: Runtime,
+    deadline: float,
+    trouble: Exception | None,
     *,
+    uuid: UUID,
     cooldown: timedelta,
-    seconds: float,
     key: tuple[object, object, object],
     severity: Severity | str,
     title: object,
     message: object,
     detail: Mapping[str, Any] | None,
-) -> Work[AlertVerdict | None]:
-    """Return what writes the alert, or without the store keeps it; and tells of it."""
-    uuid: UUID = new_run_key()
+) -> AlertVerdict | None:
+    """Write the alert, or without the store keep it; tell what became of it.
+
+    Args:
+        run: The run that raises it.
+        runtime: Where stores and settings are.
+        deadline: When to give up, in ticks.
+        trouble: What is wrong with the store; None where nothing is known to be.
+        uuid: The alert's key, the same where it is tried again.
+        cooldown: Silence after the last alert of its key.
+        key: Source type, source id and alert type.
+        severity: One of the three; another word counts as high, and is told.
+        title: One line.
+        message: The text.
+        detail: More, as JSON can hold it.
+    """
     names: dict[str, Any] = {"job_name": run.job_name, "run_id": run.id}
-    events = runtime.events
-    deadline = ticks() + seconds
-
-    def draft() -> AlertDraft:
-        settings = runtime.settings()
-        redactor = settings.redactor
-        whole = detail if isinstance(detail, Mapping) else {"detail": detail}
-        cleaned = redactor.clean_json({} if detail is None else whole)
-        return AlertDraft(
-            uuid=uuid,
-            key=_key_of(key, settings),
-            severity=_severity_of(severity, events, **names),
-            title=redactor.clean(text_from(title)),
-            message=redactor.clean(text_from(message)),
-            detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
-            cooldown=cooldown,
-            environment=settings.environment,
-        )
-
-    def raised(alert: AlertDraft) -> AlertVerdict:
-        write = runtime.store().raise_alert
+    events, settings = runtime.events, runtime.settings()
+    redactor = settings.redactor
+    whole = detail if isinstance(detail, Mapping) else {"detail": detail}
+    cleaned = redactor.clean_json({} if detail is None else whole)
+    alert = AlertDraft(
+        uuid=uuid,
+        key=_key_of(key, settings),
+        severity=_severity_of(severity, events, **names),
+        title=redactor.clean(text_from(title)),
+        message=redactor.clean(text_from(message)),
+        detail=cleaned if isinstance(cleaned, dict) else {"detail": cleaned},
+        cooldown=cooldown,
+        environment=settings.environment,
+    )
+    if trouble is None:
         try:
-            return write(alert, timeout=deadline - ticks())
-        except RecordRefused as refusal:
-            from .reduction import record_less
-
-            verdict, _, told = record_less(write, (alert,), refusal, lambda: deadline - ticks())
-            events.internal_error("record", told, **names)
+            verdict = _raised(alert, runtime, deadline, names)
+        except Exception as error:  # of ours or of the store: the job goes on
+            trouble = error
+        else:
+            kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
+            events.alert(verdict, **names, **kind)
+            if verdict.outcome is AlertOutcome.RAISED:
+                runtime.see_to_delivery(run.job_name, deadline - ticks(), raised=True)
             return verdict
+    from . import outage
 
-    def work(trouble: Exception | None = None, /) -> AlertVerdict | None:
-        alert = draft()
-        if trouble is None:
-            try:
-                verdict = raised(alert)
-            except Exception as error:  # of ours or of the store: the job goes on
-                trouble = error
-            else:
-                kind = {"alert_type": alert.key.alert_type, "source_id": alert.key.source_id}
-                events.alert(verdict, **names, **kind)
-                if verdict.outcome is AlertOutcome.RAISED:
-                    runtime.see_to_delivery(run.job_name, deadline - ticks(), raised=True)
-                return verdict
-        from . import outage
+    late = outage.dated(alert, now())
+    outage.keep(runtime.spool, SpooledAlert(late), events, **names)
+    events.internal_error("emit_alert", trouble, **names)
+    return None
 
-        late = outage.dated(alert, now())
-        outage.keep(runtime.spool, SpooledAlert(late), events, **names)
-        events.internal_error("emit_alert", trouble, **names)
-        return None
 
-    return work
+def _raised(
+    alert: AlertDraft, runtime: Runtime, deadline: float, names: dict[str, Any]
+) -> AlertVerdict:
+    write = runtime.store().raise_alert
+    try:
+        return write(alert, timeout=deadline - ticks())
+    except RecordRefused as refusal:
+        from .reduction import record_less
+
+        verdict, _, told = record_less(write, (alert,), refusal, lambda: deadline - ticks())
+        runtime.events.internal_error("record", told, **names)
+        return verdict
 
 
 def _key_of(parts: tuple[object, object, object], settings: Settings) -> AlertKey:

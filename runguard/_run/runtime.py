@@ -179,6 +179,11 @@ class Runtime:
             self._reserve = Reserve()
         return self._reserve
 
+    def release_reserve(self, error: BaseException) -> None:
+        """Give back what is kept back, where anything is."""
+        if self._reserve is not None:
+            self._reserve.release(error)
+
     def writers(self) -> Writers:
         """Return the threads that write for runs."""
         if self._writers is None:

@@ -108,6 +108,7 @@ def test_old_rows_of_one_environment_are_pruned(shared: Cli, sqlite_url: str) ->
         "alert": 1,
         "alert_cooldown": 1,
         "alert_delivery": 0,
+        "run_note": 0,
     }
     left = shared("runs", "--json").json
     assert sorted(row["id"] for row in left) == [2, 3, 4, 5]

@@ -167,7 +167,9 @@ def test_the_main_scripts_folder_is_looked_at_first(repository: Path) -> None:
 def test_a_command_that_runguard_runs_is_looked_for_in_the_current_folder(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(repository / "bin" / "runguard"))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(repository / "bin" / "runguard"), raising=False
+    )
 
     assert found_in(["/", repository], monkeypatch) == [None, COMMIT]
 
@@ -179,7 +181,9 @@ def test_of_an_installed_program_the_current_folder_comes_first(
     repository: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     environment = repository / ".venv"
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(environment / program))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(environment / program), raising=False
+    )
     monkeypatch.setattr(sys, "executable", str(environment / "bin" / "python"))
     (another := repository / "another" / ".git").mkdir(parents=True)
     (another / "HEAD").write_text(f"{OTHER}\n")
