@@ -20,7 +20,7 @@ from .._monitor.wording import noted_value
 if TYPE_CHECKING:
     from .._monitor.traceback_view import TracebackView
 
-_INDENTED = (0, 0, 0, 2)
+_MARGIN = 2
 
 
 def code_facts(details: RunDetails) -> list[tuple[str, str | Text]]:
@@ -71,10 +71,11 @@ def noted_texts(note: NoteRecord | None, *, folded: bool) -> Iterator[Renderable
 
         view = view_of(note.traceback)
         yield from (Text(), Text("traceback", "bold"))
-        yield Padding(_traceback(view, folded=folded and bool(view.user_frames)), _INDENTED)
+        traceback = _traceback(view, folded=folded and bool(view.user_frames))
+        yield Padding.indent(traceback, _MARGIN)
     if note is not None and note.log_tail:
         yield from (Text(), Text("last log lines", "bold"))
-        yield Padding(_folding(note.log_tail), _INDENTED)
+        yield Padding.indent(_folding(note.log_tail), _MARGIN)
 
 
 def _traceback(view: TracebackView, *, folded: bool) -> Text:

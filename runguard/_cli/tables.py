@@ -361,7 +361,7 @@ def run_sheet(
     parts: list[RenderableType] = [Text(one_line(headline), f"bold {style}"), Text(), _sheet(told)]
     if run.error_message:
         lines = "\n".join(visible(line) for line in run.error_message.splitlines())
-        parts += [Text(), Text("message", "bold"), Padding(Text(lines), (0, 0, 0, 2))]
+        parts += [Text(), Text("message", "bold"), Padding.indent(Text(lines), 2)]
     return Group(*parts, *noted_texts(details.note, folded=stdout_console().is_terminal))
 
 

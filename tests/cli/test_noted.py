@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,6 +133,18 @@ def test_the_traceback_stands_as_python_printed_it_and_the_log_below_it() -> Non
         "  12:00:01 INFO page 3 of 12",
         "  12:00:06 WARNING slow answer",
     ]
+
+
+def test_long_texts_take_no_more_memory_in_a_pipe_than_they_have_letters() -> None:
+    long = replace(NOTE, traceback=f"{TRACEBACK}\n" * 20, log_tail="a line\n" * 50)
+
+    tracemalloc.start()
+    lines = shown(replace(DETAILS, note=long))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len(lines) > 200
+    assert peak < 16 * 1024 * 1024  # a pipe is as wide as the longest line, and has no other width
 
 
 def test_a_terminal_folds_the_frames_of_libraries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -544,9 +544,13 @@ def test_what_beat_schedules_and_nobody_can_watch_is_told(
 
     signals.beat_init.send(sender=service)
 
-    until(lambda: sql("select job_name from job"))
+    def told_of() -> list[str]:
+        its = "runguard.schedule_not_expected"
+        return [one for one in caplog.messages if one.startswith(its)]
+
+    until(lambda: sql("select job_name from job") and told_of())
     integration._beats.clear()
     assert [job["job_name"] for job in sql("select job_name from job")] == ["elsewhere"]
-    [told] = [one for one in caplog.messages if one.startswith("runguard.schedule_not_expected")]
+    [told] = told_of()
     assert "job_name=ferry" in told
     assert "Tides" in told

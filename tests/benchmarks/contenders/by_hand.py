@@ -110,6 +110,7 @@ def _failed(key: Any, job: str, error: Exception) -> dict[str, Any]:
         "in_matched_by": "nothing",
         "in_matched_depth": None,
         "in_matched_rule": None,
+        "in_upstream": None,
         "in_cooldown_seconds": 1800,
         "in_cooldown": COOLDOWN,
         "in_source_type": "run_log",
