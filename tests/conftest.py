@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -157,6 +158,8 @@ def _world_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+    logger = logging.getLogger("runguard")
+    logger.setLevel(logger.level)  # loggers remember what a level allowed that a test has patched
     yield
     if "runguard" in sys.modules:
         from runguard.testing import reset
