@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def test_a_server_does_not_outlive_an_owner_that_is_killed() -> None:
 
     until(lambda: not Path(folder).exists())
     until(lambda: not _is_running(int(server)))
+    assert done.returncode == -signal.SIGKILL
 
 
 def _is_running(pid: int) -> bool:
