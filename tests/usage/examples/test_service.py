@@ -9,7 +9,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +18,7 @@ import yaml
 from runguard._cli.demo_mail import MailSink
 from runguard._notify.config import read_config
 from tests.support import pgbouncer as pooling
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, until
 from tests.usage.examples.conftest import asker
 
 if TYPE_CHECKING:
@@ -88,13 +87,6 @@ def address(start: Callable[..., None]) -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def until(happened: Callable[[], Any], limit: float = 60) -> None:
-    deadline = time.monotonic() + limit
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_web_worker_and_scheduler_share_jobs_and_one_failure_is_one_mail(
     start: Callable[..., None],
     address: str,
@@ -110,10 +102,10 @@ def test_web_worker_and_scheduler_share_jobs_and_one_failure_is_one_mail(
 
     assert httpx.post(f"{address}/sync/now", timeout=60).json()["records"] == 120
     assert httpx.post(f"{address}/sync").status_code == 202
-    until(lambda: ask("select count(*) from run_log where status = 'SUCCESS'") == [(3,)])
+    until(lambda: ask("select count(*) from run_log where status = 'SUCCESS'") == [(3,)], 60)
     upstream.answer("503")
     assert httpx.post(f"{address}/sync").status_code == 202
-    until(lambda: mail.mails)
+    until(lambda: mail.mails, 60)
     assert httpx.post(f"{address}/sync/now").json() == {"error_group": "HTTP_5XX"}
 
     runs = ask(
