@@ -10,9 +10,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import pgbouncer as pooling
-from tests.support.postgres import PostgresAddress, PostgresServer
+from tests.support.postgres import PostgresAddress, PostgresServer, SharedPostgres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # Thousands of tests are many objects: looking through them often is a tenth of what tests take.
 gc.set_threshold(50_000)
+# No test is timed: how long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 # Read here once: inside a test the environment holds no RUNGUARD_ name.
 EXTERNAL_URL = os.environ.get("RUNGUARD_TEST_DATABASE_URL")
 VERSION = int(os.environ.get("RUNGUARD_TEST_POSTGRES_VERSION", "18"))
@@ -79,11 +83,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresAddress]:
     """The shared server: make databases on it, never stop it (that is `private_postgres`)."""
     given = EXTERNAL_URL or getattr(request.config, "workerinput", {}).get("postgres_url")
-    if given:
-        yield PostgresAddress(given)
-        return
-    with PostgresServer(version=VERSION) as server:
-        yield server
+    with contextlib.ExitStack() as stack:
+        if not given:
+            given = stack.enter_context(PostgresServer(version=VERSION)).url()
+        yield stack.enter_context(SharedPostgres(given))
 
 
 @pytest.fixture
@@ -145,6 +148,16 @@ def private_postgres() -> Iterator[Callable[..., PostgresServer]]:
         )
 
 
+def _log_as_by_default() -> None:
+    """Let events reach pytest's handler, whatever a test or a library has left behind."""
+    logging.disable(logging.NOTSET)
+    logger = logging.getLogger("runguard")
+    logger.disabled, logger.propagate = False, True
+    logger.setLevel(logging.NOTSET)  # it also forgets what a level allowed that was patched
+    if (structlog := sys.modules.get("structlog")) is not None:
+        structlog.reset_defaults()
+
+
 @pytest.fixture(autouse=True)
 def _world_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No setting of the developer's and no state of another test reaches a test."""
@@ -158,8 +171,7 @@ def _world_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
-    logger = logging.getLogger("runguard")
-    logger.setLevel(logger.level)  # loggers remember what a level allowed that a test has patched
+    _log_as_by_default()
     yield
     if "runguard" in sys.modules:
         from runguard.testing import reset

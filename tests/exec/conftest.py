@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -78,6 +79,24 @@ def environ(file: Path) -> dict[str, str]:
         "RUNGUARD_SPOOL_DIR": str(file.with_name("spool")),
         "PYTHONPATH": str(ROOT),
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_as_at_a_terminal() -> Iterator[None]:
+    """What nohup or a shell in the background ignores is ignored here alone.
+
+    A process inherits that a signal is ignored, but no handler of one.
+    """
+    ignored = [
+        signum
+        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+        if signal.getsignal(signum) is signal.SIG_IGN
+    ]
+    for signum in ignored:
+        signal.signal(signum, lambda *_: None)
+    yield
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 @pytest.fixture

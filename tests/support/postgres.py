@@ -77,15 +77,19 @@ class PostgresAddress:
         """A connection in autocommit, for a test's own SQL."""
         return psycopg.connect(self.dsn(database, user), autocommit=True)
 
+    def maintenance(self) -> contextlib.AbstractContextManager[psycopg.Connection]:
+        """A connection to the maintenance database for one statement."""
+        return self.connect()
+
     def execute(self, statement: sql.Composed) -> None:
         """One statement on the maintenance database."""
-        with self.connect() as connection:
+        with self.maintenance() as connection:
             connection.execute(statement)
 
     def create_database(self, name: str | None = None, *, template: str | None = None) -> str:
         """Make a database, empty or a copy of `template`, and return its name."""
         name = name or f"rg_{uuid4().hex[:16]}"
-        with self.connect() as connection:
+        with self.maintenance() as connection:
             # Files in memory are copied faster than logged; older servers know one way only.
             how = sql.SQL(" strategy file_copy" if connection.info.server_version >= 150000 else "")
             connection.execute(
@@ -109,6 +113,31 @@ class PostgresAddress:
             yield name
         finally:
             self.drop_database(name)
+
+
+class SharedPostgres(PostgresAddress):
+    """A server that runs to the end: one connection makes and drops all databases on it."""
+
+    def __init__(self, base: URL | str) -> None:
+        super().__init__(base)
+        self._kept: psycopg.Connection | None = None
+
+    def maintenance(self) -> contextlib.AbstractContextManager[psycopg.Connection]:
+        """The kept connection, or a new one where that is gone."""
+        if self._kept is None or self._kept.closed:
+            self._kept = self.connect()
+        return contextlib.nullcontext(self._kept)
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        if self._kept is not None:
+            self._kept.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
 
 class PostgresServer(PostgresAddress):
@@ -263,9 +292,13 @@ class PostgresServer(PostgresAddress):
         if self.process is None:
             return
         family = psutil.Process(self.process.pid)
-        # Stopped first, it can neither start another child nor clean up after one.
+        # Stopped first, it can neither start another child nor clean up after one, and no child
+        # can write down that it saw another one end.
         family.suspend()
         doomed = [family, *family.children(recursive=True)]
+        for process in doomed[1:]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
         for process in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

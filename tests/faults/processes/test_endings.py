@@ -206,10 +206,11 @@ with run_scope("enrolment_sync"):
         pytest.param(
             """
 async def job():
-    async with run_scope("enrolment_sync"):
+    async with asyncio.timeout(None) as limit, run_scope("enrolment_sync"):
+        limit.reschedule(0)  # once the body has begun
         await asyncio.sleep(60)
 
-asyncio.run(asyncio.wait_for(job(), 0.01))
+asyncio.run(job())
 """,
             "asyncio.exceptions.CancelledError",
             "asyncio.exceptions.CancelledError",

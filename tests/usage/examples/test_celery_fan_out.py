@@ -76,9 +76,25 @@ class Worker:
             time.sleep(0.1)
 
     def end(self) -> None:
-        """End it as a deployment does: what it has begun, it ends."""
+        """End it as a deployment does: what it has begun, it ends.
+
+        A child of billiard waits up to 30 seconds for the worker to count its results, and one that
+        replaces it as long again.
+        """
         self.process.terminate()
-        assert self.process.wait(timeout=60) == 0, self.printed()
+        try:
+            exit_code = self.process.wait(timeout=240)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the worker did not end\n{self._states()}\n{self.printed()}")
+        assert exit_code == 0, self.printed()
+
+    def _states(self) -> str:
+        """Say what each process of it does, for whoever looks for the reason."""
+        worker = psutil.Process(self.process.pid)
+        return "\n".join(
+            f"{process.pid} of {process.ppid()}: {process.status()}, {process.num_threads()}"
+            for process in [worker, *worker.children(recursive=True)]
+        )
 
     def printed(self) -> str:
         self._output.seek(0)
