@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar
 
 from ._models import Failure, Rule, TriggerType, TriggerTypeName
-from ._run.decorator import track
 from ._run.options import make_options
 from ._run.runtime import Runtime
 from ._run.scope import RunScope
@@ -130,6 +129,8 @@ def tracked_run(
     options = make_options(**locals())
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        from ._run.decorator import track
+
         return track(function, lambda: RunScope(options, runtime), options.keep)
 
     return decorate

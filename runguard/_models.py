@@ -5,12 +5,17 @@ reads stands in `_records`, so that a job never loads it. What every run makes i
 those are defined and made in a fraction of a frozen dataclass's time.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Literal, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ._frozen import NamedTuple, frozen
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 
 class ErrorGroup(StrEnum):
@@ -48,57 +53,6 @@ class TriggerType(StrEnum):
     RETRY = "RETRY"
 
 
-class ErrorReason(StrEnum):
-    """What went wrong, as one word inside the group: `Failure.error_reason`."""
-
-    # The way to the other side.
-    DNS = "dns"
-    REFUSED = "refused"
-    UNREACHABLE = "unreachable"
-    RESET = "reset"
-    TLS = "tls"
-    # Its answer.
-    AUTH = "auth"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    CONFLICT = "conflict"
-    INVALID_REQUEST = "invalid_request"
-    TOO_LARGE = "too_large"
-    RATE_LIMITED = "rate_limited"
-    OVERLOADED = "overloaded"
-    SERVER_ERROR = "server_error"
-    BAD_GATEWAY = "bad_gateway"
-    GATEWAY_TIMEOUT = "gateway_timeout"
-    # Time.
-    CONNECT_TIMEOUT = "connect_timeout"
-    READ_TIMEOUT = "read_timeout"
-    POOL_TIMEOUT = "pool_timeout"
-    STATEMENT_TIMEOUT = "statement_timeout"
-    TIME_LIMIT = "time_limit"
-    # The database.
-    DEADLOCK = "deadlock"
-    DB_LOCK = "db_lock"
-    SERIALIZATION = "serialization"
-    CONSTRAINT = "constraint"
-    SCHEMA = "schema"
-    READ_ONLY = "read_only"
-    # The machine.
-    DISK_FULL = "disk_full"
-    OUT_OF_MEMORY = "out_of_memory"
-    TOO_MANY_FILES = "too_many_files"
-    # The process.
-    KILLED = "killed"
-    CRASHED = "crashed"
-    EXIT_CODE = "exit_code"
-    LOST = "lost"
-    CANCELLED = "cancelled"
-    INTERRUPTED = "interrupted"
-    # The job.
-    LOCK_HELD = "lock_held"
-    DATA = "data"
-    BUG = "bug"
-
-
 class AlertOutcome(StrEnum):
     """What a failed run did to the alerts: column `run_log.alert_outcome`."""
 
@@ -115,7 +69,7 @@ CooldownBy = Literal["group", "reason"]
 TriggerTypeName = Literal["MANUAL", "SCHEDULER", "RETRY"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """Why a run failed, as `classify` sees it.
 
@@ -148,7 +102,7 @@ class Failure:
     upstream: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """A classification rule of your own, asked before all others.
 
@@ -332,11 +286,12 @@ def lock_owner(host: str | None, pid: int | None, key: UUID) -> str:
 
 
 class EarlierEnding(NamedTuple):
-    """How a run was found that had ended before. `by` says who ended it, as far as a row shows."""
+    """How a run was found that had ended before: by whom, as far as a row shows, and its alert."""
 
     status: str
     finished_at: datetime | None
     by: str
+    verdict: AlertVerdict = NO_ALERT
 
 
 class FinishedRun(NamedTuple):

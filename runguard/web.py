@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from . import _settings
 from ._api import new_runtime, operator_store, runtime
 from ._errors import ConfigurationError
+from ._run.spool_count import SpoolCounter
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -94,7 +95,7 @@ def create_app(
         who = Access.by_login(hosts=hosts, **credentials(token=token, user=user, password=password))
     else:
         raise ConfigurationError(f"access: expected 'host' or 'login', found {access!r}")
-    own = runtime
+    own, counter = runtime, SpoolCounter()
     if database_url is not None or engine is not None:
         own = new_runtime()
         own.configure({"database_url": database_url, "engine": engine})
@@ -106,7 +107,7 @@ def create_app(
         secret=secret,
         actor_of=actor_of,
         events=runtime.events,
-        count_waiting=lambda: own.spool().count(),
+        count_waiting=lambda: counter.count(own.spool()),
     )
 
 

@@ -12,7 +12,8 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
+from .._models import ErrorGroup, RunStatus, TriggerType
+from .._reasons import ErrorReason
 
 if TYPE_CHECKING:
     from .._store.operator import OperatorStore

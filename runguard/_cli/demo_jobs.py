@@ -10,13 +10,13 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.request import ProxyHandler, build_opener
 
 from .. import JobLockActive, current_run, run_scope, tracked_run
+from .._frozen import frozen
 from .._monitor.wording import duration
 
 SYNC: Final = "demo.enrolment_sync"
@@ -58,7 +58,7 @@ def nightly_report() -> None:
         pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Act:
     """One thing that is done to a job, in words and in deed."""
 

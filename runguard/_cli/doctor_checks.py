@@ -16,6 +16,7 @@ from .._failure.introspection import printable
 from .._monitor.records import OpenRuns, Purpose, StoreDiagnosis, StoreReport
 from .._monitor.wording import duration
 from .._run.embedded import embedded_file, embedded_url
+from .._run.spool_listing import count_of
 from .._run.unknown_names import unknown_names
 from .._settings import Settings
 from .channel_checks import check_channels, check_deliveries
@@ -184,7 +185,7 @@ def check_spool(database_url: str | None) -> Iterator[Finding]:
 def _spool(spool: Spool) -> Finding:
     from .._run.spool_view import troubles_of, waiting_since
 
-    count, since = spool.count(), waiting_since(spool)
+    count, since = count_of(spool), waiting_since(spool)
     found = "no record waits"
     if since is not None:
         verb = "waits" if count == 1 else "wait"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from .._frozen import frozen
 from .._monitor import expectation_words as words
 from .._monitor.expectations import ExpectedState, FindingType, JobRecord, expected_state
 from .._monitor.wording import NOTHING
@@ -23,7 +24,7 @@ _STATES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """A job of which something is expected, and how it stands."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from .._frozen import frozen
 
 
 class State(StrEnum):
@@ -14,7 +15,7 @@ class State(StrEnum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What one check found, and what to do about it (empty where it is well)."""
 

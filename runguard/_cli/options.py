@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from .._models import ErrorGroup, ErrorReason, RunStatus, TriggerType
+from .._models import ErrorGroup, RunStatus, TriggerType
 from .._monitor import filters
+from .._reasons import ErrorReason
 from . import completion, lengths
 
 EXIT_CODES: Final = (

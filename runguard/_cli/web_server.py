@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from .._errors import ConfigurationError
 from .._events import Events
+from .._run.spool_count import SpoolCounter
 from ..web import MISSING_EXTRA, NEEDED, web_credentials
 from .stores import OpenedStore, opened_with_settings
 from .talk import say
@@ -63,7 +65,7 @@ def serve(
             lambda: store,
             read_only=read_only,
             access=access,
-            count_waiting=opened.spool.count,
+            count_waiting=partial(SpoolCounter().count, opened.spool),
         )
         if access.kind == "open" and allow_hosts:
             say(

@@ -16,8 +16,9 @@ from .._failure.tail import read_tail
 from .._failure.throughout import Throughout
 from .._failure.tiers import Verdict
 from .._failure.traceback import fit, last_traceback
-from .._models import ErrorGroup, ErrorReason, Failure, RunNote
+from .._models import ErrorGroup, Failure, RunNote
 from .._monitor.wording import LONGEST_QUOTED
+from .._reasons import ErrorReason
 from .._run.log_tail import last_lines
 from .._settings import Settings
 from .child import NOT_EXECUTABLE, NOT_FOUND

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+from .._frozen import frozen
 from .._models import ErrorGroup, Failure, Severity
 
 TIMED_OUT: Final = 124  # as timeout(1) says it
@@ -15,7 +15,7 @@ SIGNALLED: Final = 128  # and the signal's number on top, as a shell says it
 EX_TEMPFAIL: Final = 75  # of sysexits.h: another run holds the lock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CommandOptions:
     """How a command is to be run and judged.
 
@@ -40,7 +40,7 @@ class CommandOptions:
     keep_environment: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommandResult:
     """How a command ended.
 

@@ -16,12 +16,12 @@ from .._models import (
     AlertKey,
     CooldownBy,
     ErrorGroup,
-    ErrorReason,
     Failure,
     Severity,
     in_environment,
     named_in,
 )
+from .._reasons import ErrorReason
 
 SEVERITY_OF: Final[Mapping[ErrorGroup, Severity]] = MappingProxyType(
     {

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from .._models import ErrorGroup, ErrorReason
+from .._models import ErrorGroup
+from .._reasons import ErrorReason
 from . import known_types as known
 from . import reason_words as words
 from .exception_evidence import grpc_codes, sqlstate, type_names, vendor_number

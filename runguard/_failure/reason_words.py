@@ -10,7 +10,7 @@ import errno
 from collections.abc import Mapping
 from typing import Final
 
-from .._models import ErrorReason as R
+from .._reasons import ErrorReason as R
 
 REASON_OF_STATUS: Final[Mapping[int, R]] = {
     **dict.fromkeys((401, 407, 440, 498, 511, 561), R.AUTH),

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from .._models import ErrorGroup, ErrorReason
+from .._models import ErrorGroup
+from .._reasons import ErrorReason
 from . import known_types as known
 from . import tail_words as words
 from .exception_evidence import is_named_timeout

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from .._models import NO_RULE_MATCHED, ErrorGroup, ErrorReason, Rule
+from .._models import NO_RULE_MATCHED, ErrorGroup, Rule
+from .._reasons import ErrorReason
 from .exception_evidence import (
     carried_status,
     http_status,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .._frozen import frozen
 from .._models import in_environment, named_in
 from .expectations import JOB_SOURCE_TYPE, MONITOR_SOURCE_ID, job_in
 from .notices import Dispatch, IncidentRecord
@@ -16,7 +16,7 @@ from .trail import told
 from .wording import counted
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertExplanation:
     """What is to be said of an alert: the answer in one sentence, then the reasons."""
 

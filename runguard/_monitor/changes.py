@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from .._frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class RanAs:
     """One run, as far as a change shows. Times are aware, in UTC; what is not known is None."""
 
@@ -17,7 +18,7 @@ class RanAs:
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changed:
     """The first failure of a row of failures beside the success before it.
 

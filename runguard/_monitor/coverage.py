@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .._models import ErrorGroup, ErrorReason
+from .._models import ErrorGroup
+from .._reasons import ErrorReason
 from .records import AlertRecord, RunRecord
 from .unknowns import masked
 from .wording import error

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
+from .._frozen import frozen
 from .notices import ChannelState, DeliveryRecord, DeliveryState, NoticeKind, PendingAlert, Silence
 
 Cause = tuple[str, str | None, str | None]
 """Group, reason and upstream of a failure: what many jobs may fail of at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RecentNotice:
     """A message of the last minutes on a channel, sent or about to be."""
 
@@ -24,7 +25,7 @@ class RecentNotice:
     environment: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DispatchContext:
     """All that is known when alerts are routed.
 
@@ -53,7 +54,7 @@ class DispatchContext:
     silences: tuple[Silence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PlannedDelivery:
     """A row of `alert_delivery` to be.
 
@@ -75,7 +76,7 @@ class PlannedDelivery:
     replaces: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DispatchPlan:
     """What becomes of alerts that wait: those without any delivery are unroutable.
 
@@ -86,7 +87,7 @@ class DispatchPlan:
     silenced: Mapping[int, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Dispatched:
     """What a dispatch did. `is_whole` is False where more alerts may wait."""
 
@@ -101,7 +102,7 @@ class Dispatched:
         return self.routed + self.expired + self.unroutable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ClaimedDelivery:
     """A delivery that this process sends, until `record.claim_expires_at`.
 
@@ -112,7 +113,7 @@ class ClaimedDelivery:
     may_have_arrived: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settlement:
     """What an attempt changes.
 
@@ -137,7 +138,7 @@ class Settlement:
     tell: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settled:
     """What came of it: `is_ours` is False where another sender had taken the delivery over.
 

@@ -6,11 +6,11 @@ What was told of its alert stands in `trail`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from .._frozen import frozen
 from .._models import NO_RULE_MATCHED, AlertOutcome, ErrorGroup, RunStatus, named_in
 from .alert_explanation import state_of
 from .change_words import what_changed
@@ -44,7 +44,7 @@ class Standing(StrEnum):
     UNKNOWN = "unknown"  # another program's word for a status
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """What is to be said of a run: the answer in one sentence, then the reasons."""
 

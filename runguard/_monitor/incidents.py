@@ -7,11 +7,11 @@ alerts follow the cooldown; what people are told follows the incident.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
+from .._frozen import frozen
 from .notices import IncidentRecord, Standing
 from .wording import duration
 
@@ -28,7 +28,7 @@ PACE_STARTS: Final = 21  # the newest, that the pace is read from
 BEFORE_OPENING: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class IncidentRun:
     """A run as these decisions need it. Times are aware, in UTC.
 
@@ -46,7 +46,7 @@ class IncidentRun:
     refused: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Recovery:
     """Why an incident is over.
 
@@ -61,7 +61,7 @@ class Recovery:
     came_back: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """What a settle step did: the incident, and the alert that tells it and waits for dispatch."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from .._frozen import frozen
 from .._models import lock_owner
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LostRun:
     """An open run of which nothing was heard for too long. Times are aware, in UTC.
 

@@ -8,10 +8,10 @@ that names the unit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from .._frozen import frozen
 from .._models import RunStatus
 from .._version import __version__
 from .records import JobOverview
@@ -33,7 +33,7 @@ class DeliveryCount(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Standing:
     """All that metrics are made of. `spool_records` is None where there is no spool to look at.
 

@@ -7,11 +7,12 @@ run loads none of this.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from .._frozen import frozen
 from .changes import Changed
 
 
@@ -67,7 +68,7 @@ class SendResult(StrEnum):
     UNKNOWN = "unknown"  # timed out after the body was sent
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """How an attempt to send ended.
 
@@ -84,7 +85,7 @@ class Outcome:
     retry_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Probe:
     """What is known of a channel without sending: `ok` is None where the protocol cannot tell."""
 
@@ -92,7 +93,7 @@ class Probe:
     summary: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChannelSpec:
     """A channel as it is configured; secrets are still references where they were written so.
 
@@ -115,7 +116,7 @@ class ChannelSpec:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Message:
     """What a channel sends. All texts are redacted, cleaned of control characters, and bounded.
 
@@ -142,7 +143,7 @@ class Message:
     is_first: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Silence:
     """A row of `silence`: notices that match are muted until `ends_at`, rows are not.
 
@@ -165,7 +166,7 @@ class Silence:
     created_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class IncidentRecord:
     """An incident as its guard row has it. Times are aware, in UTC.
 
@@ -184,7 +185,7 @@ class IncidentRecord:
     ack_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PendingAlert:
     """An alert that waits for its routing, with where it stands.
 
@@ -218,7 +219,7 @@ class PendingAlert:
     environment: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DeliveryRecord:
     """A row of `alert_delivery`. Times are aware, in UTC."""
 
@@ -239,7 +240,7 @@ class DeliveryRecord:
     covered_by: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Trail:
     """Who was told of an alert, and what is still tried.
 
@@ -258,7 +259,7 @@ class Trail:
     silences: tuple[Silence, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ChannelState:
     """A row of `channel_state`: how a channel has been doing. Times are aware, in UTC."""
 
@@ -276,7 +277,7 @@ class ChannelState:
     looked_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunFacts:
     """A run as a message tells it."""
 
@@ -289,7 +290,7 @@ class RunFacts:
     attempt: int | None = None  # at the task of a queue, from 2 on
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Covered:
     """One of the alerts that a digest tells."""
 
@@ -303,7 +304,7 @@ class Covered:
     environment: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NoticeFacts:
     """All that a message may say of a delivery; what is not known is None or empty.
 

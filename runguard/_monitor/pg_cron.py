@@ -6,11 +6,11 @@ The tables are those of https://github.com/citusdata/pg_cron: `cron.job` and `cr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
+from .._frozen import frozen
 from .expectations import Expectation
 
 LONGEST_NAME: Final = 255  # of a job
@@ -32,7 +32,7 @@ _MACROS: Final = {
 GRACE_OF_SECONDS: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CronJob:
     """A row of `cron.job`. `name` is None where it has none."""
 
@@ -44,7 +44,7 @@ class CronJob:
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CronRun:
     """A row of `cron.job_run_details`. Times are aware.
 

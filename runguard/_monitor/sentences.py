@@ -7,11 +7,11 @@ own manner, and a page may make a link of a run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
+from .._frozen import frozen
 from .wording import utc
 
 _utc_exactly = partial(utc, exactly=True)
@@ -36,7 +36,7 @@ class Topic(StrEnum):
     RECORD = "record"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mention:
     """A run or an alert that a sentence speaks of; `what` is `run` or `alert`."""
 
@@ -51,7 +51,7 @@ class Mention:
 Part = str | datetime | Mention
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sentence:
     """One sentence, in parts: plain text, times, and what it mentions."""
 

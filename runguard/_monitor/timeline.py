@@ -8,12 +8,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
+from .._frozen import frozen
 from .._models import RunStatus
 from .records import RunCell
 
@@ -24,7 +25,7 @@ LEAD: Final = 7  # slices that a window shows of the future, for what is expecte
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Zoom:
     """How much time a timeline shows: `text` is its name, `slice` what an eye can tell apart."""
 
@@ -45,7 +46,7 @@ ZOOMS: Final = (
 DEFAULT_ZOOM: Final = ZOOMS[2]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """The time that a timeline shows, in whole slices since the epoch."""
 
@@ -77,7 +78,7 @@ def window_of(zoom: Zoom, *, now: datetime, until: datetime | None = None) -> Wi
     return Window(end - zoom.length - lead, end, zoom.slice)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunSlice:
     """The runs of a job that began in one slice of a window.
 
@@ -100,7 +101,7 @@ class RunSlice:
         return max(self.last_started_at, self.last_ended_at or self.last_started_at)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneFacts:
     """What a store knows of a job in a window.
 
@@ -131,7 +132,7 @@ _KINDS: Final[Mapping[str, BarKind]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneBar:
     """Runs of one kind that stand so close together that an eye would not tell them apart.
 
@@ -159,7 +160,7 @@ class LaneBar:
         return self.runs / self.of if self.of else 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stretch:
     """A time from and to."""
 
@@ -167,7 +168,7 @@ class Stretch:
     ends_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MissedStarts:
     """Expected starts in a row that did not come: when the first and the last were due."""
 
@@ -176,7 +177,7 @@ class MissedStarts:
     starts: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneCell:
     """What a job did between two ticks; `is_busy` says whether an earlier run went on."""
 
@@ -186,7 +187,7 @@ class LaneCell:
     is_busy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lane:
     """A job's line in a timeline.
 
@@ -231,7 +232,7 @@ class Lane:
         return all(cell.is_all for cell in self.cells)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Piece:
     """A run, or the runs of one kind in a slice; `before` and `after` count all runs up to it."""
 
@@ -407,7 +408,7 @@ def _end_of(run: RunCell, now: datetime) -> datetime:
     return max(start, run.finished_at or start)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DayRuns:
     """A job's day: how many runs began, of them failed, and how many starts were missed.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final, NamedTuple
+
+from .._frozen import frozen
 
 EARLY: Final = timedelta(seconds=5)  # a clock may be behind
 DAY_NAMES: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -27,7 +28,7 @@ _MONDAY: Final = date(2024, 1, 1).toordinal() % 7
 _DAY_SECONDS: Final = 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimesOfDay:
     """Times of day, in seconds, on some days of the week (0 is Monday), in one zone.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from .._frozen import frozen
 from .wording import counted
 
 LONGEST: Final = 256 * 1024  # characters that are taken apart; what is stored is shorter
@@ -29,7 +29,7 @@ _STANDARD: Final = re.compile(
 _OWN: Final = re.compile(r"/runguard/(?:_run|integrations)/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """One frame; `text` is all that Python printed of it, `library` whose it is (None: the user's).
 
@@ -48,14 +48,14 @@ class Frame:
         return f"{self.file}:{self.line} in {self.function}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """What stands between frames: headings, errors with their messages, marks of what is cut."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frames:
     """Frames behind each other that are all the user's, or all of libraries."""
 
@@ -87,7 +87,7 @@ class Frames:
 Part = Words | Frames
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TracebackView:
     """A traceback in parts, in Python's order: the innermost frame last."""
 

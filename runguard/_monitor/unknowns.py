@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from .._models import ErrorGroup, ErrorReason
+from .._models import ErrorGroup
+from .._reasons import ErrorReason
 from .records import RunRecord
 
 LONGEST_MASKED: Final = 160

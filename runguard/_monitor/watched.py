@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from .._frozen import frozen
 from .expectations import (
     Expectation,
     ExpectedState,
@@ -17,7 +17,7 @@ from .expectations import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ExpectedJob:
     """What is expected of a job, who looks after it, and what is found. Times are aware, in UTC.
 

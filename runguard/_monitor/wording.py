@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from math import floor
 from typing import Final
 
+from .._frozen import frozen
 from .._models import RunStatus, Severity
 from .states import FindingType, JobState, ProblemState, ReviewStatus
 
@@ -34,7 +34,7 @@ class Tone(StrEnum):
     NEUTRAL = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """A word with its tone, and a sign for those who see no colour."""
 

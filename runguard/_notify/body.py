@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote
 
+from .._frozen import frozen
 from .._models import Severity
 from .._monitor.expectations import FindingType
 from .._monitor.notices import Covered, NoticeFacts, NoticeKind, RunFacts
@@ -39,7 +40,7 @@ _OF_ONE_ALERT: Final = frozenset(NoticeKind) - {
 _ABOUT_A_CAUSE: Final = (NoticeKind.OPENED, NoticeKind.REMINDER, NoticeKind.RAISED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Body:
     """The parts of a message, in the order in which they are read. All are harmless as text.
 

@@ -21,9 +21,10 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from .._errors import ConfigurationError
-from .._models import ErrorGroup, ErrorReason, Severity
+from .._models import ErrorGroup, Severity
 from .._monitor.expectations import JobDeclaration
 from .._monitor.notices import ChannelSpec
+from .._reasons import ErrorReason
 from .._secret_file import read_text
 from .._settings import CONFIG, ENVIRONMENT, NOTIFY, NOTIFY_FILE
 from . import secret_refs

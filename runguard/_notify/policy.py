@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from .._frozen import frozen
 from .._models import ErrorGroup, Severity
 from .._monitor.delivering import (
     Cause,
@@ -65,7 +66,7 @@ class _Told(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Notice:
     """A notice of an incident on a channel: written before, or planned now."""
 

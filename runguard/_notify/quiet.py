@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._monitor.notices import PendingAlert
 from .routes import Patterns, matches
 
@@ -20,7 +20,7 @@ class UnreadableCron(ValueError):
     """A text that is no cron expression."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class QuietWindow:
     """A window that opens at each tick of a cron expression.
 

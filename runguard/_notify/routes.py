@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from .._frozen import frozen
 from .._monitor.notices import PendingAlert, Standing
 
 Patterns = tuple[str, ...]
 """Patterns as of `fnmatch`, of which one must match; none stand for everything."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Route:
     """Where the alerts go that match all that is given.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._secret_file import read_text
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -15,7 +16,7 @@ _ENV: Final = "env:"
 _FILE: Final = "file:"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecretReader:
     """Gives the text that a reference stands for.
 

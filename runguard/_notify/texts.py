@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
 from .._failure.redaction import Redactor, harmless
+from .._frozen import frozen
 
 LONGEST_LINE: Final = 300
 LONGEST_TEXT: Final = 16 * 1024  # bytes, as in a row
@@ -16,7 +16,7 @@ LONGEST_TEXT: Final = 16 * 1024  # bytes, as in a row
 _REDACTOR: Final = Redactor()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """Says times in one zone: without their date where that is today's."""
 

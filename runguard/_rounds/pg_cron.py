@@ -18,7 +18,6 @@ from .._failure.alert import failure_alert
 from .._failure.classify import classify_text
 from .._models import (
     Counters,
-    ErrorReason,
     NewRun,
     RunEnding,
     RunNote,
@@ -28,6 +27,7 @@ from .._models import (
 )
 from .._monitor.expectations import Declarer, Expectation, JobDeclaration, expectation_from
 from .._monitor.pg_cron import CronJob, CronRun, counted, expectation_of, job_name_of, key_of, plain
+from .._reasons import ErrorReason
 from .._run.outage import dated_ending
 from .._run.reduction import record_less
 from .._settings import PG_CRON_URL

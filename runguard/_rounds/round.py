@@ -20,6 +20,7 @@ from .._events import Events, error_text
 from .._failure.introspection import printable
 from .._monitor.wording import counted
 from .._run.reaper import reap
+from .._run.spool_listing import count_of
 from .._run.spool_replay import replay
 from .._settings import PG_CRON_URL, PING_URL
 from .channels import Channels
@@ -285,7 +286,7 @@ class Rounds:
         return {"imported": self._pg_cron.run().runs}
 
     def _waiting(self) -> int:
-        return self._spool.count(at_most=MOST_COUNTED)
+        return count_of(self._spool, at_most=MOST_COUNTED)
 
     def _look_for_a_monitor(self) -> Mapping[str, int]:
         """Raise an alert where jobs are expected, and no monitor looks whether they run."""

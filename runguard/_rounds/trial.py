@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from .._clock import ticks
 from .._events import Events
 from .._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from .._frozen import frozen
 from .._models import AlertDraft, AlertKey, Severity
 from .._monitor.delivering import ClaimedDelivery, DispatchContext, PlannedDelivery
 from .._monitor.notices import (
@@ -38,7 +38,7 @@ PAUSE_SECONDS: Final = 0.2
 _NOT_OVER: Final = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Preview:
     """What a channel would be told of an alert.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from typing import Final
 
 from .._clock import is_in_utc
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._monitor.expectations import Expectation
 from .._watch.declaration import check_expectation, check_texts, length_of
 
@@ -17,7 +18,7 @@ TEXTS: Final = ("owner", "runbook", "description")
 _LENGTHS: Final = ("every", "grace", "max_runtime")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Expect:
     """What a job is expected to do; the monitor alerts where it does not.
 

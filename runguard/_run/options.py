@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._models import TriggerType, TriggerTypeName
 from .._settings import MOST_FAILURES_TO_ALERT, check_count, check_duration, trigger_type_of
 
@@ -21,7 +21,7 @@ LONGEST_JOB_NAME: Final = 255
 EXPECTED: Final[dict[str, Expect]] = {}  # by `runguard.expect`, for runs whose options say nothing
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunOptions:
     """What is said of a run in the code. Immutable, so a decorated function may share it."""
 

@@ -17,13 +17,13 @@ from .._failure.alert import SEVERITY_OF, failure_alert
 from .._models import (
     Counters,
     ErrorGroup,
-    ErrorReason,
     Failure,
     FinishedRun,
     RunEnding,
     RunStatus,
 )
 from .._monitor.lost_run import LostRun
+from .._reasons import ErrorReason
 from .._settings import Settings
 from .liveness import may_be_alive
 from .run_key import new_run_key

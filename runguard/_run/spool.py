@@ -9,9 +9,8 @@ Here is what every run needs: writing, and whether anything waits; then it loads
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +44,7 @@ class Spool:
         self.label = label
         self.writable = (folder, *instead)
         self.folders = (folder, *instead, *former)
-        self._look_again_at = 0.0
+        self.look_again_at = 0.0
 
     def put(self, record: Record) -> Path:
         """Write a record durably; return its file.
@@ -64,29 +63,16 @@ class Spool:
 
     def is_due(self) -> bool:
         """Whether to look for waiting records now: at the first run, then every ten seconds."""
-        if ticks() < self._look_again_at:
+        if ticks() < self.look_again_at:
             return False
-        self._look_again_at = ticks() + LOOK_EVERY_SECONDS
-        return any(True for _ in self.names())
-
-    def count(self, *, at_most: int | None = None) -> int:
-        """Count the records that wait, and stop at `at_most`."""
-        return sum(1 for _ in islice(self.names(), at_most))
-
-    def names(self) -> Iterator[tuple[Path, str]]:
-        """Yield each record that waits, as its folder and its name there."""
-        for folder in self.folders:
-            with suppress(OSError), private_folder(folder) as handle:
-                for name in records_in(handle):
-                    yield folder, name
+        self.look_again_at = ticks() + LOOK_EVERY_SECONDS
+        return any(map(_may_hold_records, self.folders))
 
 
-def records_in(handle: int) -> Iterator[str]:
-    """Yield the names of the records in an open folder, in the order of the disk."""
-    with os.scandir(handle) as entries:
-        for entry in entries:
-            if entry.name.endswith(".json") and not entry.name.startswith("."):
-                yield entry.name
+def _may_hold_records(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(entry.name.endswith(".json") for entry in entries)
+    return False
 
 
 def name_of(record: Record) -> str:

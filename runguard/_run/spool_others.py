@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .._frozen import frozen
 from .spool import Spool
+from .spool_listing import count_of
 from .spool_places import EMBEDDED
 from .spool_quarantine import set_aside
 from .spool_view import meant_for
@@ -22,7 +23,7 @@ _RECORD: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OtherFolder:
     """A folder with records that are meant for another store."""
 
@@ -43,7 +44,7 @@ def other_folders(spool: Spool) -> Iterator[OtherFolder]:
             if not (named or (folder.name == EMBEDDED and is_of_a_store(folder))):
                 continue
             other = Spool(folder)
-            waiting, aside = other.count(at_most=MOST_COUNTED), len(set_aside(other))
+            waiting, aside = count_of(other, at_most=MOST_COUNTED), len(set_aside(other))
             if waiting or aside:
                 yield OtherFolder(folder, meant_for(other) or UNKNOWN, waiting, aside)
 

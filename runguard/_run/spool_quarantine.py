@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from .._failure.introspection import printable
+from .._frozen import frozen
 from .private_folder import FILE_MODE, FOLDER_MODE, private_folder
-from .spool import Spool, records_in
+from .spool import Spool
+from .spool_listing import records_in
 from .spool_reading import UnreadableRecord, content_of
 
 QUARANTINE: Final = "quarantine"
@@ -20,7 +21,7 @@ MOST_REASON: Final = 4_096
 _REWRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SetAside:
     """A file that was set aside, and why."""
 

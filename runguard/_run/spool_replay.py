@@ -12,7 +12,6 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,12 +20,14 @@ from uuid import UUID
 from .._clock import now, ticks
 from .._errors import RecordRefused, RunguardError
 from .._events import SET_ASIDE, SPOOL_REPLAYED, Events, error_text
+from .._frozen import frozen
 from .._models import SpooledAlert
 from .atomic_file import write_whole
 from .private_folder import FILE_MODE, private_folder
 from .reduction import record_less
-from .spool import Spool, name_of, records_in
+from .spool import Spool, name_of
 from .spool_format import Record, encode
+from .spool_listing import count_of, records_in
 from .spool_quarantine import put_aside
 from .spool_reading import NewerRecord, UnreadableRecord, content_of, decode, opened
 
@@ -39,7 +40,7 @@ MOST_SECONDS_OF_REPLAY: Final = 2.0
 MOST_COUNTED: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Replayed:
     """What became of a waiting file: `trouble` is None where its record is in the store now.
 
@@ -67,7 +68,7 @@ def replay_waiting(spool: Spool, store: RunRepository, events: Events, *, second
         else:
             events.internal_error("replay", replayed.trouble, file=str(replayed.path))
     if done:
-        left = spool.count(at_most=MOST_COUNTED)
+        left = count_of(spool, at_most=MOST_COUNTED)
         events.emit(SPOOL_REPLAYED, records=done, waiting=left)
 
 

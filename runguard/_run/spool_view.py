@@ -11,19 +11,20 @@ from pathlib import Path
 from uuid import UUID
 
 from .private_folder import private_folder
-from .spool import Spool, records_in
+from .spool import Spool
+from .spool_listing import records_in, records_of
 from .spool_quarantine import QUARANTINE
 from .spool_reading import UnreadableRecord, content_of, store_of
 
 
 def waiting_files(spool: Spool) -> list[Path]:
     """List the files that wait, the oldest run first."""
-    return sorted((folder / name for folder, name in spool.names()), key=lambda path: path.name)
+    return sorted((folder / name for folder, name in records_of(spool)), key=lambda path: path.name)
 
 
 def waiting_since(spool: Spool) -> datetime | None:
     """Return when the oldest of them began; None where none waits."""
-    first = min(spool.names(), key=lambda found: found[1], default=None)
+    first = min(records_of(spool), key=lambda found: found[1], default=None)
     if first is None:
         return None
     folder, name = first

@@ -43,9 +43,10 @@ from .._monitor.expectations import (
 from .._monitor.wording import counted, utc
 from .base import BaseStore
 from .retry import Attempt
+from .schema.clock import db_now
 from .schema.moments import db_now_plus
 from .schema.tables import alert
-from .schema.types import JSON_DOCUMENT, UtcDateTime, db_now
+from .schema.types import JSON_DOCUMENT, UtcDateTime
 
 TEXTS: Final = ("owner", "runbook", "description")
 _SCHEDULE: Final[tuple[str, ...]] = ("every", "cron", "calendar", "tz", "learn")

@@ -23,8 +23,8 @@ from sqlalchemy import (
 from .._errors import SchemaOutOfDate, StoreUnavailable
 from .._models import ErrorGroup, in_environment
 from .base import BaseStore
+from .schema.clock import db_now
 from .schema.moments import db_now_plus
-from .schema.types import db_now
 
 # Spelled in the statement: a plan for any parameter could not use the partial indexes.
 _PENDING: Final[ColumnElement[str]] = literal_column("'pending'")

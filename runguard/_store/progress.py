@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Executable, FromClause, select
 
 from .queries.given import given
 from .rows import Progress
+from .schema.clock import db_now
 from .schema.tables import run_note
-from .schema.types import db_now
 
 
 def keep_progress(

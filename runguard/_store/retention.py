@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._monitor.records import Prunable
 from .._monitor.wording import duration
 from .operator import OperatorStore
@@ -15,7 +15,7 @@ from .operator import OperatorStore
 BATCH: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrunePlan:
     """What is old enough to go.
 

@@ -93,7 +93,7 @@ class Simulate:
                 yield
             finally:
                 _use(there)
-                spool._look_again_at = 0.0  # else the next run would leave it to a later one
+                spool.look_again_at = 0.0  # else the next run would leave it to a later one
 
     def killed(self, job_name: str = "killed", /) -> int:
         """Leave a run whose process died in the middle, long enough ago; return its id.

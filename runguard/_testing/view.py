@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .._api import runtime
 from .._events import Events
+from .._frozen import frozen
 from .._monitor.notices import ChannelSpec, DeliveryRecord, Message, Outcome, Probe, SendResult
 from .._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
 
@@ -22,7 +23,7 @@ CHANNEL: Final = "oncall"  # where the project configures none
 MOST_ROWS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ToldMessage:
     """A message as its channel would get it.
 
@@ -47,7 +48,7 @@ class ToldMessage:
     data: Any = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CapturingChannel:
     """Takes messages instead of a channel, and sends nothing."""
 
@@ -81,7 +82,7 @@ class CapturingChannel:
         return "a test"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rows:
     """All that a test may ask for, the oldest first."""
 

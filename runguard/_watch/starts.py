@@ -8,11 +8,12 @@ late. So only what is due after the newest start matters.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 
+from .._frozen import frozen
 from .._models import TriggerType
 from .._monitor.expectations import Closing, Finding, FindingType, Gap, OpenFinding, WatchedRun
 from .._monitor.wording import counted, duration, iso
@@ -25,7 +26,7 @@ MOST_PUT_OFF: Final = 2  # gaps after its grace that put off when a start is mis
 MOST_BESIDE: Final = 3  # newest runs of which a long one may excuse that nothing else starts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Starts:
     """What is to be said of a job's starts, and when the next one is due."""
 
@@ -33,7 +34,7 @@ class Starts:
     next_due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Expected:
     """The next start that nothing covers.
 

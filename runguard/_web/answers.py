@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 
+from .._frozen import frozen
 from .._monitor.cadence import Cadence
 from .._monitor.expectations import ExpectedState
 from .._monitor.explanation import Standing
@@ -25,7 +26,7 @@ from .._monitor.timeline import DayRuns, Lane, LaneBar, MissedStarts, Stretch
 from .._monitor.trail import ChannelStanding, SilenceState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IndexAnswer:
     """Where everything is."""
 
@@ -41,7 +42,7 @@ class IndexAnswer:
     session: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatedJob:
     """A job, and in one word how it stands.
 
@@ -57,7 +58,7 @@ class StatedJob:
     progress: RunProgress | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OverviewAnswer:
     """Every job at a glance, the worst first. `now` is the database's clock."""
 
@@ -65,7 +66,7 @@ class OverviewAnswer:
     jobs: tuple[StatedJob, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobAnswer:
     """One job: how it stands, as in the overview, and how its cooldowns and its lock do."""
 
@@ -79,7 +80,7 @@ class JobAnswer:
     lock: LockState | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunsAnswer:
     """One page of runs. `older` and `newer` ask, as `page`, for those next to it, or are null."""
 
@@ -88,7 +89,7 @@ class RunsAnswer:
     newer: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reason:
     """One sentence, and what it is about."""
 
@@ -96,7 +97,7 @@ class Reason:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExplanationAnswer:
     """Why a run ended as it did, and what became of it: the answer, then the reasons."""
 
@@ -106,7 +107,7 @@ class ExplanationAnswer:
     reasons: tuple[Reason, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertsAnswer:
     """One page of alerts. `following` and `preceding` ask, as `page`, for those next to it."""
 
@@ -115,7 +116,7 @@ class AlertsAnswer:
     preceding: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedProblem:
     """A problem, and the text that finds its alerts: `cause`."""
 
@@ -123,7 +124,7 @@ class NamedProblem:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProblemsAnswer:
     """One page of problems, the last raised first, among the newest alerts that match.
 
@@ -140,7 +141,7 @@ class ProblemsAnswer:
     beyond: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LaneAnswer:
     """A job in a timeline; `runs` began in that time, `is_all` says whether all were counted.
 
@@ -169,7 +170,7 @@ class LaneAnswer:
         return cls(**said)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimelineAnswer:
     """Who ran when, the most urgent job first. `now` is the database's clock.
 
@@ -184,7 +185,7 @@ class TimelineAnswer:
     left_out: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CalendarAnswer:
     """The days of a job, the oldest first: of up to twelve months, from its first run's on."""
 
@@ -194,7 +195,7 @@ class CalendarAnswer:
     days: tuple[DayRuns, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailuresAnswer:
     """Failures by group in stretches of time; a stretch without any is left out."""
 
@@ -203,7 +204,7 @@ class FailuresAnswer:
     buckets: tuple[FailureBucket, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatedSilence:
     """A silence, and in one word whether it mutes now."""
 
@@ -211,7 +212,7 @@ class StatedSilence:
     silence: Silence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SilencesAnswer:
     """Silences. `now` is the database's clock."""
 
@@ -219,7 +220,7 @@ class SilencesAnswer:
     silences: tuple[StatedSilence, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatedChannel:
     """A channel, and in one word how it is doing."""
 
@@ -227,7 +228,7 @@ class StatedChannel:
     channel: ChannelState
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChannelsAnswer:
     """Every channel that a process ever had, and when such a process last looked."""
 
@@ -236,7 +237,7 @@ class ChannelsAnswer:
     channels: tuple[StatedChannel, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangedAlertsAnswer:
     """The alerts as they are now, and the asked ids that no alert has."""
 
@@ -244,7 +245,7 @@ class ChangedAlertsAnswer:
     unknown: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionAnswer:
     """Who sends the request, and whether they may change anything."""
 

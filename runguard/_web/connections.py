@@ -13,11 +13,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import ClassVar, Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from .._frozen import frozen
 
 ACCEPTED_AT_ONCE: Final = 128
 RESERVED_FILES: Final = 64  # for the store, the static files and the log
@@ -31,7 +32,7 @@ _BUSY: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What all clients together, and each request, may take.
 

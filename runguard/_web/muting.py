@@ -6,12 +6,12 @@ Nothing is muted without an end and a reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.datastructures import FormData
 
+from .._frozen import frozen
 from .._models import ErrorGroup
 from .._monitor import wording
 from .._monitor.filters import UnreadableFilter, When, read_when, read_word
@@ -40,7 +40,7 @@ class UnusableField(ValueError):
         super().__init__(f"{field}: expected {expected}, found {repr(found) if found else 'none'}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SilenceAsked:
     """A silence that somebody asks for."""
 

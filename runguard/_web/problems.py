@@ -6,7 +6,6 @@ Neither shows a traceback or a secret: a bug is told in the log only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -18,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable, nearest
+from .._frozen import frozen
 from .json_answer import JsonAnswer
 from .rendering import render
 from .state import path_of, state_of
@@ -53,7 +53,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProblemDetails:
     """An answer that is not what was asked for (RFC 9457); `remedy` says what to do about it."""
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import core_schema
 
 from .._errors import did_you_mean
-from .._models import ErrorGroup, ErrorReason, RunStatus, Severity, TriggerType
+from .._models import ErrorGroup, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
 from .._monitor.health import JobState, ended_at, last_outcome, reason_now, state_of
@@ -38,6 +38,7 @@ from .._monitor.records import (
     RunPage,
 )
 from .._monitor.timeline import DEFAULT_ZOOM, MOST_LANES, ZOOMS, Window, Zoom, window_of
+from .._reasons import ErrorReason
 from .._store.operator import OperatorStore
 from .problems import Problem, expected_and_found
 

@@ -16,7 +16,6 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from .._models import ErrorReason
 from .._monitor import wording
 from .._monitor.expectation_words import schedule
 from .._monitor.progress import percent_of, progress_words, time_left
@@ -24,6 +23,7 @@ from .._monitor.records import ReviewStatus
 from .._monitor.trail import SilenceState, silence_label, told_briefly
 from .._monitor.watched import found_since
 from .._monitor.wording import Label, Tone
+from .._reasons import ErrorReason
 from . import charts
 from .foreign_texts import ForeignTexts, isolated
 from .state import path_of, prefix_of, state_of, visitor_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,6 +10,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from .._events import Events
+from .._frozen import frozen
 from .._store.operator import OperatorStore
 from .auth.access import Access
 from .auth.session import Signer
@@ -19,7 +19,7 @@ from .auth.throttle import Throttle
 ZONE_COOKIE: Final = "runguard_zone"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AppState:
     """One web application, at `request.app.state.runguard`.
 
@@ -40,7 +40,7 @@ class AppState:
     count_waiting: Callable[[], int | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Visitor:
     """Who sent a request, at `request.state.visitor`.
 

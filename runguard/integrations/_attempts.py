@@ -21,7 +21,8 @@ from .._api import runtime
 from .._errors import RunguardError, SchemaOutOfDate, StoreUnavailable
 from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify
-from .._models import ErrorGroup, ErrorReason, Failure, FinishedRun, RunEnding, TriggerType
+from .._models import ErrorGroup, Failure, FinishedRun, RunEnding, TriggerType
+from .._reasons import ErrorReason
 from .._run.decorator import TRACKED
 from .._run.embedded import embedded_url
 from .._run.handle import DeclaredFailure, Run

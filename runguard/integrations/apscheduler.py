@@ -35,6 +35,7 @@ from apscheduler.util import iscoroutinefunction_partial
 
 from .._api import runtime
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._models import TriggerType
 from .._run.options import make_options
 from .._run.run_key import new_run_key
@@ -169,7 +170,7 @@ _installed: Final[WeakKeyDictionary[BaseScheduler, _Installed]] = WeakKeyDiction
 # Runs --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Start:
     """What the run of a start is made from, in whatever process. `keys`: one a run."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -13,6 +13,7 @@ from arq.typing import WEEKDAYS
 from arq.utils import to_seconds
 from arq.worker import Function, Retry, RetryJob, Worker, func
 
+from .._frozen import frozen
 from .._models import TriggerType
 from ._attempts import REFUSALS, Attempt, Choice, RetriesExhausted, get_ready, is_tracked, unharmed
 from ._schedules import CannotBeSaid, Rule, Schedules, clock_rule, machine_zone, zone_name
@@ -106,7 +107,7 @@ def _with_runs(function: Any, choice: Choice, limits: _Limits) -> Any:
     return replace(function, coroutine=_InRuns(function, job_name, limits, choice.options))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Limits:
     """How long an attempt may take, in seconds, and how many there may be."""
 

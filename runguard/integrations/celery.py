@@ -32,7 +32,8 @@ from celery.exceptions import (
 from celery.schedules import crontab, schedule
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
-from .._models import ErrorReason, TriggerType
+from .._models import TriggerType
+from .._reasons import ErrorReason
 from .._run.options import make_options
 from .._run.run_key import new_run_key
 from ._attempts import Attempt, Choice, close_by_key, is_tracked, unharmed

@@ -16,7 +16,7 @@ from rq import Retry
 from rq.exceptions import ShutDownImminentException
 from rq.timeouts import BaseTimeoutException
 
-from .._models import ErrorReason
+from .._reasons import ErrorReason
 from ._attempts import (
     REFUSALS,
     Attempt,

@@ -13,7 +13,8 @@ import runguard
 from runguard import current_run, run_scope, tracked_run
 from runguard._api import runtime
 from runguard._errors import StoreUnavailable
-from runguard._models import ErrorReason, NewRun, TriggerType
+from runguard._models import NewRun, TriggerType
+from runguard._reasons import ErrorReason
 from runguard.integrations._attempts import (
     Attempt,
     Choice,

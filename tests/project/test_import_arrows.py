@@ -11,25 +11,28 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-WORDS = {"_models", "_errors", "_version"}
+WORDS = {"_models", "_reasons", "_errors", "_version", "_frozen"}
 PURE = {"_failure", "_monitor"}
 JUDGES = {"_failure", "_monitor", "_watch"}  # as pure, and they know calendars
 # Folder or file at the root of the package → what it may import besides its own. What is not
 # named here is a surface, which may import all of these but no other surface.
 MAY_IMPORT = {
     "_version": set[str](),
-    "_models": set[str](),
+    "_frozen": set[str](),
+    "_reasons": set[str](),
+    "_models": {"_frozen"},
     "_errors": {"_models"},
     "_failure": WORDS,
     "_monitor": WORDS,
     "_watch": WORDS | PURE,
     "_clock": set[str](),
+    "_idle": {"_clock"},
     "_secret_file": WORDS,
     "_database_url": set[str](),
     "_settings": WORDS | PURE | {"_database_url", "_secret_file"},
     "_events": WORDS | PURE,
     "_run": WORDS | JUDGES | {"_clock", "_database_url", "_settings", "_events"},
-    "_store": WORDS | PURE | {"_clock"},
+    "_store": WORDS | PURE | {"_clock", "_idle"},
     "_exposition": WORDS | PURE,
     "_notify": WORDS | JUDGES | {"_clock", "_settings", "_secret_file", "_events"},
     "_api": WORDS | PURE | {"_settings", "_events", "_run", "_store"},

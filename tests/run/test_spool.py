@@ -396,3 +396,24 @@ def test_a_full_disk_is_survived(proxy: ProtocolProxy, events: Events) -> None:
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert [p for p in runtime.spool().folder.iterdir() if p.is_file()] == []
+
+
+def test_a_run_looks_for_waiting_records_without_finding_the_users_folders_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runguard._run import spool_places
+
+    searches: list[None] = []
+    state_folder = spool_places.state_folder
+
+    def find_state_folder() -> Path:
+        searches.append(None)
+        return state_folder()
+
+    monkeypatch.setattr(spool_places, "state_folder", find_state_folder)
+    runguard.configure(database_url=f"sqlite:///{tmp_path / 'runguard.db'}")
+    for _ in range(3):
+        with run_scope("enrolment_sync"):
+            pass
+
+    assert len(searches) == 1

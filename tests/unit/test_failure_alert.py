@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 
 from runguard._failure.alert import SEVERITY_OF, failure_alert
-from runguard._models import AlertDraft, ErrorGroup, ErrorReason, Failure
+from runguard._models import AlertDraft, ErrorGroup, Failure
+from runguard._reasons import ErrorReason
 
 
 def alert_of(group: str, reason: str | None, status: int | None = None) -> AlertDraft:

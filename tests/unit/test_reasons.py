@@ -22,7 +22,8 @@ import sqlalchemy.exc
 from runguard._errors import JobLockActive
 from runguard._failure.classify import classify, classify_text
 from runguard._failure.reason import reason_in, timeout_reason_in
-from runguard._models import ErrorReason, LockHolder
+from runguard._models import LockHolder
+from runguard._reasons import ErrorReason
 
 
 def reason_of(exc: BaseException) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import typer
 from ... import _settings
 from ..._errors import ConfigurationError
 from ..._failure.redaction import Redactor
+from ..._frozen import frozen
 from ..._monitor import expectation_words
 from ..._monitor.expectations import JobDeclaration
 from ..._monitor.notices import ChannelSpec
@@ -37,7 +37,7 @@ HIDDEN = "[hidden]"
 _WHERE_UNSET = {"database_url": "the embedded file", "spool_dir": "the user's state directory"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Value:
     """A value as it may be shown, and where it comes from: a variable, a file, or `default`."""
 

@@ -10,6 +10,7 @@ import typer
 
 from ..._clock import is_in_utc
 from ..._errors import did_you_mean
+from ..._frozen import field_names
 from ..._monitor.expectations import (
     Declarer,
     Expectation,
@@ -44,7 +45,7 @@ app = command_app()
 
 _Key = tuple[str, str | None]  # the job's name and its environment
 
-_RULES: Final = frozenset(Expectation.__slots__)
+_RULES: Final = frozenset(field_names(Expectation))
 _TEXTS: Final = ("owner", "runbook", "description")
 _WHO: Final = {Declarer.PERSON: "", Declarer.FILE: "the file", Declarer.CODE: "code on"}
 

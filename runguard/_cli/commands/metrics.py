@@ -9,6 +9,7 @@ import typer
 
 from ..._exposition import exposition
 from ..._monitor.metrics import gauges_of
+from ..._run.spool_listing import count_of
 from ..files import replace_file
 from ..options import DatabaseUrl, command_app, help_end
 from ..stores import opened_with_settings
@@ -42,7 +43,7 @@ def metrics(
     metrics are at /metrics of `runguard web`. Where the store is away, the file stays as it was.
     """
     with opened_with_settings(database_url) as opened:
-        standing = opened.store.standing(spool_records=opened.spool.count())
+        standing = opened.store.standing(spool_records=count_of(opened.spool))
     text, _ = exposition(gauges_of(standing))
     if textfile is None:
         sys.stdout.write(text.decode())

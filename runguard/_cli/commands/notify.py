@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from ..._errors import ConfigurationError, did_you_mean
+from ..._frozen import frozen
 from ..._monitor.notices import DeliveryRecord, DeliveryState
 from ..._monitor.visible import visible
 from ..._rounds.channels import Channels
@@ -38,7 +38,7 @@ SPOKEN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tried:
     """What came of a test on a channel; `state` is None where nothing was tried."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from ..._frozen import frozen
 from ..._monitor.records import Prunable
 from ..._monitor.wording import duration
 from ..._store.operator import OperatorStore
@@ -21,7 +21,7 @@ from ..talk import say
 app = command_app()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruned:
     """What was deleted of a table, or would be."""
 

@@ -14,6 +14,7 @@ import typer
 from ..._failure.introspection import printable
 from ..._monitor.wording import iso
 from ..._run import spool_quarantine
+from ..._run.spool_listing import count_of
 from ..._run.spool_others import OtherFolder, other_folders
 from ..._run.spool_replay import replay
 from ..._run.spool_view import troubles_of, waiting_since
@@ -114,7 +115,7 @@ def _spool_at(folder: Path) -> Spool:
 
 
 def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
-    total = spool.count()
+    total = count_of(spool)
     if not total:
         say("No record waits.")
         return
@@ -132,7 +133,7 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
             put_aside += replayed.is_set_aside
             what = "is set aside" if replayed.is_set_aside else "stays"
             say(f"{name} {what}: {printable(str(replayed.trouble), 1_000)}")
-    left = spool.count()
+    left = count_of(spool)
     say(f"{done} of {total} replayed, {left} wait in {spool.folder}.")
     if put_aside:
         say(f"{put_aside} set aside: `runguard spool retry` tries them again.")
@@ -141,7 +142,7 @@ def _replay(store: RunRepository, spool: Spool, seconds: float) -> None:
 
 
 def _waiting_in(spool: Spool) -> str:
-    count, oldest = spool.count(), waiting_since(spool)
+    count, oldest = count_of(spool), waiting_since(spool)
     if not count or oldest is None:
         return f"No record waits in {spool.folder}"
     say("`runguard spool flush` replays them; so does any later run.")
@@ -169,7 +170,7 @@ def _other_line(other: OtherFolder) -> str:
 def _own_row(spool: Spool, aside: list[SetAside], troubles: list[str]) -> dict[str, object]:
     oldest = waiting_since(spool)
     return {
-        "waiting": spool.count(),
+        "waiting": count_of(spool),
         "since": oldest and oldest.isoformat(),
         "set_aside": [
             {"file": printable(str(one.path), 4_096), "reason": one.reason} for one in aside

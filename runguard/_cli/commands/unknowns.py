@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from ..._frozen import frozen
 from ..._models import ErrorGroup, RunStatus
 from ..._monitor.records import Cursor, RunFilter
 from ..._monitor.unknowns import UnknownFailure, UnknownFailures
@@ -29,7 +29,7 @@ DEFAULT_SINCE: Final = timedelta(days=30)
 app = command_app()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     failures: Sequence[UnknownFailure]
     runs: int

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..._errors import ConfigurationError, nearest
+from ..._frozen import frozen
 from ..._monitor.notices import ChannelSpec
 
 
@@ -22,7 +23,7 @@ def wrong(spec: ChannelSpec, sentence: str) -> ConfigurationError:
     return ConfigurationError(f"channel {spec.name!r}{source}: {sentence}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """A server, and who we are there."""
 

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from ..._frozen import field_names
 from ..._monitor.delivering import ClaimedDelivery
 from ..._monitor.incidents import SILENCE_ENDED
 from ..._monitor.notices import (
@@ -33,6 +34,7 @@ from ..._monitor.notices import (
     RunFacts,
 )
 from ..._monitor.records import NoteRecord, attempt_of
+from ..schema.clock import db_now
 from ..schema.expressions import finite
 from ..schema.notice_tables import (
     alert,
@@ -41,7 +43,6 @@ from ..schema.notice_tables import (
     channel_state,
 )
 from ..schema.tables import run_log
-from ..schema.types import db_now
 from ..schema.watch_tables import job
 from .dispatching import channel_from
 from .foreign import json_object, readable, text_of, time_of
@@ -318,7 +319,7 @@ class DeliveryFacts(NoteQueries):
         return tuple(found)
 
     def _failing_channel(self, record: DeliveryRecord) -> ChannelState | None:
-        columns = tuple(channel_state.c[name] for name in ChannelState.__slots__)
+        columns = tuple(channel_state.c[name] for name in field_names(ChannelState))
         failing = select(_ONE.channel).where(
             _ONE.alert_id == record.alert_id, _ONE.channel != record.channel, _ONE.attempts > 0
         )

@@ -30,9 +30,10 @@ from ..._monitor.records import (
     RunRecord,
     named_owner,
 )
+from ..schema.clock import db_now
 from ..schema.expressions import finite, names_run
 from ..schema.tables import alert, alert_cooldown, run_log
-from ..schema.types import BIG_ID, db_now
+from ..schema.types import BIG_ID
 from .notes import NoteQueries
 from .terms import (
     ALERT_COLUMNS,

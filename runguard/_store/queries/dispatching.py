@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy import update as update_of
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
+from ..._frozen import field_names
 from ..._monitor.delivering import (
     Cause,
     DispatchContext,
@@ -39,9 +40,9 @@ from ..._monitor.notices import (
     NoticeKind,
     PendingAlert,
 )
+from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
-from ..schema.types import db_now
 from ..schema.watch_tables import job
 from .foreign import json_object, readable, text_of
 from .incidents import Advanced, advance
@@ -58,8 +59,8 @@ OPENINGS: Final = (NoticeKind.OPENED, NoticeKind.RAISED, NoticeKind.REMINDER)
 DISPATCHER_KEY: Final = 0x746F6C642D6F6E63  # differs from the keys of other programs
 _ONE: Final = alert_delivery.c
 _PENDING: Final = alert.c.dispatch == literal_column("'pending'")  # in the words of its index
-_DELIVERY_COLUMNS: Final = tuple(_ONE[name] for name in DeliveryRecord.__slots__)
-_CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
+_DELIVERY_COLUMNS: Final = tuple(_ONE[name] for name in field_names(DeliveryRecord))
+_CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in field_names(ChannelState))
 _WAITING: Final = (
     select(
         alert.c.id,
@@ -83,7 +84,7 @@ _WAITING: Final = (
 
 def delivery_from(row: Sequence[Any]) -> DeliveryRecord:
     """Return a row of `alert_delivery` as a record."""
-    record = dict(zip(DeliveryRecord.__slots__, row, strict=True))
+    record = dict(zip(field_names(DeliveryRecord), row, strict=True))
     record["kind"], record["state"] = NoticeKind(record["kind"]), DeliveryState(record["state"])
     return DeliveryRecord(**record)
 
@@ -262,7 +263,7 @@ def _context(
 
 def channel_from(row: Sequence[Any]) -> ChannelState:
     """Return a row of `channel_state` as a record."""
-    return ChannelState(**dict(zip(ChannelState.__slots__, row, strict=True)))
+    return ChannelState(**dict(zip(field_names(ChannelState), row, strict=True)))
 
 
 def channel_states(connection: Connection) -> dict[str, ChannelState]:

@@ -37,8 +37,8 @@ from ..._monitor.expectations import (
 )
 from ..._monitor.filters import fits
 from ..declaring import TEXTS, UNJUDGED, schedule_hash, voice_of
+from ..schema.clock import db_now
 from ..schema.expressions import finite
-from ..schema.types import db_now
 from ..schema.watch_tables import alert, alert_cooldown, job
 from .foreign import json_object
 from .outbox import OutboxQueries

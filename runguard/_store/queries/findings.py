@@ -23,7 +23,7 @@ from ..._monitor.expectations import (
 from ..._monitor.incidents import RECOVERED, SILENCE_ENDED, Settled
 from ..._monitor.notices import IncidentRecord, Silence
 from ..._monitor.silences import left_failing, matches
-from ..schema.types import db_now
+from ..schema.clock import db_now
 from ..schema.watch_tables import alert_cooldown, job
 from . import verdicts as writing
 from .expectations import (

@@ -39,6 +39,7 @@ from ..._failure.alert import (
     FAILURE_SOURCE_TYPE,
     SEVERITY_OF,
 )
+from ..._frozen import field_names
 from ..._models import ErrorGroup, Severity, named_in
 from ..._monitor import incidents as deciding
 from ..._monitor import wording
@@ -54,12 +55,12 @@ from ..._monitor.incidents import (
 from ..._monitor.notices import IncidentRecord, Silence, Standing
 from ..._monitor.silences import left_failing, matches
 from ..retry import Attempt
+from ..schema.clock import db_now
 from ..schema.expressions import finite
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown
 from ..schema.notice_tables import silence as silences
 from ..schema.tables import run_log
-from ..schema.types import db_now
 from ..sqlite.transaction import immediate
 from .foreign import json_object, time_of
 from .silences import SilenceQueries
@@ -95,7 +96,7 @@ _IN_AN_INCIDENT: Final = frozenset({RECOVERED, REOPENED, SILENCE_ENDED})
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _RUN_COLUMNS: Final = tuple(
     finite(run_log.c[name]).label(name) if name.endswith("_at") else run_log.c[name]
-    for name in IncidentRun.__slots__
+    for name in field_names(IncidentRun)
 )
 _RANKS: Final = {word.value: rank for rank, word in enumerate(Severity)}
 _NAMES: Final = UUID("5a3c2f0e-6f0b-4a6e-9d5c-0b8f2f4d7a11")  # of alerts that come once

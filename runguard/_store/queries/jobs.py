@@ -34,10 +34,11 @@ from ..._monitor.filters import environment_asked
 from ..._monitor.health import describe, ended_at
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
 from ..._monitor.watched import ExpectedJob
+from ..schema.clock import db_now
 from ..schema.expressions import finite
 from ..schema.lock_table import job_lock
 from ..schema.tables import alert, run_log
-from ..schema.types import UtcDateTime, db_now
+from ..schema.types import UtcDateTime
 from .notes import NoteQueries
 from .reports import every_job
 from .terms import (

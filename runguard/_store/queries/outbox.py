@@ -20,11 +20,12 @@ from sqlalchemy import (
     update,
 )
 
+from ..._frozen import field_names
 from ..._monitor.delivering import ClaimedDelivery, Dispatched, Settled, Settlement
 from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState, NoticeKind
+from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_delivery, channel_state
-from ..schema.types import db_now
 from . import dispatching
 from .delivery_facts import DeliveryFacts
 from .terms import inserting
@@ -44,7 +45,7 @@ _SENDING: Final = _ONE.state == literal_column("'sending'")
 _OPEN: Final = or_(_PENDING, _SENDING)
 _DUE_AT: Final = case((_PENDING, _ONE.next_attempt_at), else_=_ONE.claim_expires_at)
 _FLOAT: Final = Float()
-_COLUMNS: Final = tuple(_ONE[name] for name in DeliveryRecord.__slots__)
+_COLUMNS: Final = tuple(_ONE[name] for name in field_names(DeliveryRecord))
 
 
 class OutboxQueries(DeliveryFacts):

@@ -38,10 +38,10 @@ from ..._monitor.records import (
 from ..base import BaseStore
 from ..faults import sqlstate_of
 from ..retry import Attempt
+from ..schema.clock import db_now
 from ..schema.found import schema_error_of, schema_version_of
 from ..schema.moments import db_now_plus
 from ..schema.tables import SCHEMA_VERSION, alert, run_log
-from ..schema.types import db_now
 from ..schema.versions import VERSIONS_BEFORE
 from ..schema.watch_tables import job
 from . import prune as pruning

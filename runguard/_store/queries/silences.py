@@ -9,14 +9,15 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, insert, literal_column, select, update
 
 from ..._errors import ConfigurationError
+from ..._frozen import field_names
 from ..._monitor.notices import Silence
+from ..schema.clock import db_now
 from ..schema.notice_tables import silence
-from ..schema.types import db_now
 from .reports import Reports
 from .terms import LARGEST_ID, storable
 
 MOST_SILENCES: Final = 1000
-_COLUMNS: Final = tuple(silence.c[name] for name in Silence.__slots__)
+_COLUMNS: Final = tuple(silence.c[name] for name in field_names(Silence))
 
 
 class SilenceQueries(Reports):
@@ -97,7 +98,7 @@ def silence_of_id(number: object) -> Select[Any]:
 
 def silence_from(row: Sequence[Any]) -> Silence:
     """Return the silence of a row that `silence_of_id` has selected."""
-    return Silence(**dict(zip(Silence.__slots__, row, strict=True)))
+    return Silence(**dict(zip(field_names(Silence), row, strict=True)))
 
 
 def silences_in_force(connection: Connection) -> Sequence[Silence]:

@@ -22,8 +22,8 @@ from ..._monitor.notices import (
 )
 from ..._monitor.records import AlertDetails, AlertRecord, RunDetails
 from ..._monitor.silences import matches
+from ..schema.clock import db_now
 from ..schema.notice_tables import alert_delivery, channel_state
-from ..schema.types import db_now
 from .details import DetailQueries
 from .dispatching import delivery_from
 from .incidents import IncidentQueries

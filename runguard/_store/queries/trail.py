@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from ..._frozen import field_names
 from ..._monitor.notices import ChannelState, DeliveryRecord, DeliveryState
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert_delivery, channel_state
@@ -14,8 +15,8 @@ from .dispatching import delivery_from
 from .reports import Reports
 
 UNDELIVERED_SECONDS: Final = 7 * 86_400.0  # older ones are no news
-DELIVERY_COLUMNS: Final = tuple(alert_delivery.c[name] for name in DeliveryRecord.__slots__)
-_CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in ChannelState.__slots__)
+DELIVERY_COLUMNS: Final = tuple(alert_delivery.c[name] for name in field_names(DeliveryRecord))
+_CHANNEL_COLUMNS: Final = tuple(channel_state.c[name] for name in field_names(ChannelState))
 
 
 class TrailQueries(Reports):
@@ -36,7 +37,7 @@ class TrailQueries(Reports):
         """Return how every channel is doing, in the order of their names."""
         wanted = select(*_CHANNEL_COLUMNS).order_by(channel_state.c.channel)
         return tuple(
-            ChannelState(**dict(zip(ChannelState.__slots__, row, strict=True)))
+            ChannelState(**dict(zip(field_names(ChannelState), row, strict=True)))
             for row in self._readable(wanted) or ()
         )
 

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, false, null, or_, select, true, update
 
 from ..._errors import ConfigurationError, did_you_mean
 from ..._monitor.records import AlertFilter, AlertRecord, ChangedAlerts, ReviewStatus
+from ..schema.clock import db_now
 from ..schema.tables import alert
-from ..schema.types import db_now
 from .pages import PageQueries
 from .terms import ALERT_COLUMNS, ALERT_PLACE, LARGEST_ID, storable
 

@@ -45,7 +45,8 @@ from ..._monitor.expectations import (
 )
 from ..._monitor.incidents import RECOVERED, Settled
 from ..._monitor.notices import IncidentRecord
-from ..schema.types import UtcDateTime, db_now
+from ..schema.clock import db_now
+from ..schema.types import UtcDateTime
 from ..schema.watch_tables import alert, alert_cooldown, job
 from .expectations import JOB_COLUMNS
 from .foreign import json_object

@@ -42,9 +42,10 @@ from ..._monitor.expectations import (
     source_id_of,
 )
 from ..._monitor.incidents import Settled
+from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.tables import run_log
-from ..schema.types import UtcDateTime, db_now
+from ..schema.types import UtcDateTime
 from ..schema.watch_tables import alert_cooldown, job, monitor, monitor_gap
 from . import verdicts as writing
 from .expectations import (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from ..._frozen import frozen
 from ..postgresql.pinned_texts import EQ, GT, NE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundColumn:
     """A column. `type_name` is without length or precision, `declared` is with them.
 
@@ -28,7 +28,7 @@ class FoundColumn:
     used_by: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundIndex:
     """An index. `keys` are its columns and expressions; `valid` is False for a broken build."""
 
@@ -39,7 +39,7 @@ class FoundIndex:
     ordered: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundCheck:
     """A CHECK constraint; `validated` is False where older rows were never looked at."""
 
@@ -47,7 +47,7 @@ class FoundCheck:
     validated: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundTable:
     """A relation that stands where runguard looks for its table; `kind` says it in words."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Table, Text
 
+from .clock import db_now
 from .tables import MADE_BY_US, metadata
-from .types import UtcDateTime, db_now
+from .types import UtcDateTime
 
 __all__ = ["job_lock", "metadata"]
 

@@ -27,8 +27,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.sql.schema import Identity
 
+from .clock import db_now
 from .tables import MADE_BY_US, alert, alert_cooldown, metadata
-from .types import BIG_ID, UtcDateTime, db_now
+from .types import BIG_ID, UtcDateTime
 
 __all__ = ["alert", "alert_cooldown", "alert_delivery", "channel_state", "metadata", "silence"]
 

@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.schema import Identity
 
-from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime, db_now
+from .clock import db_now
+from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime
 
 SCHEMA_VERSION = "0006"
 VERSION_TABLE = "runguard_version"

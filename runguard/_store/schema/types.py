@@ -6,9 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Text
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 
 # SQLite keeps times as text, in UTC and without a zone, in the form of its own `datetime()`: so
@@ -66,20 +63,3 @@ class JsonDocument(TypeDecorator[Any]):
 
 
 JSON_DOCUMENT = JsonDocument()
-
-
-class db_now(FunctionElement[datetime]):  # noqa: N801 - reads as a SQL function
-    """The database's clock, at the start of the statement."""
-
-    type = UtcDateTime()
-    inherit_cache = True
-
-
-@compiles(db_now)
-def _now_postgresql(_element: db_now, _compiler: SQLCompiler, **_: Any) -> str:
-    return "pg_catalog.now()"
-
-
-@compiles(db_now, "sqlite")
-def _now_sqlite(_element: db_now, _compiler: SQLCompiler, **_: Any) -> str:
-    return f"(strftime('{SQLITE_TIME_FORMAT}', 'now'))"

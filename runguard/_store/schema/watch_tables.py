@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Dialect, Double, Table, Text
 from sqlalchemy.sql.schema import Identity
 
+from .clock import db_now
 from .notice_tables import alert, alert_cooldown
 from .tables import MADE_BY_US, metadata
-from .types import BIG_ID, JSON_DOCUMENT, JsonDocument, UtcDateTime, db_now
+from .types import BIG_ID, JSON_DOCUMENT, JsonDocument, UtcDateTime
 
 __all__ = ["alert", "alert_cooldown", "job", "metadata", "monitor", "monitor_gap"]
 

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from ..progress import keep_progress
 from ..rows import NOTES, Lacking, Progress
+from ..schema.clock import db_now
 from ..schema.tables import run_log
-from ..schema.types import db_now
 
 
 def beat(

@@ -30,9 +30,9 @@ from sqlalchemy.types import Float, Text
 from ..._models import AlertDraft, AlertOutcome, AlertVerdict
 from ..by_reason import guard_id, reason_values
 from ..rows import Lacking, alert_values, parameters, present
+from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.tables import alert, alert_cooldown
-from ..schema.types import db_now
 from .statements import given, parameter
 
 _KEY: Final = ("source_type", "source_id", "alert_type")

@@ -23,11 +23,11 @@ from sqlalchemy.types import Float
 from ..._models import FinishedRun, Lease, LockHolder, NewRun, RunEnding
 from ..refusal import refusal_values
 from ..rows import Lacking, run_values
+from ..schema.clock import db_now
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
 from ..schema.moments import db_now_plus
 from ..schema.tables import run_log
-from ..schema.types import db_now
 from .endings import end_run
 from .replay import found
 

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, select, update
 from ..._models import AlertOutcome, FinishedRun, RunEnding, in_environment
 from ..._monitor.lost_run import LostRun
 from ..rows import Lacking
+from ..schema.clock import db_now
 from ..schema.expressions import RELEASED
 from ..schema.lock_table import job_lock
 from ..schema.tables import run_log
-from ..schema.types import db_now
 from .endings import alerted, ended_values
 from .statements import silent
 

@@ -12,8 +12,8 @@ from ..._models import FinishedRun, SpooledRun
 from ..read_back import NO_ROW, earlier_ending
 from ..refusal import refusal_values
 from ..rows import Lacking, run_values
+from ..schema.clock import db_now
 from ..schema.tables import run_log
-from ..schema.types import db_now
 from .endings import end_run, find_open
 
 

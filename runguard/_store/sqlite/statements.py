@@ -28,9 +28,9 @@ from sqlalchemy.types import Float
 
 from ..._models import Counters, RunNote
 from ..rows import FAILURE_COLUMNS, NOTHING, RUN_COLUMNS, Lacking, present
+from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.tables import run_log, run_note
-from ..schema.types import db_now
 
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
 STILL_OPEN: Final = (run_log.c.status == "RUNNING") | (

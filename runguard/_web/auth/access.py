@@ -8,10 +8,11 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal
 
 from ..._errors import ConfigurationError
+from ..._frozen import frozen
 
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 LEAST_TOKEN_LENGTH: Final = 16
@@ -19,7 +20,7 @@ LEAST_PASSWORD_LENGTH: Final = 8
 _MAKE_A_TOKEN: Final = "python -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """Who may come in.
 

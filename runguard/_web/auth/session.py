@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from ..._frozen import frozen
 from .access import Access
 from .throttle import forget_oldest
 
@@ -18,7 +18,7 @@ SESSION_SECONDS: Final = 12 * 3600
 _LONGEST_COOKIE: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Session:
     """What the cookie of a login holds; `id` is of this login alone."""
 

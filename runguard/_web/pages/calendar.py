@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from itertools import groupby
 from math import sqrt
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
+from ..._frozen import frozen
 from ..._monitor import wording
 from ..._monitor.records import JobOverview
 from ..._monitor.timeline import DayRuns
@@ -22,7 +22,7 @@ LEVELS: Final = 4  # of colour, by the number of runs
 _MANY: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """A day as it is shown; `level` is 0 where nothing ran."""
 
@@ -67,7 +67,7 @@ class Cell:
         return {"since": wording.iso(self.day.starts_at), "until": wording.iso(self.day.ends_at)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Month:
     """A month with a place for each of 31 days; None where there is no day, or none yet."""
 

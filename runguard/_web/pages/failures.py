@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
 
+from ..._frozen import frozen
 from ..._models import RunStatus
 from ..._monitor import wording
 from ..._store.operator import OperatorStore
@@ -16,7 +16,7 @@ from ..rendering import url_of
 from ..state import zone_of
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """How far back the chart looks, and how long one bar is."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
@@ -12,6 +11,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..._frozen import frozen
 from ..._monitor import wording
 from ..._monitor.health import JobState, state_of, worst_first
 from ..._monitor.records import AlertFilter, AlertRecord, JobOverview
@@ -35,7 +35,7 @@ OPEN_ALERTS: Final = 100  # looked through for those that the first lines name
 router = APIRouter()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """A column of the table of jobs, and what sorts by it."""
 

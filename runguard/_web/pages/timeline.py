@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final
 
 from starlette.requests import Request
 
+from ..._frozen import frozen
 from ..._models import RunStatus
 from ..._monitor import wording
 from ..._monitor.records import JobOverview
@@ -85,7 +85,7 @@ def timeline_of(
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Moves:
     """Where a timeline leads: to another time of the same list."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -14,6 +14,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ..._frozen import frozen
 from ..._monitor import wording
 from ..._monitor.filters import UnreadableFilter, read_when
 from ..._monitor.records import AlertFilter, ReviewStatus
@@ -54,7 +55,7 @@ _SAID: Final = {
 router = APIRouter()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Done:
     """What the form before a page did; `undo` is the time by which it is taken back."""
 
@@ -63,7 +64,7 @@ class Done:
     undo: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Chosen:
     """What a form names: single alerts, and what all alerts that match have in common."""
 

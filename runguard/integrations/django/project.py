@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from ..._api import configure
 from ..._errors import ConfigurationError, did_you_mean
+from ..._frozen import frozen
 from ..._run.options import make_options
 from ..._settings import source_of
 
@@ -28,7 +29,7 @@ _OF_DJANGO: Final = frozenset(
 """Options of a database that are no parameters of a connection's URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Project:
     """What is tracked of a project, and how.
 

@@ -17,6 +17,7 @@ import pytest
 import runguard
 from runguard import run_scope
 from runguard._api import runtime
+from runguard._run.spool_listing import count_of
 from runguard._run.spool_replay import replay
 from runguard._run.spool_view import troubles_of, waiting_files
 from tests.support.users import as_user, only_root, reachable_folder
@@ -58,7 +59,7 @@ def test_a_relative_folder_stays_where_it_was_when_the_program_moves(
     run()
 
     assert runtime.spool().folder.is_relative_to(here)
-    assert runtime.spool().count() == 2
+    assert count_of(runtime.spool()) == 2
 
 
 def test_a_relative_sqlite_file_and_its_spool_stay_where_they_were(
@@ -104,7 +105,7 @@ def test_a_link_in_the_folders_place_is_not_followed(tmp_path: Path, events: Eve
     files = [fields["file"] for event, fields in events() if event == "runguard.spooled"]
     assert len(files) == 2
     assert not any(file.startswith(f"{folder}/") for file in files)
-    assert runtime.spool().count() == 2
+    assert count_of(runtime.spool()) == 2
     assert any("the link" in str(trouble) for trouble in troubles_of(runtime.spool()))
 
 
@@ -117,7 +118,7 @@ def test_another_users_folder_is_left_alone_and_no_record_is_lost(
     theirs.mkdir()
     os.chown(theirs, SOMEBODY, SOMEBODY)
     run()
-    waiting = runtime.spool().count()
+    waiting = count_of(runtime.spool())
     runguard.testing.reset()
     doctor = cli(
         "doctor",
@@ -148,7 +149,7 @@ def test_two_users_share_one_folder_for_spools() -> None:
             runguard.testing.reset()
             configure(spool_dir=shared)
             run("of somebody")
-            assert runtime.spool().count() == 2
+            assert count_of(runtime.spool()) == 2
 
         assert as_user(SOMEBODY, keep_two) == 0
         theirs = {path for path in shared.rglob("*.json") if path.stat().st_uid == SOMEBODY}

@@ -12,6 +12,7 @@ import pytest
 import runguard
 from runguard._api import runtime
 from runguard._run import spool_replay
+from runguard._run.spool_listing import count_of
 from runguard._run.spool_replay import BATCH, replay
 from runguard._run.spool_view import waiting_files
 
@@ -61,7 +62,7 @@ def test_every_round_gets_further(many: Path) -> None:
     left = []
     for _ in range(3):
         list(replay(runtime.spool(), runtime.store(), seconds=0.3))
-        left.append(runtime.spool().count())
+        left.append(count_of(runtime.spool()))
 
     assert MANY + 1 > left[0] > left[1] > left[2]
 
@@ -73,7 +74,7 @@ def test_a_run_takes_no_longer_for_the_counting(many: Path, sql: Sql) -> None:
     assert time.process_time() - began < 0.05
     with runguard.run_scope("later"):
         pass
-    assert runtime.spool().count(at_most=5) == 5
+    assert count_of(runtime.spool(), at_most=5) == 5
     shutil.rmtree(many)
 
 

@@ -17,6 +17,7 @@ import pytest
 import runguard
 from runguard._api import runtime
 from runguard._models import SpooledAlert
+from runguard._run.spool_listing import count_of
 from runguard._run.spool_quarantine import set_aside
 from runguard._run.spool_reading import MOST_BYTES
 from runguard._run.spool_replay import replay
@@ -154,7 +155,7 @@ def test_the_records_behind_it_are_replayed_and_it_is_set_aside_with_the_reason(
     assert time.monotonic() - began < 20  # a pipe would hold it for ever
     assert sql("select job_name from run_log") == [{"job_name": "behind"}]
     assert [one.is_set_aside for one in replayed] == [True] * HEAD + [False]
-    assert runtime.spool().count() == 0
+    assert count_of(runtime.spool()) == 0
     aside = set_aside(runtime.spool())
     assert [one.path.name for one in aside] == [path.name for path in paths]
     assert all(one.reason not in ("", "unknown") for one in aside)
@@ -300,5 +301,5 @@ def test_an_alert_that_comes_twice_with_no_cooldown_is_written_once(url: str, sq
         assert [one.trouble for one in replayed] == [None]
 
     assert sql("select count(*) as alerts from alert") == [{"alerts": 1}]
-    assert runtime.spool().count() == 0
+    assert count_of(runtime.spool()) == 0
     assert set_aside(runtime.spool()) == []

@@ -14,7 +14,7 @@ import pytest
 import runguard
 import runguard.testing
 from runguard import _events, run_scope
-from runguard._models import ErrorReason
+from runguard._reasons import ErrorReason
 from runguard.integrations import _schedules
 from tests.usage.docs.pages import blocks, text_of
 
