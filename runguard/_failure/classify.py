@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from .._models import ErrorGroup, Failure, Rule
 from .alert import SEVERITY_OF
-from .introspection import message_of, qualified_name
+from .introspection import levels_of, message_of, qualified_name
 
 if TYPE_CHECKING:
     from .tiers import Verdict
@@ -41,16 +41,17 @@ def classify(
         from .tiers import verdict_of
     except Exception as error:  # no file can be opened any more, or Python shuts down
         return _unsorted(error_type, error_message, error)
-    failure = _failure(verdict_of(exc, rules), error_type, error_message)
-    upstream = _upstream_of(exc)
+    levels = list(levels_of(exc))
+    failure = _failure(verdict_of(levels, rules), error_type, error_message)
+    upstream = _upstream_of(exc, levels)
     return failure if upstream is None else replace(failure, upstream=clean(upstream))
 
 
-def _upstream_of(exc: BaseException) -> str | None:
+def _upstream_of(exc: BaseException, levels: list[list[BaseException]]) -> str | None:
     try:
         from .upstream import upstream_of
 
-        return upstream_of(exc)
+        return upstream_of(exc, levels)
     except Exception:  # the failure is sorted all the same
         return None
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from .lazy_pattern import lazy
+from .scanned_text import ScannedText, places_of
 from .secret_names import prose
 from .secret_options import TOOLS
 from .secret_values import Rule, Span, is_placeholder, looks_random
 
-_WORD = re.compile(
+_WORD = lazy(
     r"(?:[\"'](?=\[[\"'])|[\"'](?<=\][\"'])|'(?:[^'\\\n]|\\[^\n]|''){0,1024}+'|\"(?:[^\"\\\n]|\\[^\n]){0,1024}+\""
     r"|[\"']|(?:\\[^\n]|,(?![\"'])|[^\s\"',\\|;&])++|\\)++"
 )
-_GAP = re.compile(r"(?:[ \t,]|\\\n[ \t]*+)*+")
-_TOOL_WORD = re.compile(
+_GAP = lazy(r"(?:[ \t,]|\\\n[ \t]*+)*+")
+_TOOL_WORD = lazy(
     r"(?<![a-z0-9_.+\-])[a-z0-9_+\-]++(?:\.(?!exe)[a-z0-9_+\-]++)*+(?=[\s\"',\\]|\.exe\b)"
 )
-_OPENED = re.compile(r"[\"'][\[(]{1,4}(?=[\"'])|[\[(`]{1,4}")
-_CLOSED = re.compile(r"(?:(?<=[\"'])[\])]{1,4}[\"']?)?(?:(?<=[\"'\])])[,`]{1,2})?\Z")
+_OPENED = lazy(r"[\"'][\[(]{1,4}(?=[\"'])|[\[(`]{1,4}")
+_CLOSED = lazy(r"(?:(?<=[\"'])[\])]{1,4}[\"']?)?(?:(?<=[\"'\])])[,`]{1,2})?\Z")
 _MOST_WORDS = 200
 _LONGEST_QUOTED = 1024
 
@@ -66,6 +68,11 @@ def _commands() -> dict[str, _Command]:
     return commands
 
 
+@functools.cache
+def _names() -> frozenset[str]:
+    return frozenset(name for tool in TOOLS for name in tool.names.split())
+
+
 class _Word(NamedTuple):
     """A word of a command line: its text without quotes, and where that text stands."""
 
@@ -77,13 +84,11 @@ class _Word(NamedTuple):
         return _Word(self.text[skip:], self.start + skip)
 
 
-def _find(raw: str, low: str) -> Iterator[Span]:
+def _find(text: ScannedText) -> Iterator[Span]:
     """Walk once over the text, from the name of one tool to the next."""
-    commands = _commands()
-    if commands.keys().isdisjoint(_TOOL_WORD.findall(low)):
+    if not (tools := _tools_in(text)):
         return
-    tools = [match for match in _TOOL_WORD.finditer(low) if match[0] in commands]
-    at = 0
+    commands, raw, low, at = _commands(), text.raw, text.low, 0
     for number, tool in enumerate(tools):
         if tool.start() < at:
             continue  # a part of the last command's secret
@@ -97,7 +102,7 @@ def _find(raw: str, low: str) -> Iterator[Span]:
             if match is None or line.seen > _MOST_WORDS:
                 break  # a newline, `|`, `;` or `&` ends a command
             word = _plain(match[0], at)
-            if line.opens_again(word):
+            if word.start > at and line.opens_again(word):
                 at = word.start  # `lftp -e "open -u job,x"`: read what is inside the quotes
                 continue
             spans = list(line.take(word))
@@ -105,6 +110,26 @@ def _find(raw: str, low: str) -> Iterator[Span]:
             if match.end() > end and not spans:
                 break  # quotes around the next command: it is read for itself
             at = match.end()
+
+
+def names_a_tool(low: str, words: Iterable[str]) -> bool:
+    """Whether one of these words of a text may be the name of a tool; there is no `~` in it."""
+    return ".exe" in low or not _names().isdisjoint(words)
+
+
+def _tools_in(text: ScannedText) -> list[re.Match[str]]:
+    """Find the names of tools in a text, from the first to the last."""
+    words = text.words
+    if "~" in text.gist:
+        words = {part for word in words for part in word.split("~")}
+    if ".exe" in text.gist:
+        words = words | {word.partition(".exe")[0] for word in words}
+    names = words & _names()
+    if not names:
+        return []
+    places = {at for name in names for at in places_of(name, text.low)}
+    found = (_TOOL_WORD.match(text.low, at) for at in sorted(places))
+    return [match for match in found if match and match[0] in names]
 
 
 def _plain(text: str, at: int) -> _Word:
@@ -240,7 +265,7 @@ def _is_prose(text: str) -> bool:
 
 
 # `user/password@database`, with `userid=` before it or not.
-_LOGIN = re.compile(
+_LOGIN = lazy(
     r"(?:userid=)?[\"']?(?![./~-])[\w$#.\[\]\"\\-]{1,64}?/(?!nolog|/)"
     r"((?:\\?\"[^\"]{1,128}\"|[^\s@/][^\s@]{0,127}|[^@/\n][^@\n]{0,127}(?=@)))(?:@|[\"']?\Z)"
 )

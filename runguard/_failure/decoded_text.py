@@ -7,7 +7,6 @@ needs to know: each is tried on the text as it stands, and once more on what it 
 from __future__ import annotations
 
 import functools
-import html
 import re
 
 Span = tuple[int, int]
@@ -20,9 +19,22 @@ ESCAPES = (
 """Percent-encoding, backslashes (a run of them counts as one), and entities."""
 
 
+_SOME = {
+    "%": r"%[0-9A-Fa-f]{2}",
+    "\\": r"\\(?:[\"'/nrt&=:]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})",
+    "&": r"&(?:quot|amp|lt|gt|apos|#\d{2,4}|#[xX][0-9a-fA-F]{2,4});",
+}
+"""What stands in each kind of escape, by its first character: one search for plain text each."""
+
+
 @functools.cache
 def _escape() -> re.Pattern[str]:
     return re.compile(ESCAPES)
+
+
+@functools.cache
+def _some(sign: str) -> re.Pattern[str]:
+    return re.compile(_SOME[sign])
 
 
 class DecodedText:
@@ -51,7 +63,7 @@ class DecodedText:
 
 def has_escapes(text: str) -> bool:
     """Say whether the text decodes to another one."""
-    return ("%" in text or "\\" in text or "&" in text) and bool(_escape().search(text))
+    return any(sign in text and _some(sign).search(text) is not None for sign in _SOME)
 
 
 def _decode(escape: str, at: int) -> list[tuple[str, int]]:
@@ -59,6 +71,8 @@ def _decode(escape: str, at: int) -> list[tuple[str, int]]:
     if escape.startswith("%"):
         return _decode_percent(escape, at)
     if escape.startswith("&"):
+        import html  # its table of entities is large
+
         return [(html.unescape(escape)[:1], at)]
     kind = escape.lstrip("\\")
     if kind[0] in "ux":

@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any
 
 from . import known_types as known
-from .introspection import attribute, bases_of, qualified_name, text_of
+from .introspection import attribute, text_of
 from .text_evidence import status_line, status_of_page
 from .text_timeouts import timeout_in
+from .type_names import type_names
 
 _LONGEST_PAGE = 16 * 1024  # characters of a document that was no JSON
 
@@ -45,7 +46,8 @@ def carried_status(exc: BaseException) -> tuple[int, str] | None:
     if not known.NOT_HTTP.isdisjoint(names):
         return None
     for name in known.STATUS_ATTRIBUTES:
-        if status := http_status(attribute(exc, name)):
+        value = attribute(exc, name)
+        if value is not None and (status := http_status(value)):
             return status, name
     for name in known.STATUS_METHODS:
         if status := http_status(_called(exc, name)):
@@ -53,7 +55,8 @@ def carried_status(exc: BaseException) -> tuple[int, str] | None:
     if _code_is_http(names) and (status := http_status(attribute(exc, "code"))):
         return status, "code"
     for name in known.RESPONSE_ATTRIBUTES:
-        if (found := _status_of_response(attribute(exc, name))) is not None:
+        response = attribute(exc, name)
+        if response is not None and (found := _status_of_response(response)) is not None:
             return found[0], f"{name}.{found[1]}"
     for name in names:
         own = known.STATUS_ATTRIBUTE_OF_TYPE.get(name)
@@ -99,15 +102,17 @@ def timeout_evidence(exc: BaseException) -> str | None:
 
 def sqlstate(exc: BaseException) -> str | None:
     """Return the SQLSTATE that a driver's exception carries, its wrapper's `orig` included."""
-    for carrier in (exc, attribute(exc, "orig")):
+    orig = attribute(exc, "orig")
+    for carrier in (exc,) if orig is None else (exc, orig):
+        diag = attribute(carrier, "diag")
         for value in (
             attribute(carrier, "sqlstate"),
             attribute(carrier, "pgcode"),
-            attribute(attribute(carrier, "diag"), "sqlstate"),
+            None if diag is None else attribute(diag, "sqlstate"),
         ):
             if type(value) is str and re.fullmatch(r"[0-9A-Z]{5}", value):
                 return value
-    return _odbc_state(exc) or _odbc_state(attribute(exc, "orig"))
+    return _odbc_state(exc) or _odbc_state(orig)
 
 
 def vendor_number(exc: BaseException, names: list[str]) -> tuple[str, int | None]:
@@ -162,11 +167,6 @@ def page_in(exc: BaseException) -> tuple[int, str] | None:
 def text_is_not_http(exc: BaseException) -> bool:
     """Whether the numbers in the exception's text are no HTTP statuses, whatever they follow."""
     return not known.NOT_HTTP.isdisjoint(type_names(exc))
-
-
-def type_names(exc: BaseException) -> list[str]:
-    """Return the qualified names of an exception's type and of all that it inherits from."""
-    return [qualified_name(base) for base in bases_of(exc)]
 
 
 def is_named_timeout(name: str) -> bool:

@@ -43,7 +43,10 @@ def qualified_name(cls: type) -> str:
     """
     # Past a metaclass that hides it; `__str__` makes a subclass of str plain.
     name = str.__str__(type.__dict__["__qualname__"].__get__(cls))
-    module = attribute(cls, "__module__")
+    try:
+        module = type.__dict__["__module__"].__get__(cls)
+    except AttributeError:
+        module = None
     if not issubclass(type(module), str) or str.__str__(module) == "builtins":
         return printable(name)
     return printable(f"{str.__str__(module)}.{name}")
@@ -129,7 +132,7 @@ def _behind(exc: BaseException) -> list[BaseException]:
     near: list[Any] = [BaseException.__cause__.__get__(exc)]  # type: ignore[union-attr]
     if not BaseException.__suppress_context__.__get__(exc):  # type: ignore[attr-defined]
         near.append(BaseException.__context__.__get__(exc))  # type: ignore[union-attr]
-    near.extend(attribute(exc, name) for name in _KEPT_IN)
+    near += [attribute(exc, name) for name in _KEPT_IN]
     near.extend(_last_attempt(attribute(exc, "last_attempt")))
     if issubclass(type(exc), BaseExceptionGroup):
         near.extend(BaseExceptionGroup.exceptions.__get__(exc))

@@ -10,7 +10,9 @@ import functools
 import re
 from collections.abc import Iterator
 
-from .secret_names import Found, english_hints, names_in, other_hints
+from .lazy_pattern import lazy
+from .scanned_text import ScannedText
+from .secret_names import Found, english_hints, english_names_in, names_in, other_hints
 from .secret_values import (
     BARE,
     BRACED,
@@ -26,44 +28,42 @@ from .secret_values import (
 )
 
 _AFTER_NAME = r"\\{0,4}[\"']?\]?[ \t]{0,8}"
-_COMMON_FIELDS = re.compile(
+_COMMON_FIELDS = lazy(
     r"(?:e-?mail|pass(?:word|wd|phrase)?|(?:[a-z]{1,24}_)?(?:token|secret|key)|user|user_?name"
     r"|login|name|id|url|host|port|role|roles|type|field|value|date|time|status|state|code|message|hash|salt|text|string|str|int|query|body|path|header|form"
     r"|required|missing|blank|null|unique|index|column|table|default|label|input|hidden|scope"
     r"|[a-z]{1,24}(?:_[a-z]{1,24}){1,5}|[a-z]{1,24}(?: [a-z',]{1,24}){1,20}[.!?]?)"
 )
-_CONFIG_LINE = re.compile(
+_CONFIG_LINE = lazy(
     r"(?:machine|default|account|user|username|login|host|hostname|server|from|port|tls|auth|poll"
     r"|protocol|defaults|binddn|uri|base|database|logfile)(?:[ \t]++\S++){0,6}[ \t]*+"
 )
-_SET_VERB = re.compile(
+_SET_VERB = lazy(
     r"(?<![\w-])(?:setx|setenv|env|arg|export|fastcgi_param|uwsgi_param|proxy_set_header|set"
     r"|config(?:ure)?(?: set| add)?(?: --?\w{1,16})?|config:set|secrets? set|property|parameter"
     r"|define)"
     r"[ \t]{1,4}(?:-[\w-]{1,24}[ \t]{1,4}){0,3}[\"']?[\w./:@\-]{0,64}\Z"
 )
-_PATH = re.compile(
-    r"(?:(?:\A|\s)/|://[^\s\"'=?#&/:@]{1,255}(?::\d{1,5})?/)(?:[^\s\"'=?#&:]{0,200}/)?\Z"
-)
-_AFTER_PATH = re.compile(r": | ->")
+_PATH = lazy(r"(?:(?:\A|\s)/|://[^\s\"'=?#&/:@]{1,255}(?::\d{1,5})?/)(?:[^\s\"'=?#&:]{0,200}/)?\Z")
+_AFTER_PATH = lazy(r": | ->")
 # The same as words of a list: `['aws', 'configure', 'set', 'aws_secret_access_key', 'x']`.
-_SET_MEMBER = re.compile(
+_SET_MEMBER = lazy(
     r"[\"'](?:set|setx|setenv|env|export|config:set|secrets?)[\"'],[ ]{0,2}[\"'][\w./:@\-]{0,64}\Z"
 )
-_NETRC = re.compile(r"(?:machine|default)\b[^\n]{0,200}\s\Z|\b(?:login|user)\s+\S{1,64}\s+\Z")
-_OPENED = re.compile(r"(?:[(\[{]|\w\(|[(\[{]\s{0,4})[bru]{0,2}[\"']\Z")
+_NETRC = lazy(r"(?:machine|default)\b[^\n]{0,200}\s\Z|\b(?:login|user)\s+\S{1,64}\s+\Z")
+_OPENED = lazy(r"(?:[(\[{]|\w\(|[(\[{]\s{0,4})[bru]{0,2}[\"']\Z")
 _VALUE_OF = (
     r"(?:value|val|content|default|defaultvalue|data|secretvalue|plain_?text|string|secret_?string)"
 )
-_NAME_OF = re.compile(
+_NAME_OF = lazy(
     r"(?:name|key|field|header|id|type|parameter(?:_?key)?|parameterkey|param|variable|property|option|"
     r"setting|entry|attribute)[\"']?(?:[ \t]{0,4}[:=]|,)[ \t]{0,4}[\"']?[\w.\-/:]{0,64}\Z"
     r"|<(?:key|name)>[\w.\-]{0,64}\Z"
 )
-_KEY_ERROR = re.compile(r"(?:key|index|lookup)error: ?\([\"']\Z")
-_SQL_OF_ACCOUNTS = re.compile(r"(?<![a-z])(?:user|role|grant|alter|create|identified)(?![a-z])")
-_ARN = re.compile(r"arn:aws[\w-]*:secretsmanager:[\w-]*:\d*:\Z")
-_CALL = re.compile(
+_KEY_ERROR = lazy(r"(?:key|index|lookup)error: ?\([\"']\Z")
+_SQL_OF_ACCOUNTS = lazy(r"(?<![a-z])(?:user|role|grant|alter|create|identified)(?![a-z])")
+_ARN = lazy(r"arn:aws[\w-]*:secretsmanager:[\w-]*:\d*:\Z")
+_CALL = lazy(
     r"(?:(?:set|with|check|verify|hash|change|update|reset|new|plain)_?\w{0,12}|secret(?=\Z))?\Z"
 )
 
@@ -127,11 +127,18 @@ _PHRASES = ("mnemonic", "seed phrase", "seed_phrase", "recovery phrase", "recove
 _PROSE_KINDS = frozenset(("password", "passwort", "passphrase", "passwd", "passcode", "pwd"))
 
 
-def _named(raw: str, low: str) -> Iterator[Span]:
+def _named_in_english(text: ScannedText) -> Iterator[Span]:
+    return _values(english_names_in(text), text.raw, text.low)
+
+
+def _named(text: ScannedText) -> Iterator[Span]:
+    return _values(names_in(text.low, english_only=False), text.raw, text.low)
+
+
+def _values(names: Iterator[Found], raw: str, low: str) -> Iterator[Span]:
     """Find the values of secret names, whatever stands between a name and its value."""
-    english_only = not any(hint in low for hint in other_hints(ascii_only=low.isascii()))
     done = 0
-    for name in names_in(low, english_only=english_only):
+    for name in names:
         if name.start < done:
             continue
         for start, end in _values_of(name, raw, low):
@@ -275,7 +282,7 @@ def _config_value(match: re.Match[str], raw: str, low: str, begin: int) -> Itera
             yield start, stop
 
 
-_UNLIKE_PASSWORDS = re.compile(
+_UNLIKE_PASSWORDS = lazy(
     r"(?:sha|md|pbkdf|utf|base|v|bcrypt|argon|ntlm|auth|oauth)[\d.\-v]+\w*|\d+[a-z]*"
 )
 
@@ -335,7 +342,7 @@ def _word_start(low: str, at: int) -> int:
 # --- Keys of structured values, by the same names. -----------------------------------------------
 
 HEADER = r"(?:authorization|(?:set-)?cookie2?)"
-_HEADER_KEY = re.compile(rf"(?:{HEADER}|(?<![a-z])auth|signature)[\"'\]]*\Z")
+_HEADER_KEY = lazy(rf"(?:{HEADER}|(?<![a-z])auth|signature)[\"'\]]*\Z")
 
 
 def is_secret_key(key: str) -> bool:
@@ -363,7 +370,10 @@ def names_secret_column(columns: str) -> bool:
     )
 
 
-def name_rule() -> Rule:
-    """Make the rule for the values of secret names."""
-    hints = (*english_hints(), *other_hints(ascii_only=False))
-    return Rule("value of a secret name", hints, _named, tuple(_sources().values()))
+def name_rules() -> tuple[Rule, Rule]:
+    """Make the rules for the values of secret names: in English, and in all languages at once."""
+    english, patterns = "value of a secret name", tuple(_sources().values())
+    return (
+        Rule(english, english_hints(), _named_in_english, patterns),
+        Rule("value of a name in any language", other_hints(), _named, patterns, replaces=english),
+    )

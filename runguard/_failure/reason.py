@@ -12,8 +12,10 @@ from .._models import ErrorGroup
 from .._reasons import ErrorReason
 from . import known_types as known
 from . import reason_words as words
-from .exception_evidence import grpc_codes, sqlstate, type_names, vendor_number
+from . import word_stems as stems
+from .exception_evidence import grpc_codes, sqlstate, vendor_number
 from .introspection import attribute
+from .type_names import type_names
 
 _LONGEST_READ: Final = 16 * 1024  # characters of a text that are read for its reason
 _OF_TIMEOUTS: Final = frozenset(
@@ -105,12 +107,12 @@ def reason_in(text: str) -> ErrorReason | None:
     >>> reason_in("connect: connection refused").value
     'refused'
     """
-    return _in_words(words.REASON_OF_WORDS, text)
+    return _in_words(words.REASON_OF_WORDS, stems.OF_REASONS, text)
 
 
 def timeout_reason_in(text: str) -> ErrorReason | None:
     """Return what a text says was waited for in vain."""
-    return _in_words(words.TIMEOUT_OF_WORDS, text)
+    return _in_words(words.TIMEOUT_OF_WORDS, stems.OF_TIMEOUTS, text)
 
 
 def _of_status(status: int, texts: Sequence[str]) -> ErrorReason:
@@ -171,8 +173,14 @@ def _by_type(table: Mapping[str, ErrorReason], names: Iterable[str]) -> ErrorRea
     return next((table[name] for name in names if name in table), None)
 
 
-def _in_words(table: Sequence[tuple[ErrorReason, str]], text: str) -> ErrorReason | None:
-    return next((reason for reason, said in table if _pattern(said).search(text)), None)
+def _in_words(
+    table: Sequence[tuple[ErrorReason, str]], stems_of: stems.StemTable, text: str
+) -> ErrorReason | None:
+    for number in stems_of.rows_in(stems.folded(text)):
+        reason, said = table[number]
+        if _pattern(said).search(text):
+            return reason
+    return None
 
 
 def _first(reasons: Iterable[ErrorReason | None]) -> ErrorReason | None:

@@ -7,7 +7,6 @@ rule hides another's context. The price of certainty: where a rule must guess, i
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -21,29 +20,11 @@ if TYPE_CHECKING:
     from .secret_values import Rule, Span
 
 _ROUNDS = 6
+_SHORT = 200  # characters
+_END_OF_MARK = " more characters]"
 _SHORTEST_TOKEN = 16  # of those that hold no digit: `AKIAABCDEFGHIJKL`
 
 Extra = str | re.Pattern[str] | Callable[[str], str]
-
-
-# --- Characters that break a terminal, a log line, or PostgreSQL. --------------------------------
-
-_ODD = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-
-
-@functools.cache
-def _odd_patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    """Compile: any odd character, escape sequences, line breaks, and what is left then."""
-    strings = (
-        r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"
-    )
-    sequences = rf"{strings}|(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]|\x1b[ -/]*+[0-~]"
-    return (
-        re.compile(f"[{_ODD}]"),
-        re.compile(sequences),
-        re.compile("\r\n|[\r\v\f\x85\u2028\u2029]"),
-        re.compile(f"[{_ODD}]"),
-    )
 
 
 def harmless(text: str) -> str:
@@ -51,10 +32,11 @@ def harmless(text: str) -> str:
 
     A mark, not nothing: a NUL between two words must not join them into one.
     """
-    odd, sequences, breaks, rest = _odd_patterns()
-    if not odd.search(text):
+    if text.replace("\n", "").isprintable():  # as most texts are
         return text
-    return rest.sub("\ufffd", breaks.sub("\n", sequences.sub("", text)))
+    from .odd_characters import without_odd
+
+    return without_odd(text)
 
 
 @functools.cache
@@ -68,6 +50,8 @@ def _own_words() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 def _split_mark(text: str) -> tuple[str, int]:
     """Take off the mark of an earlier cut, so that cleaning twice counts once."""
+    if not text.endswith(_END_OF_MARK):
+        return text, 0
     found = _own_words()[0].search(text, max(0, len(text) - MARK_ROOM))
     return (text[: found.start()], int(found[1].replace(",", ""))) if found else (text, 0)
 
@@ -86,12 +70,12 @@ def _cut(text: str, limit: int) -> str:
     return kept[:start] if 0 <= start < len(kept) < start + len(HIDDEN) else kept
 
 
-def _is_plain_word(text: str) -> bool:
-    """Say whether a text is one short word of letters, which no built-in rule can match.
-
-    Names and states are, and the log of a run that succeeds has nothing else.
-    """
-    return len(text) < _SHORTEST_TOKEN and text.isascii() and text.replace("_", "a").isalpha()
+def _stays(text: str) -> bool:
+    """Say whether no built-in rule can match: see also `is_bare`, which is asked of longer ones."""
+    if len(text) < _SHORTEST_TOKEN and text.isascii() and text.replace("_", "a").isalpha():
+        return True  # as names and states: the log of a run that succeeds has nothing else
+    is_whole = type(text) is str and len(text) <= _SHORT and not text.endswith(_END_OF_MARK)
+    return is_whole and text.isprintable() and bool(_rules().is_bare(text))
 
 
 def _withheld(text: object, limit: int) -> str:
@@ -102,7 +86,6 @@ def _withheld(text: object, limit: int) -> str:
     return f"[runguard could not redact this text; {size} characters withheld]"[: max(0, limit)]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Redactor:
     """Cleans every text that runguard stores; immutable, safe to share between threads.
 
@@ -117,30 +100,29 @@ class Redactor:
     'cannot reach postgresql://app:[redacted]@db/sales'
     """
 
-    extra: Sequence[Extra] = dataclasses.field(default=(), repr=False)
-    _own: tuple[Rule, ...] = dataclasses.field(init=False, repr=False, compare=False)
-    _functions: tuple[Callable[[str], str], ...] = dataclasses.field(
-        init=False, repr=False, compare=False
-    )
+    __slots__ = ("_extra", "_functions", "_own")
 
-    def __post_init__(self) -> None:
-        """Compile the user's patterns."""
-        if isinstance(self.extra, str | bytes) or not isinstance(self.extra, Iterable):
+    def __init__(self, extra: Sequence[Extra] = ()) -> None:
+        if isinstance(extra, str | bytes) or not isinstance(extra, Iterable):
             raise ConfigurationError(
                 "redaction patterns: expected a list of regular expressions or functions, "
-                f"found one {type(self.extra).__name__}: put it in a list"
+                f"found one {type(extra).__name__}: put it in a list"
             )
         rules: list[Rule] = []
         functions: list[Callable[[str], str]] = []
-        object.__setattr__(self, "extra", tuple(self.extra))
-        for index, entry in enumerate(self.extra):
+        self._extra = tuple(extra)
+        for index, entry in enumerate(self._extra):
             if callable(entry):
                 functions.append(entry)
             else:
-                pattern = _compile(entry, index)
-                rules.append(_own_rule(f"pattern {index}", pattern))
-        object.__setattr__(self, "_own", tuple(rules))
-        object.__setattr__(self, "_functions", tuple(functions))
+                rules.append(_own_rule(f"pattern {index}", _compile(entry, index)))
+        self._own = tuple(rules)
+        self._functions = tuple(functions)
+
+    @property
+    def extra(self) -> tuple[Extra, ...]:
+        """The user's own patterns and functions."""
+        return self._extra
 
     def clean(self, text: str, *, limit: int = DEFAULT_LIMIT) -> str:
         """Return the text bounded, harmless, redacted, and at most `limit` bytes of UTF-8 long.
@@ -148,9 +130,9 @@ class Redactor:
         Never raises: where a text cannot be redacted, the result says so and shows none of it.
         """
         try:
-            if not self.extra and _is_plain_word(text) and len(text) <= limit:
+            if not self._extra and len(text) <= limit and _stays(text):
                 return text
-            if _own_words()[1].fullmatch(text):
+            if text.startswith("[runguard ") and _own_words()[1].fullmatch(text):
                 return text[: max(0, limit)]
             return self._clean(text, limit)
         except Exception:
@@ -202,8 +184,7 @@ class Redactor:
 
     def secrets_in(self, text: str) -> list[Span]:
         """Return where the secrets of a bounded text lie, in any order."""
-        spans: list[Span] = _rules().find_secrets(text, self._own)
-        return spans
+        return cast("list[Span]", _rules().find_secrets(text, self._own))
 
 
 @functools.cache

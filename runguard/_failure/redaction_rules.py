@@ -8,11 +8,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Final
 
-from .command_lines import command_rule
+from .command_lines import command_rule, names_a_tool
 from .decoded_text import DecodedText, has_escapes
-from .named_secrets import HEADER, is_harmless, is_secret_key, name_rule, names_secret_column
+from .lazy_pattern import lazy
+from .named_secrets import HEADER, is_harmless, is_secret_key, name_rules, names_secret_column
+from .pieces import PieceIndex
+from .scanned_text import HintIndex, ScannedText, words_of
 from .secret_names import is_ordinary_key
 from .secret_values import (
     QUOTED,
@@ -24,10 +27,11 @@ from .secret_values import (
     pattern_rule,
     spans_of,
 )
-from .vendor_rules import address_rule, token_rule
+from .vendor_rules import address_rule, has_rich_words, token_rule
 
-__all__ = ["built_in_rules", "find_secrets", "is_harmless", "is_secret_key"]
+__all__ = ["built_in_rules", "find_secrets", "is_harmless", "is_inert", "is_secret_key"]
 
+_WEB_SCHEMES = ("http:", "https:", "ws:", "wss:")
 LONGEST_USERINFO = 4 * 1024
 """Characters of a URL that are looked through for its `@`."""
 
@@ -55,7 +59,9 @@ def _userinfo(match: re.Match[str]) -> Iterable[Span]:
     A raw `@`, `/` or `:` in the password makes the URL ambiguous: the last `@` decides, so that no
     part of a password passes for a host.
     """
-    web, user, start, zone = match["web"], match["user"], match.start("zone"), match["zone"]
+    user, start, zone = match["user"], match.start("zone"), match["zone"]
+    # No match ends within a scheme, so that what stands before this one belongs to it.
+    web = match.string.endswith(_WEB_SCHEMES, 0, match.start())
     if zone is None:  # `//user@`
         if web or len(user) >= 24:
             yield match.span("user")
@@ -110,7 +116,7 @@ def _value_of_secret_name(match: re.Match[str]) -> Iterable[Span]:
     return [match.span(1)] if is_secret_key(match[2]) else []
 
 
-_SQL_VALUE = re.compile(r"'((?:[^'\\]|''|\\.)*+)'|\"([^\"\n]*+)\"|[(),;]")
+_SQL_VALUE = lazy(r"'((?:[^'\\]|''|\\.)*+)'|\"([^\"\n]*+)\"|[(),;]")
 _LONGEST_INSERT = 4 * 1024
 
 
@@ -183,7 +189,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "URL userinfo",
             "//",
-            r"(?P<web>(?:https?|wss?):)?//(?P<user>[^\s:/@?#\[\]]{0,4096}+)"
+            r"//(?P<user>[^\s:/@?#\[\]]{0,4096}+)"
             r"(?:@|:(?!\d{1,5}(?:[/?#,;)\]}>\"'\s]|\Z))"
             r"(?P<zone>(?:[^\s,;|\"']|[,;|](?![a-z][\w+.\-]{0,32}+://)|[\"'](?![\s,;:)\]}>]"
             r"|\Z))*+))",
@@ -192,7 +198,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "query parameter",
             "= %3d",
-            rf"(?:[?&;#]|%3f|%26|%23|\\u0026)(?:{_QUERY_NAME}"
+            rf"[?&;#%\\](?:(?<=[?&;#])|(?<=%)(?:3f|26|23)|(?<=\\)u0026)(?:{_QUERY_NAME}"
             rf"|[\w.-]{{0,32}}?{_SENSITIVE_QUERY})(?:=|%3d)"
             r"(?!\d{1,3}(?!\w))"
             r"((?:(?!%26|\\u0026)[^\s&#;'\"<>)\]}])++)",
@@ -205,14 +211,15 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "key in a form",
-            "key",
+            "key=",
             r"(?:\A|[\s\"'])key=([\w%+/=.\-]{12,}+)&",
             _random_group,
+            needs=("&",),
         ),
         rule(
             "KEY",
-            "key",
-            r"(?<![A-Za-z0-9_])KEY[\"']?(?:=|:[ ]?|, ?)[\"']?([\w%+/=-]{16,}+)",
+            "key= key: key, key\" key'",
+            r"KEY(?<![A-Za-z0-9_]KEY)[\"']?(?:=|:[ ]?|, ?)[\"']?([\w%+/=-]{16,}+)",
             _random_group,
             lowered=False,
         ),
@@ -244,13 +251,13 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "header in a tuple",
-            "key x-",
+            "\"x- 'x- \"api 'api",
             rf"\(b?[\"'](?:x-[\w-]{{0,32}}?|api-?)(?:key|token|secret|auth)[\"'],[ ]b?{QUOTED}",
         ),
         rule(
             "bearer",
             "bearer",
-            r"(?<![\w-])(?i:bearer)[ \t]++(?!(?i:tokens?|auth\w*+|realm|error\w*+|scopes?"
+            r"[Bb](?<![\w-][Bb])(?i:earer)[ \t]++(?!(?i:tokens?|auth\w*+|realm|error\w*+|scopes?"
             r"|schemes?|creden\w*+|header\w*+|format|prefix|challenge|required|missing|invalid"
             r"|expected|method)(?![\w.~+/-]))"
             r"(?![a-z_]{1,24}=\w)([\w.~+/=:%-]{6,}+)",
@@ -260,7 +267,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "basic",
             "basic",
-            r"(?<![\w-])(?i:basic)[ \t]++"
+            r"[Bb](?<![\w-][Bb])(?i:asic)[ \t]++"
             r"(?=[a-zA-Z+/]{1,64}+(?:\d|=(?![\w\"']))|[A-Za-z]{1,64}?[a-z+/][A-Z]|\d)"
             r"([\w+/=-]{6,}+)",
             lowered=False,
@@ -272,8 +279,13 @@ def built_in_rules() -> tuple[Rule, ...]:
             r"|sharedkey(?:lite)?)[ ]|pveapitoken[= ]|googlelogin auth=)"
             r"((?=[^\s\d]{0,64}\d)[\w.!@:+/=-]{16,}+)",
         ),
-        rule("token", "token", r"(?<![\w-])token[ \t]++(?=[a-z_-]{0,64}\d)([\w-]{20,}+)(?!=)"),
-        rule("digest", "digest", r"(?<![\w-])digest[ \t]++(username=[^\n]++)"),
+        rule("token", "token", r"token(?<![\w-]token)[ \t]++(?=[a-z_-]{0,64}\d)([\w-]{20,}+)(?!=)"),
+        rule(
+            "digest",
+            "digest",
+            r"digest(?<![\w-]digest)[ \t]++(username=[^\n]++)",
+            needs=("username=",),
+        ),
         rule(
             "JSON web token",
             "eyj",
@@ -282,14 +294,18 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         token_rule(),
         address_rule(),
-        name_rule(),
-        rule("element", "</", r"awsaccesskeyid>([^<]++)</|signatureprovided>([^<]++)</"),
+        *name_rules(),
+        rule(
+            "element",
+            "awsaccesskeyid> signatureprovided>",
+            r"awsaccesskeyid>([^<]++)</|signatureprovided>([^<]++)</",
+        ),
         rule(
             "field of a form that signs in",
             "samlre assertion=",
             r"(?<![\w-])(?:samlresponse|samlrequest|(?:client_)?assertion)=([\w%+/=.-]{16,}+)",
         ),
-        rule("signature", "signature", r"signature=([\w%+/=-]{16,}+)"),
+        rule("signature", "signature=", r"signature=([\w%+/=-]{16,}+)"),
         rule(
             "arguments of an authentication",
             "auth",
@@ -299,13 +315,13 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "user and password as arguments",
-            "login logon auth credential pw_set",
+            "login( logonuser authenticate( pw_set( auth( authentication( credential( credentials(",
             r"(?:login|logonuser\w?|authenticate|pw_set|auth|authentication|credentials?)\([ ]?"
             rf"(?:[bru]{{0,2}}[\"'][^\"'\n]{{0,128}}[\"'],[ ]?){{1,3}}{QUOTED}[ ]?[,)]",
         ),
         rule(
             "arguments of a connection",
-            "connect",
+            "connect(",
             r"connect\([ ]?[\"'][^\"'\n]{0,128}[\"'],[ ]?[\"']([^\"'\n]{1,128})[\"'],[ ]?"
             r"[\"']([^\"'\n]{1,128})[\"']",
         ),
@@ -322,13 +338,13 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "SQL that sets a password",
-            "password",
+            ("set password",),
             rf"set password(?: for [^=\n]{{1,128}}?)? = (?:password\()?{QUOTED}",
         ),
         rule("cookie jar", "<cookie", r"<cookie [^\s=]{1,128}+=(\S++)"),
         rule(
             "one-time code",
-            "otp pin code",
+            "otp pin verification one-time security mfa 2fa login sms",
             r"(?<![a-z])(?:otp|totp|pin"
             r"|(?:verification|one-time|security|mfa|2fa|login|sms)[ _-]?code)"
             r"[\"']?[ \t]{0,4}[:=][ \t]{0,4}[\"']?(\d{4,8})(?!\d)",
@@ -350,7 +366,9 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "CONNECT of SQL*Plus",
             "conn",
-            r"(?<![\w-])conn(?:ect)? [\w$#.]{1,64}/([^\s/@\"]{1,128}|\\?\"[^\"\n]{1,128}\")@[\w/]",
+            r"conn(?<![\w-]conn)(?:ect)? [\w$#.]{1,64}/"
+            r"([^\s/@\"]{1,128}|\\?\"[^\"\n]{1,128}\")@[\w/]",
+            needs=("@",),
         ),
         rule(
             "line of a password file",
@@ -362,19 +380,20 @@ def built_in_rules() -> tuple[Rule, ...]:
         rule(
             "typed by expect",
             "send",
-            r"(?<![\w-])send(?:line)?(?:[ ]--)?[ (]{1,2}[\"']"
+            r"send(?<![\w-]send)(?:line)?(?:[ ]--)?[ (]{1,2}[\"']"
             r"(?!(?:yes|no|y|n|exit|quit|logout)?[\\\n])"
             r"((?:[^\"'\\\n]|\\[^rn\n]){4,128}+)(?:\\[rn]|\n)",
         ),
         rule(
             "piped into a command",
-            "| <<<",
+            "echo printf",
             r"(?<![\w-])(?:echo"
             r"|printf)(?:[ ]-[a-z]{1,3})?(?:[ ][\"']%s(?:\\n)?[\"'])?[ ](?![\"']?\$)"
             rf"(?:{QUOTED}|([^\s|\"']++))[ ]?\|[ ]?(?:[\w./\-]{{1,32}} ){{0,4}}"
             r"(?:sudo|passwd|chpasswd|kinit|cryptsetup|smbpasswd|gpg|docker|podman|helm|su|openssl"
             r"|ssh-add|vault|bw|op"
             r"|ldap\w{1,8})\b",
+            needs=("|",),
         ),
         rule(
             "given to a command as a line",
@@ -387,7 +406,7 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "value before its name",
-            "value",
+            "\"value 'value",
             r"[\"']value[\"'][ ]?:[ ]?[\"']([^\"'\n]{1,1024})[\"'],\s{0,40}"
             r"[\"'](?:name|key)[\"'][ ]?:[ ]?[\"']([^\"'\n]{1,128})[\"']",
             _value_of_secret_name,
@@ -400,22 +419,23 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "user of .curlrc",
-            "user",
+            ('user="', 'user ="', 'user= "', 'user = "'),
             r"(?<![\w-])(?:proxy-)?user[ ]?=[ ]?\"(?!system:)[^\":\n]{1,128}:([^\":\n]{1,256})\"",
         ),
         rule(
             "Redis access list",
-            "user",
-            r"(?<![\w-])user \S{1,64} (?:on|off)(?: [^\s>]{1,64}){0,8} >(\S++)",
+            ("user ",),
+            r"user (?<![\w-]user )\S{1,64} (?:on|off)(?: [^\s>]{1,64}){0,8} >(\S++)",
+            needs=(" o", " >"),
         ),
         rule(
             "haproxy",
-            "auth insecure",
+            ("stats auth ", "insecure-password"),
             r"stats auth [^\s:]{1,64}:(\S++)|insecure-password[ \t]{1,8}(\S++)",
         ),
         rule(
             "password of a router",
-            "password secret",
+            (" password ", " secret "),
             r"(?<![\w-])(?:username \S{1,64}|enable)(?: privilege \d{1,2})?"
             r" (?:password|secret) (?:\d )?([^\s\"']{4,256}+)",
             _random_group,
@@ -427,28 +447,30 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "account of Windows",
-            "user",
-            rf"(?<![\w-])net1?(?:\.exe)?{_GAP}user{_GAP}[\w.\-]{{1,64}}{_GAP}"
+            ("net user", "net1 user", ".exe user", "'user", '"user'),
+            rf"net(?<![\w-]net)1?(?:\.exe)?{_GAP}user{_GAP}[\w.\-]{{1,64}}{_GAP}"
             rf"(?!/|\*)([^\s\"']{{4,128}}+){_GAP}/(?:add|domain|active|expires|y)\b",
+            needs=("net",),
         ),
         rule(
             "user and password of any tool",
             "-u --user -l --login",
-            rf"(?<![\w-])(?:-[ul]|--(?:user(?:name)?|login))(?:=|{_GAP})[\w.@\\\-]{{1,64}}"
+            rf"-(?<![\w-]-)(?:[ul]|-(?:user(?:name)?|login))(?:=|{_GAP})[\w.@\\\-]{{1,64}}"
             rf"{_GAP}-pw?(?:=|{_GAP})([^\s\"',]{{6,128}}+)",
             _password_like,
+            needs=("-p",),
         ),
         rule(
             "login of a mail protocol",
-            "plain login",
-            r"(?<![\w-])AUTH (?:PLAIN|LOGIN|CRAM-MD5|XOAUTH2) ([A-Za-z0-9+/=]{8,}+)"
-            r"|(?<![\w-])LOGIN \S{1,128} \"([^\"\n]{1,256})\"",
+            ("auth ", "login "),
+            r"AUTH (?<![\w-]AUTH )(?:PLAIN|LOGIN|CRAM-MD5|XOAUTH2) ([A-Za-z0-9+/=]{8,}+)"
+            r"|LOGIN (?<![\w-]LOGIN )\S{1,128} \"([^\"\n]{1,256})\"",
             lowered=False,
         ),
         rule(
             "PASS of FTP and POP3",
-            "pass",
-            r"(?<![\w-])PASS ([^\s\"':]{4,128}+)(?=[\s\"'\\]|\Z)",
+            ("pass ",),
+            r"PASS (?<![\w-]PASS )([^\s\"':]{4,128}+)(?=[\s\"'\\]|\Z)",
             _password_like,
             lowered=False,
         ),
@@ -459,17 +481,28 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "key that rings PagerDuty",
-            "routing integration",
+            "routingkey routing_key integrationkey integration_key",
             r"(?:routing|integration)_?key[\"']?[ ]?[:=][ ]?[\"']?([0-9a-z]{32})(?![0-9a-z])",
         ),
         # libpq and URL parsers quote the piece that they stumbled over: often half a password.
         rule(
             "malformed DSN",
-            '=" percent-encoded port host',
+            (
+                *('missing "=" after "', "percent-encoded ", 'invalid integer value "'),
+                *(
+                    'port "',
+                    "port '",
+                    'port: "',
+                    "port: '",
+                    "port could not be cast",
+                    "port number",
+                ),
+                *('host "', "host '", 'hostname "', "hostname '", "host name "),
+            ),
             r"missing \"=\" after \"((?:(?!\" in connection)[^\n])*+)"
             r"|percent-encoded (?:token|value): \"((?:(?!\"(?:\n|\Z))[^\n])*+)"
             r"|invalid integer value \"([^\"\n]*+)\" for connection option \"port\""
-            r"|(?<![a-z])port(?: could not be cast to integer value as| number)?:? "
+            r"|port(?<![a-z]port)(?: could not be cast to integer value as| number)?:? "
             r"[\"'](?!\d*+[\"'])([^\"'\n]++)"
             r"|host(?: ?name)? [\"']([^\"'\n@]{0,512}+)@",
         ),
@@ -480,25 +513,30 @@ def built_in_rules() -> tuple[Rule, ...]:
         ),
         rule(
             "unique violation",
-            ")=(",
+            ("key (",),
             r"key \(((?:[^()\n]|\([^()\n]{0,128}+\)){1,256}+)\)=\("
             r"((?:(?!\) (?:already exists|is not present|is still|conflicts))[^\n])*+)",
             _detail_key,
+            needs=(")=(",),
         ),
         rule(
             "values of an INSERT",
-            "insert",
+            ("insert into ", "insert ignore into "),
             r"insert (?:ignore )?into [\w.\"`\[\]]{1,128}\s?\(([^()]{1,1024}+)\)\s{0,8}"
             r"values\s?(?=\()",
             _inserted,
         ),
         rule(
             "duplicate entry",
-            "duplicate",
+            ("duplicate entry '",),
             r"duplicate entry '([^'\n]{1,1024}+)' for key '([^'\n]{1,256}+)'",
             _duplicate,
         ),
-        rule("failing row", "failing", r"failing row contains \(((?:(?!\)\.?(?:\n|\Z))[^\n])*+)"),
+        rule(
+            "failing row",
+            ("failing row contains (",),
+            r"failing row contains \(((?:(?!\)\.?(?:\n|\Z))[^\n])*+)",
+        ),
         rule(
             "identified by",
             "identified",
@@ -513,7 +551,6 @@ def built_in_rules() -> tuple[Rule, ...]:
 # --- All rules over one text. --------------------------------------------------------------------
 
 _MOST_LAYERS = 3  # JSON in a query of a URL in JSON
-_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def find_secrets(text: str, own: tuple[Rule, ...] = ()) -> list[Span]:
@@ -530,6 +567,57 @@ def find_secrets(text: str, own: tuple[Rule, ...] = ()) -> list[Span]:
     return spans
 
 
+_SHORT: Final = 200  # characters of a text that is looked at for what it does not hold
+_SIGNS: Final = frozenset("%&=~\\")
+_AFTER_COLON: Final = lazy(r":[\d*]")
+
+
+def is_bare(text: str) -> bool:
+    """Whether a short text holds nothing by which any rule would apply, as most messages do."""
+    if len(text) > _SHORT or not text.isascii() or not _SIGNS.isdisjoint(text):
+        return False
+    low = text.lower()
+    return (
+        not has_rich_words(text, words := words_of(low))
+        and not _AFTER_COLON.search(low)
+        and not names_a_tool(low, words)
+        and not _other_hints().found_in(low)
+    )
+
+
+@functools.cache
+def _other_hints() -> PieceIndex:
+    return PieceIndex([rule.hints for rule in built_in_rules() if rule.name not in WITHIN_A_LINE])
+
+
+# Rules that many texts are read by, and whose matches stay within a line.
+WITHIN_A_LINE: Final = frozenset(
+    {
+        *("line of a password file", "line of a password map", "option of a command"),
+        *("query parameter", "token of a known shape"),
+    }
+)
+
+
+def is_inert(text: str) -> bool:
+    """Whether nothing is to be hidden in a text, nor in several such texts one below the other.
+
+    No rule applies but such that read a line for itself, and these find nothing.
+    """
+    if is_bare(text):
+        return True
+    scanned = ScannedText(text)
+    return (
+        scanned.low == text.lower()
+        and not text.endswith("\\")  # which would join its last line with the next one
+        and not has_escapes(text)
+        and all(
+            rule.name in WITHIN_A_LINE and not any(rule.find(scanned))
+            for rule in _rules_for(scanned)
+        )
+    )
+
+
 def _in_original(span: Span, layers: list[DecodedText]) -> Span:
     for layer in reversed(layers):
         span = layer.original_span(span)
@@ -537,63 +625,18 @@ def _in_original(span: Span, layers: list[DecodedText]) -> Span:
 
 
 def _found_in(text: str, own: tuple[Rule, ...]) -> Iterator[Span]:
-    low = _lowered(text)
-    for rule in (*own, *_rules_for(low)):
-        yield from (span for span in rule.find(text, low) if 0 <= span[0] < span[1])
+    scanned = ScannedText(text)
+    for rule in (*own, *_rules_for(scanned)):
+        yield from (span for span in rule.find(scanned) if 0 <= span[0] < span[1])
 
 
-def _lowered(text: str) -> str:
-    """Lower-case a text without changing where its characters stand."""
-    low = text.lower()
-    return low if len(low) == len(text) else text.translate(_LOWER)
-
-
-def _rules_for(low: str) -> Iterable[Rule]:
+def _rules_for(text: ScannedText) -> Iterable[Rule]:
     """Return the rules that may apply: those without hints, and those with one in the text."""
-    index = _index()
-    found = set(index.always)
-    for trees in (index.ascii,) if low.isascii() else (index.ascii, index.others):
-        for tree in trees:
-            if tree.hint in low:
-                found.update(tree.rules)
-                for hint, rules in tree.longer:
-                    if hint in low:
-                        found.update(rules)
-    return [built_in_rules()[number] for number in sorted(found)]
-
-
-class _Hints(NamedTuple):
-    """A hint with the longer ones that hold it, which are looked for only where it is found."""
-
-    hint: str
-    rules: list[int]
-    longer: list[tuple[str, list[int]]]
-
-
-class _Index(NamedTuple):
-    """The numbers of the rules, by what must stand in a text for them to apply."""
-
-    always: list[int]
-    ascii: list[_Hints]
-    others: list[_Hints]
+    rules = [built_in_rules()[number] for number in sorted(_index().found_in(text))]
+    replaced = {rule.replaces for rule in rules}
+    return [rule for rule in rules if rule.name not in replaced]
 
 
 @functools.cache
-def _index() -> _Index:
-    """Sort the rules by their hints."""
-    by_hint: dict[str, list[int]] = {}
-    for number, rule in enumerate(built_in_rules()):
-        for hint in rule.hints:
-            by_hint.setdefault(hint, []).append(number)
-    trees: list[_Hints] = []
-    for hint in sorted(by_hint, key=len):
-        held = next((tree for tree in trees if tree.hint in hint), None)
-        if held is None:
-            trees.append(_Hints(hint, by_hint[hint], []))
-        else:
-            held.longer.append((hint, by_hint[hint]))
-    return _Index(
-        [number for number, rule in enumerate(built_in_rules()) if not rule.hints],
-        [tree for tree in trees if tree.hint.isascii()],
-        [tree for tree in trees if not tree.hint.isascii()],
-    )
+def _index() -> HintIndex:
+    return HintIndex(rule.hints for rule in built_in_rules())

@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .lazy_pattern import lazy
+from .scanned_text import ScannedText, places_of
+
 
 class Names(NamedTuple):
     """The words of one language: regular expressions for strong and weak names."""
@@ -22,6 +25,8 @@ class Names(NamedTuple):
     weak: tuple[str, ...] = ()
     prose: str = ""
     """What follows a name in a sentence: `Passwort: erforderlich`."""
+    begins: str = ""
+    """What a name begins with, if that is known: a search for plain text is fast."""
 
 
 ENGLISH = Names(
@@ -51,6 +56,11 @@ ENGLISH = Names(
         "|string|supplied|takes|that|the|this|to|too|type|unable|unauthorized|unexpected|unknown|unset"
         "|unsupported|update|updated|use|user|using|validation|value|was|were|when|which|will|with"
         "|without|wrong|you|your"
+    ),
+    begins=(
+        "pass|pwd|secret|token|credential|jwt|wpa_psk|psk|presharedkey|shared|requirepass"
+        "|masterauth|identitytoken|ansible_|client-key-data|mnemonic|seed|recovery|identified by"
+        "|tf_token_|bindcred|hapikey|npmauthident|key|pw|auth|sign|sess|sid|appid"
     ),
 )
 
@@ -107,7 +117,12 @@ OTHER_LANGUAGES: tuple[Names, ...] = (
     ),
     Names(
         "French",
-        "mdp|passe|jeton|clé|clef|cle_",
+        "mdp|passe|phrase secr|jeton|clé|clef|cle_|"
+        + "|".join(
+            f"{key}{kind}"
+            for key in ("cle ", "cle-", "cles ", "cles-", "cles_")
+            for kind in ("secr", "priv", "api", "d'", "d\u2019")
+        ),
         (
             r"mots?[ _\-]de[ _\-]passe|mdp|phrase secrète|jeton(?: d['\u2019]acc(?:è|e)s)?",
             r"cl(?:é|e|ef)s?[ _\-](?:secr(?:è|e)te|priv(?:é|e)e|d['\u2019](?:api|acc(?:è|e)s)|api)",
@@ -182,14 +197,14 @@ _SUFFIX = (
 )
 
 # What makes a `key` a secret: any value at all, or one that looks random.
-_STRONG_KEY = re.compile(
+_STRONG_KEY = lazy(
     r"(?:api|access|private|account|signing|encryption|decryption|master|auth|licen[sc]e|deploy"
     r"|deployment|service|svc|confm|crtfc|cert|app|application|subscription|consumer|ttb|unseal|sas"
     r"|rapidapi|admin|activation|webhook|ingestion|instrumentation|hmac|wpa|wep|pre-?shared"
     r"|functions?|secret|authentication|authorization|open-?api|privileged?|wrapping"
     r"|super)[_\-. ]?\Z"
 )
-_ORDINARY_KEY = re.compile(
+_ORDINARY_KEY = lazy(
     r"(?:public|primary|foreign|sort|cache|partition|routing|row|message|dedup|deduplication|group"
     r"|idempotency|hash|range|object|s3|blob|dict|lookup|index|unique|composite|natural|surrogate"
     r"|business|job|run|lock|task|event|order|item|file|config|setting|i18n|translation|redis|kafka"
@@ -198,12 +213,12 @@ _ORDINARY_KEY = re.compile(
     r"|source|target|parent|image|layer|artifact|state|host|page|the|a|no|by|for|of|with|this|any"
     r"|duplicate|missing|invalid|unknown|bad|wrong|state)[_\-. ]?\Z"
 )
-_PASS_OF = re.compile(
+_PASS_OF = lazy(
     r"(?:[_.\-]|(?:auth|db|default|ftp|http|imap|pop3?|key|ldap|login|mail|mongo|my|mysql|pg|proxy"
     r"|redis|remote|require|root|site|smtp|ssh|store|sudo|user|account|admin|bind|become|client"
     r"|server|svn|host|rpc|wifi|vpn|api|git|sql|ora|oracle|sftp))\Z"
 )
-_PW_OF = re.compile(
+_PW_OF = lazy(
     r"(?:\A|[^a-z]|user|root|bind|db|admin|my|ftp|ldap|smtp|sql|olcroot|login|mail|owner|old|new)\Z"
 )
 
@@ -224,10 +239,9 @@ def english_hints() -> tuple[str, ...]:
 
 
 @functools.cache
-def other_hints(*, ascii_only: bool) -> tuple[str, ...]:
+def other_hints() -> tuple[str, ...]:
     """Return the pieces of which a name of another language has one."""
-    pieces = {piece for names in OTHER_LANGUAGES for piece in names.hints.split("|")}
-    return tuple(sorted(piece for piece in pieces if piece.isascii() or not ascii_only))
+    return tuple(sorted({piece for names in OTHER_LANGUAGES for piece in names.hints.split("|")}))
 
 
 @functools.cache
@@ -262,8 +276,37 @@ def prose() -> str:
 
 def names_in(lowered: str, *, english_only: bool) -> Iterator[Found]:
     """Yield every name in a lower-cased text."""
+    return _judged(name_pattern(english_only=english_only).finditer(lowered), lowered)
+
+
+def english_names_in(text: ScannedText) -> Iterator[Found]:
+    """Yield every English name in a text."""
+    return _judged(_english_words(text), text.low)
+
+
+def _english_words(text: ScannedText) -> Iterator[re.Match[str]]:
+    """Find what `name_pattern` finds, looking only where a name may begin."""
+    low = text.low
+    places: set[int] = set()
+    for begin in _english_begins():
+        if " " in begin or begin in text.gist:
+            places.update(places_of(begin, low))
+    done, match_at = 0, name_pattern(english_only=True).match
+    for at in sorted(places):
+        if at >= done and (match := match_at(low, at)):
+            yield match
+            done = match.end()
+
+
+@functools.cache
+def _english_begins() -> tuple[str, ...]:
+    return tuple(ENGLISH.begins.split("|"))
+
+
+def _judged(matches: Iterator[re.Match[str]], lowered: str) -> Iterator[Found]:
+    """Say of each name how much it gives away; leave out what is none where it stands."""
     suffix = suffix_pattern()
-    for match in name_pattern(english_only=english_only).finditer(lowered):
+    for match in matches:
         word, start, end = match[0], match.start(), match.end()
         strong = _weak_pattern().fullmatch(word) is None
         if not strong and word in _QUALIFIED:
@@ -303,7 +346,7 @@ def _auth(before: str) -> bool | None:
     return None if before[-1:].isalnum() else False
 
 
-_IN_A_NAME = re.compile(r"(?!_)\w[_\-.]?\Z")
+_IN_A_NAME = lazy(r"(?!_)\w[_\-.]?\Z")
 _QUALIFIED = {
     "key": _key,
     "pass": _pass,

@@ -10,10 +10,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from .lazy_pattern import lazy
+from .scanned_text import ScannedText
 from .secret_names import prose
 
 Span = tuple[int, int]
-Finder = Callable[[str, str], Iterable[Span]]
+Finder = Callable[[ScannedText], Iterable[Span]]
 
 
 class Rule(NamedTuple):
@@ -22,22 +24,27 @@ class Rule(NamedTuple):
     Attributes:
         name: for whoever reads a failing test.
         hints: the rule is tried only where one of these occurs in the lower-cased text.
-        find: gives the spans of the secrets, from the text and the lower-cased text.
+        find: gives the spans of the secrets.
         patterns: every regular expression that `find` uses.
+        replaces: the name of a rule that has no more to say where this one may apply.
+        needs: pieces that stand in the lower-cased text wherever the rule finds something.
     """
 
     name: str
     hints: tuple[str, ...]
     find: Finder
     patterns: tuple[str, ...]
+    replaces: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def pattern_rule(
     name: str,
-    hints: str,
+    hints: str | tuple[str, ...],
     pattern: str | re.Pattern[str],
     spans: Callable[[re.Match[str]], Iterable[Span]] | None = None,
     *,
+    needs: tuple[str, ...] = (),
     lowered: bool = True,
 ) -> Rule:
     """Make a rule of one regular expression, which is compiled when it is first needed."""
@@ -47,11 +54,13 @@ def pattern_rule(
     def compiled() -> re.Pattern[str]:
         return re.compile(pattern)
 
-    def find(raw: str, low: str) -> Iterator[Span]:
-        for match in compiled().finditer(low if lowered else raw):
-            yield from (spans or groups_of)(match)
+    def find(text: ScannedText) -> Iterator[Span]:
+        if all(piece in text.low for piece in needs):
+            for match in compiled().finditer(text.low if lowered else text.raw):
+                yield from (spans or groups_of)(match)
 
-    return Rule(name, tuple(hints.split()), find, (source,))
+    hinted = tuple(hints.split()) if isinstance(hints, str) else hints
+    return Rule(name, hinted, find, (source,), needs=needs)
 
 
 def groups_of(match: re.Match[str]) -> Iterable[Span]:
@@ -87,7 +96,7 @@ NO_VALUE = (
     r"(?!(?:none|null|nil|true|false|undefined|\*{3,}+|%s|%\(\w++\)s|\?|\$\d{1,2}|:\w++(?=[\s,)]|\Z)"
     r"|\[(?:secure|filtered)\]|<\w++>)(?!\w))"
 )
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = lazy(
     r"(?:secret(?:str|bytes|string)\([\"'])?(?:\*{3,}+|x{4,}+|\.{3}|•{3,}+|…)(?:[\"']\))?"
     r"|(?:none|null|nil|true|false|undefined|yes|no|masked|hidden|redacted|omitted|n/a)"
     r"|<[\w \-]{1,64}>?|[\[(](?:secure|filtered|hidden|masked|redacted|protected|sensitive"
@@ -100,7 +109,7 @@ _PLACEHOLDER = re.compile(
     r"|(?:[a-z]:[\\/]|~?\.{0,2}/)[\w./\\~\-]{1,200}\.(?:pem|key|crt|cer|p12|pfx|jks|json|txt|env"
     r"|ya?ml|asc|gpg|kdbx|ini|conf|cfg|log|py|sh|csv|pub)"
 )
-_VARIABLE = re.compile(
+_VARIABLE = lazy(
     r"\$[A-Z_][A-Z0-9_]{2,}|TEXT|TOKEN|STRING|PASSWORD|SECRET|KEY|VALUE|INTEGER|PATH|FILE|NAME"
 )
 
@@ -122,7 +131,7 @@ def looks_random(value: str, least: int = 8) -> bool:
     return len(value) >= least and bool(_RANDOM.fullmatch(value))
 
 
-_RANDOM = re.compile(
+_RANDOM = lazy(
     r"(?=[^\d]{0,80}\d|[a-zA-Z+/]{12,}+=)(?=[^a-zA-Z]{0,80}[a-zA-Z])[\w+/=.~%$!@*|:\-]{4,}+"
 )
 
@@ -132,8 +141,8 @@ def is_ordinary(value: str) -> bool:
     return len(value) <= 128 and bool(_ORDINARY_VALUE.fullmatch(value))
 
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_ORDINARY_VALUE = re.compile(
+_UUID = lazy(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_ORDINARY_VALUE = lazy(
     r"[~./][\w./~\-]*|[a-z]+://.*|\d{4}-\d\d-\d\d.*"
     r"|[\w\-/]+\.(?:py|js|ts|go|java|json|csv|ya?ml|txt|pem|key)"
     r"|[a-z]+(?:[/:.][a-z_\-]*)+\d{0,4}(?:[/:.][\w\-]*)*",

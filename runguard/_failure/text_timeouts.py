@@ -12,7 +12,10 @@ from functools import cache
 from typing import Final
 
 from . import timeout_words as words
+from . import word_stems as stems
 
+HINTS: Final = ("time", "sqlstate")
+"""Besides the stems of `SAID_OTHERWISE`: one stands in each folded text that tells a timeout."""
 _WINDOW: Final = 160  # characters on each side of an occurrence
 _MOST_NAMES: Final = 1024  # occurrences that are looked at before the next one counts
 _LONGEST_WORDS: Final = 40
@@ -33,14 +36,16 @@ def timeout_in(text: str) -> str | None:
     lower = text.lower()
     if "sqlstate" in lower and _pattern(words.OTHER_SQLSTATE).search(text):
         return None
-    for count, found in enumerate(_pattern(words.PLAIN).finditer(text)):
-        if count == _MOST_NAMES or not _is_name(text, *found.span()):
-            return found[0].lower()
-    if lower.isascii() and not any(hint in lower for hint in words.HINTS):
+    plain = stems.folded(text)
+    if "time" in plain:  # as in each of the plain words
+        for count, found in enumerate(_pattern(words.PLAIN).finditer(text)):
+            if count == _MOST_NAMES or not _is_name(text, *found.span()):
+                return found[0].lower()
+    if lower.isascii() and not stems.holds_any(words.HINTS, lower):
         return None
     first = None
-    for expression in words.SAID_OTHERWISE:
-        for found in _pattern(expression).finditer(text):
+    for number in stems.SAID_OTHERWISE.rows_in(plain):
+        for found in _pattern(words.SAID_OTHERWISE[number]).finditer(text):
             if _is_about_a_name(text, *found.span()):
                 continue
             if first is None or found.start() < first.start():

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from .hiding import HIDDEN
+from .lazy_pattern import lazy
 
 if TYPE_CHECKING:
     from .secret_values import Span
@@ -17,7 +18,7 @@ _LOOKED_AT: Final = 128 * 1024  # characters: as much as the longest of these te
 _SHORTEST: Final = 6  # of a value that is hidden wherever it stands: `admin` stands in many paths
 _LONGEST: Final = 256  # longer ones are known by their shape
 _MOST: Final = 200
-_QUOTED: Final = re.compile(r"'([^'\\\n]{6,256})'|\"([^\"\\\n]{6,256})\"")
+_QUOTED: Final = lazy(r"'([^'\\\n]{6,256})'|\"([^\"\\\n]{6,256})\"")
 
 
 class Cleaner(Protocol):

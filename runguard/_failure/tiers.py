@@ -12,10 +12,12 @@ Inside a tier an HTTP status comes before a timeout. Loaded when a failure is so
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Final, NamedTuple
 
 from .._models import NO_RULE_MATCHED, ErrorGroup, Rule
 from .._reasons import ErrorReason
+from . import word_stems as stems
 from .exception_evidence import (
     carried_status,
     http_status,
@@ -24,12 +26,16 @@ from .exception_evidence import (
     text_is_not_http,
     text_tells_no_timeout,
     timeout_evidence,
-    type_names,
 )
-from .introspection import LONGEST_TEXT, levels_of, qualified_name, text_of
-from .reason import reason_of
-from .text_evidence import holds_job_lock, status_in
+from .introspection import LONGEST_TEXT, qualified_name, text_of
+from .pieces import LONGEST as LONGEST_LOOKED_UP
+from .pieces import PieceIndex
+from .reason import reason_in, reason_of, timeout_reason_in
+from .text_evidence import HINTS as HINTS_OF_STATUSES
+from .text_evidence import holds_job_lock, holds_number, status_in
+from .text_timeouts import HINTS as HINTS_OF_TIMEOUTS
 from .text_timeouts import timeout_in
+from .type_names import type_names
 
 LONGEST_TEXTS: Final = 8 * LONGEST_TEXT  # of a whole chain: a group may hold many
 
@@ -53,9 +59,8 @@ class Verdict(NamedTuple):
     own_rule: int | None = None
 
 
-def verdict_of(exc: BaseException, rules: Sequence[Rule]) -> Verdict:
-    """Ask the tiers about an exception and its chain."""
-    levels = list(levels_of(exc))
+def verdict_of(levels: Levels, rules: Sequence[Rule]) -> Verdict:
+    """Ask the tiers about an exception and its chain, as `levels_of` has found it."""
     texts = _texts(levels)
     verdict = next(_tiers(levels, texts, rules))
     reason = reason_of(
@@ -153,7 +158,7 @@ def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
                 yield by_status(page[0], f"page: {page[1]!r}", distance)
         both = list(zip(level, texts_of_level, strict=True))
         may_hold_status = [
-            _with_its_type(exc, text)
+            _with_its_type(type(exc), text)
             for exc, text in both
             if not is_sql and not text_is_not_http(exc)
         ]
@@ -165,11 +170,41 @@ def _by_texts(levels: Levels, texts: Texts) -> Iterator[Verdict]:
             yield verdict
 
 
-def _with_its_type(exc: BaseException, text: str) -> str:
+def told_by(cls: type, text: str, group: ErrorGroup) -> tuple[object, ...]:
+    """Return what the text of an exception tells that is of this type and was sorted so.
+
+    Exceptions that differ in their text alone, and tell the same, are sorted alike.
+    """
+    if is_silent(text):
+        return False, None, None, None
+    reason = timeout_reason_in if group is ErrorGroup.TIMEOUT else reason_in
+    status = status_in(_with_its_type(cls, text))
+    return holds_job_lock(text), status, timeout_in(text), reason(text)
+
+
+def is_silent(text: str) -> bool:
+    """Whether a short text tells nothing: it holds no piece of what any expression looks for."""
+    return (
+        len(text) <= LONGEST_LOOKED_UP
+        and text.isascii()
+        and not text.lstrip("(")[:1].isdigit()  # which may belong to the type's name
+        and not holds_number(text)
+        and not _telling().found_in(text.lower())
+    )
+
+
+@cache
+def _telling() -> PieceIndex:
+    tables = stems.OF_REASONS, stems.OF_TIMEOUTS, stems.SAID_OTHERWISE
+    of_expressions = [stem for table in tables for row in table.rows for stem in row]
+    return PieceIndex([(*of_expressions, *HINTS_OF_TIMEOUTS, *HINTS_OF_STATUSES)])
+
+
+def _with_its_type(cls: type, text: str) -> str:
     """Put the type's name before a text that begins with a number: a traceback shows both."""
     if not text.lstrip("(")[:1].isdigit():
         return text
-    name = qualified_name(type(exc))
+    name = qualified_name(cls)
     if "." not in name:  # one of Python's own says nothing of a number
         return text
     return f"{name}{text}" if text.startswith("(") else f"{name}: {text}"

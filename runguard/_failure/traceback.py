@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
 from traceback import FrameSummary, StackSummary, format_exception_only
-from types import FrameType, TracebackType
-from typing import Final
+from types import CodeType, FrameType, TracebackType
+from typing import Any, Final, NamedTuple
+from weakref import ReferenceType, ref
 
 from .introspection import attribute, qualified_name
+from .lazy_pattern import lazy
 
 LONGEST: Final = 32 * 1024  # bytes of UTF-8
 OUTERMOST: Final = 12  # frames of each exception …
@@ -35,10 +37,13 @@ _AT_LENGTH: Final = 48 * 1024  # characters that are printed before the rest is 
 _MOST: Final = 96 * 1024  # after which no exception is printed any more
 _HEAD: Final = 10 * 1024  # bytes that are kept of the beginning where the middle is left out
 _MARK_ROOM: Final = 64
+_MOST_KNOWN: Final = 256  # frames whose print is kept …
+_LONGEST_KNOWN: Final = 2 * 1024  # … of so many characters
 
 _CAUSE: Final = "The above exception was the direct cause of the following exception:"
 _CONTEXT: Final = "During handling of the above exception, another exception occurred:"
-_HEADER: Final = re.compile(
+WORDS_BETWEEN: Final = (_CAUSE, _CONTEXT)
+_HEADER: Final = lazy(
     r"^(?:  \+ Exception Group )?Traceback \(most recent call last\):$", re.MULTILINE
 )
 _SYNTAX_ERRORS: Final = (SyntaxError, IndentationError, TabError)
@@ -76,7 +81,7 @@ def last_traceback(text: str) -> str | None:
         if not is_of_frames:  # the message, of which a program may print more lines
             break
     for earlier in reversed(before):
-        if not text[earlier:start].rstrip().endswith((_CAUSE, _CONTEXT)):
+        if not text[earlier:start].rstrip().endswith(WORDS_BETWEEN):
             break
         start = earlier
     return text[start:end].rstrip()
@@ -91,8 +96,9 @@ def _has_frames(exc: BaseException) -> bool:
 
 def fit(text: str, home: str) -> str:
     """Write the home folder as `~`, and leave out lines of the middle where a text is too long."""
-    if home.strip("/\\"):
-        text = re.sub(rf"(?<![\w/.~-]){re.escape(home)}(?=[/\\])", "~", text)
+    if home.strip("/\\") and home in text:
+        folder = re.escape(home)  # first, since a search for a literal text is fast
+        text = re.sub(rf"{folder}(?<![\w/.~-]{folder})(?=[/\\])", "~", text)
     if len(text.encode()) <= LONGEST:
         return text
     lines = text.split("\n")
@@ -132,6 +138,7 @@ class _Printer:
         self._printed = 0
         self._depth = 0  # of groups
         self._needs_close = False
+        self._sources: dict[str, object] = {}  # what linecache holds of each file
 
     def chain(self, exc: BaseException) -> list[str]:
         """Return the lines of an exception after those of its causes."""
@@ -213,7 +220,7 @@ class _Printer:
         innermost: deque[TracebackType] = deque(maxlen=FEW if is_brief else INNERMOST)
         count = 0
         while traceback is not None:
-            if not traceback.tb_frame.f_code.co_filename.startswith(_wrappers()):
+            if not is_wrapper(traceback.tb_frame.f_code.co_filename):
                 count += 1
                 if len(outermost) < (FEW if is_brief else OUTERMOST):
                     outermost.append(traceback)
@@ -230,9 +237,39 @@ class _Printer:
         return lines + self._frames([*outermost, *innermost])
 
     def _frames(self, tracebacks: list[TracebackType] | deque[TracebackType]) -> list[str]:
-        summary = StackSummary.from_list([_summary_of(one) for one in tracebacks])
-        lines = "".join(summary.format()).removesuffix("\n").split("\n")
-        return [self._bounded(line, LONGEST_LINE) for line in lines]
+        stack = _Stack([self._frame(one) for one in tracebacks])
+        lines = "".join(stack.format()).removesuffix("\n").split("\n")
+        return [
+            line if len(line) <= LONGEST_LINE // 4 else self._bounded(line, LONGEST_LINE)
+            for line in lines
+        ]
+
+    def _frame(self, traceback: TracebackType) -> _Frame:
+        """Print a frame, or find its print of an earlier failure."""
+        code = traceback.tb_frame.f_code
+        source = self._source(code.co_filename)
+        key = (id(code), traceback.tb_lasti, traceback.tb_lineno)
+        known = _known.get(key)
+        if known is not None and known.code() is code and known.source is source is not None:
+            return known.frame
+        frame = _printed(traceback)
+        # Reading the file has put it there.
+        self._sources[code.co_filename] = source = linecache.cache.get(code.co_filename)
+        if source is not None and len(frame.printed) <= _LONGEST_KNOWN:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            _known[key] = _Known(ref(code), source, frame)
+        return frame
+
+    def _source(self, file: str) -> object:
+        """Return what linecache holds of a file that is as it was read; None where it has none."""
+        if file not in self._sources:
+            try:
+                linecache.checkcache(file)
+            except Exception:  # a name that no file can have
+                return None
+            self._sources[file] = linecache.cache.get(file)
+        return self._sources[file]
 
     def _message(self, exc: BaseException) -> Iterator[str]:
         """Return the last lines: the type with the text, then the notes."""
@@ -277,14 +314,46 @@ class _Printer:
         return self._clean(text, limit=limit)
 
 
+def is_wrapper(file: str) -> bool:
+    """Whether a file's frames are runguard's own around the job."""
+    return file.startswith(_wrappers())
+
+
 @cache
 def _wrappers() -> tuple[str, ...]:
     """Return the folders of runguard's own frames around the job, which say nothing of it."""
-    package = _summary_of.__code__.co_filename.replace("\\", "/").rpartition("/_failure/")[0]
+    package = _printed.__code__.co_filename.replace("\\", "/").rpartition("/_failure/")[0]
     return tuple(f"{package}/{folder}/" for folder in ("_run", "integrations"))
 
 
-def _summary_of(traceback: TracebackType) -> FrameSummary:
+class _Frame(FrameSummary):
+    """A frame with the lines that are printed of it."""
+
+    __slots__ = ("printed",)
+    printed: str
+
+
+class _Known(NamedTuple):
+    """A frame that was printed, by its code and by what linecache held of the file."""
+
+    code: ReferenceType[CodeType]
+    source: object
+    frame: _Frame
+
+
+_known: Final[dict[tuple[int, int, int], _Known]] = {}
+
+
+class _Stack(StackSummary):
+    """Frames that are printed already: what is left is to count those that repeat."""
+
+    def format_frame_summary(self, frame_summary: FrameSummary, **_: Any) -> str:
+        """Return the lines of a frame."""
+        assert type(frame_summary) is _Frame  # noqa: S101 - a stack is made of nothing else
+        return frame_summary.printed
+
+
+def _printed(traceback: TracebackType) -> _Frame:
     frame, code = traceback.tb_frame, traceback.tb_frame.f_code
     source = None  # to be looked up
     try:
@@ -295,7 +364,7 @@ def _summary_of(traceback: TracebackType) -> FrameSummary:
         source = ""
     line, end_line, column, end_column = _position_of(traceback, frame)
     # What is not the line of the traceback marks nothing that can be shown.
-    return FrameSummary(
+    summary = _Frame(
         code.co_filename,
         traceback.tb_lineno if line is None else line,
         code.co_name,
@@ -305,6 +374,8 @@ def _summary_of(traceback: TracebackType) -> FrameSummary:
         colno=column,
         end_colno=end_column,
     )
+    summary.printed = StackSummary().format_frame_summary(summary)
+    return summary
 
 
 def _position_of(

@@ -7,16 +7,20 @@ evidence it is, word for word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .introspection import attribute, bases_of, levels_of, qualified_name
+from .introspection import attribute, levels_of
+from .lazy_pattern import lazy
+from .type_names import type_names
+
+Levels = Iterable[Sequence[BaseException]]
 
 LONGEST: Final = 300
 _LONGEST_URL: Final = 8 * 1024
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
-_HOST: Final = re.compile(r"[\w.-]{1,255}|[0-9a-f:.]{2,45}", re.IGNORECASE)
+_HOST: Final = lazy(r"[\w.-]{1,255}|[0-9a-f:.]{2,45}", re.IGNORECASE)
 # Where clients keep the address that they asked: httpx, requests, aiohttp, azure-core, tornado, …
 _URLS: Final[tuple[tuple[str, ...], ...]] = (
     *(("request", "url"), ("request_info", "real_url"), ("response", "request", "url")),
@@ -36,20 +40,22 @@ _BOTOCORE: Final = "botocore.exceptions.BotoCoreError"
 _PARAMIKO: Final = "paramiko.ssh_exception.NoValidConnectionsError"
 # What asyncio and redis say of a connection that failed, and nowhere else.
 _TEXTS: Final = {
-    "OSError": re.compile(r"Connect call failed \('([^']+)', (\d+)(?:, \d+, \d+)?\)"),
-    "redis.exceptions.ConnectionError": re.compile(
+    "OSError": lazy(r"Connect call failed \('([^']+)', (\d+)(?:, \d+, \d+)?\)"),
+    "redis.exceptions.ConnectionError": lazy(
         r"Error (?:-?\d+ |)(?:while )?connecting to ([^\s/]+):(\d+)\..*", re.DOTALL
     ),
 }
 
 
-def upstream_of(exc: BaseException) -> str | None:
+def upstream_of(exc: BaseException, levels: Levels | None = None) -> str | None:
     """Return `host:port` of the service that failed, the nearest in the chain, or None.
+
+    The chain may be given as `levels_of` has found it.
 
     >>> upstream_of(OSError(111, "Connect call failed ('127.0.0.1', 6543)"))
     '127.0.0.1:6543'
     """
-    for level in levels_of(exc):
+    for level in levels_of(exc) if levels is None else levels:
         for member in level:
             for host, port in _addresses(member):
                 if (found := _named(host, port)) is not None:
@@ -58,9 +64,10 @@ def upstream_of(exc: BaseException) -> str | None:
 
 
 def _addresses(exc: BaseException) -> Iterator[tuple[object, object]]:
-    names = {qualified_name(base) for base in bases_of(exc)}
+    names = type_names(exc)
     for path in _URLS:
-        yield _of_url(_at(exc, path))
+        if (url := _at(exc, path)) is not None:
+            yield _of_url(url)
     for name, path in _PARTS.items():
         if name in names:
             holder = _at(exc, path)
@@ -84,6 +91,8 @@ def _text_of_connection(exc: BaseException, pattern: re.Pattern[str]) -> re.Matc
 
 def _at(holder: object, path: tuple[str, ...]) -> Any:
     for name in path:
+        if holder is None:
+            return None
         holder = attribute(holder, name)
     return holder
 

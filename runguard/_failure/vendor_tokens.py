@@ -1010,7 +1010,7 @@ SECRET_ADDRESSES: tuple[SecretAddress, ...] = (
     SecretAddress(
         "automation webhook",
         "hook integration heartbeat hc-ping healthchecks cronitor loggly ifttt incoming deploy"
-        " notify /input",
+        " notify launchpad /input",
         r"(?:hooks\.zapier\.com/hooks/(?:catch|standard)|hook\.[\w.-]{0,32}make\.com"
         r"|hook\.integromat\.com|connect\.pabbly\.com/workflow/sendwebhookdata"
         r"|api\.netlify\.com/build_hooks|api\.vercel\.com/v1/integrations/deploy"

@@ -94,7 +94,8 @@ def test_a_type_is_named_so_that_any_store_takes_it(cls: type, name: str) -> Non
 
 
 def test_a_type_is_named_past_a_metaclass_that_hides_it() -> None:
-    assert qualified_name(HidesItsNames("Hidden", (Exception,), {})) == "Hidden"
+    hidden = HidesItsNames("Hidden", (Exception,), {})
+    assert qualified_name(hidden) == f"{__name__}.Hidden"
 
 
 def test_an_endless_name_is_cut() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from runguard._failure.decoded_text import ESCAPES
 from runguard._failure.redaction import Redactor
 from runguard._failure.redaction_rules import built_in_rules
+from runguard._failure.vendor_tokens import SECRET_ADDRESSES, VENDOR_TOKENS
 
 redactor = Redactor()
 
@@ -122,6 +123,8 @@ def test_no_offset_of_a_secret_leaks_a_part_of_it(text: str, limit: int) -> None
 
 PATTERNS = [
     *((rule.name, pattern) for rule in built_in_rules() for pattern in rule.patterns),
+    *((token.name, token.pattern) for token in VENDOR_TOKENS),
+    *((address.name, address.pattern) for address in SECRET_ADDRESSES),
     ("escapes", ESCAPES),
 ]
 

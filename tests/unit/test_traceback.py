@@ -11,11 +11,13 @@ import pytest
 
 from runguard._failure.redaction import Redactor
 from runguard._failure.traceback import (
+    _MOST_KNOWN,
     INNERMOST,
     LONGEST,
     MOST_CAUSES,
     MOST_MEMBERS,
     OUTERMOST,
+    _known,
     last_traceback,
     traceback_text,
 )
@@ -323,3 +325,43 @@ def test_what_python_prints_is_found_among_other_lines(job: Callable[[], None]) 
     # Of a message only the first line is told from what follows.
     assert whole.startswith(found)
     assert "File " in found
+
+
+def job_in(file: Path, source: str) -> Callable[[], object]:
+    file.write_text(source)
+    names: dict[str, Callable[[], object]] = {}
+    exec(compile(source, str(file), "exec"), names)
+    return names["job"]
+
+
+def test_a_frame_that_failed_before_is_printed_as_python_prints_it(tmp_path: Path) -> None:
+    job = job_in(tmp_path / "job.py", "def job(rows=()):\n    return rows[0] + rows[1]\n")
+
+    for _ in range(3):
+        error = caught(job)
+        expected = "".join(traceback.format_exception(error)).rstrip("\n")
+        assert printed(error) == expected
+
+
+def test_a_frame_of_a_file_that_has_changed_shows_the_new_line(tmp_path: Path) -> None:
+    file = tmp_path / "job.py"
+    job = job_in(file, "def job():\n    return 1 / 0\n")
+    assert "return 1 / 0" in printed(caught(job))
+
+    file.write_text("def job():\n    return now_it_reads_otherwise\n")
+
+    assert "now_it_reads_otherwise" in printed(caught(job))
+
+
+def test_frames_of_equal_code_in_two_files_are_told_apart(tmp_path: Path) -> None:
+    source = "def job():\n    return 1 / 0\n"
+    for name in ("one.py", "two.py"):
+        assert name in printed(caught(job_in(tmp_path / name, source)))
+
+
+def test_the_prints_that_are_kept_are_few(tmp_path: Path) -> None:
+    source = "def job():\n    return 1 / 0\n"
+    for number in range(300):
+        printed(caught(job_in(tmp_path / f"{number % 3}.py", source)))
+
+    assert len(_known) <= _MOST_KNOWN
