@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._models import CooldownBy, StoreIdentity
     from ._run.expecting import Expect
     from ._run.repository import Declaring, RunRepository
-    from ._settings import Deliver, OutagePolicy, RedactionPatterns
+    from ._settings import Deliver, OutagePolicy, RedactionPatterns, StartDurability
     from ._store.operator import OperatorStore
 
 P = ParamSpec("P")
@@ -59,15 +59,11 @@ class _Stores:
 
         return declaring
 
-    def open(
-        self, *, url: str | None, engine: Any, max_connections: int, patience: float
-    ) -> RunRepository:
+    def open(self, **how: Any) -> RunRepository:
         """Return a store that records."""
         from ._store.factory import open_recorder
 
-        return open_recorder(
-            url=url, engine=engine, max_connections=max_connections, patience=patience
-        )
+        return open_recorder(**how)
 
 
 def new_runtime() -> Runtime:
@@ -192,6 +188,7 @@ def configure(
     outage_policy: OutagePolicy | None = None,
     store_timeout: timedelta | None = None,
     max_connections: int | None = None,
+    start_durability: StartDurability | None = None,
     heartbeat_interval: timedelta | None = None,
     lost_after: timedelta | None = None,
     spool_dir: str | os.PathLike[str] | None = None,
@@ -223,6 +220,7 @@ def configure(
         outage_policy: With the store away, `run` the body (default) or `refuse` to.
         store_timeout: Longest time that a dead store adds to a run (default 5 seconds).
         max_connections: Most connections to PostgreSQL in this process (default 5).
+        start_durability: `full` (default), or `relaxed`: a start waits for no disk. Added in 0.2.
         heartbeat_interval: Time between two heartbeats of an open run (default 30 seconds).
         lost_after: Silence after which a run counts as lost (default 5 minutes).
         spool_dir: Folder of the records that wait for a store that is away. None: in the user's

@@ -7,11 +7,13 @@ import re
 from typing import Final
 
 # A path that begins neither with a slash nor as a URI does, and is no database in memory.
-_RELATIVE_SQLITE: Final = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)", re.S)
+_RELATIVE_SQLITE: Final = r"(?s)(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)"
 
 
 def connect_timeout(url: str) -> int | None:
     """Return the `connect_timeout` of a URL in seconds; None where it has none, or no end."""
+    if "connect_timeout=" not in url:
+        return None
     found = re.search(r"[?&]connect_timeout=(\d{1,6})(?:&|$)", url)
     return int(found[1]) or None if found else None
 
@@ -21,8 +23,7 @@ def anchored(url: str, here: str) -> str:
 
     A relative one begins at `here`, or at the folder of the moment.
     """
-    found = _RELATIVE_SQLITE.match(url)
-    if found is None:
+    if not url.startswith("sqlite") or (found := re.match(_RELATIVE_SQLITE, url)) is None:
         return url
     folder = in_url(here or os.getcwd())  # noqa: PTH109 - no script shall wait for pathlib
     path = os.path.abspath(os.path.join(folder, found[2]))  # noqa: PTH100, PTH118

@@ -10,15 +10,16 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal, get_args
 
 from ._errors import ConfigurationError, did_you_mean
 from ._failure.redaction import Redactor
+from ._frozen import frozen
 from ._models import CooldownBy, Rule, TriggerType
 
 OutagePolicy = Literal["run", "refuse"]
+StartDurability = Literal["full", "relaxed"]
 Deliver = Literal["auto", "off"]
 RedactionPatterns = Sequence[str | re.Pattern[str] | Callable[[str], str]]
 
@@ -45,22 +46,25 @@ VERSION: Final = "RUNGUARD_VERSION"
 CAPTURE_TRACEBACK: Final = "RUNGUARD_CAPTURE_TRACEBACK"
 CAPTURE_LOGS: Final = "RUNGUARD_CAPTURE_LOGS"
 PING_URL: Final = "RUNGUARD_PING_URL"
+START_DURABILITY: Final = "RUNGUARD_START_DURABILITY"
 DISABLED: Final = "RUNGUARD_DISABLED"
 PG_CRON_URL: Final = "RUNGUARD_PG_CRON_URL"
 
 OWN_NAMES: Final = (
     *(DATABASE_URL, TRIGGER_TYPE, ENVIRONMENT, HEARTBEAT_SECONDS, LOST_AFTER_SECONDS, SPOOL_DIR),
-    *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE),
-    *(WEB_TOKEN, WEB_USER, WEB_PASSWORD),
-    *(CONFIG, NOTIFY, NOTIFY_FILE, DELIVER, PING_URL, PG_CRON_URL),
-    *(VERSION, CAPTURE_TRACEBACK, CAPTURE_LOGS, DISABLED),
+    *(DATABASE_URL_FILE, STORE_TIMEOUT_SECONDS, FAILURES_TO_ALERT, AUTO_RESOLVE, START_DURABILITY),
+    *(WEB_TOKEN, WEB_USER, WEB_PASSWORD, CONFIG, NOTIFY, NOTIFY_FILE, DELIVER, PING_URL),
+    *(PG_CRON_URL, VERSION, CAPTURE_TRACEBACK, CAPTURE_LOGS, DISABLED),
 )
 LEAST_BEATS: Final = 3  # that may be missed before a run counts as lost
 
 MOST_FAILURES_TO_ALERT: Final = 100
 _AN_ENVIRONMENT: Final = "expected 1 to 40 of a-z, 0-9, _ and -, and not none"
-_ENVIRONMENT: Final = re.compile("(?!none$)[a-z0-9_-]{1,40}")  # `none` asks for runs without one
-_WORDS: Final = {"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver}
+_ENVIRONMENT: Final = "(?!none$)[a-z0-9_-]{1,40}"  # `none` asks for runs without one
+_WORDS: Final = {
+    **{"cooldown_by": CooldownBy, "outage_policy": OutagePolicy, "deliver": Deliver},
+    "start_durability": StartDurability,
+}
 _KINDS: Final[dict[str, Any]] = {
     **dict.fromkeys(("auto_resolve", "capture_traceback", "capture_logs"), bool),
     **dict.fromkeys(("version", "package"), str | None),
@@ -70,7 +74,7 @@ STORE_TIMEOUT: Final = timedelta(seconds=5)
 LOST_AFTER: Final = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settings:
     """Everything that is set once for a process.
 
@@ -87,6 +91,7 @@ class Settings:
         outage_policy: With the store away, `run` the body or `refuse` to.
         store_timeout: Longest time that a dead store adds to a run.
         max_connections: Most connections to a PostgreSQL server, in each process.
+        start_durability: `full`, or `relaxed`: a start does not wait for PostgreSQL's disk.
         heartbeat_interval: Time between two heartbeats of an open run.
         lost_after: Silence after which a run counts as lost; at least three heartbeats.
         spool_dir: Folder of the records that wait for a store that is away; none means the user's
@@ -108,10 +113,11 @@ class Settings:
     trigger_type: TriggerType = TriggerType.MANUAL
     environment: str | None = None
     rules: tuple[Rule, ...] = ()
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor = Redactor()
     outage_policy: OutagePolicy = "run"
     store_timeout: timedelta = STORE_TIMEOUT
     max_connections: int = 5
+    start_durability: StartDurability = "full"
     heartbeat_interval: timedelta = timedelta(seconds=30)
     lost_after: timedelta = LOST_AFTER
     spool_dir: str | os.PathLike[str] | None = None
@@ -132,16 +138,11 @@ class Settings:
             raise ConfigurationError(
                 f"database_url: expected a URL as text, found {type(url).__name__}"
             )
-        check_duration("cooldown", self.cooldown, zero=True)
-        check_duration("lock_ttl", self.lock_ttl)
-        check_duration("store_timeout", self.store_timeout)
-        check_duration("heartbeat_interval", self.heartbeat_interval)
-        check_duration("lost_after", self.lost_after)
+        for name in ("cooldown", "lock_ttl", "store_timeout", "heartbeat_interval", "lost_after"):
+            check_duration(name, getattr(self, name), zero=name == "cooldown")
         if self.lost_after < LEAST_BEATS * self.heartbeat_interval:
-            raise ConfigurationError(
-                f"lost_after: expected at least three heartbeats of {self.heartbeat_interval},"
-                f" found {self.lost_after}"
-            )
+            least = f"at least three heartbeats of {self.heartbeat_interval}"
+            raise ConfigurationError(f"lost_after: expected {least}, found {self.lost_after}")
         for name, words in _WORDS.items():
             if (found := getattr(self, name)) not in get_args(words):
                 known = " or ".join(map(repr, get_args(words)))
@@ -153,7 +154,7 @@ class Settings:
         check_count("max_connections", self.max_connections)
         check_count("failures_to_alert", self.failures_to_alert, most=MOST_FAILURES_TO_ALERT)
         its: object = self.environment
-        if its is not None and not (isinstance(its, str) and _ENVIRONMENT.fullmatch(its)):
+        if its is not None and not (isinstance(its, str) and re.fullmatch(_ENVIRONMENT, its)):
             raise ConfigurationError(f"environment: {_AN_ENVIRONMENT}, found {its!r}")
         for rule in self.rules:
             if not isinstance(rule, Rule):
@@ -222,7 +223,8 @@ def source_of(setting: str, explicit: Mapping[str, Any], environ: Mapping[str, s
 
 def is_disabled(environ: Mapping[str, str]) -> bool:
     """Whether runs shall store nothing."""
-    return _yes_or_no(DISABLED, environ.get(DISABLED, "").strip() or "no")
+    said = environ.get(DISABLED, "").strip()
+    return bool(said) and _yes_or_no(DISABLED, said)
 
 
 def trigger_type_of(value: TriggerType | str, *, source: str = "trigger_type") -> TriggerType:
@@ -302,6 +304,7 @@ FROM_ENVIRONMENT: Final[Mapping[str, tuple[str, Callable[[str, str], Any]]]] = {
     "heartbeat_interval": (HEARTBEAT_SECONDS, _seconds),
     "store_timeout": (STORE_TIMEOUT_SECONDS, _seconds),
     "lost_after": (LOST_AFTER_SECONDS, _seconds),
+    "start_durability": (START_DURABILITY, _text),
     "spool_dir": (SPOOL_DIR, _text),
     "failures_to_alert": (FAILURES_TO_ALERT, _count),
     "auto_resolve": (AUTO_RESOLVE, _yes_or_no),

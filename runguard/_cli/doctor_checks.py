@@ -40,6 +40,7 @@ _SETTINGS: Final[Mapping[str, str | None]] = {
     "outage_policy": None,
     "store_timeout": None,
     "max_connections": None,
+    "start_durability": _settings.START_DURABILITY,
     "heartbeat_interval": _settings.HEARTBEAT_SECONDS,
     "lost_after": _settings.LOST_AFTER_SECONDS,
 }

@@ -11,25 +11,18 @@ from .._run.outcome import interruption_alerts
 from .._run.scope import RunScope
 
 if TYPE_CHECKING:
-    from .._errors import JobLockActive
     from .._models import Failure, RunNote
     from .._run.options import RunOptions
-    from .._run.repository import RunRepository
     from .._run.runtime import Runtime
 
 
 class CommandLifecycle(Lifecycle):
     """A run's life whose refusal need not be recorded, and whose failure is judged elsewhere."""
 
-    records_refusal = True
-
     def declare(self, failure: Failure, note: RunNote, *, interrupted: bool) -> None:
         """Let the run end FAILED without an exception."""
         alerts = not interrupted or interruption_alerts(self.run.trigger_type)
         self.run._declared = DeclaredFailure(failure, None, alerts, note)
-
-    def _refuse(self, store: RunRepository, conflict: JobLockActive) -> JobLockActive:
-        return super()._refuse(store, conflict) if self.records_refusal else conflict
 
 
 class CommandScope(RunScope):

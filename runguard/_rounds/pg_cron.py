@@ -6,25 +6,20 @@ whoever judges whether the job started.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from .._errors import ConfigurationError, RecordRefused, RunguardError
 from .._failure.alert import failure_alert
 from .._failure.classify import classify_text
-from .._models import (
-    Counters,
-    NewRun,
-    RunEnding,
-    RunNote,
-    RunStatus,
-    SpooledRun,
-    TriggerType,
-)
+from .._frozen import frozen
+from .._models import Counters, NewRun, RunEnding, RunNote, RunStatus, SpooledRun, TriggerType
 from .._monitor.expectations import Declarer, Expectation, JobDeclaration, expectation_from
 from .._monitor.pg_cron import CronJob, CronRun, counted, expectation_of, job_name_of, key_of, plain
 from .._reasons import ErrorReason
@@ -40,7 +35,10 @@ if TYPE_CHECKING:
     from .._store.operator import OperatorStore
     from .._store.postgresql.pg_cron import PgCronSource, Server
 
+T = TypeVar("T")
+
 LOOK_BACK: Final = timedelta(days=1)
+ENOUGH_FOR_A_ROUND: Final = 1_000  # runs; the batch that reaches it is written whole
 STORE: Final = "store"  # as the address: pg_cron is in the store's own database
 STORE_TIMEOUT_SECONDS: Final = 30.0
 # Nobody sends a heartbeat while no monitor runs, and the server knows better than our silence.
@@ -53,7 +51,7 @@ class ImportFailed(RunguardError):
     """pg_cron's tables could not be read; the store itself may be well."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Imported:
     """What an import did: runs that were begun or ended here, and jobs whose schedule changed."""
 
@@ -72,12 +70,16 @@ class Imported:
 class PgCronImport:
     """Imports from one server, one round after the other.
 
+    The newest runs come first, so that no job seems to be missed by a start that waits behind the
+    history.
+
     Args:
         source: The tables of pg_cron.
         store: Where runs are.
         settings: What an alert needs, and the environment.
         events: Where to tell of a schedule that cannot be watched.
         look_back: How old the first runs are that are imported.
+        enough: How many runs to write before the rest is left to the next call.
     """
 
     def __init__(
@@ -88,13 +90,16 @@ class PgCronImport:
         events: Events,
         *,
         look_back: timedelta = LOOK_BACK,
+        enough: float = inf,
     ) -> None:
         self._source = source
         self._store = store
         self._settings = settings
         self._events = events
         self._look_back = look_back
-        self._after: int | None = None  # all runs up to this number are known
+        self._enough = enough
+        self._newest: int | None = None  # the number of the newest run that was there
+        self._unread: list[tuple[int, int]] = []  # runs after a number, up to one; the newest last
         self._open: dict[int, UUID | None] = {}  # runs that go on, by number; None: not begun yet
         self._jobs: dict[int, CronJob] = {}  # as they were seen last
         self._mark = ""  # of whoever reads what we read, by whatever address
@@ -114,56 +119,64 @@ class PgCronImport:
         # One address, such as localhost, leads to many servers; and a role sees its own jobs only.
         self._mark = f" (cluster {server.name}, role {server.role})"
         declared, withdrawn = self._declare(jobs.values(), server.timezone)
-        started = succeeded = failed = 0
-        while True:
-            after = self._after or 0
-            runs = self._read(after)
-            for gone in self._open.keys() - {run.run_id for run in runs}:
-                del self._open[gone]  # nobody says any more that it goes on
-            keys = {run.run_id: key_of(server.name, run) for run in runs if not run.is_waiting}
-            known = self._store.statuses_of(list(keys.values()))
-            for run in runs:
-                if (key := keys.get(run.run_id)) is None:
-                    self._note(run, None)
-                    continue
-                status = known.get(key)
-                if status is None or (status == RunStatus.RUNNING and run.ended_at is not None):
-                    self._write(run, key, named.get(run.job_id))
-                    started += run.ended_at is None
-                    succeeded += run.ended_at is not None and run.is_good
-                    failed += run.ended_at is not None and not run.is_good
-                self._note(run, key)
-            if self._after == after:
-                break
+        counts: Counter[str] = Counter()
+        known = self._read(lambda: self._source.runs_of(sorted(self._open)))
+        for gone in self._open.keys() - {run.run_id for run in known}:
+            del self._open[gone]  # nobody says any more that it goes on
+        self._import(known, named, server, counts)
+        while self._unread and counts.total() < self._enough:
+            after, up_to = self._unread[-1]
+            runs = self._read(partial(self._source.runs, after=after, up_to=up_to))
+            self._import(runs, named, server, counts)
+            self._unread.pop()
+            if runs and runs[0].run_id - 1 > after:
+                self._unread.append((after, runs[0].run_id - 1))
         if alive := [key for key in self._open.values() if key is not None]:
             self._store.beat(alive, timeout=STORE_TIMEOUT_SECONDS)
-        return Imported(started, succeeded, failed, declared, withdrawn)
+        return Imported(**counts, declared=declared, withdrawn=withdrawn)
 
     def close(self) -> None:
         """Close the connections to the source."""
         self._source.close()
 
     def _look(self) -> tuple[Server, dict[int, CronJob]]:
+        server, jobs = self._read(self._source.server), self._read(self._source.jobs)
+        before = self._newest
+        if before is None:
+            before = self._read(partial(self._source.newest_before, self._look_back))
+        self._newest = max(before, self._read(self._source.newest))
+        if self._newest > before:
+            self._unread.append((before, self._newest))
+        return server, {job.job_id: job for job in jobs}
+
+    def _read(self, asked: Callable[[], T]) -> T:
         try:
-            if self._after is None:
-                self._after = self._source.newest_before(self._look_back)
-            return self._source.server(), {job.job_id: job for job in self._source.jobs()}
+            return asked()
         except RunguardError as error:
             raise _import_failed(error) from error
 
-    def _read(self, after: int) -> Sequence[CronRun]:
-        try:
-            return self._source.runs(after=after, open_runs=self._open)
-        except RunguardError as error:
-            raise _import_failed(error) from error
-
-    def _note(self, run: CronRun, key: UUID | None) -> None:
-        """Remember how far we are, so that a trouble in between repeats nothing."""
-        self._after = max(self._after or 0, run.run_id)
-        if run.ended_at is None:
-            self._open[run.run_id] = key
-        else:
-            self._open.pop(run.run_id, None)
+    def _import(
+        self,
+        runs: Sequence[CronRun],
+        named: Mapping[int, CronJob],
+        server: Server,
+        counts: Counter[str],
+    ) -> None:
+        """Write what is new of these runs, and remember which of them go on."""
+        keys = {run.run_id: key_of(server.name, run) for run in runs if not run.is_waiting}
+        known = self._store.statuses_of([*keys.values()]) if keys else {}
+        for run in runs:
+            key = keys.get(run.run_id)
+            status = None if key is None else known.get(key)
+            has_ended = run.ended_at is not None
+            if key is not None and (status is None or (status == RunStatus.RUNNING and has_ended)):
+                self._write(run, key, named.get(run.job_id))
+                ended = "succeeded" if run.is_good else "failed"
+                counts[ended if has_ended else "started"] += 1
+            if has_ended:
+                self._open.pop(run.run_id, None)
+            else:
+                self._open[run.run_id] = key
 
     def _write(self, run: CronRun, key: UUID, job: CronJob | None) -> None:
         new = NewRun(

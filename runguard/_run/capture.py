@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .._models import RunEnding, TriggerType
     from .._settings import Settings
 
-_ID: Final = re.compile("[0-9a-f]{32}")
+_ID: Final = "[0-9a-f]{32}"
 
 
 class CapturedRun(log_tail.LoggedRun, Protocol):
@@ -136,4 +136,4 @@ def sentry_event_id(sentry: object) -> str | None:
         event_id = attribute(sentry, "last_event_id")()
     except Exception:  # of another library's
         return None
-    return event_id if isinstance(event_id, str) and _ID.fullmatch(event_id) else None
+    return event_id if isinstance(event_id, str) and re.fullmatch(_ID, event_id) else None

@@ -84,6 +84,13 @@ class Delivery:
         if raised or self._is_anything_due(ended, timeout):
             self.start()
 
+    def may_wait(self, job_name: str) -> bool:
+        """Note that a job has ended; False where it is time to ask. Takes no lock."""
+        if ticks() >= self._ask_again_at or len(self._ended_jobs) >= MOST_ENDED_JOBS:
+            return False
+        self._ended_jobs[job_name] = None
+        return True
+
     def start(self) -> None:
         """Start the child, or have it followed by another if it is at work."""
         with self._lock:

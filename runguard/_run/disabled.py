@@ -22,6 +22,7 @@ class NoStore:
     has_hosts_clock = True
     denial = None
     is_denial_told = False
+    relaxed_start = False
 
     def __init__(self, events: Events, why: str = "RUNGUARD_DISABLED is set") -> None:
         """Have told nothing yet."""

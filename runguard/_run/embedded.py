@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -38,10 +39,8 @@ def state_folder() -> Path:
     Raises:
         ConfigurationError: the user has no home.
     """
-    from platformdirs import user_state_path
-
     try:
-        folder = user_state_path("runguard")
+        folder = _usual_folder() or _folder_of_platform()
         return folder if not is_in_a_test() or _is_temporary(folder) else _folder_of_tests()
     except RuntimeError:  # no variable and no entry in the user database
         if is_in_a_test():
@@ -50,6 +49,23 @@ def state_folder() -> Path:
             "expected a home folder for the embedded store, found none: set"
             f" {DATABASE_URL}, or HOME, or XDG_STATE_HOME"
         ) from None
+
+
+def _usual_folder() -> Path | None:
+    """Return what `platformdirs` says of most users of Linux: no run shall wait for its import."""
+    environ = os.environ
+    if sys.platform != "linux" or environ.keys() & {"ANDROID_DATA", "ANDROID_ROOT"}:
+        return None
+    state, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME", "")
+    if not state and home.startswith("/"):
+        state = f"{home.rstrip('/')}/.local/state"
+    return Path(state, "runguard") if state.startswith("/") else None
+
+
+def _folder_of_platform() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("runguard")
 
 
 def announce(events: Events) -> None:

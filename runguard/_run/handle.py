@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, overload
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from .._clock import ticks
 from .._errors import did_you_mean
 from .._failure.introspection import place_of, text_from
+from .._frozen import NamedTuple
 from .._models import (
     AlertOutcome,
     AlertVerdict,
@@ -26,13 +26,15 @@ from .._models import (
 from .run_key import new_run_key
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     import structlog
 
     from .run_note import Kept
     from .runtime import Runtime
-    from .threads import Done, Work
+    from .task import Done, Work
 
-_COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
+COUNTERS: Final = ("total_records", "changed_records", "created_alerts", "retry_count")
 
 T = TypeVar("T")
 
@@ -49,6 +51,18 @@ class DeclaredFailure(NamedTuple):
     note: RunNote | None = None
 
 
+# What every run has when it is made.
+_AT_FIRST: Final = (
+    ("id", None),
+    ("status", RunStatus.RUNNING),
+    ("fence", None),
+    ("lock_lost", False),
+    *((name, 0) for name in COUNTERS),
+    ("_declared", None),
+    ("_is_tried_again", False),
+    ("_observed", ()),
+    *((name, None) for name in ("_log", "_kept", "_ids", "_lines", "_progress")),
+)
 innermost_run: ContextVar[Run | None] = ContextVar("runguard_run", default=None)
 
 
@@ -75,11 +89,34 @@ class Run:
 
     __slots__ = (
         *("id", "key", "job_name", "trigger_type", "status", "fence", "lock_lost"),
-        *_COUNTERS,
+        *COUNTERS,
         *("_cooldown", "_declared", "_is_tried_again", "_log", "_outer", "_runtime"),
         *("_ids", "_kept", "_lines", "_observed", "_progress"),
         "__weakref__",
     )
+
+    id: int | None
+    key: UUID
+    job_name: str
+    trigger_type: TriggerType
+    status: RunStatus
+    fence: int | None
+    lock_lost: bool
+    total_records: int
+    changed_records: int
+    created_alerts: int
+    retry_count: int
+    _cooldown: timedelta
+    _declared: DeclaredFailure | None
+    _is_tried_again: bool  # whether a queue makes another attempt: it alerts if it fails
+    _outer: Run | None
+    _runtime: Runtime
+    _log: structlog.stdlib.BoundLogger | None
+    _kept: Kept | None  # what the job said of the run
+    _ids: dict[str, str] | None  # in other places, such as Sentry
+    _lines: deque[Any] | None  # that it logged last
+    _observed: Sequence[Any]
+    _progress: tuple[int, int | None] | None
 
     def __init__(
         self,
@@ -92,28 +129,15 @@ class Run:
         runtime: Runtime,
     ) -> None:
         """Made by `run_scope`, not by users."""
-        self.id: int | None = None
-        self.key = key
-        self.job_name = job_name
-        self.trigger_type = trigger_type
-        self.status = RunStatus.RUNNING
-        self.fence: int | None = None
-        self.lock_lost = False
-        self.total_records = 0
-        self.changed_records = 0
-        self.created_alerts = 0
-        self.retry_count = 0
-        self._cooldown = cooldown
-        self._declared: DeclaredFailure | None = None
-        self._is_tried_again = False  # whether a queue makes another attempt: it alerts if it fails
-        self._outer = outer
-        self._runtime = runtime
-        self._log: structlog.stdlib.BoundLogger | None = None
-        self._kept: Kept | None = None  # what the job said of the run
-        self._ids: dict[str, str] | None = None  # in other places, such as Sentry
-        self._lines: deque[Any] | None = None  # that it logged last
-        self._observed: Sequence[Any] = ()
-        self._progress: tuple[int, int | None] | None = None
+        put = object.__setattr__  # ours looks after names, which takes its time
+        for name, value in _AT_FIRST:
+            put(self, name, value)
+        put(self, "key", key)
+        put(self, "job_name", job_name)
+        put(self, "trigger_type", trigger_type)
+        put(self, "_cooldown", cooldown)
+        put(self, "_outer", outer)
+        put(self, "_runtime", runtime)
 
     def __repr__(self) -> str:
         """Say which run it is and how it stands."""
@@ -333,5 +357,5 @@ def open_run_from(run: Run | None) -> Run | None:
 
 
 def _no_such(name: str) -> str:
-    hint = did_you_mean(name, _COUNTERS)
-    return f"a Run has no {name!r}{hint}: its counters are {', '.join(_COUNTERS)}"
+    hint = did_you_mean(name, COUNTERS)
+    return f"a Run has no {name!r}{hint}: its counters are {', '.join(COUNTERS)}"

@@ -8,21 +8,20 @@ Code that holds the interpreter's lock for longer (one long call into C) starves
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, Protocol
-from uuid import UUID
 
 from .._clock import ticks
 from .._events import LOCK_LOST, Events
 from .._models import Lease
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from .repository import RunRepository
 
 RENEWALS_PER_TTL: Final = 3
@@ -40,12 +39,14 @@ class BeatingRun(Protocol):
     _progress: tuple[int, int | None] | None
 
 
-@dataclass(slots=True)
 class _HeldLease:
-    run: BeatingRun
-    lease: Lease
-    ttl: timedelta
-    due: float
+    __slots__ = ("due", "lease", "run", "ttl")
+
+    def __init__(self, run: BeatingRun, lease: Lease, ttl: timedelta, due: float) -> None:
+        self.run = run
+        self.lease = lease
+        self.ttl = ttl
+        self.due = due
 
     def put_off(self) -> None:
         self.due = ticks() + self.ttl.total_seconds() / RENEWALS_PER_TTL
@@ -71,13 +72,21 @@ class Heartbeat:
 
     def add(self, run: BeatingRun, interval: timedelta) -> None:
         """Beat for this run, from one interval from now on."""
-        with self._changed:
-            first_beat = ticks() + interval.total_seconds()
-            self._runs[run.key] = (run, first_beat)
-            if self._next_beat == inf:
+        if not self.add_awake(run, interval):
+            with self._changed:
                 self._interval = interval.total_seconds()
-                self._next_beat = first_beat
+                self._next_beat = min(self._next_beat, ticks() + self._interval)
                 self._wake()
+
+    def add_awake(self, run: BeatingRun, interval: timedelta) -> bool:
+        """Do the same; False where the clock stands still, and is to be started by `add`."""
+        self._runs[run.key] = (run, ticks() + interval.total_seconds())
+        return self.is_awake
+
+    @property
+    def is_awake(self) -> bool:
+        """Whether the clock goes, for one run or another."""
+        return self._next_beat < inf
 
     def add_lease(self, run: BeatingRun, lease: Lease, ttl: timedelta) -> None:
         """Renew this lease from now on; set `run.lock_lost` if it goes to another."""
@@ -88,13 +97,10 @@ class Heartbeat:
             self._wake()
 
     def remove(self, run: BeatingRun) -> None:
-        """Beat for this run no more, and leave its lease alone."""
-        if sys.is_finalizing():
-            return  # the thread is dead by now, and may have died with the lock in its hands
-        with self._changed:
-            self._runs.pop(run.key, None)
-            self._progress.pop(run.key, None)
-            self._leases.pop(run.key, None)
+        """Beat for this run no more, and leave its lease alone. Takes no lock."""
+        self._runs.pop(run.key, None)
+        self._progress.pop(run.key, None)
+        self._leases.pop(run.key, None)
 
     def end_abandoned(self, end: Callable[[], None]) -> None:
         """Let the thread end a run soon. To be called from where no lock may be taken."""
@@ -125,7 +131,7 @@ class Heartbeat:
             with self._changed:
                 self._changed.wait(self._seconds_until_due())
                 beating = self._take_beating_runs()
-                due_leases = [held for held in self._leases.values() if held.due <= ticks()]
+                due_leases = [held for held in list(self._leases.values()) if held.due <= ticks()]
             while self._abandoned:
                 self._abandoned.popleft()()
             if beating:
@@ -134,7 +140,7 @@ class Heartbeat:
                 self._renew(held)
 
     def _seconds_until_due(self) -> float | None:
-        due = min([self._next_beat, *(held.due for held in self._leases.values())])
+        due = min([self._next_beat, *(held.due for held in list(self._leases.values()))])
         return None if due == inf else max(0.0, due - ticks())
 
     def _take_beating_runs(self) -> list[UUID]:
@@ -142,9 +148,11 @@ class Heartbeat:
         now = ticks()
         if self._next_beat > now:
             return []
-        self._next_beat = now + self._interval if self._runs else inf
+        self._next_beat = inf  # before it is looked who is there: who comes too late starts it anew
+        if self._runs:
+            self._next_beat = now + self._interval
         # Also those without an id: another process may have replayed their start meanwhile.
-        return [run.key for run, first_beat in self._runs.values() if first_beat <= now]
+        return [run.key for run, first_beat in list(self._runs.values()) if first_beat <= now]
 
     def catch_up(self, *, timeout: float) -> None:
         """Beat before others are taken for lost, if the store was away at the last beat."""
@@ -158,7 +166,7 @@ class Heartbeat:
             more: dict[str, Any] = {"progress": progress} if (progress := self._moved(keys)) else {}
             self._store().beat(keys, timeout=min(self._interval, timeout), **more)
             with self._changed:  # a run that has ended meanwhile is not remembered
-                self._progress.update((key, progress[key]) for key in progress.keys() & self._runs)
+                self._progress.update({key: progress[key] for key in progress if key in self._runs})
         except Exception as trouble:  # a heartbeat that fails never hurts the job
             if not self._beat_has_failed:  # told once, not at every beat of an outage
                 self._events.internal_error("heartbeat", trouble)
@@ -170,11 +178,10 @@ class Heartbeat:
 
     def _moved(self, keys: list[UUID]) -> dict[UUID, tuple[int, int | None]]:
         """Return the progress of those of these runs that came further since it was written."""
-        with self._changed:
-            runs = [self._runs[key][0] for key in keys if key in self._runs]
         moved = {}
-        for run in runs:
-            if run._progress is not None:
+        for key in keys:
+            run, _ = self._runs.get(key, (None, 0.0))
+            if run is not None and run._progress is not None:
                 from .run_note import progress_of  # few jobs say how far they are
 
                 progress = progress_of(run)

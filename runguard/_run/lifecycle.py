@@ -9,42 +9,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Token
 from datetime import datetime
+from functools import cache
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .._clock import now, ticks
-from .._errors import JobLockActive, RecordRefused, RunguardError, StoreUnavailable
-from .._events import LOCK_LOST, RUN_FINISHED, RUN_STARTED, bind_context, restore_context
-from .._failure.introspection import qualified_name
+from .._errors import RecordRefused, RunguardError, StoreUnavailable
+from .._events import RUN_FINISHED, RUN_STARTED, bind_context, restore_context
 from .._models import (
-    NOBODY,
     AlertOutcome,
     Counters,
-    ErrorGroup,
-    Failure,
     FinishedRun,
     Lease,
-    LockHolder,
     NewRun,
     RunEnding,
     RunStatus,
-    Severity,
     SpooledAlert,
     SpooledRun,
-    in_environment,
-    lock_owner,
 )
 from .handle import DeclaredFailure, Run, current_run, innermost_run, open_run_from
 from .host import host_name
 from .options import EXPECTED, RunOptions
 from .run_key import new_run_key
+from .task import Opening
 
 if TYPE_CHECKING:
+    from .here import Hand
     from .repository import RunRepository
     from .runtime import Runtime
 
+HERE: Final = "here"  # what serves plain runs, from the second one of a process on
 LEAST_PATIENCE_SECONDS: Final = 0.1
 LONGEST_TURN_SECONDS: Final = 60.0
 STORES_PART: Final = 0.9  # of the time that a run may wait; the rest is for its record
@@ -52,20 +49,10 @@ STORES_PART: Final = 0.9  # of the time that a run may wait; the rest is for its
 T = TypeVar("T")
 
 
-class Opening(NamedTuple):
-    """What became of the opening of a run.
-
-    Attributes:
-        trouble: what went wrong with the store; None where all went well.
-        refusal: what keeps the body from running; None where it may run.
-    """
-
-    trouble: Exception | None = None
-    refusal: RunguardError | None = None
-
-
 class Lifecycle:
     """One run from its first row to its last."""
+
+    records_refusal = True
 
     def __init__(self, options: RunOptions, runtime: Runtime) -> None:
         """Make the handle; nothing is written yet."""
@@ -100,6 +87,9 @@ class Lifecycle:
         self.alert_outcome: AlertOutcome | None = None
         self._is_lost = False  # whether the disk took nothing either
         self._judge: Callable[..., RunEnding] | None = None
+        self._hand: Hand | None = None  # of the caller's own thread: see `here`
+        self._struck_as: RunStatus | None = None  # the end that it may have written
+        self._finished: tuple[RunEnding, FinishedRun] | None = None
         self._context: tuple[Token[Run | None], Any] | None = None
 
     def time_to_open(self) -> tuple[float, float]:
@@ -119,7 +109,8 @@ class Lifecycle:
         refusal: RunguardError | None = None
         if trouble is None:
             try:
-                self._judge = _judge()  # a run may end when nothing can be imported any more
+                self._empty_hand()
+                self._judge = load_judge()  # a run may end when nothing can be imported any more
                 refusal = self._open_in_store()
             except Exception as error:  # of ours or of the store: the job goes on
                 trouble = error
@@ -127,7 +118,9 @@ class Lifecycle:
                 self._release_lock()
                 return self._opening
         if trouble is not None:
-            refusal = self._outlive(trouble)
+            from .outage import outlive
+
+            refusal = outlive(self, trouble)
             self._events.internal_error("start", trouble, **self._names())
         self._opening = Opening(trouble, refusal)
         if refusal is None:
@@ -146,8 +139,8 @@ class Lifecycle:
 
     def leave(self, exc: BaseException | None = None) -> None:
         """Leave the caller's context. A forked child leaves the run alone: it is its parent's."""
-        if exc is not None:  # before anything takes memory, which may have run out
-            self._runtime.release_reserve(exc)
+        if exc is not None and (reserve := self._runtime._reserve) is not None:
+            reserve.release_memory(exc)  # before anything takes memory, which may have run out
         if self._pid != os.getpid():
             self.run.status = RunStatus.FAILED
             self.is_open = False
@@ -168,14 +161,16 @@ class Lifecycle:
     def close(self, exc: BaseException | None, trouble: Exception | None = None, /) -> None:
         """Judge how the body ended, write and tell it, and free the lock."""
         self.is_open = False
+        self._empty_hand()
         self.run._outer = open_run_from(self.run._outer)  # let go of those that are closed
         finished_at = now()
         self._runtime.heartbeat.remove(self.run)
-        ending = self.ending_of(exc)
+        ending, finished = self._finished or (self.ending_of(exc), None)
         was_handed_in = trouble is not None
+        trouble = None if finished is not None else trouble  # then it is only to be told
         if trouble is None:
             try:
-                self._tell(ending, self._write(ending, finished_at))
+                self._tell(ending, finished or self._write(ending, finished_at))
             except Exception as error:  # the job's own result must go on
                 trouble = error
         if trouble is not None:
@@ -207,7 +202,7 @@ class Lifecycle:
         try:
             if exc is not None:
                 self._runtime.release_reserve(exc)
-            ending = (self._judge or _judge())(
+            ending = (self._judge or load_judge())(
                 exc,
                 run=self.run,
                 events=self._events,
@@ -219,7 +214,9 @@ class Lifecycle:
             )
         except Exception as bug:  # a run is never left RUNNING for a bug of ours
             self._events.internal_error("classify", bug, **self._names())
-            ending = RunEnding(self.run.key, Counters(), _unjudged(exc, self.run._declared))
+            from .outcome import unjudged
+
+            ending = RunEnding(self.run.key, Counters(), unjudged(exc, self.run))
         self.run.status = ending.status
         self._ending = ending
         return ending
@@ -235,21 +232,41 @@ class Lifecycle:
             self._begin_to_count(self._patience)
         store = self._runtime.store()
         self._look_for_lost_runs(store)
-        if self._options.lock and (holder := self._take_lock(store)) is not None:
-            return self._refuse(store, JobLockActive(self.run.job_name, holder))
+        if self._options.lock:
+            with self._runtime._lock:  # a fork waits for what is imported
+                from . import locked
+
+            if (conflict := locked.take(self, store)) is not None:
+                return locked.refuse(self, store, conflict)
         self.run.id = self._ask(store.start_run, self._new)
+        if HERE not in self._runtime.made_late and self._runtime.heartbeat.is_awake:
+            with self._runtime._lock, suppress(Exception):
+                self._runtime.made_late[HERE] = None
+                from .here import here_of
+
+                self._runtime.made_late[HERE] = here_of(self._runtime)
         self._runtime.reserve().hold()
         return None
 
     def _begin_to_live(self) -> None:
         """What the time of the body begins with."""
-        left = max(0.0, self._deadline - ticks()) if self._deadline < inf else 0.0
-        self._patience += min(left, self._patience)
+        self._save_time()
         self.is_open = True
         self._runtime.heartbeat.add(self.run, self._settings.heartbeat_interval)
         if self._lease is not None:
             self._runtime.heartbeat.add_lease(self.run, self._lease, self._lock_ttl)
         self._events.emit(RUN_STARTED, **self._names(), trigger_type=self.run.trigger_type.value)
+
+    def _save_time(self) -> None:
+        """Let the ending have what the beginning has left of its time."""
+        left = max(0.0, self._deadline - ticks()) if self._deadline < inf else 0.0
+        self._patience += min(left, self._patience)
+
+    def _empty_hand(self) -> None:
+        """Do away with what was struck in the caller's own thread."""
+        if self._hand is not None:
+            self._hand.recover()
+            self._runtime.heartbeat.remove(self.run)
 
     def _tell(self, ending: RunEnding, finished: FinishedRun) -> None:
         """Log how the run ended, and what became of its alert."""
@@ -278,6 +295,9 @@ class Lifecycle:
         finished = None
         if self.run.id is not None:
             finished = self._ask(store.finish_run, ending)
+            if finished.earlier is not None and finished.earlier.status == self._struck_as:
+                verdict = finished.earlier.verdict  # it was this thread, before it was struck
+                finished = finished._replace(recorded=True, verdict=verdict)
             if not finished.recorded and (self._options.key is None or finished.earlier is None):
                 from .outcome import not_open
 
@@ -297,24 +317,6 @@ class Lifecycle:
         except Exception as trouble:  # this run is written, whatever becomes of the others
             self._events.internal_error("replay", trouble, **self._names())
         return finished
-
-    def _must_refuse(self) -> bool:
-        """Whether the body must not run although nothing is wrong with the job."""
-        lock_is_missing = self._options.lock and self._lease is None
-        return lock_is_missing or self._settings.outage_policy == "refuse"
-
-    def _outlive(self, trouble: Exception) -> RunguardError | None:
-        """Keep on this machine what the store could not be told; return what refuses the run."""
-        if not self._must_refuse():
-            self._keep(SpooledRun(self._new, self._started_at))
-            return None
-        self._release_lock()
-        from .outage import own_error
-
-        refusal = own_error(trouble)
-        ending = self.ending_of(refusal)._replace(refused_by=NOBODY)
-        self._keep(self._whole(ending, now()))
-        return refusal
 
     @property
     def _new(self) -> NewRun:
@@ -353,43 +355,11 @@ class Lifecycle:
             if reap_at_start(store, self._settings, self._runtime.heartbeat, name, timeout=seconds):
                 self._runtime.see_to_delivery(name, seconds, raised=True)
 
-    def _take_lock(self, store: RunRepository) -> LockHolder | None:
-        """Take the job's lock; return who holds it where that is another run."""
-        owner = lock_owner(self._new.host, self._pid, self.run.key)
-        name = in_environment(self.run.job_name, self._settings.environment)
-        taken = self._ask(store.acquire_lock, name, owner, self._lock_ttl)
-        if isinstance(taken, LockHolder):
-            return taken
-        self._lease = taken
-        self.run.fence = taken.fence
-        return None
-
-    def _refuse(self, store: RunRepository, conflict: JobLockActive) -> JobLockActive:
-        """Record a run whose body must not begin, since another one holds the lock."""
-        holder = LockHolder(conflict.locked_by, conflict.lock_expires_at)
-        ending = self.ending_of(conflict)._replace(refused_by=holder)
-        try:
-            finished = self._ask(store.record_refused_run, self._new, ending)
-            self.run.id = conflict.run_id = finished.run_id
-            self._tell(ending, finished)
-            self._after_ending()
-        except Exception as trouble:  # the conflict must be told all the same
-            self._keep(self._whole(ending, now()))
-            self._events.internal_error("finish", trouble, **self._names())
-        return conflict
-
     def _release_lock(self, *, asks: bool = True) -> None:
-        lease, self._lease = self._lease, None
-        if lease is None:
-            return
-        try:
-            freed = not asks or self._ask(self._runtime.store().release_lock, lease)
-        except Exception as trouble:  # the lease expires by itself
-            self._events.internal_error("release_lock", trouble, **self._names())
-        else:
-            if not freed and not self.run.lock_lost:
-                self.run.lock_lost = True
-                self._events.emit(LOCK_LOST, **self._names(), fence=lease.fence)
+        if self._lease is not None:
+            from .locked import release
+
+            release(self, self._runtime.store() if asks else None)
 
     def _after_ending(self, *, written: bool = True) -> None:
         name = self.run.job_name
@@ -446,21 +416,9 @@ def outer_run() -> Run | None:
     return outer
 
 
-def _judge() -> Callable[..., RunEnding]:
+@cache
+def load_judge() -> Callable[..., RunEnding]:
     from . import own_alert  # noqa: F401 - later it may be too late to import
     from .outcome import judge
 
     return judge
-
-
-def _unjudged(exc: BaseException | None, declared: DeclaredFailure | None) -> Failure | None:
-    if exc is None:
-        return declared and declared.failure
-    return Failure(
-        error_group=ErrorGroup.UNKNOWN,
-        severity=Severity.MEDIUM,
-        http_status_code=None,
-        error_type=qualified_name(type(exc)),
-        error_message=qualified_name(type(exc)),
-        matched_by="nothing: the classification itself failed",
-    )

@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from time import gmtime, strftime, time
 from types import FunctionType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from .._events import LEVELS
 from .._failure.introspection import text_from
+from .._frozen import NamedTuple
 from .._models import RunStatus
 
 MOST_LINES: Final = 50

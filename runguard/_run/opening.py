@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .._events import Events
 from .._settings import Settings, is_disabled
+from . import off_loop  # noqa: F401 - later it may be too late to import
 
 if TYPE_CHECKING:
     from .repository import RunRepository, StoreFactory
@@ -42,9 +43,11 @@ def open_store(
             told["embedded"] = True
             embedded.announce(events)
         url = embedded.embedded_url()
-    return stores.open(
+    store = stores.open(
         url=url,
         engine=settings.engine,
         max_connections=settings.max_connections,
         patience=settings.store_timeout.total_seconds() / 2,
     )
+    store.relaxed_start = settings.start_durability == "relaxed"
+    return store

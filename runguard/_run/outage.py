@@ -7,15 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
+from .._clock import now
 from .._errors import RunguardError, StoreUnavailable
 from .._events import RECORD_LOST, SPOOLED, Events, error_text
 from .._failure.introspection import qualified_name
-from .._models import AlertDraft, RunEnding, SpooledAlert, SpooledRun
+from .._models import NOBODY, AlertDraft, NewRun, RunEnding, SpooledAlert, SpooledRun
 
 if TYPE_CHECKING:
     from .spool import Spool
+
+
+class RefusableLife(Protocol):
+    """The life of a run that may be kept from beginning."""
+
+    _options: Any
+    _settings: Any
+    _lease: Any
+    _started_at: datetime
+
+    @property
+    def _new(self) -> NewRun: ...
+
+    def ending_of(self, exc: BaseException | None) -> RunEnding:
+        """Judge how a body ended."""
+        ...
+
+    def _keep(self, record: SpooledRun) -> None: ...
+
+    def _whole(self, ending: RunEnding, finished_at: datetime) -> SpooledRun: ...
+
+    def _release_lock(self) -> None: ...
 
 
 def keep(
@@ -47,6 +70,20 @@ def dated_ending(ending: RunEnding, finished_at: datetime) -> RunEnding:
     if ending.alert is None:
         return ending
     return ending._replace(alert=dated(ending.alert, finished_at))
+
+
+def outlive(life: RefusableLife, trouble: Exception) -> RunguardError | None:
+    """Keep what the store could not be told of a start; return what refuses the run."""
+    # Nothing is wrong with the job; but it must not run without its lock, or unrecorded.
+    lock_is_missing = life._options.lock and life._lease is None
+    if not (lock_is_missing or life._settings.outage_policy == "refuse"):
+        life._keep(SpooledRun(life._new, life._started_at))
+        return None
+    life._release_lock()
+    refusal = own_error(trouble)
+    ending = life.ending_of(refusal)._replace(refused_by=NOBODY)
+    life._keep(life._whole(ending, now()))
+    return refusal
 
 
 def own_error(trouble: Exception) -> RunguardError:

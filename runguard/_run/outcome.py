@@ -9,13 +9,18 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from enum import Enum
+from functools import cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .._errors import RunguardError
 from .._failure.alert import failure_alert
 from .._failure.classify import classify
-from .._failure.introspection import attribute, bases_of, location_of, qualified_name
+from .._failure.introspection import attribute, location_of, qualified_name
+from .._failure.repeated import Judged, Mark, mark_of, recall, remember
+from .._failure.type_names import type_names
 from .._models import (
+    AlertDraft,
     Counters,
     ErrorGroup,
     Failure,
@@ -26,6 +31,7 @@ from .._models import (
     TriggerType,
 )
 from .._version import __version__
+from .surroundings import home_folder
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
 VERSIONS: Final = "runguard {}, Python {}.{}.{}".format(__version__, *sys.version_info[:3])
 LARGEST_COUNT: Final = 2**63 - 1
+TIERS: Final = "runguard._failure.tiers"  # what sorts failures, where it could be loaded
 ABANDONED: Final = Failure(
     error_group=ErrorGroup.UNKNOWN,
     severity=Severity.MEDIUM,
@@ -111,6 +118,7 @@ _EXITS: Final = {
     "click.exceptions.Exit": "exit_code",
     "typer.exceptions.Exit": "exit_code",
 }
+_SPECIAL: Final = frozenset({*_EXITS, *_BY_NAME})
 # How command line frameworks pass a Ctrl-C on.
 _INTERRUPTIONS: Final = frozenset(
     {"KeyboardInterrupt", "click.exceptions.Abort", "typer.exceptions.Abort"}
@@ -130,6 +138,7 @@ def judge(
     """Say what is to be written of a run whose body raised `exc`, or None."""
     outcome = outcome_of(exc, trigger_type=run.trigger_type, no_alert_on=no_alert_on)
     counters = _counters_of(run, events)
+    mark = known = None
     if outcome is Outcome.SUCCESS:
         if (declared := run._declared) is None:
             note = None
@@ -139,31 +148,85 @@ def judge(
         failure, location, alerts, said = declared
     else:
         assert exc is not None  # noqa: S101 - no exception is a success
-        failure = classify(exc, rules=settings.rules, clean=settings.redactor.clean)
-        if (message := exit_message(exc)) is not None:
-            failure = replace(failure, error_message=message)
-        location, alerts, said = location_of(exc), outcome is Outcome.FAILED, None
-    alerts = alerts and not run._is_tried_again
-    alert = failure_alert(
+        mark = _mark_of(exc, settings)
+        known = mark and recall(mark, settings)
+        failure, location, _ = known or _judged(exc, settings)
+        alerts, said = outcome is Outcome.FAILED, None
+    alert = None
+    if alerts and not run._is_tried_again:
+        alert = alert_of(
+            run,
+            Judged(failure, location, None),
+            settings=settings,
+            cooldown=cooldown,
+            failures_to_alert=failures_to_alert,
+        )
+    how = {"exc": exc, "said": said, "known": known and known.traceback}
+    note = _note_of(run, settings=settings, events=events, has_failed=True, **how)
+    if mark is not None and known is None:
+        _remember(mark, settings, failure, location, note)
+    return RunEnding(run.key, counters, failure, location, alert, note=note)
+
+
+def alert_of(
+    run: EndedRun,
+    judged: Judged,
+    *,
+    settings: Settings,
+    cooldown: timedelta,
+    failures_to_alert: int,
+) -> AlertDraft:
+    """Draft the alert of a run that has failed."""
+    return failure_alert(
         run_key=run.key,
         job_name=run.job_name,
-        failure=failure,
-        location=location,
+        failure=judged.failure,
+        location=judged.location,
         cooldown=cooldown,
         cooldown_by=settings.cooldown_by,
         failures_to_alert=failures_to_alert,
         versions=VERSIONS,
         environment=settings.environment,
     )
-    note = _note_of(run, settings=settings, events=events, exc=exc, said=said, has_failed=True)
-    return RunEnding(run.key, counters, failure, location, alert if alerts else None, note=note)
+
+
+def _judged(exc: BaseException, settings: Settings) -> Judged:
+    failure = classify(exc, rules=settings.rules, clean=settings.redactor.clean)
+    if (message := exit_message(exc)) is not None:
+        failure = replace(failure, error_message=message)
+    return Judged(failure, location_of(exc), None)
+
+
+def _mark_of(exc: BaseException, settings: Settings) -> Mark | None:
+    """Return by what this failure is known again; None where what users wrote is to be asked."""
+    if settings.rules or any(map(callable, settings.redactor.extra)):
+        return None
+    try:
+        return mark_of(exc, home_folder())
+    except Exception:  # such as no file that is left to load it from
+        return None
+
+
+def _remember(
+    mark: Mark, settings: Settings, failure: Failure, location: str | None, note: RunNote | None
+) -> None:
+    traceback = note and note.traceback
+    whole = settings.capture_traceback is (traceback is not None)
+    if whole and TIERS in sys.modules:  # else it was not sorted, or only in part
+        remember(mark, settings, Judged(failure, location, traceback))
+
+
+@cache
+def _notes() -> ModuleType:
+    from . import run_note  # a success that says nothing does without
+
+    return run_note
 
 
 def _note_of(run: EndedRun, **how: Any) -> RunNote | None:
     try:
-        from .run_note import note_of  # a success that says nothing does without
-
-        return note_of(run, **how)
+        note: RunNote | None = _notes().note_of(run, **how)
+        return note
     except Exception as fault:  # such as no file that is left to load it from
         how["events"].internal_error("note", fault, job_name=run.job_name, run_id=run.id)
         return None
@@ -178,12 +241,13 @@ def outcome_of(
     """Say how a body ended that raised `exc`, or None."""
     if exc is None or issubclass(type(exc), GeneratorExit):
         return Outcome.SUCCESS
-    names = [qualified_name(base) for base in bases_of(exc)]
-    if any(name in _EXITS and _exits_cleanly(_exit_code(exc, name)) for name in names):
-        return Outcome.SUCCESS
-    for name in names:
-        if (ending := _BY_NAME.get(name)) is not None:
-            return ending
+    names = type_names(exc)
+    if not _SPECIAL.isdisjoint(names):
+        if any(name in _EXITS and _exits_cleanly(_exit_code(exc, name)) for name in names):
+            return Outcome.SUCCESS
+        for name in names:
+            if (ending := _BY_NAME.get(name)) is not None:
+                return ending
     if issubclass(type(exc), no_alert_on):
         return Outcome.FAILED_QUIETLY
     if not (interruption_alerts(trigger_type) or _INTERRUPTIONS.isdisjoint(names)):
@@ -197,8 +261,8 @@ def exit_message(exc: BaseException) -> str | None:
     >>> exit_message(SystemExit(3)), exit_message(SystemExit(143))
     ('exit code 3', 'SIGTERM (exit code 143)')
     """
-    for base in bases_of(exc):
-        if (name := qualified_name(base)) in _EXITS:
+    for name in type_names(exc):
+        if name in _EXITS:
             code = _exit_code(exc, name)
             return _exit_words(int(code)) if isinstance(code, int) else None
     return None
@@ -242,11 +306,27 @@ def _count(run: EndedRun, name: str, events: Events) -> int:
     value: Any = None
     try:
         value = getattr(run, name)
+        if type(value) is int and 0 <= value <= LARGEST_COUNT:
+            return value
         return max(0, min(LARGEST_COUNT, int(value)))
     except BaseException:  # hostile code may raise anything
         found = TypeError(f"{name}: expected a whole number, found {type(value).__name__}")
         events.internal_error("counters", found, job_name=run.job_name, run_id=run.id)
         return 0
+
+
+def unjudged(exc: BaseException | None, run: EndedRun) -> Failure | None:
+    """Return the failure of a body, as far as it is known where judging it has failed."""
+    if exc is None:
+        return run._declared and run._declared[0]
+    return Failure(
+        error_group=ErrorGroup.UNKNOWN,
+        severity=Severity.MEDIUM,
+        http_status_code=None,
+        error_type=qualified_name(type(exc)),
+        error_message=qualified_name(type(exc)),
+        matched_by="nothing: the classification itself failed",
+    )
 
 
 def not_open(finished: FinishedRun) -> RunguardError:

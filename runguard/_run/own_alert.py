@@ -24,9 +24,32 @@ from .._models import (
 
 if TYPE_CHECKING:
     from .._settings import Settings
-    from .runtime import Runtime
+    from .repository import RunRepository
+    from .spool import Spool
 
 LONGEST_KEY_PART: Final = 512  # bytes: three of them must fit into one index row
+
+
+class Shared(Protocol):
+    """What the runs of a process share."""
+
+    events: Events
+
+    def settings(self) -> Settings:
+        """Return the settings."""
+        ...
+
+    def store(self) -> RunRepository:
+        """Return the store."""
+        ...
+
+    def spool(self) -> Spool:
+        """Return where records wait."""
+        ...
+
+    def see_to_delivery(self, job_name: str, timeout: float, *, raised: bool = False) -> None:
+        """Have alerts told."""
+        ...
 
 
 class AlertingRun(Protocol):
@@ -38,7 +61,7 @@ class AlertingRun(Protocol):
 
 def raise_or_keep(
     run: AlertingRun,
-    runtime: Runtime,
+    runtime: Shared,
     deadline: float,
     trouble: Exception | None,
     *,
@@ -100,7 +123,7 @@ def raise_or_keep(
 
 
 def _raised(
-    alert: AlertDraft, runtime: Runtime, deadline: float, names: dict[str, Any]
+    alert: AlertDraft, runtime: Shared, deadline: float, names: dict[str, Any]
 ) -> AlertVerdict:
     write = runtime.store().raise_alert
     try:

@@ -14,14 +14,7 @@ from uuid import UUID
 from .._errors import RunguardError
 from .._events import RUN_FINISHED, Events
 from .._failure.alert import SEVERITY_OF, failure_alert
-from .._models import (
-    Counters,
-    ErrorGroup,
-    Failure,
-    FinishedRun,
-    RunEnding,
-    RunStatus,
-)
+from .._models import Counters, ErrorGroup, Failure, FinishedRun, RunEnding, RunStatus
 from .._monitor.lost_run import LostRun
 from .._reasons import ErrorReason
 from .._settings import Settings

@@ -35,12 +35,14 @@ class RunRepository(Protocol):
 
     `timeout` is in seconds: how long a call may take before it gives up with `StoreUnavailable`.
     `has_hosts_clock` says that its times are those of the host that asks. `denial` is why notes are
-    not written, where the role may not; it is to be told once.
+    not written, where the role may not; it is to be told once. With `relaxed_start`, a start need
+    not wait until its row is on the disk.
     """
 
     has_hosts_clock: bool
     denial: StoreUnavailable | None
     is_denial_told: bool
+    relaxed_start: bool
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; return its id."""

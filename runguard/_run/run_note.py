@@ -6,7 +6,6 @@ Loaded by a job that says something, and by a failure; a success without a word 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from .._errors import RunguardError
 from .._failure.introspection import printable, text_from
 from .._models import RunNote
+from .surroundings import home_folder, ids_of
 
 if TYPE_CHECKING:
     from .._events import Events
@@ -31,7 +31,7 @@ LONGEST_URL: Final = 2048
 LARGEST_COUNT: Final = 2**63 - 1
 
 T = TypeVar("T")
-_ID: Final = re.compile("[0-9a-f]{32}")
+_NOTHING: Final = RunNote()
 _PLAIN: Final = (type(None), bool, int, float)
 _URL: Final = re.compile(r"https?://[^\s\"'<>\\^`{|}]+", re.IGNORECASE)
 
@@ -103,10 +103,12 @@ def note_of(
     exc: BaseException | None = None,
     said: RunNote | None = None,
     has_failed: bool = False,
+    known: str | None = None,
 ) -> RunNote | None:
     """Return what is kept beside a run that has ended; None where that is nothing. Never raises.
 
-    `said` has the traceback and the last lines of a failure that was another process's.
+    `said` has the traceback and the last lines of a failure that was another process's; `known` is
+    a traceback that was printed before.
     """
     troubles: list[str] = []
 
@@ -119,29 +121,31 @@ def note_of(
 
     done, total = progress_of(run, troubles) or (None, None)
     kept, redactor = run._kept, settings.redactor
-    note = RunNote(done=done, total=total)
+    links = (made(lambda: _links(kept, redactor)) or ()) if kept is not None else ()
+    ids = ids_of(run._ids) if has_failed else None
+    context = traceback = log_tail = None
     if kept is not None:
         troubles += kept.troubles
-        note = note._replace(links=made(lambda: _links(kept, redactor)) or ())
-    ids = _ids_of(run) if has_failed else {}
     if kept is not None or ids:
-        context = {} if kept is None else kept.context.copy()
-        note = note._replace(context=made(lambda: context_of(context, redactor, troubles, ids)))
+        values = {} if kept is None else kept.context.copy()
+        context = made(lambda: context_of(values, redactor, troubles, ids or {}))
     if said is not None:
-        note = note._replace(traceback=said.traceback, log_tail=said.log_tail)
+        traceback, log_tail = said.traceback, said.log_tail
+    elif has_failed and known is not None and not run._lines:
+        traceback = known
     elif has_failed:
         from .._failure.throughout import Throughout
 
         cleaner = Throughout(redactor)
-        traceback = made(lambda: _traceback(exc, settings, cleaner))
+        traceback = known or made(lambda: _traceback(exc, settings, cleaner))
         log_tail = made(lambda: _log_tail(run, cleaner))
         if traceback is not None:  # what the log has betrayed may stand there too
             traceback = cleaner.hide(traceback)
-        note = note._replace(traceback=traceback, log_tail=log_tail)
     for trouble in troubles:
         told = RunguardError(trouble)
         events.internal_error("note", told, job_name=run.job_name, run_id=run.id)
-    return note if any(part not in (None, ()) for part in note) else None
+    note = RunNote(traceback, log_tail, context, links, done, total)
+    return None if note == _NOTHING else note
 
 
 def _links(kept: Kept, redactor: Redactor) -> tuple[tuple[str, str], ...]:
@@ -156,8 +160,7 @@ def _traceback(exc: BaseException | None, settings: Settings, cleaner: Throughou
         return None
     from .._failure.traceback import traceback_text
 
-    home = os.path.expanduser("~")  # noqa: PTH111 - a failure shall not wait for pathlib
-    return traceback_text(exc, cleaner.clean, home)
+    return traceback_text(exc, cleaner.clean, home_folder())
 
 
 def _log_tail(run: NotedRun, cleaner: Throughout) -> str | None:
@@ -166,14 +169,6 @@ def _log_tail(run: NotedRun, cleaner: Throughout) -> str | None:
     from .log_tail import tail_text
 
     return tail_text(run._lines, cleaner.clean)
-
-
-def _ids_of(run: NotedRun) -> dict[str, str]:
-    """Return the ids of a failed run in other places: systemd's journal, Sentry."""
-    ids = dict(run._ids or {})
-    if _ID.fullmatch(invocation := os.environ.get("INVOCATION_ID", "")):
-        ids["invocation_id"] = invocation
-    return ids
 
 
 def context_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 FORK_PATIENCE_SECONDS: Final = 5.0
 FIRST_USE_SECONDS: Final = 60.0  # for what is imported: a slow disk is no reason to do without
+OBJECTS_OF_A_START: Final = 150_000  # more than a first use makes
 
 S = TypeVar("S", bound="RunRepository")
 
@@ -49,6 +52,7 @@ class Runtime:
         self.capture: Capture | None = None
         self._writers: Writers | None = None
         self._spool: Spool | None = None
+        self._look_for_folders: Callable[[], bool] | None = None
         self._reserve: Reserve | None = None
         self._delivery: Delivery | Literal[False] | None = None  # False: no channels here
         self.made_late: dict[str, Any] = {}  # what few processes need, by who makes it
@@ -83,25 +87,34 @@ class Runtime:
         if self._store is None or self.capture is None:
             # In a thread where nothing strikes: what is imported by half stays broken for good.
             done = self.writers().run(self._get_ready, seconds=FIRST_USE_SECONDS)
-            if done.interruption is not None:
-                raise done.interruption
-            if done.result is not None:
-                raise done.result
+            wrong = done.result if done.interruption is None else done.interruption
+            if wrong is not None:
+                raise wrong
         return self._settings or Settings()
 
     def _get_ready(self, _: Exception | None = None, /) -> ConfigurationError | None:
-        try:
-            settings = self.settings()
-            self.store()
-            with self._lock:
+        with self._lock:  # a child that is forked waits until all is as it was
+            # Looking for garbage would go over all that is imported, again and again.
+            often = gc.get_threshold()
+            seldom = (often[0] and OBJECTS_OF_A_START, *often[1:])
+            gc.set_threshold(*seldom)
+            try:
+                settings = self.settings()
+                self.store()
                 if self.capture is None:
                     from .capture import Capture
 
                     self.capture = Capture(settings, self.events)
-        except ConfigurationError as wrong:
-            return wrong
-        except Exception:  # the first statement will find it again, and tell it
-            return None
+                    if not gc.get_freeze_count():  # else the program has frozen what is its own
+                        gc.freeze()
+                        gc.unfreeze()  # now all is old, and the next look goes over none of it
+            except ConfigurationError as wrong:
+                return wrong
+            except Exception:  # the first statement will find it again, and tell it
+                return None
+            finally:
+                if gc.get_threshold() == seldom:  # else another thread has set what it wants
+                    gc.set_threshold(*often)
         return None
 
     def settings(self) -> Settings:
@@ -138,7 +151,15 @@ class Runtime:
             with self._lock:
                 if self._store is None:
                     # Later it may be too late to import; and a fork waits for what happens here.
-                    from . import channels_here, outage, outcome, reaper, reserve, spool_places  # noqa: F401
+                    from . import (  # noqa: F401
+                        channels_here,
+                        outage,
+                        outcome,
+                        own_alert,
+                        reaper,
+                        reserve,
+                        spool_places,
+                    )
 
                     self.may_hold_records()
                     self._store = self._open_store()
@@ -165,11 +186,14 @@ class Runtime:
 
     def may_hold_records(self) -> bool:
         """Whether any may wait there: where none can, a run need not ask for the store's name."""
-        from .spool_places import may_hold_records
+        if self._spool is None:
+            if self._look_for_folders is None:
+                from .spool_places import looking_for_folders
 
-        if _settings.is_disabled(os.environ):  # then no run replays them into nothing
-            return False
-        return self._spool is not None or may_hold_records(self.settings())
+                self._look_for_folders = looking_for_folders(self.settings())
+            if not self._look_for_folders():
+                return False
+        return not _settings.is_disabled(os.environ)  # then no run replays them into nothing
 
     def reserve(self) -> Reserve:
         """Return what is kept back for the end of a run that uses up all other."""
@@ -197,6 +221,8 @@ class Runtime:
 
     def see_to_delivery(self, job_name: str, timeout: float, *, raised: bool = False) -> None:
         """Have alerts told by a process apart, if channels may be configured. Never raises."""
+        if self._delivery is False:
+            return
         try:
             with self._lock:
                 if self._delivery is None:
@@ -216,12 +242,15 @@ class Runtime:
         """Let other threads finish what would hang the child for ever, within a bound."""
         # A first use imports, and what is being imported is locked: in the child, for ever.
         imports = self._store is None
+        loggers = _let_go_of_logging()
         locked = self._lock.acquire(timeout=FIRST_USE_SECONDS if imports else FORK_PATIENCE_SECONDS)
         deadline = time.monotonic() + FORK_PATIENCE_SECONDS
         store = self._store
         if store is not None:
             timeout = max(0.0, deadline - time.monotonic())
             store = store if store.before_fork(timeout=timeout) else None
+        if loggers is not None:
+            loggers.acquire()
         self._held_for_fork.all = (locked, store)
 
     def after_fork_in_parent(self) -> None:
@@ -248,9 +277,9 @@ class Runtime:
                 self._writers.close()
             if self._store is not None:
                 self._store.close()
-            self._explicit = {}
-            self._here = ""
+            self._explicit, self._here = {}, ""
             self._settings = self._store = self._writers = self._spool = self._delivery = None
+            self._look_for_folders = None
             self.capture = None
             self.made_late = {}
             self.lost_runs = LostRunWatch()
@@ -271,27 +300,30 @@ class Runtime:
         return _settings.settings_from(explicit | self.pinned, os.environ, here=self._here)
 
 
+def _let_go_of_logging() -> Any:
+    """Give back the lock that `logging` has taken for this fork; return it where it had.
+
+    Whoever is waited for may want it: what a first use imports asks for its loggers.
+    """
+    lock = getattr(sys.modules.get("logging"), "_lock", None)
+    try:
+        lock.release()  # type: ignore[union-attr]
+    except (AttributeError, RuntimeError):  # there is none, or this thread does not hold it
+        return None
+    return lock
+
+
 _runtimes: WeakSet[Runtime] = WeakSet()
 
 
-def _before_fork() -> None:
+def _of_all(step: Callable[[Runtime], None]) -> None:
     for runtime in list(_runtimes):
-        runtime.before_fork()
-
-
-def _after_fork_in_parent() -> None:
-    for runtime in list(_runtimes):
-        runtime.after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    for runtime in list(_runtimes):
-        runtime.after_fork()
+        step(runtime)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
+        before=partial(_of_all, Runtime.before_fork),
+        after_in_parent=partial(_of_all, Runtime.after_fork_in_parent),
+        after_in_child=partial(_of_all, Runtime.after_fork),
     )

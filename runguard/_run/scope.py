@@ -7,15 +7,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from .handle import Run
-from .lifecycle import Lifecycle
+from .lifecycle import HERE, Lifecycle
 from .options import RunOptions
 from .runtime import Runtime
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
-    from .threads import Work
+    from .here import Here
+    from .task import Done, Work
 
 T = TypeVar("T")
 
@@ -39,7 +40,8 @@ class RunScope:
         """Write the RUNNING row, then let the body run."""
         life = self._begin()
         try:
-            return life.enter(self._do(life.open, *life.time_to_open()))
+            here = partial(at.open, life) if (at := self._here()) else None
+            return life.enter(self._do(life.open, *life.time_to_open(), here=here))
         except BaseException as error:
             if life.is_open:  # the block is not entered, so it will not be left either
                 self._do(partial(life.close, error), life.time_to_close())
@@ -57,7 +59,8 @@ class RunScope:
         try:
             life.leave(exc)
             if life.is_open and not self._hands_over(exc):
-                self._do(partial(life.close, exc), life.time_to_close())
+                here = partial(at.close, life, exc) if (at := self._here()) else None
+                self._do(partial(life.close, exc), life.time_to_close(), here=here)
         except BaseException:
             if life.is_open:
                 self._do(partial(life.close, exc), life.time_to_close())
@@ -137,9 +140,18 @@ class RunScope:
         ends_later, self._ends_later = self._ends_later, False
         return ends_later and exc is None
 
-    def _do(self, work: Work[T], seconds: float, turn: float | None = None) -> T | None:
-        """Let a writer do it; then raise what struck this thread meanwhile."""
-        done = self._runtime.writers().run(work, seconds=seconds, turn=turn)
+    def _here(self) -> Here | None:
+        return self._runtime.made_late.get(HERE) if self.lifecycle is Lifecycle else None
+
+    def _do(
+        self,
+        work: Work[T],
+        seconds: float,
+        turn: float | None = None,
+        here: Callable[[], Done[T] | None] | None = None,
+    ) -> T | None:
+        """Do it here, or let a writer do it; then raise what struck this thread meanwhile."""
+        done = self._runtime.writers().run(work, seconds=seconds, turn=turn, here=here)
         if done.interruption is not None:
             raise done.interruption
         return done.result

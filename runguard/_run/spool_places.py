@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,8 @@ from .embedded import embedded_url, state_folder
 from .spool import Spool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._settings import Settings
     from .repository import StoreFactory
 
@@ -45,10 +48,17 @@ def spool_of(settings: Settings, stores: StoreFactory) -> Spool:
     )
 
 
-def may_hold_records(settings: Settings) -> bool:
-    """Whether any records wait at all: without a folder, nobody need ask which one is ours."""
+def looking_for_folders(settings: Settings) -> Callable[[], bool]:
+    """Return what says whether any records may wait: without a folder, none do.
+
+    The user's own folders are found once: it costs more than all else that a run does here.
+    """
+    return partial(_holds_folders, str(_root(settings)))
+
+
+def _holds_folders(root: str) -> bool:
     try:
-        with os.scandir(_root(settings)) as entries:
+        with os.scandir(root) as entries:
             return any(entry.is_dir() for entry in entries)
     except FileNotFoundError:
         return False

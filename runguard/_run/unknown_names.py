@@ -14,9 +14,7 @@ from .._settings import OWN_NAMES
 _PREFIX: Final = "RUNGUARD_"
 _TEST_PREFIX: Final = "RUNGUARD_TEST_"  # the test suite's, not ours to judge
 # What Kubernetes sets in every pod beside a Service called `runguard`, or `runguard-…`.
-_OF_A_SERVICE: Final = re.compile(
-    r"(RUNGUARD(?:_\w+?)?)_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)"
-)
+_OF_A_SERVICE: Final = r"(RUNGUARD(?:_\w+?)?)_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_\w+)?)"
 
 
 def tell_unknown_names(events: Events) -> None:
@@ -38,5 +36,5 @@ def unknown_names(environ: Collection[str]) -> list[tuple[str, str]]:
 
 
 def _is_of_a_service(name: str, environ: Collection[str]) -> bool:
-    found = _OF_A_SERVICE.fullmatch(name)
+    found = re.fullmatch(_OF_A_SERVICE, name)
     return found is not None and f"{found[1]}_SERVICE_HOST" in environ

@@ -26,8 +26,9 @@ VARIABLES: Final = (
     *("SENTRY_RELEASE", "DD_VERSION", "FLY_MACHINE_VERSION", "K_REVISION"),
 )
 RESOURCE: Final = "OTEL_RESOURCE_ATTRIBUTES"
-_SERVICE_VERSION: Final = re.compile(r"(?:^|,)\s*service\.version=([^,]*)")
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# Compiled only where there is a text to match: it would take longer than all else here.
+_SERVICE_VERSION: Final = r"(?:^|,)\s*service\.version=([^,]*)"
+_COMMIT: Final = r"[0-9a-f]{40}(?:[0-9a-f]{24})?"
 _LONGEST_FILE: Final = 4 * 1024 * 1024  # of packed references
 _OWN_FOLDER: Final = Path(__file__).resolve().parents[1]
 _DEEPEST: Final = 40  # folders
@@ -55,7 +56,8 @@ def find_version(
     for variable in VARIABLES:
         if (given := _fit(environ.get(variable, ""))) is not None:
             return given
-    if of_service := _SERVICE_VERSION.search(environ.get(RESOURCE, "")):
+    resource = environ.get(RESOURCE, "")
+    if resource and (of_service := re.search(_SERVICE_VERSION, resource)):
         from urllib.parse import unquote
 
         if (given := _fit(unquote(of_service[1]))) is not None:
@@ -121,7 +123,7 @@ def _head_of(git: Path) -> str | None:
         git = git.parent / named.removeprefix("gitdir:").strip()
     head = _line_of(git / "HEAD")
     if not head.startswith("ref:"):
-        return head if _COMMIT.fullmatch(head) else None  # detached
+        return head if re.fullmatch(_COMMIT, head) else None  # detached
     name = head.removeprefix("ref:").strip()
     if not name.startswith("refs/") or ".." in name:
         return None
@@ -130,7 +132,7 @@ def _head_of(git: Path) -> str | None:
         places.append(git / _line_of(git / "commondir"))
     for place in places:
         with suppress(OSError):
-            if _COMMIT.fullmatch(commit := _line_of(place / name)):
+            if re.fullmatch(_COMMIT, commit := _line_of(place / name)):
                 return commit
     for place in places:
         with suppress(OSError):
@@ -150,6 +152,6 @@ def _packed(file: Path, name: str) -> str | None:
     with file.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             commit, _, named = line.strip().partition(" ")
-            if named == name and _COMMIT.fullmatch(commit):
+            if named == name and re.fullmatch(_COMMIT, commit):
                 return commit
     return None

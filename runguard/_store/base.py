@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
 
 from .._clock import ticks
 from .._errors import SchemaOutOfDate, StoreUnavailable
-from .faults import DENIED, Fault, sqlstate_of
 from .retry import Attempt, Attempts
 from .rows import NOTHING, Lacking
 
@@ -26,15 +24,15 @@ class BaseStore:
         denial: why notes are not written, where the role may not or their table is gone.
     """
 
-    has_hosts_clock = is_denial_told = False
+    has_hosts_clock = is_denial_told = relaxed_start = False
     denial: StoreUnavailable | None = None
 
-    def __init__(self, engine: Engine, of_driver: Callable[[DBAPIError], Fault | None]) -> None:
-        """Take an engine in autocommit, and who reads its errors."""
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine in autocommit."""
         self.engine = engine
         self.lacking: Lacking = NOTHING
         self.look_for_upgrade_at = 0.0
-        self._attempts = Attempts(engine, self._schema_error, of_driver)
+        self._attempts = Attempts(engine)
 
     def before_fork(self, *, timeout: float) -> bool:  # noqa: ARG002 - for stores that need it
         """Hold up nobody: a child gets on without what a thread of its parent was doing."""
@@ -57,17 +55,8 @@ class BaseStore:
         try:
             return self._attempts.run(work, timeout=timeout)
         except (SchemaOutOfDate, StoreUnavailable) as error:
-            if isinstance(error, StoreUnavailable) and sqlstate_of(error.__cause__) != DENIED:
-                raise
-            from .schema.versions import adapt_to
+            from .schema.versions import adapts
 
-            # Another thread may have adapted it since.
-            if not adapt_to(self, error) and self.lacking == lacking:
+            if not adapts(self, error, lacking):
                 raise
         return self._attempts.run(work, timeout=max(0.1, deadline - ticks()))
-
-    def _schema_error(self) -> SchemaOutOfDate:
-        from .schema.found import schema_error_of
-
-        with self.engine.connect() as connection:
-            return schema_error_of(connection)

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_recorder(
-    *,
-    url: str | None,
-    engine: Any,
-    max_connections: int = 5,
-    patience: float = 2.5,
+    *, url: str | None, engine: Any, max_connections: int = 5, patience: float = 2.5
 ) -> PostgreSqlRecorder | SqliteRecorder:
     """Return a store that records, for a URL or a ready engine.
 

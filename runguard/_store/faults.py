@@ -26,7 +26,7 @@ class Fault(Enum):
     RECONNECT = "connection lost or refused: repeat on a new connection"
     TOO_SLOW = "the role's statement timeout: once more, the next try may find no lock in its way"
     MOVED = "the server is read-only, perhaps a standby now: once more on a new connection"
-    UNPREPARE = "a pooler mixed up prepared statements: stop preparing, repeat"
+    UNPREPARE = "a prepared statement is not what it was: stop preparing, repeat"
     BUSY = "another process is writing: repeat after a moment"
     HOPELESS = "wrong password, database or certificate: tell at once, somebody must mend it"
     SCHEMA = "table or column missing: upgrade the schema"

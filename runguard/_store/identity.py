@@ -20,10 +20,8 @@ from .url import parse_url
 
 _THIS_HOST: Final = ("localhost", "127.0.0.1", "::1")
 _DEFAULT_PORT: Final = "5432"
-_SEARCH_PATH: Final = re.compile(
-    r"(?:-c\s*|--)search[_-]path\s*=\s*((?:[^\s\\]|\\.)*)", re.IGNORECASE
-)
-_PLAIN_NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
+_SEARCH_PATH: Final = r"(?i)(?:-c\s*|--)search[_-]path\s*=\s*((?:[^\s\\]|\\.)*)"
+_PLAIN_NAME: Final = "[a-z_][a-z0-9_]*"
 # What libpq takes from the environment where the URL says nothing.
 _VARIABLES: Final = {
     "host": "PGHOST",
@@ -81,7 +79,9 @@ def _host(host: str) -> str:
 
 def _schema_in(options: str) -> str:
     """Read the search path out of the options for the server; the last one counts."""
-    found = _SEARCH_PATH.findall(options)
+    if not options:
+        return ""
+    found = re.findall(_SEARCH_PATH, options)
     path = re.sub(r"\\(.)", r"\1", found[-1]).replace(" ", "") if found else ""
     return ",".join(map(_as_server_reads, path.split(",")))
 
@@ -89,7 +89,7 @@ def _schema_in(options: str) -> str:
 def _as_server_reads(name: str) -> str:
     """Spell a schema one way: the server folds a name without quotes, and plain ones need none."""
     plain = name.strip('"')
-    return plain if _PLAIN_NAME.fullmatch(plain) else name if name[:1] == '"' else name.lower()
+    return plain if re.fullmatch(_PLAIN_NAME, plain) else name if name[:1] == '"' else name.lower()
 
 
 def _file_of(url: URL) -> str:

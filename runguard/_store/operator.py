@@ -30,4 +30,6 @@ def open_operator_store(recorder: Any) -> OperatorStore:
 
     if isinstance(recorder, PostgreSqlOperatorStore):
         return recorder
-    return PostgreSqlOperatorStore(recorder.engine, recorder.patience)
+    store = PostgreSqlOperatorStore(recorder.engine, recorder.patience)
+    store.relaxed_start = recorder.relaxed_start
+    return store

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, select
 
 from .._errors import RecordRefused
-from .._models import AlertOutcome, AlertVerdict, EarlierEnding, RunStatus
+from .._models import NO_ALERT, AlertOutcome, AlertVerdict, EarlierEnding, RunStatus
 from .._monitor.lost_run import LostRun
 from .rows import Lacking
 from .schema.tables import run_log
@@ -19,6 +19,7 @@ NO_ROW: Final = (
     "the store took the run and kept no row of it: is there a trigger or a policy on run_log?"
 )
 
+_OUTCOMES: Final = frozenset(one.value for one in AlertOutcome)
 _ENVIRONMENT: Final = run_log.c.environment
 
 
@@ -27,7 +28,9 @@ def lost_runs_from(
 ) -> Sequence[LostRun]:
     """The runs that were found to be silent, from their rows, with their environments."""
     environments: dict[int, str] = {}
-    if _ENVIRONMENT.name not in lacking:  # asked here, so that no start of a run asks for it
+    if (
+        rows and _ENVIRONMENT.name not in lacking
+    ):  # asked here, so that no start of a run asks for it
         of_these = run_log.c.id.in_([row[0] for row in rows]) & _ENVIRONMENT.is_not(None)
         found = connection.execute(select(run_log.c.id, _ENVIRONMENT).where(of_these))
         environments = {row.id: row.environment for row in found}
@@ -46,15 +49,18 @@ def verdict_from(alert_outcome: str, raised_id: int | None, covered_by: int | No
     return AlertVerdict(outcome, raised_id if outcome is AlertOutcome.RAISED else covered_by)
 
 
-def earlier_ending(status: str, finished_at: datetime | None, outcome: object) -> EarlierEnding:
+def earlier_ending(row: Any) -> EarlierEnding:
     """How a run was found, from its row.
 
     Raises:
         RecordRefused: it is open, though a statement has just ended it.
     """
-    if status == RunStatus.RUNNING:
+    if row.status == RunStatus.RUNNING:
         raise RecordRefused(
             "the store took the end of the run and left it RUNNING: is it a trigger?"
         )
-    by = "runguard" if outcome is not None else "another program"
-    return EarlierEnding(status, finished_at, by)
+    by = "another program" if row.alert_outcome is None else "runguard"
+    verdict = NO_ALERT
+    if row.alert_outcome in _OUTCOMES:
+        verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
+    return EarlierEnding(row.status, row.finished_at, by, verdict)

@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from math import ceil
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
 from .._models import AlertDraft, NewRun, RunEnding, RunNote
 
-RUN_COLUMNS: Final = (
+RUN_COLUMNS: Final = (  # in the order of `NewRun`
     *("run_key", "job_name", "trigger_type", "host", "pid", "lost_after_seconds"),
     *("environment", "version", "trace_id"),
 )
 FAILURE_COLUMNS: Final = (
-    "error_message",
-    "error_group",
-    "http_status_code",
-    "error_type",
-    "error_location",
-    "error_reason",
-    "matched_by",
-    "matched_depth",
-    "matched_rule",
-    "upstream",
+    *("error_message", "error_group", "http_status_code", "error_type", "error_location"),
+    *("error_reason", "matched_by", "matched_depth", "matched_rule", "upstream"),
     "cooldown_seconds",
 )
+_OF_FAILURE: Final = FAILURE_COLUMNS[:4] + FAILURE_COLUMNS[5:-1]  # the others are the ending's
+_read_failure: Final = attrgetter(*_OF_FAILURE)
 REFUSAL_COLUMNS: Final = ("refused", "lock_holder", "lock_held_until")
 
 # Columns of this release that the store has not got yet: see `BaseStore.lacking`.
@@ -55,22 +50,18 @@ def lacking_at_end(ending: RunEnding, lacking: Lacking) -> Lacking:
 
 def run_values(run: NewRun, lacking: Lacking = NOTHING) -> dict[str, Any]:
     """The columns of a run that begins."""
-    key, lost_after = run.key, run.lost_after and _whole_seconds(run.lost_after)
-    values = run._asdict() | {"run_key": key, "lost_after_seconds": lost_after or None}
-    return present({name: values[name] for name in RUN_COLUMNS}, lacking)
+    values = dict(zip(RUN_COLUMNS, run, strict=True))
+    values["lost_after_seconds"] = (run.lost_after and _whole_seconds(run.lost_after)) or None
+    return present(values, lacking)
 
 
 def failure_values(ending: RunEnding, lacking: Lacking = NOTHING) -> dict[str, Any]:
     """Why a run failed; nothing for a success."""
-    failure = ending.failure
-    if failure is None:
+    if (failure := ending.failure) is None:
         return {}
-    beside = {
-        "error_location": ending.error_location,
-        "cooldown_seconds": ending.alert and _whole_seconds(ending.alert.cooldown),
-    }
-    values = {name: getattr(failure, name) for name in FAILURE_COLUMNS if name not in beside}
-    values.update(beside)
+    values: dict[str, Any] = dict(zip(_OF_FAILURE, _read_failure(failure), strict=True))
+    values["error_location"] = ending.error_location
+    values["cooldown_seconds"] = ending.alert and _whole_seconds(ending.alert.cooldown)
     return present(values, lacking)
 
 
@@ -84,9 +75,7 @@ def note_values(note: RunNote) -> dict[str, Any]:
 
 def present(values: dict[str, Any], lacking: Lacking) -> dict[str, Any]:
     """Keep the columns that the store has."""
-    if not lacking:
-        return values
-    return {name: value for name, value in values.items() if name not in lacking}
+    return {name: values[name] for name in values if name not in lacking} if lacking else values
 
 
 def alert_values(draft: AlertDraft) -> dict[str, Any]:

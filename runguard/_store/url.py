@@ -37,12 +37,10 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         return parsed if is_plain else foreign_url.for_libpq(parsed, source)
     if backend != "sqlite":
         raise _wrong(source, f"a URL such as {_FORMS}", f"the backend {backend!r}")
+    from .sqlite.file_url import file_of
+
     path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
-    if parsed.host or path in (None, "", ":memory:"):
-        lost = "the rows of a database in memory would be lost when the process ends"
-        path_form = "a path after three slashes (sqlite:///path/to/file.db)"
-        raise _wrong(source, path_form, f"none: {lost}")
-    return parsed.set(drivername="sqlite", database=path)
+    return file_of(parsed, path, source)
 
 
 def _wrong(source: str, expected: str, found: str) -> ConfigurationError:

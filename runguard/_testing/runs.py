@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from typing import Any, Final, Unpack
 
 from .._errors import ConfigurationError, did_you_mean
 from .._failure.alert import FAILURE_ALERT_TYPE
+from .._frozen import frozen
 from .._models import AlertOutcome
 from .._monitor.records import AlertRecord, NoteRecord, RunRecord
 from .columns import AlertColumns, RunColumns
@@ -19,7 +19,7 @@ from .wording import check_columns, differences, listed, nearest, spelled
 _ANOTHER_NAME: Final = 1_000  # is further away than any number of columns
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Marks:
     """How far the rows had come at some moment: the highest ids, and the number of messages."""
 
@@ -29,6 +29,7 @@ class _Marks:
     told: int = 0
 
 
+_BEGINNING: Final = _Marks()
 _END: Final = _Marks(inf, inf, inf, 2**62)
 
 
@@ -41,7 +42,11 @@ class RecordedRuns:
     """
 
     def __init__(
-        self, view: StoreView, *, waiting: Callable[[], int] = lambda: 0, since: _Marks = _Marks()
+        self,
+        view: StoreView,
+        *,
+        waiting: Callable[[], int] = lambda: 0,
+        since: _Marks = _BEGINNING,
     ) -> None:
         """Made by the fixtures and by `recorded`."""
         self._view = view

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import partial
@@ -21,6 +21,7 @@ from .._api import runtime
 from .._errors import RunguardError, SchemaOutOfDate, StoreUnavailable
 from .._failure.alert import SEVERITY_OF
 from .._failure.classify import classify
+from .._frozen import frozen
 from .._models import ErrorGroup, Failure, FinishedRun, RunEnding, TriggerType
 from .._reasons import ErrorReason
 from .._run.decorator import TRACKED
@@ -112,7 +113,7 @@ def unharmed(
         runtime.events.internal_error(step, trouble, **names)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """Which tasks become runs, under which names, and with which options.
 

@@ -13,7 +13,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from signal import Signals
@@ -32,6 +31,7 @@ from celery.exceptions import (
 from celery.schedules import crontab, schedule
 from celery.utils.serialization import UnpickleableExceptionWrapper
 
+from .._frozen import frozen
 from .._models import TriggerType
 from .._reasons import ErrorReason
 from .._run.options import make_options
@@ -99,7 +99,7 @@ def install(
     signals.before_task_publish.connect(_mark_as_due, weak=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Installed:
     """What `install` was told for an app."""
 

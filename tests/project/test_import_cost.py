@@ -62,6 +62,16 @@ def test_importing_runguard_loads_none_of_its_dependencies() -> None:
     assert HEAVY & modules_after("import runguard") == set()
 
 
+def test_importing_runguard_loads_nothing_that_only_a_run_needs(tmp_path: Path) -> None:
+    slow = {
+        *("ast", "dataclasses", "dis", "heapq", "inspect", "logging", "platform"),
+        *("string", "textwrap", "tokenize", "traceback", "uuid"),
+    }
+
+    assert modules_after("import runguard") & slow == set()
+    assert modules_of_a_run(f"sqlite:///{tmp_path / 'runguard.db'}", tmp_path) >= slow
+
+
 def test_decorating_a_function_loads_none_of_them_either() -> None:
     loaded = modules_after(
         "import runguard\n"
@@ -113,6 +123,53 @@ def test_a_job_that_has_its_alert_told_loads_nothing_that_tells(migrated_pg_url:
     assert "runguard._store.schema.notice_tables" not in loaded
     parts = ("runguard._notify", "runguard._rounds", "runguard._monitor.notices", "smtplib")
     assert {name for name in loaded if name.startswith(parts)} == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there are more rules")
+def test_a_run_of_most_users_does_not_wait_for_the_rules_of_other_platforms(
+    migrated_pg_url: str, tmp_path: Path
+) -> None:
+    for named in ({"XDG_STATE_HOME": str(tmp_path)}, {"HOME": str(tmp_path), "XDG_STATE_HOME": ""}):
+        loaded = modules_after(
+            "import runguard\nwith runguard.run_scope('job'): pass",
+            RUNGUARD_DATABASE_URL=migrated_pg_url,
+            **named,
+        )
+
+        assert "runguard._run.embedded" in loaded
+        assert "platformdirs" not in loaded
+
+
+@pytest.mark.parametrize("often", [700, 0])
+def test_the_first_run_is_hardly_looked_through_for_garbage(
+    often: int, migrated_pg_url: str
+) -> None:
+    """Neither while it is made ready, nor at the first look that comes after that."""
+    counted = modules_after(
+        "import gc, runguard\n"
+        "def count(): return sum(one['collections'] for one in gc.get_stats())\n"
+        f"gc.set_threshold({often}, 10, 20); before = count()\n"
+        "with runguard.run_scope('job'):\n"
+        "    looks, young = count() - before, len(gc.get_objects(generation=0))\n"
+        "print(looks < 15, young < 5000, gc.get_freeze_count(), gc.get_threshold())\n"
+        "sys.modules = ()",
+        RUNGUARD_DATABASE_URL=migrated_pg_url,
+    )
+
+    assert counted == {"True", "0", f"({often},", "10,", "20)"}
+
+
+def test_what_a_program_has_frozen_stays_so(migrated_pg_url: str) -> None:
+    frozen = modules_after(
+        "import gc, runguard\n"
+        "gc.freeze(); before = gc.get_freeze_count()\n"
+        "with runguard.run_scope('job'): pass\n"
+        "print(0 < before // 2 < gc.get_freeze_count() <= before)\n"
+        "sys.modules = ()",
+        RUNGUARD_DATABASE_URL=migrated_pg_url,
+    )
+
+    assert frozen == {"True"}
 
 
 def test_a_run_loads_nothing_that_only_operators_need(tmp_path: Path) -> None:
@@ -271,6 +328,33 @@ def test_no_command_is_looked_through_for_garbage_before_it_begins(tmp_path: Pat
     )
 
     assert loaded == {"[]", "collections", "0"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["alerts", "--limit", "5"],
+        ["config", "show"],
+        ["doctor"],
+        ["jobs", "--json"],
+        ["monitor", "--once"],
+        ["report", "--hours", "2.5"],
+        ["runs", "--since", "3d", "--job", "a", "--job", "b*"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_whose_values_are_plain_loads_no_pydantic(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    loaded = modules_after(
+        f"from runguard.__main__ import main\nsys.argv[:] = ['runguard', *{arguments!r}]\n"
+        "if main() > 1: raise SystemExit('it failed')",
+        RUNGUARD_DATABASE_URL=f"sqlite:///{tmp_path / 'runguard.db'}",
+        RUNGUARD_SPOOL_DIR=str(tmp_path / "spool"),
+    )
+
+    assert "typer" in loaded
+    assert {name for name in loaded if name.startswith("pydantic")} == set()
 
 
 def test_a_list_loads_nothing_of_the_timeline_of_tracebacks_or_of_progress(tmp_path: Path) -> None:

@@ -6,12 +6,13 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
 
 from runguard._cli.app import app
+from runguard._errors import StoreUnavailable
 from runguard._events import Events
 from runguard._monitor.expectations import Expectation
 from runguard._monitor.pg_cron import CronJob, CronRun, expectation_of, job_name_of, key_of
@@ -25,7 +26,7 @@ from tests.support.pg_cron import PgCronServer, programs_with_pg_cron
 from tests.support.stores import newest_alerts, newest_runs, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from runguard._monitor.records import RunRecord
@@ -61,8 +62,12 @@ class Cron:
             return importing.run()
 
     def restart(self) -> None:
-        """Stop the server at once and start it; wait until what it starts then has ended."""
-        self.server.restart("immediate")
+        """Kill the server and start it; wait until what it starts then has ended.
+
+        An orderly stop is a race: the launcher may see how its jobs end, and write it down.
+        """
+        self.server.kill()
+        self.server.start()
         deadline = time.monotonic() + 20
         while self.count("start_time > pg_postmaster_start_time()") < len(COMMANDS):
             assert time.monotonic() < deadline
@@ -176,7 +181,7 @@ def test_a_run_without_a_time_becomes_one_run_too(cron: Cron) -> None:
         )
         try:
             waiting = (importing.run(), cron.imported())
-            longest = max(len(run.message) for run in importing._source.runs(after=900000))
+            longest = max(len(run.message) for run in importing._source.runs_of([900003]))
             rows.execute(
                 "update cron.job_run_details set status = 'running', start_time = now()"
                 " where runid = 900001"
@@ -263,6 +268,7 @@ class Rows:
     """What a server would say: a run of each of these jobs, the last of them gone since."""
 
     host = "db"
+    batch = 1_000
 
     def __init__(self, *names: str, schedule: str = "@reboot", cluster: str = "1") -> None:
         self.names = names
@@ -290,7 +296,13 @@ class Rows:
             for number, name in named
         ]
 
-    def runs(self, *, after: int, open_runs: Collection[int] = ()) -> list[CronRun]:
+    def newest(self) -> int:
+        return len(self.names)
+
+    def runs(self, *, after: int, up_to: int) -> list[CronRun]:
+        return self.runs_of(range(after + 1, up_to + 1)[-self.batch :])
+
+    def runs_of(self, numbers: Sequence[int]) -> list[CronRun]:
         return [
             CronRun(
                 run_id=number,
@@ -302,8 +314,7 @@ class Rows:
                 ended_at=NOON if self.is_over else None,
                 message="ERROR:  no",
             )
-            for number in range(1, len(self.names) + 1)
-            if number > after or number in open_runs
+            for number in numbers
         ]
 
 
@@ -324,6 +335,57 @@ def test_a_run_that_the_store_refuses_keeps_no_later_one_from_it(
 
         assert [run.job_name for run in newest_runs(store)] == ["pg_cron-2"]
         assert [one.message.count("not this one") for one in caplog.records] == [1]
+
+
+def test_a_round_imports_a_batch_of_the_history_the_newest_first(tmp_path: Path) -> None:
+    source = Rows(*"abcde")
+    source.batch = 2
+    source.is_over = True
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+        importing = PgCronImport(source, store, Settings(), Events(), enough=2)  # type: ignore[arg-type]
+        imported = [importing.run().runs]
+        newest = {run.job_name for run in newest_runs(store)}
+        source.names = (*source.names, "f")
+        imported += [importing.run().runs for _ in range(3)]
+        another = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+
+        assert newest == {"d", "pg_cron-5"}
+        assert imported == [2, 3, 1, 0]  # what is new comes before what is old
+        assert len(newest_runs(store)) == 6
+        assert another.run().runs == 0
+
+
+def test_the_command_imports_all_the_history_at_once(tmp_path: Path) -> None:
+    source = Rows(*"abcde")
+    source.batch = 2
+    source.is_over = True
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+        importing = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+
+        assert importing.run().runs == 5
+
+
+def test_a_trouble_in_the_middle_of_a_batch_leaves_no_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Rows(*"abc")
+    source.is_over = True
+    with closing(open_store(f"sqlite:///{tmp_path / 'runguard.db'}")) as store:
+        importing = PgCronImport(source, store, Settings(), Events())  # type: ignore[arg-type]
+        write, written = importing._write, []
+
+        def is_away_at_the_second(*run: Any) -> None:
+            written.append(run)
+            if len(written) == 2:
+                raise StoreUnavailable("gone")
+            write(*run)
+
+        monkeypatch.setattr(importing, "_write", is_away_at_the_second)
+        with pytest.raises(StoreUnavailable):
+            importing.run()
+
+        assert importing.run().runs == 2
+        assert len(newest_runs(store)) == 3
 
 
 def test_the_last_run_of_a_job_that_is_gone_has_its_name_where_that_can_be_stored(

@@ -264,6 +264,7 @@ def test_an_unknown_variable_is_one_warning_with_a_hint(
         ({"store_timeout": timedelta(0)}, "more than 0"),
         ({"max_connections": 0}, "from 1"),
         ({"outage_policy": "panic"}, "'run' or 'refuse'"),
+        ({"start_durability": "off"}, "'full' or 'relaxed'"),
         ({"trigger_type": "CRON"}, "MANUAL"),
         (
             {"environment": "Staging"},
@@ -278,6 +279,16 @@ def test_an_unknown_variable_is_one_warning_with_a_hint(
 def test_a_bad_argument_is_named(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         runguard.configure(**settings)
+
+
+def test_a_start_is_as_durable_as_the_argument_or_its_variable_says() -> None:
+    there = {"RUNGUARD_START_DURABILITY": "relaxed"}
+
+    assert settings_from({}, {}).start_durability == "full"
+    assert settings_from({}, there).start_durability == "relaxed"
+    assert settings_from({"start_durability": "full"}, there).start_durability == "full"
+    with pytest.raises(ConfigurationError, match=r"^RUNGUARD_START_DURABILITY: expected 'full' or"):
+        settings_from({}, {"RUNGUARD_START_DURABILITY": "none"})
 
 
 def test_an_environment_comes_from_the_argument_or_its_variable() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from platformdirs import user_state_path
 
 from runguard import run_scope
 from runguard._api import runtime
-from runguard._run.embedded import FOLDER_OF_TESTS, embedded_file
+from runguard._run.embedded import FOLDER_OF_TESTS, _usual_folder, embedded_file
 
 
 @pytest.fixture
@@ -59,3 +61,20 @@ def test_a_test_pages_nobody_unless_it_names_a_store(
 
     assert bool(runtime._delivery) is names_a_store
     assert "PYTEST_VERSION" in os.environ
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the other platforms are all asked")
+@pytest.mark.parametrize("state", [None, "", " ", "/var/state", "/var/state/", "~/state"])
+@pytest.mark.parametrize("home", [None, "/home/somebody", "/home/somebody/", "/", ""])
+def test_the_usual_folder_is_the_one_of_platformdirs(
+    state: str | None, home: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("XDG_STATE_HOME", state), ("HOME", home)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+
+    assert _usual_folder() in (None, user_state_path("runguard"))
+    is_usual = (state or "").startswith("/") or (not state and (home or "").startswith("/"))
+    assert (_usual_folder() is not None) is is_usual

@@ -162,8 +162,7 @@ def test_a_run_does_not_import_structlog_for_a_host_without_it(tmp_path: Path) -
 
 
 DISABLED_BY_THE_HOST = """
-import logging, logging.config
-import runguard
+import logging.config
 logging.config.dictConfig({
     "version": 1,
     "formatters": {"short": {"format": "host %(message).26s"}},
@@ -179,8 +178,9 @@ except ValueError:
 """
 
 
-def test_a_hosts_dictconfig_that_disables_all_loggers_does_not_silence_runguard() -> None:
-    result = run_script(DISABLED_BY_THE_HOST)
+@pytest.mark.parametrize("first", ["import logging, runguard", "import runguard"])
+def test_a_hosts_dictconfig_that_disables_all_loggers_does_not_silence_runguard(first: str) -> None:
+    result = run_script(f"{first}\n{DISABLED_BY_THE_HOST}")
 
     assert result.stderr.splitlines() == [
         "host runguard.embedded_store fi",
@@ -364,3 +364,17 @@ def test_built_in_rules_reach_every_field_too(
         pass
 
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.usefixtures("url")
+def test_what_the_pools_of_connections_log_is_said_to_be_sqlalchemys(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG", logger="runguard")
+    caplog.set_level("DEBUG", logger="sqlalchemy.pool")
+    with runguard.run_scope("job"):
+        pass
+    runguard.testing.reset()
+
+    said = {record.name for record in caplog.records if "onnection" in record.getMessage()}
+    assert said == {"sqlalchemy.pool.impl.QueuePool"}

@@ -21,7 +21,7 @@ import runguard
 import runguard.testing
 from runguard import ConfigurationError, StoreUnavailable, run_scope
 from runguard._settings import settings_from
-from runguard._store import retry
+from runguard._store import repeating, retry
 from tests.support.protocol import ProtocolProxy
 from tests.support.stores import newest_runs, open_store
 
@@ -101,7 +101,7 @@ def test_a_server_that_wakes_within_the_time_gets_the_run(
             if len(pauses) == 20:
                 proxy.resume()
 
-        monkeypatch.setattr(retry, "_pause", pause)
+        monkeypatch.setattr(repeating, "pause", pause)
         with run_scope("enrolment_sync") as run:
             found_at_the_start = run.id
 
@@ -114,8 +114,9 @@ def test_a_reader_hears_soon_that_the_server_is_away(
 ) -> None:
     """However long what is asked may take once the server is found."""
     ticks, later = retry.ticks, [0.0]
-    monkeypatch.setattr(retry, "ticks", lambda: ticks() + later[0])
-    monkeypatch.setattr(retry, "_pause", lambda *_: later.append(later.pop() + 0.5))
+    for module in (repeating, retry):
+        monkeypatch.setattr(module, "ticks", lambda: ticks() + later[0])
+    monkeypatch.setattr(repeating, "pause", lambda *_: later.append(later.pop() + 0.5))
     with pytest.raises(StoreUnavailable):
         newest_runs(open_store(REFUSES))
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 import runguard.testing
 from runguard import JobLockActive, SchemaOutOfDate, configure, run_scope
@@ -18,6 +18,7 @@ from runguard._run.reaper import reap
 from runguard._run.spool_replay import replay
 from runguard._settings import Settings
 from runguard._store import migrate as migrations
+from runguard._store import repeating
 from runguard._store.schema import versions
 from runguard._store.schema.versions import (
     ADDED_BY_0003,
@@ -338,14 +339,14 @@ def test_two_threads_that_find_it_older_at_once_both_record(
     migrations.upgrade(pg_url, "0002")
     both = threading.Barrier(2)
     with contextlib.closing(open_store(pg_url)) as store, ThreadPoolExecutor(2) as threads:
-        schema_error = store._attempts._schema_error
+        schema_error = repeating.schema_error
 
-        def schema_error_of_both() -> Exception:
-            error = schema_error()
+        def schema_error_of_both(engine: Engine) -> Exception:
+            error = schema_error(engine)
             both.wait(timeout=10)
             return error
 
-        monkeypatch.setattr(store._attempts, "_schema_error", schema_error_of_both)
+        monkeypatch.setattr(repeating, "schema_error", schema_error_of_both)
         starting = [threads.submit(store.start_run, new_run(), timeout=TIMEOUT) for _ in range(2)]
 
         assert sorted(run.result() for run in starting) == [1, 2]

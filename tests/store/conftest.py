@@ -51,14 +51,17 @@ class BackDoor:
 
 @pytest.fixture(params=["postgresql", "pgbouncer", "sqlite"])
 def store_kind(request: pytest.FixtureRequest) -> str:
-    """`pgbouncer` is PostgreSQL behind a transaction pooler."""
+    """`pgbouncer` is PostgreSQL behind a transaction pooler; there Core executes everything.
+
+    Modules may ask for `sqlite-core` too, where it does so on SQLite.
+    """
     return str(request.param)
 
 
 @pytest.fixture
 def direct_url(request: pytest.FixtureRequest, store_kind: str, tmp_path: Path) -> str:
     """Where the tables are, whatever stands in front of them."""
-    if store_kind == "sqlite":
+    if store_kind.startswith("sqlite"):
         return f"sqlite:///{tmp_path / 'runs' / 'runguard.db'}"
     return str(request.getfixturevalue("migrated_pg_url"))
 
@@ -71,8 +74,8 @@ def store_url(request: pytest.FixtureRequest, store_kind: str, direct_url: str) 
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[OperatorStore]:
-    store = open_store(store_url)
+def store(store_kind: str, store_url: str) -> Iterator[OperatorStore]:
+    store = open_store(store_url, through_core=store_kind in ("pgbouncer", "sqlite-core"))
     yield store
     store.close()
 

@@ -22,6 +22,11 @@ FOREIGN_ALERT = (
 NOW = {"postgresql": "now()", "sqlite": "strftime('%Y-%m-%d %H\\:%M\\:%f', 'now')"}
 
 
+@pytest.fixture(params=["postgresql", "pgbouncer", "sqlite", "sqlite-core"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def fail(
     store: OperatorStore,
     job_name: str = "enrolment_sync",

@@ -42,6 +42,11 @@ def start(store: OperatorStore) -> Callable[[], object]:
     return lambda: store.start_run(new_run(), timeout=TIMEOUT)
 
 
+def start_relaxed(store: OperatorStore) -> Callable[[], object]:
+    store.relaxed_start = True
+    return lambda: store.start_run(new_run(), timeout=TIMEOUT)
+
+
 def start_with_version(store: OperatorStore) -> Callable[[], object]:
     run = new_run()._replace(version="a1b2c3d", trace_id="0af7651916cd43dd8448eb211c80319c")
     return lambda: store.start_run(run, timeout=TIMEOUT)
@@ -132,7 +137,14 @@ def close_lost(store: OperatorStore, back_door: BackDoor) -> Callable[[], object
 
 
 INTENTS: Final[tuple[Callable[..., Callable[[], object]], ...]] = (
-    *(start, end_with_success, end_with_failure, end_with_failure_without_alert, raise_alert),
+    *(
+        start,
+        start_relaxed,
+        end_with_success,
+        end_with_failure,
+        end_with_failure_without_alert,
+        raise_alert,
+    ),
     *(start_with_version, end_with_success_and_note, end_with_failure_and_note),
     *(beat, beat_with_progress, acquire_lock, renew_lock, release_lock, find_lost, close_lost),
 )

@@ -18,6 +18,8 @@ from runguard._models import (
 )
 from runguard._run.reaper import reap
 from runguard._settings import Settings
+from runguard._store.read_back import lost_runs_from
+from runguard._store.rows import NOTHING
 from tests.store.drafts import TIMEOUT, failure, new_run, success
 from tests.support.stores import newest_alerts, newest_runs
 
@@ -250,3 +252,8 @@ def test_a_run_comes_back_once(store: OperatorStore, back_door: BackDoor) -> Non
     store.finish_run(success(run), timeout=TIMEOUT)
 
     assert not store.finish_run(failure(run), timeout=TIMEOUT).recorded
+
+
+def test_lost_runs_that_another_has_closed_meanwhile_are_none(store: OperatorStore) -> None:
+    with store.engine.connect() as connection:
+        assert lost_runs_from(connection, NOTHING, []) == []

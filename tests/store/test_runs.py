@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from tests.store.conftest import BackDoor
 
 
+@pytest.fixture(params=["postgresql", "pgbouncer", "sqlite", "sqlite-core"])
+def store_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def test_a_started_run_is_running_and_committed(store: OperatorStore, back_door: BackDoor) -> None:
     run = new_run()
     run_id = store.start_run(run, timeout=TIMEOUT)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,7 @@ from runguard._store.declaring import declare_jobs, raise_unwatched
 from runguard._store.factory import open_recorder
 from runguard._store.operator import open_operator_store
 from runguard._store.postgresql.operator import PostgreSqlOperatorStore
-from runguard._store.queries import timeline
+from runguard._store.queries import strip_memory, timeline
 from runguard._store.queries.jobs import JobKey
 from runguard._store.queries.silences import note_matches, silences_in_force
 from runguard._store.schema.tables import SCHEMA_VERSION
@@ -146,7 +148,11 @@ def all_that_operators_ask(store: OperatorStore) -> None:
         store.count_alerts(filter_, following=here)
         store.problem_page(filter_, limit=2)
         store.problem_page(filter_, limit=2, older_than=here, following=here)
-    store.overview(strip=1)
+    with pytest.MonkeyPatch.context() as world:
+        world.setattr(strip_memory, "FEWEST_JOBS", 1)
+        store.overview(strip=1)
+        store.overview(strip=1)  # remembers
+    store.waiting(strip=9, now=now, jobs=["j*"])
     store.last_runs("job", limit=3)
     store.starts("job", since=now - DAY)
     store.last_runs_of([JobKey("job"), JobKey("b", "staging")], limit=3)
@@ -213,7 +219,7 @@ def mute_and_settle(store: OperatorStore, alert_id: int) -> None:
     silence = store.add_silence(job="*", ends_at=now + DAY, reason="deploy", created_by="ana")
     with store.engine.connect() as connection:
         assert silences_in_force(connection) == (silence,)
-        note_matches(connection, [silence.id])
+        note_matches(connection, {silence.id: 1})
     store.silences(active_at=now)
     store.end_silence(silence.id, by="ana")
     assert {one.alert_type for one in store.settle_incidents()} == {"SILENCE_ENDED"}
@@ -235,6 +241,7 @@ def all_that_delivery_asks(store: OperatorStore) -> None:
     store.note_channels(dict.fromkeys(answers, "2"), timeout=TIMEOUT)
     assert store.dispatch(plan, limit=100, timeout=TIMEOUT).routed
     assert store.next_delivery_in([*answers], timeout=TIMEOUT) is not None
+    assert len(store.due_deliveries([*answers], limit=9, timeout=TIMEOUT)) == 2
     for channel, state in answers.items():
         for fails in waits:
             claimed = store.claim_delivery([channel], who="a", lease=DAY, timeout=TIMEOUT)
@@ -340,6 +347,15 @@ def lose_a_run(store: OperatorStore) -> None:
     store.close_lost_run(found[0], failure(lost), silent_for=silent, timeout=TIMEOUT)
 
 
+def all_that_is_done_here(store: Any) -> None:
+    """What the thread that asks does itself, where a writer has done the like."""
+    before, run, hand, here = new_run("before"), new_run("here"), deque[Any](), store.here()
+    store.start_run(before, timeout=TIMEOUT)
+    store.finish_run(success(before), timeout=TIMEOUT)
+    assert here.do(hand, lambda attempt: store.start_on(attempt, run), math.inf)
+    assert here.do(hand, lambda attempt: store.finish_on(attempt, success(run)), math.inf)
+
+
 def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
     store: Any = Noted(open_store(trapped_url))
     try:
@@ -348,6 +364,7 @@ def test_nothing_in_the_search_path_is_called(trapped_url: str) -> None:
         all_that_operators_ask(store)
         all_that_delivery_asks(store)
         all_that_is_expected(store)
+        all_that_is_done_here(store)
     finally:
         store.close()
 

@@ -14,6 +14,7 @@ _NO_NAMES = re.compile(
     r"""
     '(?:[^']|'')*'                          # a text
     | %\(\w+\)s                             # a parameter
+    | __\[POSTCOMPILE_[^\]]*\]               # several of them
     | OPERATOR\(pg_catalog\.[^)\s]+\)       # an operator that names its schema
     | "(?:[^"]|"")*"                        # an identifier
     | INTO\s+\w+\s*\(                       # the columns of an INSERT
@@ -46,13 +47,29 @@ def unpinned_names(statement: str) -> list[str]:
 
 
 def watch_names(engine: Engine) -> None:
-    """Let each statement that is sent from here fail its test if it has such a name."""
+    """Let each statement that is compiled for this engine fail its test if it has such a name."""
+    dialect: Any = engine.dialect
+
+    class Watching(dialect.statement_compiler):  # type: ignore[misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            _refuse_unpinned(self.string)
+
+    dialect.statement_compiler = Watching
+
+
+def watch_sent_names(engine: Engine) -> None:
+    """Let each statement that is sent do so; who listens makes Core execute all of them."""
     known: set[str] = set()
 
     def look(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement not in known:
-            found = unpinned_names(statement)
-            assert found == [], f"{found} in {statement[:2000]}"
+            _refuse_unpinned(statement)
             known.add(statement)
 
     event.listen(engine, "before_cursor_execute", look)
+
+
+def _refuse_unpinned(statement: str) -> None:
+    found = unpinned_names(statement)
+    assert found == [], f"{found} in {statement[:2000]}"

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import event
+
 from runguard._monitor.records import AlertFilter, AlertRecord, RunFilter, RunRecord
 from runguard._store.factory import open_recorder
 from runguard._store.operator import OperatorStore, open_operator_store
-from tests.support.names import watch_names
+from tests.support.names import watch_names, watch_sent_names
 
 
-def open_store(url: str) -> OperatorStore:
-    """Open the store at a URL, with all that operators ask of it."""
+def open_store(url: str, *, through_core: bool = False) -> OperatorStore:
+    """Open the store at a URL, with all that operators ask of it.
+
+    `through_core`: whether Core executes what starts and ends runs too, and not the driver itself.
+    """
     store = open_operator_store(open_recorder(url=url, engine=None))
     if store.engine.dialect.name == "postgresql":
         watch_names(store.engine)
+        if through_core:
+            watch_sent_names(store.engine)
+    elif through_core:
+        event.listen(store.engine, "before_cursor_execute", lambda *_: None)
     return store
 
 

@@ -7,11 +7,12 @@ import pytest
 
 import runguard
 from runguard import Rule
+from runguard._frozen import field_names
 from runguard._monitor.records import RunRecord
 from runguard._monitor.unknowns import LONGEST_MASKED, UnknownFailures, masked, rule_for
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-COLUMNS = dict.fromkeys(RunRecord.__slots__)
+COLUMNS = dict.fromkeys(field_names(RunRecord))
 
 
 def run(number: int, message: str, **values: Any) -> RunRecord:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
-
-from ..._models import AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
+from ..._models import NO_ALERT, AlertDraft, AlertOutcome, AlertVerdict, FinishedRun, RunEnding
 from ..rows import NOTES, Lacking, alert_values, failure_values, note_values, parameters
 from .cooldown import PLAINLY, How
 from .statements import Kind
@@ -18,11 +16,8 @@ def ending_parameters(ending: RunEnding, lacking: Lacking) -> dict[str, Any]:
     values = {"run_key": ending.key, **ending.counters._asdict(), **failure_values(ending, lacking)}
     if ending.note is not None and NOTES not in lacking:
         values |= note_values(ending.note)
-    return (
-        parameters(values)
-        if ending.alert is None
-        else {**parameters(values), **alert_parameters(ending.alert)}
-    )
+    alert = {} if ending.alert is None else alert_parameters(ending.alert)
+    return parameters(values) | alert
 
 
 def kind_of(ending: RunEnding) -> Kind:
@@ -54,22 +49,22 @@ def alert_parameters(draft: AlertDraft) -> dict[str, Any]:
     return parameters(values)
 
 
-def finished(row: Row[Any], ending: RunEnding) -> FinishedRun:
-    """Say what a statement has done that ends a run, from its row."""
-    if ending.failure is None:
-        return FinishedRun(recorded=True, run_id=row.id)
-    if ending.alert is None:
+def finished(row: Sequence[Any], ending: RunEnding) -> FinishedRun:
+    """Say what a statement has done that ends a run, from its row; the run's id stands first."""
+    verdict = NO_ALERT
+    if ending.alert is not None:
+        verdict = verdict_of(row, ending.alert)
+    elif ending.failure is not None:
         verdict = AlertVerdict(AlertOutcome.EXCLUDED)
-        return FinishedRun(recorded=True, run_id=row.id, verdict=verdict)
-    return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict_of(row, ending.alert))
+    return FinishedRun(recorded=True, run_id=row[0], verdict=verdict)
 
 
-def verdict_of(row: Row[Any], draft: AlertDraft) -> AlertVerdict:
-    """Say what became of an alert, from its row."""
-    if row.raised_id is not None:
-        return AlertVerdict(AlertOutcome.RAISED, row.raised_id)
-    if draft.failures_to_alert > 1 and row.is_waiting:
+def verdict_of(row: Sequence[Any], draft: AlertDraft) -> AlertVerdict:
+    """Say what became of an alert, from the row that `verdict` selects."""
+    _, raised_id, covering_id, last_alert_at, *waiting = row
+    if raised_id is not None:
+        return AlertVerdict(AlertOutcome.RAISED, raised_id)
+    if draft.failures_to_alert > 1 and waiting[0]:
         return AlertVerdict(AlertOutcome.WAITING)
-    last_alert_at: datetime | None = row.last_alert_at
     ends_at = None if last_alert_at is None else last_alert_at + draft.cooldown
-    return AlertVerdict(AlertOutcome.SUPPRESSED, row.covering_id, ends_at)
+    return AlertVerdict(AlertOutcome.SUPPRESSED, covering_id, ends_at)

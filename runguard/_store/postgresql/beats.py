@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Connection, Update, Uuid, any_, bindparam, func, update
+from sqlalchemy import Update, Uuid, any_, bindparam, func, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import DBAPIError
 
 from ..faults import Fault
 from ..progress import keep_progress
+from ..retry import Attempt
 from ..rows import NOTES, Lacking, Progress
 from ..schema.tables import run_log
 from .faults import fault_of
 from .statements import RUNNING
 
 
-def beat(
-    connection: Connection, lacking: Lacking, keys: Sequence[UUID], progress: Progress
-) -> None:
+def beat(attempt: Attempt, lacking: Lacking, keys: Sequence[UUID], progress: Progress) -> None:
     """Note that runs are alive, and how far they are: one statement."""
-    parameters = {"in_run_keys": list(keys)}
+    connection, parameters = attempt.connection, {"in_run_keys": list(keys)}
     if not progress or NOTES in lacking:
         connection.execute(heard(), parameters)
         return

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 from inspect import signature
-from typing import Any, Final, cast
+from math import inf
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+from sqlalchemy.pool.base import _ConnectionRecord
 
 from ..._clock import ticks
+from ..._idle import Idle
 from ..retry import DEADLINE, IDLE_SINCE
 from .connection import BoundedConnection
 from .pinning import PinnedCompiler
@@ -31,8 +32,77 @@ MOST_CONNECT_SECONDS: Final = 3600
 _SKIP: Final = "skip_autocommit_rollback"
 _WITHOUT_ROLLBACK: Final = {_SKIP: True} if _SKIP in signature(DefaultDialect).parameters else {}
 
+_forsaken: Final[list[Any]] = []  # connections that nobody may close: see `DirectPool`
 
-_forsaken: Final[list[Any]] = []  # connections that nobody may close: see `_refuse_untrusted`
+
+class DirectPool(QueuePool):
+    """Trusts no connection that may be dead; lends without a lock, and without a proxy too."""
+
+    _sqla_logger_namespace = "sqlalchemy.pool.impl.QueuePool"  # where its log is looked for
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what every pool takes."""
+        super().__init__(*args, **options)
+        places = (_ConnectionRecord(self, connect=False) for _ in range(self.size()))
+        self.idle = Idle[Any](places)
+
+    def take(self) -> Any:
+        """Return the entry of a connection; None where somebody listens to what proxies do."""
+        if self.is_watched():
+            return None
+        entry: Any = self._do_get()
+        try:
+            entry.get_connection()
+        except BaseException as error:
+            entry._checkin_failed(error, _fairy_was_created=False)
+            raise
+        return entry
+
+    def checkedout(self) -> int:
+        """Count those that somebody uses."""
+        return self.size() - len(self.idle)
+
+    def dispose(self) -> None:
+        """Close those that nobody uses."""
+        for entry in self.idle:
+            entry.close()
+
+    def is_watched(self) -> bool:
+        """Whether somebody listens to what proxies do."""
+        return bool(self.dispatch.checkout or self.dispatch.checkin or self.dispatch.reset)
+
+    def is_sound(self, entry: Any) -> bool:
+        """Whether an entry has a connection that can be trusted."""
+        connection, info = entry.dbapi_connection, entry.info
+        return (
+            connection is not None
+            and entry.starttime >= self._invalidate_time
+            # A firewall drops idle connections without a word: the one write that matters would
+            # wait for an answer that never comes. A new one costs less than a ping before each run.
+            and ticks() - info.get(IDLE_SINCE, inf) <= IDLE_LIMIT_SECONDS
+            and _identity_of(connection) == info.get(SOCKET)
+        )
+
+    def _do_get(self) -> Any:
+        until = DEADLINE.get()
+        entry = self.idle.take(until if until < inf else ticks() + self.timeout())
+        if entry is None:
+            from ..giving_up import all_busy
+
+            raise all_busy(self.size())
+        connection = entry.dbapi_connection
+        # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
+        # nothing may be written to this one, and it may not even be closed.
+        if connection is not None and not self.is_sound(entry):
+            if _identity_of(connection) != entry.info.get(SOCKET):
+                _forsaken.append(connection)
+                entry.dbapi_connection = None
+            entry.invalidate()  # so it will connect anew
+        return entry
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        record.info[IDLE_SINCE] = ticks()
+        self.idle.give_back(record, first=record.dbapi_connection is not None)
 
 
 def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -> Engine:
@@ -42,44 +112,36 @@ def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -
     """
     engine = create_engine(
         url,
+        poolclass=DirectPool,
         isolation_level="AUTOCOMMIT",
         pool_size=max_connections,
-        max_overflow=0,
+        max_overflow=-1,  # its number of places is fixed all the same
         pool_timeout=patience,
-        pool_use_lifo=True,
         pool_reset_on_return=None,  # nothing to roll back in autocommit
         **_WITHOUT_ROLLBACK,
         hide_parameters=True,
         use_native_hstore=False,  # asking for the type costs three round trips
-        connect_args={"application_name": "runguard"}
-        if "application_name" not in url.query
-        else {},
+        connect_args={} if "application_name" in url.query else {"application_name": "runguard"},
     )
     engine.dialect.statement_compiler = PinnedCompiler
     event.listen(engine, "do_connect", _connect_bounded)
     event.listen(engine, "connect", _learn)
-    event.listen(engine, "checkin", _note_return)
-    event.listen(engine, "checkout", _refuse_untrusted)
     return engine
 
 
 def _connect_bounded(
     _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
-) -> DBAPIConnection:
+) -> Any:
     hosts = str(cparams.get("host") or "").count(",") + 1
-    cparams.setdefault("connect_timeout", _seconds_to_connect(hosts))
-    # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
-    cparams.setdefault("client_encoding", "UTF8")
-    cparams.update(autocommit=True, prepare_threshold=None)
-    connection: Any = BoundedConnection.connect(*cargs, **cparams)
-    return cast("DBAPIConnection", connection)
-
-
-def _seconds_to_connect(hosts: int) -> int:
     # Nearly all that is left: a database that sleeps may need it to wake. A host of several
     # addresses, the first of which swallows everything, still gets to its second one.
     left = (DEADLINE.get() - ticks() - 1) / hosts
-    return int(max(LEAST_CONNECT_SECONDS, min(left, MOST_CONNECT_SECONDS)))
+    seconds = int(max(LEAST_CONNECT_SECONDS, min(left, MOST_CONNECT_SECONDS)))
+    cparams.setdefault("connect_timeout", seconds)
+    # The server converts, or says what it cannot hold; of SQL_ASCII texts would come as bytes.
+    cparams.setdefault("client_encoding", "UTF8")
+    cparams.update(autocommit=True, prepare_threshold=None)
+    return BoundedConnection.connect(*cargs, **cparams)
 
 
 def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
@@ -96,29 +158,13 @@ def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info[SOCKET] = _identity_of(driver_connection)
 
 
-def _note_return(_driver_connection: Any, record: ConnectionPoolEntry) -> None:
-    record.info[IDLE_SINCE] = ticks()
-
-
-def _refuse_untrusted(
-    driver_connection: Any, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection
-) -> None:
-    # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
-    # nothing may be written to this one, and it may not even be closed.
-    if _identity_of(driver_connection) != record.info.get(SOCKET):
-        _forsaken.append(driver_connection)
-        cast("Any", record).dbapi_connection = None
-        raise DisconnectionError("the process has closed the socket")
-    # A firewall drops idle connections without a word: the one write that matters would wait for
-    # an answer that never comes. A new connection costs less than a ping before every run.
-    if ticks() - record.info.get(IDLE_SINCE, ticks()) > IDLE_LIMIT_SECONDS:
-        del record.info[IDLE_SINCE]
-        raise DisconnectionError("idle for too long to be trusted")
-
-
 def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
     try:
         found = os.fstat(driver_connection.fileno())
-    except (OSError, psycopg.Error):
+    except psycopg.Error:
+        return None
+    except OSError as error:
+        if error.errno is None:  # of a time limit that strikes here
+            raise
         return None
     return found.st_dev, found.st_ino

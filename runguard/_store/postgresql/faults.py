@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..faults import Fault, sqlstate_of
 
-_BY_SQLSTATE: Final = {
+BY_SQLSTATE: Final = {
     "40001": Fault.REPEAT,  # serialization_failure
     "40P01": Fault.REPEAT,  # deadlock_detected
     "55P03": Fault.REPEAT,  # lock_not_available: cheap to ask again until the deadline
@@ -23,6 +23,7 @@ _BY_SQLSTATE: Final = {
     "25P03": Fault.RECONNECT,  # idle_in_transaction_session_timeout
     "53300": Fault.RECONNECT,  # too_many_connections
     "25006": Fault.MOVED,  # read_only_sql_transaction
+    "0A000": Fault.UNPREPARE,  # a column of a prepared statement has another type now
     "26000": Fault.UNPREPARE,  # prepared statement does not exist
     "42P05": Fault.UNPREPARE,  # prepared statement already exists
     "08P01": Fault.UNPREPARE,  # another client's statement takes other parameters; but see below
@@ -41,8 +42,8 @@ def fault_of(error: DBAPIError) -> Fault | None:
     if state := sqlstate_of(error):
         if state == "08P01" and _ended_the_connection(error):
             return Fault.RECONNECT  # what PgBouncer says when its server has gone away
-        if state in _BY_SQLSTATE:
-            return _BY_SQLSTATE[state]
+        if state in BY_SQLSTATE:
+            return BY_SQLSTATE[state]
         if state.startswith(_ABOUT_DATA) and state != _NOT_ABOUT_DATA:
             return Fault.DATA
         return Fault.RECONNECT if state.startswith("08") else Fault.REFUSED

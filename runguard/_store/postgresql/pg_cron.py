@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, NamedTuple, Self
 
@@ -19,7 +19,6 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
-    or_,
     select,
     table,
 )
@@ -29,7 +28,6 @@ from ..._monitor.pg_cron import CronJob, CronRun
 from ..base import BaseStore
 from ..url import parse_url
 from .engine import make_postgresql_engine
-from .faults import fault_of
 
 TIMEOUT_SECONDS: Final = 5.0  # the rest of a round waits for it
 BATCH: Final = 1_000  # runs that are read at once
@@ -61,6 +59,11 @@ _STARTED_AT: Final = func.coalesce(_OWN_TIME, _SINCE_SERVER_STARTED, type_=_INST
 _ENDED_AT: Final = func.coalesce(
     _RUN.c.end_time, func.greatest(_STARTED_AT, _SINCE_SERVER_STARTED), type_=_INSTANT
 )
+_ASKED: Final = select(
+    *(_RUN.c.runid, _RUN.c.jobid, _RUN.c.job_pid, _RUN.c.database, _RUN.c.username),
+    *(_OWN_TIME.is_not(None), _STARTED_AT, _ENDED, _ENDED_AT),
+    *(_RUN.c.status, func.left(_RUN.c.return_message, LONGEST_MESSAGE)),
+)
 
 
 class Server(NamedTuple):
@@ -88,7 +91,7 @@ class PgCronSource(BaseStore):
                 f" {parsed.get_backend_name()}"
             )
         engine = make_postgresql_engine(parsed, max_connections=1, patience=TIMEOUT_SECONDS)
-        return cls(engine, fault_of)
+        return cls(engine)
 
     @property
     def host(self) -> str:
@@ -132,21 +135,25 @@ class PgCronSource(BaseStore):
             (row[0] for row in self._rows(newest.order_by(_RUN.c.runid.desc()).limit(1))), 0
         )
 
-    def runs(self, *, after: int, open_runs: Collection[int] = ()) -> Sequence[CronRun]:
-        """List up to `BATCH` runs with a greater number, and those that were open; in order."""
-        its = _RUN.c
-        wanted = its.runid > bindparam("after", after, type_=BigInteger())
-        if open_runs:
-            wanted = or_(wanted, its.runid.in_(sorted(open_runs)))
-        asked = (
-            select(its.runid, its.jobid, its.job_pid, its.database, its.username)
-            .add_columns(_OWN_TIME.is_not(None), _STARTED_AT, _ENDED, _ENDED_AT)
-            .add_columns(its.status, func.left(its.return_message, LONGEST_MESSAGE))
-            .where(wanted)
-            .order_by(its.runid)
-            .limit(BATCH + len(open_runs))
-        )
-        return [_run_from(row) for row in self._rows(asked)]
+    def newest(self) -> int:
+        """Return the number of the newest run; 0 where there is none."""
+        newest = select(_RUN.c.runid).order_by(_RUN.c.runid.desc()).limit(1)
+        return next((row[0] for row in self._rows(newest)), 0)
+
+    def runs(self, *, after: int, up_to: int) -> Sequence[CronRun]:
+        """List the newest `BATCH` runs with a number after one and up to another, in order."""
+        number = _RUN.c.runid
+        bounds = [bindparam(None, bound, type_=BigInteger()) for bound in (after, up_to)]
+        wanted = _ASKED.where(number > bounds[0], number <= bounds[1])
+        newest = self._rows(wanted.order_by(number.desc()).limit(BATCH))
+        return [_run_from(row) for row in reversed(newest)]
+
+    def runs_of(self, numbers: Sequence[int]) -> Sequence[CronRun]:
+        """List the runs that are there of these, in order."""
+        if not numbers:
+            return []
+        wanted = _ASKED.where(_RUN.c.runid.in_(numbers)).order_by(_RUN.c.runid)
+        return [_run_from(row) for row in self._rows(wanted)]
 
     def _rows(self, query: Executable) -> Sequence[Any]:
         return self._attempts.run(

@@ -139,5 +139,4 @@ def read_back(attempt: Attempt, ending: RunEnding) -> FinishedRun:
     if attempt.answer_lost and row.status == ending.status:
         verdict = verdict_from(row.alert_outcome, row.raised_id, row.covered_by)
         return FinishedRun(recorded=True, run_id=row.run_id, verdict=verdict)
-    earlier = earlier_ending(row.status, row.finished_at, row.alert_outcome)
-    return FinishedRun(recorded=False, run_id=row.run_id, earlier=earlier)
+    return FinishedRun(recorded=False, run_id=row.run_id, earlier=earlier_ending(row))

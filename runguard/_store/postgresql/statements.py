@@ -36,15 +36,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..._models import AlertKey, Counters, RunNote
-from ..rows import (
-    FAILURE_COLUMNS,
-    NO_NOTE,
-    NOTES,
-    NOTHING,
-    REFUSAL_COLUMNS,
-    RUN_COLUMNS,
-    Lacking,
-)
+from ..rows import FAILURE_COLUMNS, NO_NOTE, NOTES, NOTHING, REFUSAL_COLUMNS, RUN_COLUMNS, Lacking
 from ..schema.tables import alert, run_log, run_note
 from ..schema.types import UtcDateTime
 from .cooldown import PLAINLY, Claim, How, claim_alert
@@ -57,6 +49,9 @@ RUNNING: Final = literal_column("'RUNNING'", Text())
 _FAILED: Final = literal_column("'FAILED'", Text())
 _SUCCESS: Final = literal_column("'SUCCESS'", Text())
 ONE: Final[ColumnElement[int]] = literal_column("1")
+_SECOND: Final = literal_column("interval '1 second'", Interval())
+# For the statement's own transaction alone: nothing of it stays in a session, or in a pooler's.
+_RELAX: Final = literal_column("pg_catalog.set_config('synchronous_commit', 'off', true)", Text())
 
 
 def given(column: Column[Any]) -> ColumnElement[Any]:
@@ -69,10 +64,7 @@ NEW_RUN: Final = {run_log.c[name]: given(run_log.c[name]) for name in RUN_COLUMN
 COUNTERS: Final = {run_log.c[name]: given(run_log.c[name]) for name in Counters._fields}
 _FAILURE: Final = {run_log.c[name]: given(run_log.c[name]) for name in FAILURE_COLUMNS}
 REFUSAL: Final = {run_log.c[name]: given(run_log.c[name]) for name in REFUSAL_COLUMNS}
-ENDED_NOW: Final[Values] = {
-    run_log.c.finished_at: func.now(),
-    run_log.c.updated_at: func.now(),
-}
+ENDED_NOW: Final[Values] = {run_log.c.finished_at: func.now(), run_log.c.updated_at: func.now()}
 # A run that was declared lost takes its real ending, once: that moves `finished_at` on.
 _DECLARED_LOST: Final = (run_log.c.status == _FAILED) & (run_log.c.lost_at == run_log.c.finished_at)
 _STILL_OPEN: Final = (run_log.c.run_key == RUN_KEY) & (
@@ -88,8 +80,8 @@ def present(values: Mapping[Column[Any], Any], lacking: Lacking) -> Values:
 
 
 @cache
-def start(lacking: Lacking = NOTHING) -> Executable:
-    """Write the RUNNING row; a repeat finds its own."""
+def start(lacking: Lacking = NOTHING, *, relaxed: bool = False) -> Executable:
+    """Write the RUNNING row; a repeat finds its own. Relaxed, its commit waits for no disk."""
     values = {
         **NEW_RUN,
         run_log.c.status: RUNNING,
@@ -101,11 +93,8 @@ def start(lacking: Lacking = NOTHING) -> Executable:
         upsert(run_log)
         .values(present(values, lacking))
         .on_conflict_do_update(index_elements=[run_log.c.run_key], set_={"run_key": RUN_KEY})
-        .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"))
+        .returning(run_log.c.id, func.pg_backend_pid().label("backend_pid"), *[_RELAX] * relaxed)
     )
-
-
-_SECOND: Final = literal_column("interval '1 second'", Interval())
 
 
 def silent(lacking: Lacking) -> ColumnElement[bool]:
@@ -234,25 +223,27 @@ def verdict(claim: Claim, raised: CTE, run: CTE | None) -> Select[Any]:
 
 def finish_as(kind: Kind, ended: Values, lacking: Lacking, how: How) -> Executable:
     if kind == "judged":
-        return _finish_judged(ended, lacking, how)
+        judged = _judged(tuple(ended.items()), lacking - NO_NOTE, how)
+        return judged[1] if NOTES in lacking else noted(*judged)
     values = present({**(SUCCEEDED if kind == "success" else EXCLUDED), **ended}, lacking)
     change = update(run_log).where(_STILL_OPEN).values(values).returning(run_log.c.id)
     return change if NOTES in lacking else noted(change.cte("ended"))
 
 
-def _finish_judged(ended: Values, lacking: Lacking, how: How) -> Executable:
+@cache
+def _judged(ended: tuple[Any, ...], lacking: Lacking, how: How) -> tuple[CTE, Select[Any]]:
+    """The run as it ended, and the answer; both are the same with a note and without."""
     open_run = select(run_log.c.id).where(_STILL_OPEN).with_for_update().cte("open_run")
     claim = claim_alert(open_run, how, lacking)
     ended_run = (
         update(run_log)
         # The id names the row, the key its partition where the table has any.
         .where(run_log.c.id == open_run.c.id, run_log.c.run_key == RUN_KEY)
-        .values(present({**failed_values(claim), **ended}, lacking))
+        .values(present({**failed_values(claim), **dict(ended)}, lacking))
         .returning(run_log.c.id)
         .cte("ended")
     )
-    answer = verdict(claim, write_alert(claim, ended_run), ended_run)
-    return answer if NOTES in lacking else noted(ended_run, answer)
+    return ended_run, verdict(claim, write_alert(claim, ended_run), ended_run)
 
 
 @cache

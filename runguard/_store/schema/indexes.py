@@ -1,4 +1,4 @@
-"""The tables with their indexes, for whoever makes or compares a schema.
+"""The tables with their indexes, checks and defaults, for whoever makes or compares a schema.
 
 Apart from the tables: SQLAlchemy imports a whole dialect for one option that begins with its name,
 and a job or a command on another database would wait for it.
@@ -8,14 +8,39 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Index, Text, and_, cast, text
+from sqlalchemy import CheckConstraint, Column, DefaultClause, Index, Text, and_, cast, text
 
+from .clock import db_now
 from .lock_table import metadata
 from .notice_tables import alert_cooldown, alert_delivery, silence
-from .tables import alert, run_log, run_note
+from .tables import MADE_BY_US, alert, run_log, run_note
 from .watch_tables import job, monitor, monitor_gap
 
 __all__ = ["metadata"]
+
+for _table in (run_log, alert, alert_cooldown, run_note):
+    _table.comment = MADE_BY_US
+for _time in (
+    run_log.c.started_at,
+    run_log.c.updated_at,
+    alert.c.created_at,
+    run_note.c.created_at,
+):
+    _time.server_default = DefaultClause(db_now())
+run_log.append_constraint(
+    CheckConstraint(
+        "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
+        name="error_group",
+    )
+)
+run_log.append_constraint(
+    CheckConstraint("http_status_code between 400 and 599", name="http_status_code")
+)
+run_log.append_constraint(
+    CheckConstraint(
+        "alert_outcome in ('raised','suppressed','excluded','none','waiting')", name="alert_outcome"
+    )
+)
 
 # A number that was deleted is never given to another row.
 for _table in (run_log, alert, alert_delivery, silence, monitor_gap):

@@ -8,21 +8,10 @@ here is on a column of ours. What no run needs stands in `indexes`, `notice_tabl
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    Uuid,
-    false,
-)
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text, Uuid, false
 from sqlalchemy.sql.schema import Identity
 
-from .clock import db_now
+from ..._models import AlertKey, Counters
 from .types import BIG_ID, JSON_DOCUMENT, UtcDateTime
 
 SCHEMA_VERSION = "0006"
@@ -43,26 +32,20 @@ run_log = Table(
     Column("job_name", Text, nullable=False),
     Column("trigger_type", Text, nullable=False, server_default="MANUAL"),
     Column("status", Text, nullable=False, server_default="RUNNING"),
-    Column("started_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime),
-    Column("total_records", BigInteger, nullable=False, server_default="0"),
-    Column("changed_records", BigInteger, nullable=False, server_default="0"),
-    Column("created_alerts", BigInteger, nullable=False, server_default="0"),
-    Column("retry_count", BigInteger, nullable=False, server_default="0"),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in Counters._fields),
     Column("error_message", Text),
-    Column("updated_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("updated_at", UtcDateTime, nullable=False),
     # ours, all nullable: rows of other programs have none of them
     Column("run_key", Uuid),
     Column("error_group", Text),
     Column("http_status_code", Integer),
-    Column("error_type", Text),
-    Column("error_location", Text),
-    Column("matched_by", Text),
+    *(Column(name, Text) for name in ("error_type", "error_location", "matched_by")),
     Column("alert_outcome", Text),
     Column("covered_by", BigInteger),
     Column("cooldown_seconds", Integer),
-    Column("heartbeat_at", UtcDateTime),
-    Column("lost_at", UtcDateTime),
+    *(Column(name, UtcDateTime) for name in ("heartbeat_at", "lost_at")),
     Column("host", Text),
     Column("pid", Integer),
     Column("clock", Text),  # `host` where a record was replayed with its host's times
@@ -73,36 +56,21 @@ run_log = Table(
     Column("lock_holder", Text),  # who held the job's lock then, as in `job_lock.locked_by`
     Column("lock_held_until", UtcDateTime),
     Column("lost_after_seconds", Integer),  # the run's own limit of silence
-    Column("environment", Text),
-    Column("version", Text),
-    Column("trace_id", Text),
-    Column("upstream", Text),
-    CheckConstraint(
-        "error_group in ('LOCK_CONFLICT','HTTP_409','HTTP_5XX','HTTP_4XX','TIMEOUT','UNKNOWN')",
-        name="error_group",
-    ),
-    CheckConstraint("http_status_code between 400 and 599", name="http_status_code"),
-    CheckConstraint(
-        "alert_outcome in ('raised','suppressed','excluded','none','waiting')",
-        name="alert_outcome",
-    ),
-    comment=MADE_BY_US,
+    *(Column(name, Text) for name in ("environment", "version", "trace_id", "upstream")),
 )
 
 alert = Table(
     "alert",
     metadata,
     Column("id", BIG_ID, Identity(always=False), primary_key=True),
-    Column("source_type", Text, nullable=False),
-    Column("source_id", Text, nullable=False),
-    Column("alert_type", Text, nullable=False),
+    *(Column(name, Text, nullable=False) for name in AlertKey._fields),
     Column("severity", Text, nullable=False, server_default="medium"),
     Column("title", Text, nullable=False),
     Column("message", Text),
     Column("detail", JSON_DOCUMENT),
     Column("review_status", Text, nullable=False, server_default="AUTO"),
     Column("resolved", Boolean, nullable=False, server_default=false()),
-    Column("created_at", UtcDateTime, nullable=False, server_default=db_now()),
+    Column("created_at", UtcDateTime, nullable=False),
     # ours
     Column("alert_key", Uuid),
     Column("resolved_at", UtcDateTime),
@@ -110,18 +78,14 @@ alert = Table(
     Column("reviewed_at", UtcDateTime),
     Column("reviewed_by", Text),
     Column("environment", Text),
-    comment=MADE_BY_US,
 )
 
 # The guard rows of the cooldown: when a key last alerted. See the two *_cooldown.py files.
 alert_cooldown = Table(
     "alert_cooldown",
     metadata,
-    Column("source_type", Text, primary_key=True),
-    Column("source_id", Text, primary_key=True),
-    Column("alert_type", Text, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in AlertKey._fields),
     Column("last_alert_at", UtcDateTime, nullable=False),
-    comment=MADE_BY_US,
 )
 
 # What stands beside a run. A run without a note has no row here.
@@ -129,13 +93,10 @@ run_note = Table(
     "run_note",
     metadata,
     Column("run_key", Uuid, primary_key=True),
-    Column("created_at", UtcDateTime, nullable=False, server_default=db_now()),
-    Column("traceback", Text),
-    Column("log_tail", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    *(Column(name, Text) for name in ("traceback", "log_tail")),
     Column("context", JSON_DOCUMENT),
     Column("links", JSON_DOCUMENT),  # a list of {"name", "url"}
-    Column("done", BigInteger),
-    Column("total", BigInteger),
+    *(Column(name, BigInteger) for name in ("done", "total")),
     Column("progress_at", UtcDateTime),
-    comment=MADE_BY_US,
 )

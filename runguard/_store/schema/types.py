@@ -1,7 +1,8 @@
-"""Column types and the database's clock, which differ between the two databases."""
+"""Column types that differ between the two databases."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 # SQLite keeps times as text, in UTC and without a zone, in the form of its own `datetime()`: so
 # `created_at >= datetime('now', '-24 hours')`, typed by hand, compares rightly.
 SQLITE_TIME_FORMAT = "%Y-%m-%d %H:%M:%f"
+
+Steps = tuple[tuple[int, Callable[[Any], Any]], ...]  # what is done to which of several values
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -63,3 +66,18 @@ class JsonDocument(TypeDecorator[Any]):
 
 
 JSON_DOCUMENT = JsonDocument()
+
+
+def steps(dialect: Dialect, kind: str, types: Iterable[Any], *more: None) -> Steps:
+    """Return what a dialect does to values of these types: its "bind" or "result" processors."""
+    made = (
+        getattr(one.dialect_impl(dialect), f"{kind}_processor")(dialect, *more) for one in types
+    )
+    return tuple((place, step) for place, step in enumerate(made) if step is not None)
+
+
+def take(values: list[Any], steps_of_values: Steps) -> list[Any]:
+    """Do it to them."""
+    for place, step in steps_of_values:
+        values[place] = step(values[place])
+    return values

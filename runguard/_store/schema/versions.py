@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ..._clock import ticks
 from ..._errors import SchemaOutOfDate, StoreUnavailable
 from ..error_text import reason_of
+from ..faults import DENIED, sqlstate_of
 from ..rows import NO_NOTE, NOTES, NOTHING, Lacking
 from .found import SELECT_VERSION
 from .tables import SCHEMA_VERSION
@@ -47,6 +48,13 @@ class Adapting(Protocol):
     lacking: Lacking
     look_for_upgrade_at: float
     denial: StoreUnavailable | None
+
+
+def adapts(store: Adapting, error: SchemaOutOfDate | StoreUnavailable, lacking: Lacking) -> bool:
+    """Whether the store writes less now than with this lacking, for which an error came."""
+    if isinstance(error, StoreUnavailable) and sqlstate_of(error.__cause__) != DENIED:
+        return False
+    return adapt_to(store, error) or store.lacking != lacking  # another thread may have adapted it
 
 
 def adapt_to(store: Adapting, error: SchemaOutOfDate | StoreUnavailable) -> bool:

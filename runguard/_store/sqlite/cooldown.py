@@ -14,7 +14,6 @@ from typing import Any, Final
 from sqlalchemy import (
     Column,
     ColumnElement,
-    Connection,
     Executable,
     Select,
     Table,
@@ -32,7 +31,8 @@ from ..by_reason import guard_id, reason_values
 from ..rows import Lacking, alert_values, parameters, present
 from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
-from ..schema.tables import alert, alert_cooldown
+from ..schema.tables import alert, alert_cooldown, run_log
+from .direct import RunConnection
 from .statements import given, parameter
 
 _KEY: Final = ("source_type", "source_id", "alert_type")
@@ -40,48 +40,47 @@ _GIVEN: Final = (*_KEY, "alert_key", "severity", "title", "message", "detail")
 
 
 def raise_if_allowed(
-    connection: Connection, lacking: Lacking, draft: AlertDraft, *, run_id: int | None = None
+    connection: RunConnection, lacking: Lacking, draft: AlertDraft
 ) -> AlertVerdict:
-    """Write the alert unless its key has one inside the window; `run_id` goes into its detail."""
-    if draft.cooldown > timedelta(0):
-        covering = _covering(connection, draft)
-        if covering is not None:
-            return covering
+    """Write an alert unless its key has one inside the window."""
+    return find_covering(connection, draft) or write_alert(connection, lacking, draft)
+
+
+def find_covering(connection: RunConnection, draft: AlertDraft) -> AlertVerdict | None:
+    """Suppress where the window holds an alert, or the guard of one that was deleted."""
+    if draft.cooldown <= timedelta(0):
+        return None
+    own = {"guard_id": guard_id(draft), "window": -draft.cooldown.total_seconds()}
+    values = parameters(draft.key._asdict(), own, reason_values(draft))
+    # Two looks take half of the time that SQLite needs for both in one statement.
+    covering = _covering_alert(by_reason=draft.reason is not None)
+    alert_id, alerted_at = connection.execute(covering, values).one_or_none() or (None, None)
+    guarded_at = connection.execute(_guard_inside(), values).scalar_one_or_none()
+    times: list[datetime] = [time for time in (alerted_at, guarded_at) if time is not None]
+    if not times:
+        return None
+    return AlertVerdict(AlertOutcome.SUPPRESSED, alert_id, max(times) + draft.cooldown)
+
+
+def write_alert(
+    connection: RunConnection, lacking: Lacking, draft: AlertDraft, *, run_id: int | None = None
+) -> AlertVerdict:
+    """Write an alert, and note when its key alerted.
+
+    The `run_id` goes into its detail, and its time is when that run has ended.
+    """
     values = present(alert_values(draft), lacking)
     if run_id is not None:
         values["detail"]["run_id"] = run_id
     new = _write_alert(has_environment="environment" in values)
-    written = connection.execute(new, parameters(values)).one_or_none()
+    written = connection.execute(new, parameters(values, {"run_id": run_id})).one_or_none()
     if written is None:  # a record that comes again: its alert has been written before
         own = connection.execute(_own_alert(), parameters({"alert_key": draft.uuid}))
-        return AlertVerdict(AlertOutcome.RAISED, own.scalar_one())
-    guard = {**_guard_values(draft), "last_alert_at": written.created_at}
+        return AlertVerdict(AlertOutcome.RAISED, own.scalar_one_or_none())
+    alert_id, created_at = written
+    guard = {**draft.key._asdict(), "source_id": guard_id(draft), "last_alert_at": created_at}
     connection.execute(_move_guard(), parameters(guard))
-    return AlertVerdict(AlertOutcome.RAISED, written.id)
-
-
-def _covering(connection: Connection, draft: AlertDraft) -> AlertVerdict | None:
-    """Suppress where the window holds an alert, or the guard of one that was deleted."""
-    window = {"window": -draft.cooldown.total_seconds()}
-    values = parameters(draft.key._asdict(), window, reason_values(draft))
-    covering = _covering_alert(by_reason=draft.reason is not None)
-    youngest = connection.execute(covering, values).one_or_none()
-    values = parameters(_guard_values(draft), window)
-    guard: datetime | None = connection.execute(_guard_inside(), values).scalar_one_or_none()
-    if youngest is None and guard is None:
-        return None
-    alerted = [] if youngest is None else [youngest.created_at]
-    last_alert_at = max(alerted if guard is None else [*alerted, guard])
-    return AlertVerdict(
-        AlertOutcome.SUPPRESSED,
-        None if youngest is None else youngest.id,
-        last_alert_at + draft.cooldown,
-    )
-
-
-def _guard_values(draft: AlertDraft) -> dict[str, Any]:
-    """The key of the guard: where a cooldown is kept by reason, each has one of its own."""
-    return {**draft.key._asdict(), "source_id": guard_id(draft)}
+    return AlertVerdict(AlertOutcome.RAISED, alert_id)
 
 
 @cache
@@ -89,35 +88,41 @@ def _covering_alert(*, by_reason: bool) -> Select[Any]:
     """Find the youngest alert of a key inside the window, or of one reason of it."""
     query = (
         select(alert.c.id, alert.c.created_at)
-        .where(_is_key(alert), _is_inside_window(alert.c.created_at))
+        .where(_is_key(alert, parameter(alert.c.source_id)), _is_inside_window(alert.c.created_at))
         .order_by(alert.c.created_at.desc())
-        .limit(1)
+        .limit(literal_column("1"))
+        .offset(literal_column("0"))
     )
     if not by_reason:
         return query
     # Other programs may have written what is no JSON.
-    reason = case(
-        (func.json_valid(alert.c.detail) == 1, func.json_extract(alert.c.detail, "$.reason"))
-    )
+    is_json = func.json_valid(alert.c.detail) == literal_column("1")
+    reason = case((is_json, func.json_extract(alert.c.detail, literal_column("'$.reason'"))))
     return query.where(reason == bindparam("in_reason", type_=Text()))
 
 
 @cache
 def _guard_inside() -> Select[Any]:
-    """Find the guard of a key inside the window: an alert of it may have been deleted."""
+    """Find the guard of a key inside the window, since an alert of it may have been deleted.
+
+    Where the cooldown is kept by reason, each has one of its own.
+    """
     guard = alert_cooldown
-    return select(guard.c.last_alert_at).where(
-        _is_key(guard), _is_inside_window(guard.c.last_alert_at)
-    )
+    own = _is_key(guard, bindparam("in_guard_id", type_=Text()))
+    return select(guard.c.last_alert_at).where(own, _is_inside_window(guard.c.last_alert_at))
 
 
 @cache
 def _write_alert(*, has_environment: bool = False) -> Executable:
     """Write an alert, once for each key of its own."""
     names = (*_GIVEN, "environment") if has_environment else _GIVEN
+    own_run = run_log.c.id == bindparam("in_run_id", type_=run_log.c.id.type)
+    ended_at = select(run_log.c.finished_at).where(own_run).scalar_subquery()
+    created_at = func.coalesce(ended_at, db_now(), type_=alert.c.created_at.type)
     return (
         upsert(alert)
-        .values(**given(alert, *names), review_status="AUTO", resolved=False, created_at=db_now())
+        .values(**given(alert, *names), review_status="AUTO", resolved=False)
+        .values(created_at=created_at)
         .on_conflict_do_nothing(index_elements=["alert_key"])
         .returning(alert.c.id, alert.c.created_at)
     )
@@ -139,12 +144,11 @@ def _move_guard() -> Executable:
     )
 
 
-def _is_key(table: Table) -> ColumnElement[bool]:
-    source_type, source_id, alert_type = given(table, *_KEY).values()
+def _is_key(table: Table, source_id: ColumnElement[Any]) -> ColumnElement[bool]:
     return (
-        (table.c.source_type == source_type)
+        (table.c.source_type == parameter(alert.c.source_type))
         & (table.c.source_id == source_id)
-        & (table.c.alert_type == alert_type)
+        & (table.c.alert_type == parameter(alert.c.alert_type))
     )
 
 
@@ -157,6 +161,6 @@ def _is_inside_window(time: Column[Any]) -> ColumnElement[bool]:
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
     _covering_alert(by_reason=False)
+    _guard_inside()
     _write_alert(has_environment=False)
-    for statement in (_guard_inside, _move_guard):
-        statement()
+    _move_guard()

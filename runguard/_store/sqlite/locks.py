@@ -105,9 +105,8 @@ def record_refused(
     }
     statement = upsert(run_log).values(values).on_conflict_do_nothing()
     run_id = connection.execute(statement.returning(run_log.c.id)).scalar_one_or_none()
-    if run_id is None:
-        return found(connection, run.key)
-    return end_run(connection, lacking, run_id, ending)
+    finished = None if run_id is None else end_run(connection, lacking, ending)
+    return finished or found(connection, run.key)
 
 
 def _move_expiry(connection: Connection, lease: Lease, expiry: Any) -> bool:

@@ -30,7 +30,7 @@ class SqliteOperatorStore(SqliteRecorder, OperatorQueries):
         """Make the file and its tables, or bring them up to date."""
 
         def work(attempt: Attempt) -> None:
-            wait_at_most(attempt.connection, ticks() + READ_TIMEOUT_SECONDS)
+            wait_at_most(attempt.pooled, ticks() + READ_TIMEOUT_SECONDS)
             self.make_schema_once(attempt.connection)
 
         self._attempts.run(work, timeout=READ_TIMEOUT_SECONDS)

@@ -1,20 +1,20 @@
 """The embedded store: a SQLite file of runguard's own, made with its schema on first use.
 
-Every write is a short transaction that takes the write lock first (`BEGIN IMMEDIATE`), so processes
-that write at once wait for each other instead of failing. The job may hold a lock on its own SQLite
-file; this one is never the same.
+Every write is one statement, or a short transaction that takes the write lock first (`BEGIN
+IMMEDIATE`), so processes that write at once wait for each other instead of failing. The job may
+hold a lock on its own SQLite file; this one is never the same.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.pool import Pool
+from sqlalchemy.pool import Pool, PoolProxiedConnection
 
 from ..._clock import ticks
 from ..._errors import StoreUnavailable
@@ -38,11 +38,13 @@ from . import cooldown as sqlite_cooldown
 from . import statements as sql
 from .cooldown import raise_if_allowed
 from .descriptors import Descriptors
-from .endings import end_run, find_open
+from .direct import DirectExecution
+from .endings import end_run
 from .engine import OPENED_FILE
-from .faults import fault_of
 from .statements import LAST_HEARD_AT, own_limit, silent
 from .transaction import immediate
+
+WAITS: Final = "runguard_waits"  # in a connection's info: how many milliseconds it waits
 
 T = TypeVar("T")
 
@@ -54,54 +56,57 @@ class SqliteRecorder(BaseStore):
 
     def __init__(self, engine: Engine, *, upgrade: Callable[[Engine], None]) -> None:
         """Take an engine in autocommit, and what brings an older schema up to date."""
-        super().__init__(engine, fault_of)
+        super().__init__(engine)
         self._upgrade = upgrade
         sql.build_endings()
         sqlite_cooldown.build_endings()
-        self._attempts: _OneAtATime = _OneAtATime(engine, self._schema_error)
+        self._attempts: _OneAtATime = _OneAtATime(engine)
+        self._execution = DirectExecution()
         self._schema_is_checked = False
         self._checked_file: object = None
 
     def start_run(self, run: NewRun, *, timeout: float) -> int:
         """Write the RUNNING row; a repeat finds its own."""
+        return self._directly(lambda attempt: self.start_on(attempt, run), timeout=timeout)
 
-        def work(connection: Connection) -> int:
-            lacking = lacking_of(run, self.lacking)
-            values = parameters(run_values(run, lacking))
-            run_id: int = connection.execute(sql.start(lacking), values).scalar_one()
-            return run_id
-
-        return self._write(work, timeout=timeout)
+    def start_on(self, attempt: Any, run: NewRun) -> int:
+        """Write the RUNNING row on a connection: one statement, its own transaction."""
+        lacking = lacking_of(run, self.lacking)
+        values = parameters(run_values(run, lacking))
+        row: Any = self._execution.on(attempt).execute(sql.start(lacking), values).one_or_none()
+        return int(row[0])
 
     def finish_run(self, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """End an open run and raise its alert if the cooldown allows."""
 
-        def work(connection: Connection) -> FinishedRun:
-            run_id = find_open(connection, ending.key)
-            if run_id is not None:
-                return end_run(connection, self.lacking, run_id, ending)
+        def work(attempt: Attempt) -> FinishedRun:
+            if (done := self.finish_on(attempt, ending)) is not None:
+                return done
             from .replay import found
 
-            return found(connection, ending.key)
+            return found(attempt.connection, ending.key)
 
-        return self._write(work, timeout=timeout)
+        return self._directly(work, timeout=timeout)
+
+    def finish_on(self, attempt: Any, ending: RunEnding) -> FinishedRun | None:
+        """End a run on a connection; None where it was not open."""
+        connection = self._execution.on(attempt)
+        if ending.failure is None and ending.note is None:  # then it is one statement
+            return end_run(connection, self.lacking, ending)
+        with immediate(connection):
+            return end_run(connection, self.lacking, ending)
 
     def record_refused_run(self, run: NewRun, ending: RunEnding, *, timeout: float) -> FinishedRun:
         """Write a run that never began; no reader sees it before it is FAILED."""
         from . import locks
 
-        return self._write(
-            lambda connection: locks.record_refused(connection, self.lacking, run, ending),
-            timeout=timeout,
-        )
+        return self._write(locks.record_refused, self.lacking, run, ending, timeout=timeout)
 
     def replay_run(self, record: SpooledRun, *, timeout: float) -> FinishedRun:
         """Write what is missing of a run, with its host's times."""
-        from . import replay
+        from .replay import replay
 
-        return self._write(
-            lambda connection: replay.replay(connection, self.lacking, record), timeout=timeout
-        )
+        return self._write(replay, self.lacking, record, timeout=timeout)
 
     def beat(
         self, keys: Sequence[UUID], *, timeout: float, progress: Progress | None = None
@@ -109,10 +114,7 @@ class SqliteRecorder(BaseStore):
         """Note that these runs are alive, and how far."""
         from .beats import beat
 
-        self._write(
-            lambda connection: beat(connection, self.lacking, keys, progress or {}),
-            timeout=timeout,
-        )
+        self._write(beat, self.lacking, keys, progress or {}, timeout=timeout)
 
     def find_lost_runs(
         self, *, silent_for: timedelta, job_name: str | None, limit: int, timeout: float
@@ -155,17 +157,11 @@ class SqliteRecorder(BaseStore):
         """End a silent run, free its lock, raise its alert."""
         from .lost import close
 
-        return self._write(
-            lambda connection: close(connection, self.lacking, lost, ending, silent_for),
-            timeout=timeout,
-        )
+        return self._write(close, self.lacking, lost, ending, silent_for, timeout=timeout)
 
     def raise_alert(self, alert_draft: AlertDraft, *, timeout: float) -> AlertVerdict:
         """Write an alert of a job's own, if its key's cooldown allows."""
-        return self._write(
-            lambda connection: raise_if_allowed(connection, self.lacking, alert_draft),
-            timeout=timeout,
-        )
+        return self._write(raise_if_allowed, self.lacking, alert_draft, timeout=timeout)
 
     def acquire_lock(
         self, job_name: str, owner: str, ttl: timedelta, *, timeout: float
@@ -173,21 +169,19 @@ class SqliteRecorder(BaseStore):
         """Insert, take over when expired, or say who holds it."""
         from . import locks
 
-        return self._write(
-            lambda connection: locks.acquire(connection, job_name, owner, ttl), timeout=timeout
-        )
+        return self._write(locks.acquire, job_name, owner, ttl, timeout=timeout)
 
     def renew_lock(self, lease: Lease, ttl: timedelta, *, timeout: float) -> bool:
         """Extend the lease from now."""
         from . import locks
 
-        return self._write(lambda connection: locks.renew(connection, lease, ttl), timeout=timeout)
+        return self._write(locks.renew, lease, ttl, timeout=timeout)
 
     def release_lock(self, lease: Lease, *, timeout: float) -> bool:
         """Let the lease have expired; the row stays, so the fence goes on from there."""
         from . import locks
 
-        return self._write(lambda connection: locks.release(connection, lease), timeout=timeout)
+        return self._write(locks.release, lease, timeout=timeout)
 
     def before_fork(self, *, timeout: float) -> bool:
         """Wait until no thread is inside SQLite: a child would find its mutexes locked for ever."""
@@ -203,22 +197,33 @@ class SqliteRecorder(BaseStore):
         self._attempts.parents_pools.append(self.engine.pool)
         super().after_fork()
 
-    def _write(self, work: Callable[[Connection], T], *, timeout: float) -> T:
-        deadline = ticks() + timeout
+    def _write(self, work: Callable[..., T], *args: object, timeout: float) -> T:
+        """Do the work by Core, in a transaction."""
 
         def transaction(attempt: Attempt) -> T:
-            connection = attempt.connection
-            wait_at_most(connection, deadline)
-            self.make_schema_once(connection)
-            with immediate(connection):
-                return work(connection)
+            with immediate(attempt.connection):
+                return work(attempt.connection, *args)
 
-        return self._adapting(transaction, timeout=timeout)
+        return self._directly(transaction, timeout=timeout)
+
+    def _directly(self, work: Callable[[Attempt], T], *, timeout: float) -> T:
+        """Do the work, which is one statement or begins a transaction."""
+        deadline = ticks() + timeout
+
+        def attempted(attempt: Attempt) -> T:
+            wait_at_most(attempt.pooled, deadline)
+            if not self._has_schema(attempt.pooled.info):
+                self.make_schema_once(attempt.connection)
+            return work(attempt)
+
+        return self._adapting(attempted, timeout=timeout)
+
+    def _has_schema(self, info: Mapping[Any, Any]) -> bool:
+        return self._schema_is_checked and info.get(OPENED_FILE) == self._checked_file
 
     def make_schema_once(self, connection: Connection) -> None:
         """Make the file's tables, or bring them up to date."""
-        file = connection.info.get(OPENED_FILE)
-        if self._schema_is_checked and file == self._checked_file:
+        if self._has_schema(connection.info):
             return
         version = schema_version_of(connection)
         if version != SCHEMA_VERSION:
@@ -229,14 +234,14 @@ class SqliteRecorder(BaseStore):
             elif version < SCHEMA_VERSION:
                 first_use.bring_up_to_date(self, version, self._upgrade)
         self._schema_is_checked = True
-        self._checked_file = file
+        self._checked_file = connection.info.get(OPENED_FILE)
 
 
 class _OneAtATime(Attempts):
     """One thread at a time, as SQLite writes anyway; so a fork can find none of them inside."""
 
-    def __init__(self, engine: Engine, schema_error: Callable[[], Exception]) -> None:
-        super().__init__(engine, schema_error, fault_of)
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
         self.descriptors = Descriptors(engine)
         self.parents_pools: list[Pool] = []
         self.turn = threading.RLock()
@@ -256,12 +261,20 @@ class _OneAtATime(Attempts):
             self.turn.release()
 
 
-def wait_at_most(connection: Connection, deadline: float) -> None:
-    """Let statements wait for other writers until the deadline."""
-    milliseconds = max(1, round((deadline - ticks()) * 1000))
+def wait_at_most(connection: PoolProxiedConnection, deadline: float) -> None:
+    """Let statements wait for other writers until the deadline, or for a good part of that.
+
+    What is tried again then waits for the rest. The start of a run has less time than its end, and
+    both go by the same limit, which costs a statement to set.
+    """
+    left = max(1, round((deadline - ticks()) * 1000))
+    if left <= 4 * connection.info.get(WAITS, 0) <= 4 * left:
+        return
+    milliseconds = 1 << (left.bit_length() - 1)
     # Past SQLAlchemy, in a tenth of the time: it touches no file and cannot fail.
-    driver_connection: Any = connection.connection.driver_connection
+    driver_connection: Any = connection.driver_connection
     driver_connection.execute(f"PRAGMA busy_timeout = {milliseconds}").close()
+    connection.info[WAITS] = milliseconds
 
 
 def upgrade_schema(engine: Engine) -> None:

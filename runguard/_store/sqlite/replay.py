@@ -13,8 +13,9 @@ from ..read_back import NO_ROW, earlier_ending
 from ..refusal import refusal_values
 from ..rows import Lacking, run_values
 from ..schema.clock import db_now
-from ..schema.tables import run_log
-from .endings import end_run, find_open
+from ..schema.tables import alert, run_log
+from .endings import end_run
+from .statements import STILL_OPEN
 
 
 def replay(connection: Connection, lacking: Lacking, record: SpooledRun) -> FinishedRun:
@@ -26,33 +27,52 @@ def replay(connection: Connection, lacking: Lacking, record: SpooledRun) -> Fini
         clock="host",
     )
     connection.execute(start.on_conflict_do_nothing())
-    run_id = find_open(connection, record.run.key)
-    if run_id is None:
+    if record.ending is None:
+        finished = _heard_of(connection, record.run.key)
+    else:
+        finished = end_run(connection, lacking, record.ending)
+    if finished is None:
         earlier = found(connection, record.run.key)
         if earlier.run_id is None:
             raise RecordRefused(NO_ROW)
         return earlier
-    if record.ending is None:  # it may be alive: the store may have been away for long
-        heard = update(run_log).where(run_log.c.id == run_id, run_log.c.status == "RUNNING")
-        connection.execute(heard.values(heartbeat_at=db_now()))
-        return FinishedRun(recorded=True, run_id=run_id)
-    finished = end_run(connection, lacking, run_id, record.ending)
+    if record.ending is None:
+        return finished
     then = {
         "finished_at": record.finished_at,
         "clock": "host",
         **refusal_values(record.ending, lacking),
     }
-    connection.execute(update(run_log).where(run_log.c.id == run_id).values(then))
+    connection.execute(update(run_log).where(run_log.c.id == finished.run_id).values(then))
     return finished
+
+
+def _heard_of(connection: Connection, key: UUID) -> FinishedRun | None:
+    """Let an open run live: the store may have been away for long."""
+    open_run = select(run_log.c.id).where(run_log.c.run_key == key, STILL_OPEN)
+    run_id = connection.execute(open_run).scalar_one_or_none()
+    if run_id is None:
+        return None
+    heard = update(run_log).where(run_log.c.id == run_id, run_log.c.status == "RUNNING")
+    connection.execute(heard.values(heartbeat_at=db_now()))
+    return FinishedRun(recorded=True, run_id=run_id)
 
 
 def found(connection: Connection, key: UUID) -> FinishedRun:
     """Say how a run had ended before, or that there is none."""
-    query = select(
-        run_log.c.id, run_log.c.status, run_log.c.finished_at, run_log.c.alert_outcome
-    ).where(run_log.c.run_key == key)
+    query = (
+        select(
+            run_log.c.id,
+            run_log.c.status,
+            run_log.c.finished_at,
+            run_log.c.alert_outcome,
+            alert.c.id.label("raised_id"),
+            run_log.c.covered_by,
+        )
+        .select_from(run_log.outerjoin(alert, alert.c.alert_key == run_log.c.run_key))
+        .where(run_log.c.run_key == key)
+    )
     row = connection.execute(query).one_or_none()
     if row is None:
         return FinishedRun(recorded=False)
-    earlier = earlier_ending(row.status, row.finished_at, row.alert_outcome)
-    return FinishedRun(recorded=False, run_id=row.id, earlier=earlier)
+    return FinishedRun(recorded=False, run_id=row.id, earlier=earlier_ending(row))

@@ -10,19 +10,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Executable,
-    Select,
-    Table,
-    bindparam,
-    case,
-    func,
-    null,
-    select,
-    update,
-)
+from sqlalchemy import Column, ColumnElement, Executable, Table, bindparam, case, func, null, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.types import Float
 
@@ -79,24 +67,19 @@ def silent(silent_for: timedelta, lacking: Lacking) -> ColumnElement[bool]:
 
 
 @cache
-def open_run() -> Select[Any]:
-    """Find a run that may still be ended."""
-    own = run_log.c.run_key == parameter(run_log.c.run_key)
-    return select(run_log.c.id).where(own, STILL_OPEN)
-
-
-@cache
 def end(lacking: Lacking = NOTHING) -> Executable:
-    """End a run, well or not."""
+    """End a run that may still be ended, well or not."""
     columns = ("status", "alert_outcome", "covered_by", *Counters._fields, *FAILURE_COLUMNS)
     values = present(given(run_log, *columns), lacking)
     # An alert of the time when a run seemed lost has its window by the run's cooldown.
     cooldown = run_log.c.cooldown_seconds
     values[cooldown.name] = func.coalesce(values[cooldown.name], cooldown)
+    own = run_log.c.run_key == parameter(run_log.c.run_key)
     return (
         update(run_log)
-        .where(run_log.c.id == parameter(run_log.c.id))
+        .where(own, STILL_OPEN)
         .values(**values, finished_at=db_now(), updated_at=db_now())
+        .returning(run_log.c.id)
     )
 
 
@@ -113,6 +96,5 @@ def keep_note() -> Executable:
 
 def build_endings() -> None:
     """Build what ends a run before the first one begins: a process may end short of memory."""
-    open_run()
     end(NOTHING)
     keep_note()

@@ -7,24 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+
+from .direct import RunConnection
 
 
 @contextmanager
-def immediate(connection: Connection) -> Iterator[None]:
+def immediate(connection: RunConnection) -> Iterator[None]:
     """A transaction that takes the write lock before it reads."""
     _execute(connection, "BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        with suppress(SQLAlchemyError):  # on a dead connection: no reason to hide what killed it
-            connection.exec_driver_sql("ROLLBACK")
+        # On a dead connection: no reason to hide what killed it.
+        with suppress(SQLAlchemyError, sqlite3.Error):
+            _execute(connection, "ROLLBACK")
         raise
     _execute(connection, "COMMIT")
 
 
-def _execute(connection: Connection, statement: str) -> None:
+def _execute(connection: RunConnection, statement: str) -> None:
     # Past SQLAlchemy, in a third of the time; its errors are told as SQLAlchemy tells them.
     driver_connection: Any = connection.connection.driver_connection
     try:

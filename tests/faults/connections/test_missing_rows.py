@@ -12,6 +12,7 @@ import runguard
 from runguard import run_scope
 from runguard._api import runtime
 from runguard._models import SpooledRun
+from runguard._run.spool_listing import count_of
 from runguard._run.spool_quarantine import retry, set_aside
 from runguard._run.spool_replay import replay
 from tests.run.conftest import engine, events, sql, sqlite_url, url
@@ -148,4 +149,4 @@ def test_an_end_that_a_trigger_swallows_is_kept_and_told(pg_url: str, events: Ev
     engine.dispose()
 
     assert any("left it RUNNING" in error for error in errors(events))
-    assert runtime.spool().count() + len(set_aside(runtime.spool())) == 1
+    assert count_of(runtime.spool()) + len(set_aside(runtime.spool())) == 1

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 import runguard.testing
 from runguard import run_scope
 from runguard._api import runtime
+from runguard._run.spool_listing import count_of
 from runguard._run.spool_quarantine import retry
 from runguard._run.spool_replay import replay
 from runguard._store.migrate import upgrade
@@ -111,7 +112,7 @@ def test_what_the_encoding_lacks_is_escaped_and_the_run_and_its_alert_are_there(
         assert message in alert[0]
     assert run[2].isascii() or message is not None
     assert bool(told(events)) is (encoding != "UTF8")
-    assert runtime.spool().count() == 0
+    assert count_of(runtime.spool()) == 0
 
 
 def test_a_job_whose_name_the_encoding_lacks_is_recorded_under_one_name(

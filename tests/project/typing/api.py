@@ -111,4 +111,5 @@ def other_names() -> None:
         rules=[Rule(KeyError, "UNKNOWN"), Rule(lambda exc: "x" in str(exc), ErrorGroup.TIMEOUT)],
         redact=[r"\d{6}-\d{7}", str.lower],
         outage_policy="refuse",
+        start_durability="relaxed",
     )

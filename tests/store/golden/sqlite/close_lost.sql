@@ -15,8 +15,8 @@ WHERE alert.source_type = ?
   AND alert.created_at <= strftime('%Y-%m-%d %H:%M:%f',
                             'now', (60) || ' seconds')
 ORDER BY alert.created_at DESC
-LIMIT ?
-OFFSET ?;
+LIMIT 1
+OFFSET 0;
 
 SELECT alert_cooldown.last_alert_at
 FROM alert_cooldown
@@ -28,18 +28,6 @@ WHERE alert_cooldown.source_type = ?
   AND alert_cooldown.last_alert_at <= strftime('%Y-%m-%d %H:%M:%f',
                                         'now', (60) || ' seconds');
 
-INSERT INTO alert (source_type,
-               source_id, alert_type, severity, title, message, detail, review_status, resolved,
-               created_at, alert_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) ON CONFLICT (alert_key) DO NOTHING RETURNING id,
-                                                                                                                           created_at;
-
-INSERT INTO alert_cooldown (source_type,
-               source_id, alert_type, last_alert_at)
-VALUES (?, ?, ?, ?) ON CONFLICT (source_type, source_id, alert_type) DO
-UPDATE
-SET last_alert_at = excluded.last_alert_at;
-
 UPDATE run_log
 SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
     created_alerts=(run_log.created_alerts + ?), error_message=?, updated_at=(strftime('%Y-%m-%d %H:%M:%f',
@@ -48,6 +36,18 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')),
     cooldown_seconds=?, lost_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), error_reason=?, matched_depth=?,
     matched_rule=?, upstream=?
 WHERE run_log.id = ?;
+
+INSERT INTO alert (source_type,
+               source_id, alert_type, severity, title, message, detail, review_status, resolved,
+               created_at, alert_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce((SELECT run_log.finished_at FROM run_log WHERE run_log.id = ?), (strftime('%Y-%m-%d %H:%M:%f', 'now'))), ?) ON CONFLICT (alert_key) DO NOTHING RETURNING id,
+                                                                                                                                                                                                     created_at;
+
+INSERT INTO alert_cooldown (source_type,
+               source_id, alert_type, last_alert_at)
+VALUES (?, ?, ?, ?) ON CONFLICT (source_type, source_id, alert_type) DO
+UPDATE
+SET last_alert_at = excluded.last_alert_at;
 
 UPDATE job_lock
 SET lock_expires_at='1970-01-01 00:00:00.000'

@@ -1,10 +1,3 @@
-SELECT run_log.id
-FROM run_log
-WHERE run_log.run_key = ?
-  AND (run_log.status = ?
-       OR run_log.status = ?
-       AND run_log.lost_at = run_log.finished_at);
-
 UPDATE run_log
 SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), total_records=?, changed_records=?,
     created_alerts=?, retry_count=?, error_message=?, updated_at=(strftime('%Y-%m-%d %H:%M:%f',
@@ -13,7 +6,10 @@ SET status=?, finished_at=(strftime('%Y-%m-%d %H:%M:%f', 'now')), total_records=
     covered_by=?, cooldown_seconds=coalesce(?,
                                      run_log.cooldown_seconds), error_reason=?, matched_depth=?,
     matched_rule=?, upstream=?
-WHERE run_log.id = ?;
+WHERE run_log.run_key = ?
+  AND (run_log.status = ?
+       OR run_log.status = ?
+       AND run_log.lost_at = run_log.finished_at) RETURNING id;
 
 INSERT INTO run_note (run_key,
                created_at, traceback, log_tail, context, links, done, total, progress_at)

@@ -7,8 +7,8 @@ WHERE alert.source_type = ?
   AND alert.created_at <= strftime('%Y-%m-%d %H:%M:%f',
                             'now', (60) || ' seconds')
 ORDER BY alert.created_at DESC
-LIMIT ?
-OFFSET ?;
+LIMIT 1
+OFFSET 0;
 
 SELECT alert_cooldown.last_alert_at
 FROM alert_cooldown
@@ -23,8 +23,8 @@ WHERE alert_cooldown.source_type = ?
 INSERT INTO alert (source_type,
                source_id, alert_type, severity, title, message, detail, review_status, resolved,
                created_at, alert_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (strftime('%Y-%m-%d %H:%M:%f', 'now')), ?) ON CONFLICT (alert_key) DO NOTHING RETURNING id,
-                                                                                                                           created_at;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce((SELECT run_log.finished_at FROM run_log WHERE run_log.id = ?), (strftime('%Y-%m-%d %H:%M:%f', 'now'))), ?) ON CONFLICT (alert_key) DO NOTHING RETURNING id,
+                                                                                                                                                                                                     created_at;
 
 INSERT INTO alert_cooldown (source_type,
                source_id, alert_type, last_alert_at)
