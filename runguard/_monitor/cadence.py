@@ -7,12 +7,14 @@ answers only where the history proves the rule, since an alarm may come of it.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from itertools import pairwise
+from operator import eq, sub
 from typing import Final
 
+from .._frozen import frozen
 from . import wording
 from .expectations import Expectation
 from .health import FEWEST_STARTS
@@ -38,7 +40,7 @@ _LEAST_GRACE: Final = timedelta(minutes=10)
 _CRON_FROM: Final = timedelta(minutes=55)  # shorter cadences need no time of day
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cadence:
     """When a job usually starts: `words` say "every hour at :17", or "irregular".
 
@@ -52,7 +54,7 @@ class Cadence:
     last_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suggestion:
     """What could be expected of a job, and why.
 
@@ -74,21 +76,25 @@ def cadence_of(starts: Iterable[datetime], *, zone: tzinfo = UTC) -> Cadence | N
     >>> cadence_of(begin + timedelta(hours=number) for number in range(8)).words
     'every hour at :17'
     """
-    ordered = sorted(set(starts))
+    ordered = _distinct(starts)
     if len(ordered) < FEWEST_STARTS:
         return None
     gaps = _gaps(ordered)
-    usual = _median(gaps)
+    by_length = sorted(gaps)
+    usual, longest = by_length[len(by_length) // 2], by_length[-1]
     slack = max(usual / 10, min(_SLACK, usual / 4))
-    newest = [one.astimezone(zone) for one in ordered[-_NEWEST:]]
+    alike = bisect_right(by_length, usual + slack) - bisect_left(by_length, usual - slack)
+    is_regular = alike / len(gaps) >= _MOST_ALIKE
     words: str = "irregular"
     gap: timedelta | None = None
-    if _skips_weekends(ordered, gaps, zone) and (at := _time_of_day(newest)) is not None:
-        words, gap = f"weekdays at {at}", DAY
-    elif _share(abs(one - usual) <= slack for one in gaps) >= _MOST_ALIKE:
-        words, gap = _words_of_gap(usual, newest), usual
+    if is_regular or by_length[0] > DAY / 2:
+        newest = [one.astimezone(zone) for one in ordered[-_NEWEST:]]
+        if _skips_weekends(ordered, gaps, zone) and (at := _time_of_day(newest)) is not None:
+            words, gap = f"weekdays at {at}", DAY
+        elif is_regular:
+            words, gap = _words_of_gap(usual, newest), usual
     gap_seconds = None if gap is None else gap.total_seconds()
-    return Cadence(words, gap_seconds, max(gaps).total_seconds(), ordered[-1])
+    return Cadence(words, gap_seconds, longest.total_seconds(), ordered[-1])
 
 
 def usual_cadence(job: JobOverview) -> Cadence | None:
@@ -204,9 +210,10 @@ def _of_length(length: timedelta) -> str:
 
 def _skips_weekends(ordered: Sequence[datetime], gaps: Sequence[timedelta], zone: tzinfo) -> bool:
     """Whether starts a day apart came on Mondays to Fridays only, for a week or more."""
-    days = {one.astimezone(zone).weekday() for one in ordered}
     is_daily = min(gaps) > DAY / 2 and _median(gaps) < 1.5 * DAY
-    return is_daily and days <= WEEKDAYS and ordered[-1] - ordered[0] >= 6 * DAY
+    if not is_daily or ordered[-1] - ordered[0] < 6 * DAY:
+        return False
+    return {one.astimezone(zone).weekday() for one in ordered} <= WEEKDAYS
 
 
 def _time_of_day(newest: Sequence[datetime]) -> str | None:
@@ -230,7 +237,7 @@ def _agreed(seconds: Sequence[int], around: int) -> int | None:
 # The proof ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Rule:
     """A schedule that a history proves."""
 
@@ -306,8 +313,14 @@ def _times_rule(ordered: Sequence[datetime], zone: tzinfo) -> _Rule | None:
     )
 
 
+def _distinct(starts: Iterable[datetime]) -> list[datetime]:
+    """Order instants; a set only where two are the same, since their hashes take long."""
+    ordered = sorted(starts)
+    return sorted(set(ordered)) if any(map(eq, ordered, ordered[1:])) else ordered
+
+
 def _gaps(ordered: Sequence[datetime]) -> list[timedelta]:
-    return [later - earlier for earlier, later in pairwise(ordered)]
+    return list(map(sub, ordered[1:], ordered))
 
 
 def _median(lengths: Sequence[timedelta]) -> timedelta:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
+from .._frozen import field_names, frozen
 from .._models import Severity, in_environment
 from .states import FindingType as FindingType  # noqa: PLC0414 - found here too
 
@@ -40,7 +41,7 @@ class Declarer(StrEnum):
     PERSON = "person"  # `runguard expect NAME`
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Expectation:
     """What a job is expected to do. At most one of `every`, `cron` and `calendar` is set.
 
@@ -74,7 +75,7 @@ class Expectation:
 
     def as_document(self) -> dict[str, Any]:
         """Return it as JSON values, without what is not set; durations in seconds."""
-        values = ((name, getattr(self, name)) for name in self.__slots__)
+        values = ((name, getattr(self, name)) for name in field_names(self))
         return {
             name: value.total_seconds() if isinstance(value, timedelta) else value
             for name, value in values
@@ -94,7 +95,7 @@ def expectation_from(document: object) -> Expectation:
     """
     known: dict[str, Any] = {}
     for name, value in document.items() if isinstance(document, Mapping) else ():
-        if name not in Expectation.__slots__:
+        if name not in field_names(Expectation):
             continue
         if name in _DURATIONS:
             with suppress(TypeError, ValueError, OverflowError):
@@ -104,7 +105,7 @@ def expectation_from(document: object) -> Expectation:
     return Expectation(**known)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class JobDeclaration:
     """What somebody says of a job.
 
@@ -128,7 +129,7 @@ class JobDeclaration:
     who: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class JobRecord:
     """A row of `job`: what holds for a job, and how far it was judged. Times are aware, in UTC.
 
@@ -180,7 +181,7 @@ class WatchedRun(NamedTuple):  # a round may make hundreds of thousands
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Gap:
     """A stretch of time in which no monitor looked."""
 
@@ -188,7 +189,7 @@ class Gap:
     ended_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OpenFinding:
     """A finding whose incident is open: its guard row, with the detail of its newest alert."""
 
@@ -199,7 +200,7 @@ class OpenFinding:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class JobFacts:
     """All that the judge knows of a job.
 
@@ -220,7 +221,7 @@ class JobFacts:
 WATCHED_RUNS: Final = 25  # the 22 that durations are compared over, and some that failed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Finding:
     """What is wrong now.
 
@@ -243,7 +244,7 @@ class Finding:
     mark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Closing:
     """Why a finding that is open is over; a RECOVERED alert gets `title` and `message`."""
 
@@ -254,7 +255,7 @@ class Closing:
     run_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verdict:
     """What the judge says of a job, to be written in one transaction."""
 
@@ -267,7 +268,7 @@ class Verdict:
     judged_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MonitorRecord:
     """A row of `monitor`: one process that looks, and when it did last.
 

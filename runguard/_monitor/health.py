@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import datetime, timedelta
 from math import ceil
-from statistics import median
-from typing import Final
+from typing import Final, TypeVar
 
 from .._models import RunStatus, Severity
 from .expectations import SEVERITY_OF_FINDING, ExpectedState, FindingType
-from .records import JobOverview, NoteRecord, RunCell
+from .records import JobOverview, NoteRecord
 from .states import JobState as JobState  # noqa: PLC0414 - found here too
+from .strips import FEWEST_STARTS as FEWEST_STARTS  # noqa: PLC0414 - the same
+from .strips import RunCell, facts_of
+from .strips import ended_at as ended_at  # noqa: PLC0414 - the same
 from .watched import ExpectedJob
 
+T = TypeVar("T")
 STUCK_FACTOR: Final = 3  # times the job's own 95th percentile
 STUCK_AT_LEAST: Final = timedelta(minutes=1)
-FEWEST_STARTS: Final = 4  # below which nothing is usual
 FLAPS: Final = 3  # changes between success and failure in one strip
 
 # Other programs may write other words; those are no louder than none.
 _LOUDNESS: Final = {str(severity): rank for rank, severity in enumerate(Severity, start=1)}
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
-_FINISHED: Final = (RunStatus.SUCCESS, RunStatus.FAILED)
 
 
 UNWELL: Final = frozenset(
@@ -54,8 +53,14 @@ def describe(
     progress: NoteRecord | None = None,
 ) -> JobOverview:
     """Sum up a job by its last runs, the newest first; `open_alerts` counts by severity."""
-    finished = _outcomes(strip)
-    durations = sorted(took for cell in finished if (took := cell.seconds) is not None)
+    facts = facts_of(strip)
+    finished = facts.outcomes
+    lengths = [
+        cell.finished_at - cell.started_at
+        for cell in finished
+        if cell.started_at is not None and cell.finished_at is not None
+    ]
+    lengths.sort()
     failing_since = None
     for cell in finished:
         if cell.status == RunStatus.SUCCESS:
@@ -65,13 +70,13 @@ def describe(
     alerts = Counter(open_alerts or {})
     if expected is not None:
         alerts.update(str(SEVERITY_OF_FINDING[one.type]) for one in expected.findings)
-    return JobOverview(
+    overview = JobOverview(
         job_name=job_name,
         strip=tuple(strip),
         finished=len(finished),
-        succeeded=sum(cell.status == RunStatus.SUCCESS for cell in finished),
-        median_seconds=median(durations) if durations else None,
-        p95_seconds=percentile(durations, 95),
+        succeeded=[cell.status for cell in finished].count(RunStatus.SUCCESS),
+        median_seconds=_median_seconds(lengths),
+        p95_seconds=_seconds(longest) if (longest := percentile(lengths, 95)) is not None else None,
         failing_since=failing_since,
         last_success_at=last_success_at,
         open_alerts=sum(alerts.values()),
@@ -83,6 +88,8 @@ def describe(
         environment=environment,
         progress=progress,
     )
+    overview.remember(facts)
+    return overview
 
 
 def worst_first(jobs: Iterable[JobOverview], *, now: datetime | None = None) -> list[JobOverview]:
@@ -146,10 +153,18 @@ def is_quiet(job: JobOverview, *, now: datetime) -> bool:
     expected = job.expected
     if job.running or (expected and (expected.next_due_at or expected.retired_at)):
         return False
-    starts = [cell.started_at for cell in job.strip if cell.started_at is not None]
-    if len(starts) < FEWEST_STARTS:
-        return False
-    return now - starts[0] > 2 * max(later - earlier for later, earlier in pairwise(starts))
+    gap, last = job.facts.longest_gap, job.facts.newest_start
+    return gap is not None and last is not None and now - last > 2 * gap
+
+
+def may_wait(job: JobOverview, *, now: datetime) -> bool:
+    """Whether a job may be missed, late or quiet, judged by a few of its last runs.
+
+    Among more runs, the longest time between two starts can only be longer.
+    """
+    is_missed = job.expected is not None and job.expected.finding(FindingType.MISSED) is not None
+    is_late = state_against_schedule(job, now=now) is ExpectedState.LATE
+    return is_missed or is_late or is_quiet(job, now=now)
 
 
 def last_outcome(job: JobOverview) -> RunCell | None:
@@ -157,12 +172,12 @@ def last_outcome(job: JobOverview) -> RunCell | None:
 
     Not what began last: runs of one job may overlap.
     """
-    return next(iter(_outcomes(job.strip)), None)
+    return next(iter(job.facts.outcomes), None)
 
 
 def last_failure(job: JobOverview) -> RunCell | None:
     """Return the failed run that ended last; None where the strip shows none."""
-    return next((cell for cell in _outcomes(job.strip) if cell.status == RunStatus.FAILED), None)
+    return next((cell for cell in job.facts.outcomes if cell.status == RunStatus.FAILED), None)
 
 
 def is_failing(job: JobOverview) -> bool:
@@ -179,8 +194,7 @@ def reason_now(job: JobOverview) -> str | None:
 
 def is_flapping(job: JobOverview) -> bool:
     """Whether a job that succeeds now went to and fro lately."""
-    finished = [cell.status for cell in _outcomes(job.strip)]
-    return sum(one != other for one, other in pairwise(finished)) >= FLAPS
+    return job.facts.changes >= FLAPS
 
 
 def is_stuck(job: JobOverview, *, now: datetime) -> bool:
@@ -198,24 +212,25 @@ def takes_too_long(length: timedelta, *, usual_seconds: float | None) -> bool:
     return length > STUCK_FACTOR * usual
 
 
-def _outcomes(strip: Sequence[RunCell]) -> list[RunCell]:
-    """The runs that have finished, the one that ended last first."""
-    finished = [cell for cell in strip if cell.status in _FINISHED]
-    return sorted(finished, key=lambda cell: (ended_at(cell) or _LONG_AGO, cell.id), reverse=True)
-
-
 def loudness(severity: str | None) -> int:
     """Rank a severity: 0 for none; a word of another program, such as `critical`, is medium."""
     return _LOUDNESS.get(severity, _LOUDNESS[Severity.MEDIUM]) if severity else 0
 
 
-def percentile(ordered: Sequence[float], percent: int) -> float | None:
+def percentile(ordered: Sequence[T], percent: int) -> T | None:
     """Return the value that `percent` % of the values do not exceed, by the nearest rank."""
     if not ordered:
         return None
     return ordered[ceil(len(ordered) * percent / 100) - 1]
 
 
-def ended_at(cell: RunCell) -> datetime | None:
-    """Return when a run ended, or began where its end was never noted."""
-    return cell.finished_at or cell.started_at
+def _median_seconds(ordered: Sequence[timedelta]) -> float | None:
+    if not ordered:
+        return None
+    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return (_seconds(lower) + _seconds(upper)) / 2
+
+
+def _seconds(length: timedelta) -> float:
+    """Clocks are set back: no run took less than nothing."""
+    return max(0.0, length.total_seconds())

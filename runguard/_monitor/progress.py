@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from .._frozen import frozen
 from .._models import RunStatus
 from .records import JobOverview, NoteRecord
 from .wording import age, duration, percent
@@ -16,7 +16,7 @@ _ROUGHLY: Final = ((600, 60), (60, 5))  # from so many seconds on, to which a ti
 _PER: Final = (("s", 1), ("min", 60), ("h", 3600), ("d", 86_400))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Progress:
     """The progress of a run: `done` of `total`, which may be unknown.
 
@@ -42,7 +42,7 @@ class Progress:
         return self.told_at is not None and now - self.told_at >= STALE_AFTER
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunProgress:
     """The same for programs, with the time left in seconds."""
 
@@ -85,10 +85,12 @@ def progress_of(
 
 def job_progress(job: JobOverview, *, now: datetime) -> Progress | None:
     """Read the progress of a job's newest open run; None where none is open, or told none."""
+    if not job.running:
+        return None
     is_open = (cell for cell in job.strip if cell.status == RunStatus.RUNNING)
     newest = next(is_open, None)
     started_at = job.running_since if newest is None else newest.started_at
-    return progress_of(job.progress, started_at=started_at, now=now) if job.running else None
+    return progress_of(job.progress, started_at=started_at, now=now)
 
 
 def progress_words(progress: Progress, *, now: datetime | None = None) -> str:

@@ -6,17 +6,20 @@ Never imported by a run; like `_models`, it imports the standard library only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from .._frozen import frozen
 from .._models import TriggerType
 from .changes import Changed
 from .notices import DeliveryRecord, Trail
 from .states import ProblemState as ProblemState  # noqa: PLC0414 - found here too
 from .states import ReviewStatus as ReviewStatus  # noqa: PLC0414 - found here too
+from .strips import RunCell as RunCell  # noqa: PLC0414 - the same
+from .strips import StripFacts, facts_of
 from .watched import ExpectedJob
 
 
@@ -30,7 +33,7 @@ class Prunable(StrEnum):
     DELIVERIES = "alert_delivery"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrunedBatch:
     """How many rows one statement deleted, and where the next one goes on."""
 
@@ -38,7 +41,7 @@ class PrunedBatch:
     last: tuple[Any, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunRecord:
     """A row of `run_log` as the operator's views show it. Times are aware, in UTC."""
 
@@ -84,7 +87,7 @@ def attempt_of(trigger_type: str, retry_count: int | None) -> int | None:
     return retry_count + 1 if trigger_type == TriggerType.RETRY and retry_count else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoteRecord:
     """What is kept beside a run: a row of `run_note`. Times are aware, in UTC.
 
@@ -101,7 +104,7 @@ class NoteRecord:
     progress_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertRecord:
     """A row of `alert` as the operator's views show it. Times are aware, in UTC.
 
@@ -131,14 +134,14 @@ class AlertRecord:
     environment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToldAlert(AlertRecord):
     """An alert in a list, with its deliveries, the oldest first."""
 
     deliveries: tuple[DeliveryRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GroupCount:
     """Failures of one group and reason (and severity) within the asked hours."""
 
@@ -151,7 +154,7 @@ class GroupCount:
     error_reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunWithAlert:
     """A failed run beside the alert that it raised, or that covers it (None: neither)."""
 
@@ -159,7 +162,7 @@ class RunWithAlert:
     alert: AlertRecord | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenRuns:
     """How many runs are open, and since when the oldest is (None: there is none)."""
 
@@ -167,7 +170,7 @@ class OpenRuns:
     oldest: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreReport:
     """What `doctor` and `configure(check=True)` learn of a store.
 
@@ -203,7 +206,7 @@ class Purpose(StrEnum):
     MIGRATOR = "migrator"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreDiagnosis:
     """What may stop a role from what it is for.
 
@@ -223,28 +226,15 @@ class StoreDiagnosis:
     misplaced: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunCell:
-    """A run as small as a strip of many shows it. Times are aware, in UTC."""
+class _WithFacts:
+    """Remembers what a strip says, which is no field: two jobs are equal with it or without."""
 
-    id: int
-    status: str
-    error_group: str | None
-    started_at: datetime | None
-    finished_at: datetime | None
-    error_reason: str | None = None
-    version: str | None = None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long it took; None while it runs, and where a time is missing."""
-        if self.started_at is None or self.finished_at is None:
-            return None
-        return max(0.0, (self.finished_at - self.started_at).total_seconds())
+    __slots__ = ("_facts",)
+    _facts: StripFacts
 
 
-@dataclass(frozen=True, slots=True)
-class JobOverview:
+@frozen
+class JobOverview(_WithFacts):
     """One job at a glance: how it stands now, and how its last runs went.
 
     `strip` holds its last runs, the newest first. `finished`, `succeeded` and the durations, in
@@ -281,8 +271,21 @@ class JobOverview:
         """When its newest run began."""
         return self.strip[0].started_at if self.strip else None
 
+    @property
+    def facts(self) -> StripFacts:
+        """What its strip says, worked out at the first question."""
+        try:
+            return self._facts
+        except AttributeError:
+            self.remember(facts_of(self.strip))
+            return self._facts
 
-@dataclass(frozen=True, slots=True)
+    def remember(self, facts: StripFacts) -> None:
+        """Take what was worked out already."""
+        object.__setattr__(self, "_facts", facts)
+
+
+@frozen
 class FailureBucket:
     """How many runs of one group began, and failed, within one stretch of time."""
 
@@ -291,7 +294,7 @@ class FailureBucket:
     failures: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cursor:
     """A row's place among others by time: where the next page goes on."""
 
@@ -299,7 +302,7 @@ class Cursor:
     id: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunFilter:
     """Which runs are asked for; None leaves a question open.
 
@@ -329,7 +332,7 @@ class AlertOrder(StrEnum):
     OLDEST = "oldest"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """What alerts of one problem have in common.
 
@@ -343,7 +346,7 @@ class Cause:
     error_reason: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AlertFilter:
     """Which alerts are asked for; None leaves a question open.
 
@@ -366,7 +369,7 @@ class AlertFilter:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChangedAlerts:
     """How many alerts one action has changed, when, and whether that were all that it meant."""
 
@@ -375,7 +378,7 @@ class ChangedAlerts:
     is_all: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Alerts of one cause: a job, a group and a reason, or a type of alert and of its source.
 
@@ -413,14 +416,14 @@ class Problem:
         return Cause(self.source_type, self.source_id, self.alert_type, self.error_reason)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToldProblem(Problem):
     """A problem in a list, with the deliveries of its last alert."""
 
     deliveries: tuple[DeliveryRecord, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProblemPage:
     """Some problems, the last raised first, among the alerts that were looked at.
 
@@ -437,7 +440,7 @@ class ProblemPage:
     open_alerts: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunPage:
     """Some runs, the newest first, and where the older and the newer ones go on (None: none)."""
 
@@ -446,7 +449,7 @@ class RunPage:
     newer: Cursor | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertPage:
     """Some alerts in the asked order, and where the next and the previous ones go on."""
 
@@ -455,7 +458,7 @@ class AlertPage:
     preceding: Cursor | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remaining:
     """How many rows come after a place; at least so many where counting stopped (not `is_all`)."""
 
@@ -463,7 +466,7 @@ class Remaining:
     is_all: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CooldownState:
     """The cooldown of one group of a job's failures.
 
@@ -483,7 +486,7 @@ class CooldownState:
     by_reason: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockState:
     """A job's lock. `held` says whether its lease is still valid by the database's clock."""
 
@@ -495,7 +498,7 @@ class LockState:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunDetails:
     """Everything about one run, for the one who asks why.
 
@@ -550,7 +553,7 @@ class RunDetails:
         return versions if isinstance(versions, str) else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AlertDetails:
     """One alert, the run that raised it, and the failures that it covers, the newest first.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from .._frozen import frozen
 from .._models import ErrorGroup
 from .._reasons import ErrorReason
 from .records import RunRecord
@@ -48,7 +48,7 @@ _GROUP_OF: Final[dict[str, ErrorGroup]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownFailure:
     """Failures of one kind that no rule sorts.
 

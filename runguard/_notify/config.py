@@ -12,7 +12,7 @@ import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, timedelta, tzinfo
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._models import ErrorGroup, Severity
 from .._monitor.expectations import JobDeclaration
 from .._monitor.notices import ChannelSpec
@@ -49,7 +50,7 @@ _PLACE: Final = re.compile(r"\(at .*\)$")
 _IN_PROJECT: Final = "[tool.runguard"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NotifyConfig:
     """Who is told, how, and when.
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from .. import _clock
 from .._errors import StoreUnavailable
 from .._events import Events
+from .._frozen import frozen
 from .._monitor.delivering import (
     ClaimedDelivery,
     DispatchContext,
@@ -35,7 +36,9 @@ from .policy import plan_deliveries, reach, settlement_of
 ALERT_NOT_DELIVERED: Final = "runguard.alert_not_delivered"  # critical
 
 AT_ONCE: Final = 100  # alerts in one transaction
+LOOKS_AHEAD: Final = 50  # deliveries of a channel; each is claimed by itself, when it is its turn
 MOST_BATCHES: Final = 50  # of one round
+MOST_COUNTED: Final = 10_000
 LEASE: Final = timedelta(minutes=2)
 SEND_TIMEOUT_SECONDS: Final = 30.0
 STORE_TIMEOUT_SECONDS: Final = 30.0
@@ -43,7 +46,7 @@ MAIL: Final = "smtp"
 DELETED: Final = Settlement(state=DeliveryState.SKIPPED, error="the alert was deleted")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Delivered:
     """What was sent in a round, and what was not."""
 
@@ -134,17 +137,32 @@ class Dispatcher:
                 raise worker.trouble
         return sum((worker.done for worker in workers), Delivered())
 
+    def count_due(self) -> int:
+        """Count what is due on these channels now, up to `MOST_COUNTED`."""
+        due = self._outbox.due_deliveries(
+            [*self._channels], limit=MOST_COUNTED, timeout=STORE_TIMEOUT_SECONDS
+        )
+        return len(due)
+
     def next_due_in(self) -> timedelta | None:
         """Return how long until something is due on these channels; None where nothing waits."""
         return self._outbox.next_delivery_in([*self._channels], timeout=STORE_TIMEOUT_SECONDS)
 
-    def deliver_one(self, channel: Channel) -> Delivered | None:
-        """Claim, send and settle what is due first on a channel; None where nothing is."""
-        claimed = self._outbox.claim_delivery(
-            [channel.name], who=self._who, lease=LEASE, timeout=STORE_TIMEOUT_SECONDS
+    def due_on(self, channel: Channel) -> list[int]:
+        """Return what is due on a channel, or the first part of it."""
+        due = self._outbox.due_deliveries(
+            [channel.name], limit=LOOKS_AHEAD, timeout=STORE_TIMEOUT_SECONDS
         )
-        if claimed is None:
-            return None
+        return [*due]
+
+    def claim(self, channel: Channel, due: Sequence[int]) -> ClaimedDelivery | None:
+        """Take what comes first of these deliveries; None where others have taken all of them."""
+        return self._outbox.claim_delivery(
+            [channel.name], who=self._who, lease=LEASE, timeout=STORE_TIMEOUT_SECONDS, among=due
+        )
+
+    def deliver(self, channel: Channel, claimed: ClaimedDelivery) -> Delivered:
+        """Send what was claimed, and settle it."""
         outcome = self._send(channel, claimed)
         settlement = DELETED
         if outcome is not None:
@@ -212,12 +230,27 @@ class _ChannelWorker:
     def run(self) -> None:
         """Work; what goes wrong is for who asked."""
         try:
-            while not self._stops():
-                one = self._dispatcher.deliver_one(self._channel)
-                if one is None:
-                    return
-                self.done += one
-                if one.failed and not one.dead:  # the next would hang as long as this one
+            tried: list[int] = []
+            # What is due as before could not be claimed: others are at it.
+            while (due := self._dispatcher.due_on(self._channel)) and due != tried:
+                tried = [*due]
+                if self._has_stopped_at(due):
                     return
         except Exception as trouble:
             self.trouble = trouble
+
+    def _has_stopped_at(self, due: list[int]) -> bool:
+        """Send what is due; return whether somebody or something says to leave the rest."""
+        while due and (claimed := self._claimed(due)) is not None:
+            one = self._dispatcher.deliver(self._channel, claimed)
+            self.done += one
+            if one.failed and not one.dead:  # the next would hang as long as this one
+                return True
+        return self._stops()
+
+    def _claimed(self, due: list[int]) -> ClaimedDelivery | None:
+        """Take what comes first, and leave in the list what comes after it."""
+        claimed = None if self._stops() else self._dispatcher.claim(self._channel, due)
+        if claimed is not None:
+            del due[: due.index(claimed.record.id) + 1]
+        return claimed

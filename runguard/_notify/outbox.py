@@ -39,12 +39,25 @@ class Outbox(Protocol):
         """Route alerts that wait, up to `limit`; another process may be at it already."""
         ...
 
+    def due_deliveries(
+        self, channels: Sequence[str], *, limit: int, timeout: float
+    ) -> Sequence[int]:
+        """Return the ids of deliveries that are due on these channels, the first one first."""
+        ...
+
     def claim_delivery(
-        self, channels: Sequence[str], *, who: str, lease: timedelta, timeout: float
+        self,
+        channels: Sequence[str],
+        *,
+        who: str,
+        lease: timedelta,
+        timeout: float,
+        among: Sequence[int] | None = None,
     ) -> ClaimedDelivery | None:
         """Take the delivery that is due first on these channels; None where none is.
 
-        Of an incident, none is taken before the ones that came earlier on the same channel.
+        `among` are the ids to choose from, as `due_deliveries` returned them; all where None. Of an
+        incident, none is taken before the ones that came earlier on the same channel.
         """
         ...
 

@@ -22,13 +22,14 @@ def run_rounds(
 ) -> None:
     """Run a round, and another each `pause` seconds, until `stop` is set.
 
+    No pause is made where messages are left that the round had no time for.
     Where a report cannot be written, as nobody reads it or the disk is full, jobs are watched on.
     """
     while not stop.is_set():
         report = rounds.run(stops=stop.is_set)
         with suppress(OSError):
             on_report(report)
-        stop.wait(pause)
+        stop.wait(0 if report.unsent else pause)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from .._clock import now, ticks
 from .._errors import ConfigurationError, SchemaOutOfDate, StoreUnavailable
 from .._events import Events, error_text
 from .._failure.introspection import printable
+from .._frozen import frozen
 from .._monitor.wording import counted
 from .._run.reaper import reap
 from .._run.spool_listing import count_of
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
 STORE_TIMEOUT_SECONDS: Final = 30.0
 REPLAY_SECONDS: Final = 30.0
+DELIVER_SECONDS: Final = 60.0  # then jobs are looked at again; what is left goes on after that
 LONGEST_TROUBLE: Final = 500
 MOST_COUNTED: Final = 10_000
 MOST_FINDINGS: Final = 200  # of one report
@@ -52,7 +55,7 @@ def _never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RoundReport:
     """What a round did. Numbers count what this round did, unless they say otherwise.
 
@@ -70,6 +73,7 @@ class RoundReport:
         sent: Messages that were sent.
         retried: Messages that failed, and are tried again.
         dead: Messages that were given up.
+        unsent: Messages that are due and that the time was too short for; the next round sends on.
         imported: Runs of pg_cron that have a row now, or an end that they had not.
         replayed: Records that waited on this machine, and are in the store now.
         set_aside: Records that the store refuses, which wait no longer.
@@ -94,6 +98,7 @@ class RoundReport:
     sent: int = 0
     retried: int = 0
     dead: int = 0
+    unsent: int = 0
     imported: int = 0
     replayed: int = 0
     set_aside: int = 0
@@ -223,8 +228,14 @@ class Rounds:
             }
 
         def deliver() -> Mapping[str, int]:
-            done = dispatcher.deliver_due(stops=stops)
-            return {"sent": done.sent, "retried": done.failed - done.dead, "dead": done.dead}
+            until = inf if self._only_delivers else ticks() + DELIVER_SECONDS
+            done = dispatcher.deliver_due(stops=lambda: stops() or ticks() >= until)
+            return {
+                "sent": done.sent,
+                "retried": done.failed - done.dead,
+                "dead": done.dead,
+                "unsent": dispatcher.count_due() if ticks() >= until else 0,
+            }
 
         if self._only_delivers:
             yield "watch", self._look_for_a_monitor
@@ -278,11 +289,13 @@ class Rounds:
         if not text:
             return {}
         if self._pg_cron is None:
-            from .pg_cron import PgCronImport, source_from
+            from .pg_cron import ENOUGH_FOR_A_ROUND, PgCronImport, source_from
 
             url = text if text == "store" else self._channels.config.resolve(text)
             source = source_from(url, store_url=self._settings.database_url)
-            self._pg_cron = PgCronImport(source, self._store, self._settings, self._events)
+            self._pg_cron = PgCronImport(
+                source, self._store, self._settings, self._events, enough=ENOUGH_FOR_A_ROUND
+            )
         return {"imported": self._pg_cron.run().runs}
 
     def _waiting(self) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 
+from .._frozen import frozen
 from .._models import RunStatus, named_in
 from .._monitor.expectations import (
     Closing,
@@ -23,9 +24,10 @@ from .schedule import Schedule
 
 _FIRST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _LAST: Final = datetime(2190, 1, 1, tzinfo=UTC)
+_STARTED_AT: Final = attrgetter("started_at")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """A job as its rules see it.
 
@@ -57,7 +59,7 @@ class Case:
         return named_in(self.job.job_name, self.job.environment)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opinion:
     """What one rule says.
 
@@ -129,12 +131,8 @@ def time_in(finding: OpenFinding, key: str) -> datetime | None:
 
 def _sane_runs(runs: Iterable[WatchedRun], now: datetime) -> tuple[WatchedRun, ...]:
     sane = [one if _is_sane(one, now) else _mended(one, now) for one in runs if one.started_at]
-    sane.sort(key=_started_at, reverse=True)
+    sane.sort(key=_STARTED_AT, reverse=True)
     return tuple(sane)
-
-
-def _started_at(run: WatchedRun) -> datetime:
-    return run.started_at
 
 
 def _is_sane(run: WatchedRun, now: datetime) -> bool:

@@ -86,13 +86,19 @@ def _ended(case: Case, known: OpenFinding) -> Closing:
 
 def judge_durations(case: Case) -> Iterator[Opinion]:
     """Say whether the newest runs took far longer or far less time than usual."""
-    took = [seconds_of(one, case.now) for one in case.successes]
+    took = [
+        (end - one.started_at).total_seconds()
+        for one in case.successes
+        if (end := one.finished_at) is not None  # they all say it
+    ]
     yield _too_long(case) or _unusual(case, FindingType.SLOW, took)
     yield _unusual(case, FindingType.FAST, took)
 
 
 def is_slow(seconds: float, before: Sequence[float]) -> bool:
     """Whether a run took far longer than those before it."""
+    if seconds < SLOW_SECONDS:  # most runs: nothing must be sorted
+        return False
     high = percentile_95(before)
     return seconds > SLOW_TIMES * high and seconds >= high + SLOW_SECONDS
 

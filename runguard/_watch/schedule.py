@@ -10,7 +10,7 @@ rule holds for cron and systemd, whatever their libraries make of a change of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise, takewhile
@@ -18,6 +18,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from .._errors import ConfigurationError
+from .._frozen import frozen
 from .._monitor.expectations import Expectation
 
 INSTALL: Final = "pip install 'runguard-runlog[monitor]'"
@@ -34,7 +35,7 @@ _FEWEST_SAMPLED, _MOST_SAMPLED = 9, 100
 _A_WEEK: Final = timedelta(days=8)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """A time at which a start is due, in UTC.
 
@@ -46,7 +47,7 @@ class Slot:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EverySchedule:
     """Starts that are never further apart than a length: what is due depends on the last one."""
 
@@ -78,7 +79,7 @@ class EverySchedule:
         return plus(ended_at if is_long else started_at, self.every)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClockSchedule:
     """Starts at times of a clock on the wall.
 
@@ -353,8 +354,27 @@ def _slots(kind: str, expression: str, zone: tzinfo, moment: datetime) -> Iterat
             yield slot
 
 
-@lru_cache(maxsize=16_384)
+# What was found last for each schedule, and from which moment on it follows: until it is due, each
+# later moment has the same slot. Jobs share schedules, and runs of one slot come at other seconds.
+_found: dict[tuple[str, str, tzinfo], tuple[datetime, Slot]] = {}
+_MOST_FOUND: Final = 8192
+
+
 def _slot_after(kind: str, expression: str, zone: tzinfo, moment: datetime) -> Slot | None:
+    key = (kind, expression, zone)
+    known = _found.get(key)
+    if known is not None and known[0] <= moment < known[1].due:
+        return known[1]
+    slot = _searched(kind, expression, zone, moment)
+    if slot is not None:
+        if len(_found) >= _MOST_FOUND:
+            _found.clear()
+        _found[key] = moment, slot
+    return slot
+
+
+@lru_cache(maxsize=16_384)
+def _searched(kind: str, expression: str, zone: tzinfo, moment: datetime) -> Slot | None:
     return next(_slots(kind, expression, zone, moment), None)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from runguard._rounds.loop import run_rounds
+from runguard._rounds.round import RoundReport
 
 if TYPE_CHECKING:
     from runguard._rounds.round import Rounds
@@ -20,10 +22,11 @@ class CountedRounds:
     def __init__(self, stop: threading.Event) -> None:
         self.stop, self.count = stop, 0
 
-    def run(self, **_: Any) -> None:
+    def run(self, **_: Any) -> RoundReport:
         self.count += 1
         if self.count == 3:
             self.stop.set()
+        return RoundReport(unsent=3 - self.count, began_at=datetime.now(UTC), seconds=0)
 
 
 @pytest.mark.parametrize("wrong", [BrokenPipeError(), OSError(errno.ENOSPC, "disk full")])
@@ -35,5 +38,14 @@ def test_rounds_go_on_where_their_reports_cannot_be_written(wrong: OSError) -> N
     rounds = CountedRounds(stop)
 
     run_rounds(cast("Rounds", rounds), stop, pause=0, on_report=fails)
+
+    assert rounds.count == 3
+
+
+def test_messages_that_are_left_wait_for_no_pause() -> None:
+    stop = threading.Event()
+    rounds = CountedRounds(stop)
+
+    run_rounds(cast("Rounds", rounds), stop, pause=3600)
 
     assert rounds.count == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -181,6 +182,18 @@ def test_a_job_that_cannot_be_judged_is_told_once_and_the_others_are_judged() ->
 
     assert store.calls[-1] == ("write", ["b"])
     assert events.told == ["judge: no such day"]
+
+
+def test_python_looks_for_no_garbage_while_jobs_are_judged_and_does_again_afterwards() -> None:
+    seen = []
+
+    def judge(facts: JobFacts, **_: Any) -> Verdict:
+        seen.append(gc.isenabled())
+        return passes(facts)
+
+    run(watch_of(RecordingStore([facts_of("a")]), judge))
+
+    assert (seen, gc.isenabled()) == ([False], True)
 
 
 def test_what_was_written_is_named_with_its_job_and_its_title() -> None:

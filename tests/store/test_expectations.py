@@ -181,6 +181,22 @@ def test_code_that_expects_no_more_lets_go(store: OperatorStore) -> None:
     assert "expectation" not in only(store).declarations["code"]
 
 
+def test_a_file_that_says_what_it_said_before_is_one_question_however_long_it_is(
+    store: OperatorStore,
+) -> None:
+    file = [said(HOURLY, f"job{number}", by=Declarer.FILE) for number in range(9)]
+    store.declare_file(file, who="host-1")
+    asked: list[str] = []
+
+    def note(*args: Any) -> None:
+        asked.extend([args[2]] if "FROM job" in args[2] else [])
+
+    event.listen(store.engine, "before_cursor_execute", note)
+
+    assert store.declare_file(file, who="host-1") == 0
+    assert len(asked) == 1
+
+
 def test_a_file_is_declared_as_a_whole(store: OperatorStore) -> None:
     file = [said(by=Declarer.FILE), said(HOURLY, "hourly", by=Declarer.FILE)]
     other = said(HOURLY, "other", by=Declarer.FILE, who="host-2")

@@ -105,6 +105,19 @@ def test_an_alert_opens_its_incident_and_the_next_goes_on_with_it(world: World) 
     assert incident == world.store.incident_of(first or 0)
 
 
+def test_of_two_alerts_of_a_cause_in_one_batch_the_second_goes_on_with_the_first(
+    world: World,
+) -> None:
+    first = world.fail(cooldown=timedelta(0))
+    world.fail(cooldown=timedelta(0))
+
+    opened, again = dispatch(world.store)
+
+    assert (opened.standing, opened.incident) == (Standing.FIRST, first)
+    assert (again.standing, again.incident, again.was_severity) == (Standing.OPEN, first, "high")
+    assert [one.id for one in world.store.open_incidents()] == [first]
+
+
 def test_a_success_recovers_writes_one_alert_and_resolves_the_others(world: World) -> None:
     first = world.fail()
     dispatch(world.store)
@@ -325,6 +338,28 @@ def test_what_has_not_run_again_costs_a_round_nothing_however_many_they_are(worl
     assert len(statements) <= 17
 
 
+def test_runs_are_read_in_as_many_statements_however_many_jobs_recover(world: World) -> None:
+    reads: list[str] = []
+
+    def note(*args: Any) -> None:
+        reads.extend([args[2]] if args[2].startswith("SELECT") else [])
+
+    event.listen(world.store.engine, "before_cursor_execute", note)
+    counts = []
+    for jobs in (["a"], ["b", "c", "d", "e"]):
+        for job in jobs:
+            world.fail(job)
+        world.wait(HOUR)
+        dispatch(world.store)
+        for job in jobs:
+            world.succeed(job)
+        reads.clear()
+        assert len(world.store.settle_incidents()) == len(jobs)
+        counts.append(len(reads))
+
+    assert counts[0] == counts[1]
+
+
 def test_any_number_of_processes_close_an_incident_once(world: World) -> None:
     world.fail()
     dispatch(world.store)
@@ -343,14 +378,14 @@ def test_a_failure_that_a_closing_has_not_seen_forbids_it(world: World) -> None:
     dispatch(world.store)
     world.wait(HOUR)
     world.succeed()
-    read = world.store._runs_of
+    read = world.store._seen_of
 
-    def and_then_fails(job_name: str) -> Any:
-        runs = read(job_name)
+    def and_then_fails(causes: Any) -> Any:
+        seen = read(causes)
         world.fail()
-        return runs
+        return seen
 
-    world.store._runs_of = and_then_fails  # type: ignore[method-assign]
+    world.store._seen_of = and_then_fails  # type: ignore[method-assign]
 
     assert list(world.store.settle_incidents()) == []
     assert world.open() == ["sync:HTTP_5XX"]

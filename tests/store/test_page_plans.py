@@ -10,7 +10,7 @@ import pytest
 
 from runguard._monitor.records import AlertFilter, AlertOrder, Cause, Cursor, RunFilter
 from runguard._monitor.timeline import DEFAULT_ZOOM, ZOOMS, window_of
-from runguard._store.queries import timeline
+from runguard._store.queries import strip_memory, timeline
 from runguard._store.queries.jobs import JobKey
 from tests.store.test_query_plans import (  # the fixtures too
     Sent,
@@ -74,10 +74,22 @@ def often(store: OperatorStore) -> None:
     assert any(one.slices for one in facts)
 
 
+def remembered(store: OperatorStore) -> None:
+    """A second look, and a third one that reads some strips anew."""
+    for _ in range(3):
+        store.overview(strip=30)
+        with pytest.MonkeyPatch.context() as world:
+            world.setattr(strip_memory, "FEWEST_JOBS", 2)
+            world.setattr(strip_memory, "EACH_AFTER", 1000)
+            store.overview(strip=30)
+
+
 CAUSE = Cause("run_log", "job_7:TIMEOUT", "FAILED", None)
 QUESTIONS: dict[str, Callable[[OperatorStore], object]] = {
     "overview": lambda store: store.overview(strip=30),
+    "overview that remembers": remembered,
     "overview with a look further back": lambda store: store.overview(strip=1),
+    "jobs that wait": lambda store: store.waiting(strip=30, now=store.now()),
     "overview of a job": lambda store: store.overview(strip=30, job_name="job_7"),
     "environments": lambda store: store.environments(),
     "overview of an environment": lambda store: store.overview(strip=30, environment="staging"),

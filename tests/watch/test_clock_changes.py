@@ -214,3 +214,16 @@ def test_in_the_second_of_two_equal_hours_nothing_of_the_first_is_due_again() ->
     due = schedule.due_after(AUTUMN.replace(day=25, hour=1, minute=10))
 
     assert f"{due:%d %H:%M}" == "25 02:00"
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+@pytest.mark.parametrize("night", [SPRING, AUTUMN])
+@pytest.mark.parametrize("step", [1, -1])
+def test_what_was_asked_before_changes_no_answer(
+    expression: str, night: datetime, step: int
+) -> None:
+    schedule = schedule_of(Expectation(cron=expression, tz=BERLIN))
+    assert isinstance(schedule, ClockSchedule)
+
+    for moment in [night + number * 5 * MINUTE for number in range(LENGTH // (5 * MINUTE))][::step]:
+        assert schedule.slot_after(moment) == next(schedule.slots_after(moment))

@@ -18,6 +18,8 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
+    union_all,
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE
@@ -68,10 +70,20 @@ _ALERT_COLUMNS: Final = (
     readable(alert.c.created_at).label("created_at"),
     cast(alert.c.detail, Text).label("detail"),
 )
+# The alerts that were found too old to be told, and that no message has counted.
+_NOT_COUNTED: Final = alert.alias("not_counted")
+_EXPIRED: Final = (
+    select(func.count())
+    .select_from(_NOT_COUNTED)
+    .where(_NOT_COUNTED.c.dispatch == literal_column("'expired'"), _NOT_COUNTED.c.told_at.is_(None))
+    .scalar_subquery()
+    .label("expired")
+)
+_RUNS_AROUND: Final = ("failed_run", "recovered_by", "last_success")
 _RUN: Final = (
     run_log.c.id,
-    finite(run_log.c.started_at),
-    finite(run_log.c.finished_at),
+    finite(run_log.c.started_at).label("started_at"),
+    finite(run_log.c.finished_at).label("finished_at"),
     run_log.c.host,
     run_log.c.version,
     run_log.c.upstream,
@@ -89,10 +101,11 @@ class DeliveryFacts(NoteQueries):
     def notice_facts(self, claimed: ClaimedDelivery, *, timeout: float) -> NoticeFacts | None:  # noqa: ARG002
         """Gather what a message may say; None where its alert was deleted."""
         record = self._as_its_own(claimed.record)
-        rows = self._rows(select(*_ALERT_COLUMNS).where(alert.c.id == record.alert_id))
+        asked = (*_ALERT_COLUMNS, _EXPIRED)
+        rows = self._rows(select(*asked).where(alert.c.id == record.alert_id))
         if not rows and record.kind is NoticeKind.DIGEST:  # the others that it tells are news still
             covered = select(_ONE.alert_id).where(_ONE.covered_by == record.id)
-            others = select(*_ALERT_COLUMNS).where(alert.c.id.in_(covered)).order_by(alert.c.id)
+            others = select(*asked).where(alert.c.id.in_(covered)).order_by(alert.c.id)
             rows = self._rows(others.limit(1))
         if not rows:
             return None
@@ -127,7 +140,7 @@ class DeliveryFacts(NoteQueries):
             facts["covered"] = self._covered(record.id)
         if record.kind is NoticeKind.UNDELIVERED:
             facts["failing_channel"] = self._failing_channel(record)
-        facts["expired"] = self._expired()
+        facts["expired"] = row.expired
         return NoticeFacts(**facts)
 
     def _as_its_own(self, record: DeliveryRecord) -> DeliveryRecord:
@@ -161,22 +174,17 @@ class DeliveryFacts(NoteQueries):
     ) -> dict[str, Any]:
         """What is known of the incident and of the job's runs around it."""
         job_name, incident = facts.get("job_name"), record.incident or row.id
-        known: dict[str, Any] = self._told_before(record)
+        known: dict[str, Any]
+        known, guard = self._told_before(record, incident)
         if job_name is None:
             return known
-        guard = self._guard(incident)
-        opened_at = time_of(facts["detail"].get("failing_since"))
-        if guard is not None:
-            opened_at = opened_at or guard.opened_at
-            known |= {"reopened": guard.reopened or 0, "acked_by": guard.acked_by}
+        opened_at = time_of(facts["detail"].get("failing_since")) or guard.opened_at
+        known |= {"reopened": guard.reopened or 0, "acked_by": guard.acked_by}
         opened_at = opened_at or facts["created_at"]
         known["opened_at"] = opened_at
         its_job = of_job_in(job_name, row.environment)
         known["failures"] = self._failures(its_job, facts.get("error_group"), opened_at, facts)
-        known["failed_run"] = self._run(facts["detail"].get("run_id"))
-        known["recovered_by"] = self._run(facts["detail"].get("recovered_by_run"))
-        success = run_log.c.status == literal_column("'SUCCESS'")
-        known["last_success"] = self._newest(its_job, success, run_log.c.started_at <= opened_at)
+        known |= self._runs_around(facts["detail"], its_job, opened_at)
         finished = run_log.c.status != literal_column("'RUNNING'")
         runs = (
             select(run_log.c.status)
@@ -204,10 +212,8 @@ class DeliveryFacts(NoteQueries):
             "changed": self._what_changed(its_job, failed.id, success),
         }
 
-    def _told_before(self, record: DeliveryRecord) -> dict[str, Any]:
-        """Whether the incident's conversation has begun on the channel."""
-        if record.incident is None:
-            return {}
+    def _told_before(self, record: DeliveryRecord, incident: int) -> tuple[dict[str, Any], Any]:
+        """Whether the incident's conversation has begun on the channel; and its guard's state."""
         digest, other = alert_delivery.alias("digest"), alert_delivery.alias("other")
         its_digest = select(digest.c.id).where(
             digest.c.id == _ONE.covered_by,
@@ -223,25 +229,28 @@ class DeliveryFacts(NoteQueries):
             (_ONE.sent_at.is_not(None), 1), (and_(told_by_digest, ~shares_it.exists()), 1)
         )
         arrived = or_(*(_ONE.state == state for state in _ARRIVED))
-        wanted = select(
-            func.count(),
-            func.count(sent_alone),
-        ).where(
-            _ONE.incident == record.incident,
-            _ONE.channel == record.channel,
-            _ONE.id != record.id,
-            or_(arrived, told_by_digest),
+        told = (
+            select(func.count().label("told"), func.count(sent_alone).label("began"))
+            .where(
+                _ONE.incident == record.incident,
+                _ONE.channel == record.channel,
+                _ONE.id != record.id,
+                or_(arrived, told_by_digest),
+            )
+            .subquery("told")
         )
-        [(count, began)] = self._rows(wanted)
-        return {"was_told": bool(count), "is_first_on_channel": not began}
-
-    def _guard(self, incident: int) -> Any:
         its = alert_cooldown.c
         acked_by = case((its.acked_until > db_now(), its.acked_by)).label("acked_by")
-        wanted = select(its.opened_at, its.reopened, acked_by).where(
-            or_(its.open_alert_id == incident, its.closed_alert_id == incident)
+        guard = (
+            select(its.opened_at, its.reopened, acked_by)
+            .where(or_(its.open_alert_id == incident, its.closed_alert_id == incident))
+            .limit(literal_column("1"))
+            .subquery("guard")
         )
-        return next(iter(self._rows(wanted.limit(1))), None)
+        [row] = self._rows(select(*told.c, *guard.c).select_from(told).outerjoin(guard, true()))
+        if record.incident is None:
+            return {}, row
+        return {"was_told": bool(row.told), "is_first_on_channel": not row.began}, row
 
     def _failures(
         self,
@@ -266,15 +275,27 @@ class DeliveryFacts(NoteQueries):
         [(count,)] = self._rows(query)
         return max(1, int(count))
 
-    def _run(self, run_id: object) -> RunFacts | None:
-        if not isinstance(run_id, int) or isinstance(run_id, bool) or abs(run_id) > LARGEST_ID:
-            return None
-        return _run_facts(self._rows(select(*_RUN).where(run_log.c.id == run_id)))
-
-    def _newest(self, *conditions: ColumnElement[bool]) -> RunFacts | None:
-        wanted = select(*_RUN).where(BEGAN, *conditions)
-        ordered = wanted.order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
-        return _run_facts(self._rows(ordered.limit(1)))
+    def _runs_around(
+        self, detail: Mapping[str, Any], its_job: ColumnElement[bool], opened_at: datetime
+    ) -> dict[str, RunFacts | None]:
+        """Read the run that failed, the one that ended it, and the last success before."""
+        found: dict[str, RunFacts | None] = dict.fromkeys(_RUNS_AROUND)
+        success = run_log.c.status == literal_column("'SUCCESS'")
+        before = (
+            select(*_RUN)
+            .where(BEGAN, its_job, success, run_log.c.started_at <= opened_at)
+            .order_by(run_log.c.started_at.desc(), run_log.c.id.desc())
+            .limit(literal_column("1"))
+            .subquery("before")
+        )
+        parts = [select(literal_column("'last_success'"), *before.c)]
+        for name, key in (("failed_run", "run_id"), ("recovered_by", "recovered_by_run")):
+            if _is_id(detail.get(key)):
+                which: ColumnElement[str] = literal_column(f"'{name}'")
+                parts.append(select(which, *_RUN).where(run_log.c.id == detail[key]))
+        for name, *row in self._rows(union_all(*parts)):
+            found[name] = _run_facts(row)
+        return found
 
     def _covered(self, digest_id: int) -> tuple[Covered, ...]:
         """The alerts that a digest tells, the loudest first."""
@@ -332,13 +353,6 @@ class DeliveryFacts(NoteQueries):
         rows = self._rows(wanted)
         return channel_from(rows[0]) if rows else None
 
-    def _expired(self) -> int:
-        """Count the alerts that were found too old to be told, and that no message has counted."""
-        is_expired = alert.c.dispatch == literal_column("'expired'")
-        query = select(func.count()).where(is_expired, alert.c.told_at.is_(None))
-        [(count,)] = self._rows(query)
-        return int(count)
-
 
 def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
     names = {
@@ -354,10 +368,12 @@ def _of_detail(detail: Mapping[str, Any]) -> dict[str, str | None]:
     return {field: value if isinstance(value, str) else None for field, value in found.items()}
 
 
-def _run_facts(rows: Sequence[Any]) -> RunFacts | None:
-    if not rows:
-        return None
-    run_id, started_at, finished_at, host, version, upstream, *tried = rows[0]
+def _is_id(number: object) -> bool:
+    return type(number) is int and abs(number) <= LARGEST_ID
+
+
+def _run_facts(row: Sequence[Any]) -> RunFacts:
+    run_id, started_at, finished_at, host, version, upstream, *tried = row
     return RunFacts(
         id=run_id,
         started_at=started_at,

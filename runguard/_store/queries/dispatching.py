@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
 )
 from sqlalchemy import update as update_of
 
@@ -44,8 +45,9 @@ from ..schema.clock import db_now
 from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown, alert_delivery, channel_state
 from ..schema.watch_tables import job
+from .advancing import Advanced, advance
 from .foreign import json_object, readable, text_of
-from .incidents import Advanced, advance
+from .given import given
 from .silences import note_matches, silences_in_force
 from .terms import KeyParts, inserting, key_parts
 
@@ -71,6 +73,7 @@ _WAITING: Final = (
         alert.c.title,
         alert.c.incident,
         alert.c.environment,
+        alert.c.resolved,
         readable(alert.c.created_at).label("created_at"),
         cast(alert.c.detail, Text).label("detail"),
         db_now().label("now"),
@@ -100,10 +103,10 @@ def dispatch(connection: Connection, plan: Plan, *, limit: int) -> Dispatched:
     waiting = [_waiting(row) for row in rows]
     owners = _owners(connection, waiting)
     old = {one.id for one in waiting if one.created_at < now - EXPIRES_AFTER}
+    new = [one for one in waiting if one.id not in old]
     alerts = tuple(
-        _pending_alert(one, advance(connection, one), owners.get(one.its_job))
-        for one in waiting
-        if one.id not in old
+        _pending_alert(one, place, owners.get(one.its_job))
+        for one, place in zip(new, advance(connection, new), strict=True)
     )
     context = _context(connection, alerts, now)
     planned = plan(context) if alerts else DispatchPlan()
@@ -143,6 +146,7 @@ class _Waiting:
     title: str
     incident: int | None
     environment: str | None
+    resolved: bool | None
     created_at: datetime
     detail: Mapping[str, Any]
 
@@ -177,6 +181,7 @@ def _waiting(row: Any) -> _Waiting:
         title=text_of(row.title),
         incident=row.incident,
         environment=row.environment,
+        resolved=row.resolved,
         created_at=row.created_at or row.now,
         detail=json_object(row.detail),
     )
@@ -365,11 +370,13 @@ def _write_plan(
     for part in (alone, together):
         rows = [_values(one, digests, written, now) for one in part]
         written.update(_insert(connection, rows))
-    for one in plan.deliveries:
-        if one.replaces:
-            by = written.get((one.alert_id, one.channel))
-            replace_with(connection, one.replaces, by, _ONE.state == DeliveryState.PENDING.value)
-    note_matches(connection, [one for one, count in plan.silenced.items() for _ in range(count)])
+    by = {
+        replaced: written.get((one.alert_id, one.channel))
+        for one in plan.deliveries
+        for replaced in one.replaces
+    }
+    replace_with(connection, by, _ONE.state == DeliveryState.PENDING.value)
+    note_matches(connection, plan.silenced)
 
 
 def _new_digests(
@@ -421,21 +428,28 @@ def _insert(
 ) -> dict[tuple[int, str], int]:
     if not rows:
         return {}
-    insert = inserting(connection, alert_delivery).values(list(rows))
+    columns = {_ONE[name]: [row[name] for row in rows] for name in rows[0]}
+    new = given(connection, "new", columns)
+    values = select(*new.c).where(true())
+    insert = inserting(connection, alert_delivery)
+    insert = insert.from_select([one.name for one in columns], values, include_defaults=False)
     returned = insert.returning(_ONE.alert_id, _ONE.channel, _ONE.id)
     return {(alert_id, channel): row for alert_id, channel, row in connection.execute(returned)}
 
 
 def replace_with(
-    connection: Connection, ids: Sequence[int], by: int | None, *where: ColumnElement[bool]
+    connection: Connection, by: Mapping[int, int | None], *where: ColumnElement[bool]
 ) -> None:
-    """Let one delivery tell what others would have told."""
+    """Let deliveries tell what others would have told: `by` the one that tells it."""
+    if not by:
+        return
+    its = given(connection, "its", {_ONE.id: [*by], _ONE.covered_by: [*by.values()]})
     connection.execute(
         update_of(alert_delivery)
-        .where(_ONE.id.in_(ids), *where)
+        .where(_ONE.id == its.c.id, *where)
         .values(
             state=DeliveryState.REPLACED.value,
-            covered_by=by,
+            covered_by=its.c.covered_by,
             next_attempt_at=None,
             claim_expires_at=None,
             last_error="the message of the recovery tells both",
@@ -451,11 +465,13 @@ def _mark(
             connection.execute(
                 update_of(alert).where(alert.c.id.in_(sorted(ids))).values(dispatch=word.value)
             )
-    joined = [
-        {"its_id": one.id, "its_incident": one.incident}
+    joined = {
+        one.id: one.incident
         for one in alerts
         if one.incident != one.id and one.alert_type != "RECOVERED"
-    ]
+    }
     if joined:
-        statement = update_of(alert).where(alert.c.id == bindparam("its_id"))
-        connection.execute(statement.values(incident=bindparam("its_incident")), joined)
+        columns = {alert.c.id: [*joined], alert.c.incident: [*joined.values()]}
+        its = given(connection, "joined", columns)
+        change = update_of(alert).where(alert.c.id == its.c.id)
+        connection.execute(change.values(incident=its.c.incident))

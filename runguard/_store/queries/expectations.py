@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from ..._frozen import field_names
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
     Declarer,
@@ -53,7 +54,7 @@ JOB_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = tuple(
     type_coerce(finite(job.c[name]), job.c[name].type).label(name)
     if name.endswith("_at")
     else job.c[name]
-    for name in JobRecord.__slots__
+    for name in field_names(JobRecord)
 )
 _AT: Final = literal_column("'@'", Text())
 # As `source_id_of` makes it.
@@ -141,12 +142,18 @@ class ExpectationQueries(OutboxQueries):
         Returns:
             How many jobs have changed.
         """
-        said = {(one.job_name, one.environment or ""): one for one in declarations}
+        said = {
+            (storable(one.job_name), storable(one.environment or "")): one for one in declarations
+        }
 
         def work(connection: Connection) -> int:
-            changed = sum(_has_changed(connection, one) for one in said.values())
+            rows = connection.execute(select(*JOB_COLUMNS).order_by(*job.primary_key)).all()
+            known = {(row.job_name, row.environment): row.declarations for row in rows}
+            new = [one for key, one in said.items() if not _is_said(one, known.get(key))]
+            for one in new:
+                _declared(connection, one)
+            changed = len(new)
             file = Declarer.FILE
-            rows = connection.execute(select(*JOB_COLUMNS).order_by(*job.primary_key))
             its = [row for row in rows if row.environment == storable(environment or "")]
             for row in [row for row in its if _says(row, file, who)]:
                 key = (row.job_name, row.environment)
@@ -194,7 +201,7 @@ class ExpectationQueries(OutboxQueries):
 
 def job_from(row: Any) -> JobRecord:
     """Return a row of `job` as a record."""
-    values = dict(zip(JobRecord.__slots__, row, strict=True))
+    values = dict(zip(field_names(JobRecord), row, strict=True))
     values["environment"] = values["environment"] or None
     values["expectation"] = expectation_from(values["expectation"])
     values["declarations"] = _voices_in(values["declarations"])
@@ -282,16 +289,11 @@ def _declared(connection: Connection, declaration: JobDeclaration) -> JobRecord:
     return _rewritten(connection, row, voices)
 
 
-def _has_changed(connection: Connection, declaration: JobDeclaration) -> bool:
-    """Declare it, unless it was declared so before."""
-    key = storable(declaration.job_name), storable(declaration.environment or "")
-    known = connection.execute(select(job.c.declarations).where(*_is_its(*key))).scalar()
-    voice = _voices_in(known).get(declaration.by.value, {})
+def _is_said(declaration: JobDeclaration, declarations: object) -> bool:
+    """Whether it was declared so before."""
+    voice = _voices_in(declarations).get(declaration.by.value, {})
     said = voice_of(declaration)
-    if (voice.get("hash"), voice.get("who")) == (said["hash"], said["who"]):
-        return False
-    _declared(connection, declaration)
-    return True
+    return (voice.get("hash"), voice.get("who")) == (said["hash"], said["who"])
 
 
 def _says(row: Any, by: Declarer, who: str) -> bool:

@@ -6,13 +6,16 @@ processes may settle at once. No run does any of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Engine,
@@ -31,6 +34,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 
@@ -43,7 +47,6 @@ from ..._frozen import field_names
 from ..._models import ErrorGroup, Severity, named_in
 from ..._monitor import incidents as deciding
 from ..._monitor import wording
-from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from ..._monitor.incidents import (
     RECOVERED,
     REOPENED,
@@ -52,7 +55,7 @@ from ..._monitor.incidents import (
     Recovery,
     Settled,
 )
-from ..._monitor.notices import IncidentRecord, Silence, Standing
+from ..._monitor.notices import IncidentRecord, Silence
 from ..._monitor.silences import left_failing, matches
 from ..retry import Attempt
 from ..schema.clock import db_now
@@ -61,14 +64,16 @@ from ..schema.moments import db_now_plus
 from ..schema.notice_tables import alert, alert_cooldown
 from ..schema.notice_tables import silence as silences
 from ..schema.tables import run_log
+from ..schema.watch_tables import job
 from ..sqlite.transaction import immediate
-from .foreign import json_object, time_of
+from .documents import document_of, time_reader
+from .foreign import json_object
+from .given import given
 from .silences import SilenceQueries
 from .terms import (
     FAILURE_ALERT,
     LARGEST_ID,
     has_place,
-    inserting,
     inserting_into,
     is_in,
     key_parts,
@@ -77,6 +82,7 @@ from .terms import (
     storable,
 )
 
+AT_ONCE: Final = 100  # incidents whose runs are read in one statement
 LOOKS_AT: Final = 200  # of a job's newest runs
 LOOKS_BACK: Final = timedelta(days=7)  # for a failure that a closing has not seen
 BY: Final = "runguard"
@@ -98,81 +104,8 @@ _RUN_COLUMNS: Final = tuple(
     finite(run_log.c[name]).label(name) if name.endswith("_at") else run_log.c[name]
     for name in field_names(IncidentRun)
 )
-_RANKS: Final = {word.value: rank for rank, word in enumerate(Severity)}
+_TIMES: Final = tuple(name for name in field_names(IncidentRun) if name.endswith("_at"))
 _NAMES: Final = UUID("5a3c2f0e-6f0b-4a6e-9d5c-0b8f2f4d7a11")  # of alerts that come once
-
-
-class DispatchedAlert(Protocol):
-    """What `advance` must know of an alert; `incident` is the column."""
-
-    id: int
-    source_type: str
-    source_id: str
-    alert_type: str
-    severity: str
-    created_at: datetime
-    detail: Any
-    incident: int | None
-
-
-class Advanced(NamedTuple):
-    """Where an alert stands, and the incident's state with it in."""
-
-    standing: Standing
-    incident: int
-    opened_at: datetime
-    was_severity: str | None = None
-    acked_until: datetime | None = None
-    acked_by: str | None = None
-
-
-def advance(connection: Connection, pending: DispatchedAlert) -> Advanced:
-    """Let an alert that is dispatched open, go on with or reopen its incident.
-
-    Inside the caller's transaction. Only failures of runs and findings of jobs have incidents, and
-    what is told of those; any other alert stands alone. Calling it twice for one alert changes
-    nothing.
-    """
-    if pending.alert_type in _IN_AN_INCIDENT and pending.incident is not None:
-        return _told_of(connection, pending)
-    if pending.source_type == JOB_SOURCE_TYPE and pending.alert_type in FindingType.__members__:
-        return _found(connection, pending)
-    is_failure = (pending.source_type, pending.alert_type) == (
-        FAILURE_SOURCE_TYPE,
-        FAILURE_ALERT_TYPE,
-    )
-    if not is_failure or key_parts(pending.source_id) is None:
-        return Advanced(Standing.ALONE, pending.id, pending.created_at)
-    guard = _locked_guard(connection, pending)
-    failed_at = _occurred_at(pending)
-    was_resolved, was_severity = _earlier(connection, guard.open_alert_id, pending.id)
-    standing = deciding.standing_of(
-        pending.id,
-        failed_at,
-        open_id=guard.open_alert_id,
-        closed_id=guard.closed_alert_id,
-        closed_at=guard.closed_at,
-        was_resolved=was_resolved,
-    )
-    if guard.open_alert_id is not None:
-        opened_at = guard.opened_at or failed_at
-        ack = (guard.acked_until, guard.acked_by)
-        return Advanced(standing, guard.open_alert_id, opened_at, was_severity, *ack)
-    came_back = standing is Standing.REOPENED
-    incident: int = guard.closed_alert_id if came_back else pending.id
-    opened_at = (guard.opened_at if came_back else None) or failed_at
-    values = {
-        "open_alert_id": incident,
-        "opened_at": opened_at,
-        "reopened": (guard.reopened or 0) + 1 if came_back else 0,
-        "closed_alert_id": null(),
-        "closed_at": null(),
-    }
-    connection.execute(update(alert_cooldown).where(*_is_key(pending)).values(values))
-    if came_back:
-        was_severity = _earlier(connection, incident, pending.id)[1]
-    ack = (guard.acked_until, guard.acked_by)  # from between the failure and its dispatch
-    return Advanced(standing, incident, opened_at, was_severity, *ack)
 
 
 class IncidentQueries(SilenceQueries):
@@ -253,33 +186,53 @@ class IncidentQueries(SilenceQueries):
         Returns:
             What was told, as alerts that wait for their dispatch.
         """
-        settled: list[Settled] = []
-        still_open: list[_Cause] = []
         causes = self._causes(job_names, environment)
         moved = self._have_moved() if causes else frozenset()
-        for cause in causes:
-            is_closed = cause.incident.closed_at is not None
-            if cause.incident.id not in moved:
-                still_open += [] if is_closed or _is_acked(cause) else [cause]
-                continue
-            runs = self._runs_of(cause)
-            if is_closed:
-                settled += self._reopened(cause, runs)
+        moving = [cause for cause in causes if cause.incident.id in moved]
+        settled: list[Settled] = []
+        over: set[int] = set()
+        for begin in range(0, len(moving), AT_ONCE):
+            reopened, recovered = self._decided(moving[begin : begin + AT_ONCE])
+            for cause, relapse in reopened:
+                settled += self._reopened(cause, relapse)
+            closed = []
+            for cause, recovery, failures in recovered:
+                if told := self._closed(cause, recovery, failures, auto_resolve=auto_resolve):
+                    settled += told
+                    closed.append(cause)
+            self._end_silences_of(closed)
+            over.update(cause.incident.id for cause in closed)
+        still_open = [
+            cause
+            for cause in causes
+            if cause.incident.closed_at is None
+            and cause.incident.id not in over
+            and not _is_acked(cause)
+        ]
+        return [*settled, *self._still_failing(still_open)]
+
+    def _decided(
+        self, causes: Sequence[_Cause]
+    ) -> tuple[list[tuple[_Cause, IncidentRun]], list[tuple[_Cause, Recovery, int]]]:
+        """Decide which incidents have come back, and which are over after how many failures."""
+        reopened: list[tuple[_Cause, IncidentRun]] = []
+        recovered: list[tuple[_Cause, Recovery]] = []
+        for cause, seen in zip(causes, self._seen_of(causes), strict=True):
+            if (closed_at := cause.incident.closed_at) is not None:
+                relapse = deciding.relapse_of(cause.error_group, seen.runs, closed_at=closed_at)
+                reopened += [] if relapse is None else [(cause, relapse)]
                 continue
             recovery = deciding.recovery_of(
                 cause.incident,
                 cause.error_group,
-                runs,
-                alerted_run=self._alerted_run(cause.incident.id),
+                seen.runs,
+                alerted_run=seen.alerted_run,
                 now=cause.now,
             )
-            closed = (
-                [] if recovery is None else self._closed(cause, recovery, auto_resolve=auto_resolve)
-            )
-            settled += closed
-            if not closed and not _is_acked(cause):
-                still_open.append(cause)
-        return [*settled, *self._still_failing(still_open)]
+            recovered += [] if recovery is None else [(cause, recovery)]
+        failures = self._count_failures([cause for cause, _ in recovered])
+        counted = zip(recovered, failures, strict=True)
+        return reopened, [(cause, recovery, count) for (cause, recovery), count in counted]
 
     def _causes(self, job_names: Sequence[str] | None, environment: str | None) -> list[_Cause]:
         """Read the incidents that are open, and those that may come back."""
@@ -336,33 +289,59 @@ class IncidentQueries(SilenceQueries):
         )
         return frozenset(incident for (incident,) in self._rows(wanted))
 
-    def _runs_of(self, cause: _Cause) -> list[IncidentRun]:
-        newest = (
-            select(*_RUN_COLUMNS)
-            .where(*_runs_where(cause), has_place(run_log.c.started_at))
-            .order_by(run_log.c.started_at.desc())
-            .limit(LOOKS_AT)
-        )
-        return [IncidentRun(**row._mapping) for row in self._rows(newest)]
+    def _seen_of(self, causes: Sequence[_Cause]) -> list[_Seen]:
+        """Read what decides on incidents, in a few statements for all of them."""
 
-    def _alerted_run(self, incident: int) -> IncidentRun | None:
-        """Read the run of an incident's newest failure alert."""
-        newest = (
-            select(cast(alert.c.detail, Text))
-            .where(_in_incident(incident), alert.c.alert_type == FAILURE_ALERT_TYPE)
-            .order_by(alert.c.id.desc())
-            .limit(1)
-        )
-        run_id = next((json_object(text).get("run_id") for (text,) in self._rows(newest)), None)
-        if not isinstance(run_id, int) or not 0 < run_id <= LARGEST_ID:
-            return None
-        its = select(*_RUN_COLUMNS).where(run_log.c.id == run_id, has_place(run_log.c.started_at))
-        return next((IncidentRun(**row._mapping) for row in self._rows(its)), None)
+        def work(attempt: Attempt) -> list[_Seen]:
+            runs = self._runs_of(attempt.connection, causes)
+            alerted = _alerted_runs(attempt.connection, [one.incident.id for one in causes])
+            return [
+                _Seen(
+                    runs.get((one.job_name, one.environment or ""), []),
+                    alerted.get(one.incident.id),
+                )
+                for one in causes
+            ]
 
-    def _closed(self, cause: _Cause, recovery: Recovery, *, auto_resolve: bool) -> list[Settled]:
+        return self._read(work)
+
+    def _runs_of(
+        self, connection: Connection, causes: Sequence[_Cause]
+    ) -> dict[tuple[str, str], list[IncidentRun]]:
+        """Read the newest runs of each job there."""
+        jobs = sorted({one.whose for one in causes})
+        columns = {
+            job.c.job_name: [name for name, _ in jobs],
+            job.c.environment: [environment for _, environment in jobs],
+        }
+        asked = given(connection, "asked", columns)
+
+        def newest(name: str, place: ColumnElement[bool]) -> ColumnElement[str]:
+            its_job = run_log.c.job_name == asked.c.job_name
+            runs = (
+                select(*(run_log.c[name] for name in field_names(IncidentRun)))
+                .where(its_job, place, has_place(run_log.c.started_at))
+                .order_by(run_log.c.started_at.desc())
+                .limit(literal_column(str(LOOKS_AT)))
+                .correlate(asked)
+                .subquery(name)
+            )
+            return document_of(runs, self.engine)
+
+        # Two questions, so that each finds its runs by an index.
+        document = case(
+            (asked.c.environment == literal_column("''"), newest("newest", is_in(None))),
+            else_=newest("newest_there", run_log.c.environment == asked.c.environment),
+        )
+        read = time_reader(self.engine)
+        rows = connection.execute(select(asked.c.job_name, asked.c.environment, document))
+        return {(name, there): [*_runs_in(text, read)] for name, there, text in rows}
+
+    def _closed(
+        self, cause: _Cause, recovery: Recovery, failures: int, *, auto_resolve: bool
+    ) -> list[Settled]:
         """Close an incident, unless another process has, or its cause has failed meanwhile."""
         incident = cause.incident
-        failures = self._count_failures(cause)
         newer_failure = exists(
             select(_ONE).where(
                 *_failures_of(cause),
@@ -398,20 +377,11 @@ class IncidentQueries(SilenceQueries):
             .where(_in_incident(incident.id), alert.c.resolved.is_not(True))
             .values(resolved)
         )
-        settled = self._change_state(
-            cause, RECOVERED, change, told, resolve if auto_resolve else None
-        )
-        if settled:
-            self._end_silences_of(cause)
-        return settled
+        return self._change_state(cause, RECOVERED, change, told, resolve if auto_resolve else None)
 
-    def _reopened(self, cause: _Cause, runs: Sequence[IncidentRun]) -> list[Settled]:
+    def _reopened(self, cause: _Cause, relapse: IncidentRun) -> list[Settled]:
         """Reopen an incident whose cause fails again while the cooldown keeps it from alerting."""
         incident = cause.incident
-        assert incident.closed_at is not None  # noqa: S101 - only closed ones come here
-        relapse = deciding.relapse_of(cause.error_group, runs, closed_at=incident.closed_at)
-        if relapse is None:
-            return []
         change = (
             update(alert_cooldown)
             .where(
@@ -470,22 +440,57 @@ class IncidentQueries(SilenceQueries):
         alert_id = self._read(work)
         return [] if alert_id is None else [Settled(cause.incident, alert_id, alert_type)]
 
-    def _count_failures(self, cause: _Cause) -> int:
-        opened_at = cause.incident.opened_at
-        count = select(func.count()).where(
-            *_failures_of(cause),
-            run_log.c.finished_at >= opened_at - deciding.BEFORE_OPENING,
-            run_log.c.started_at >= opened_at - LOOKS_BACK,
-        )
-        failures: int = self._rows(count)[0][0]
-        return max(1, failures)
+    def _count_failures(self, causes: Sequence[_Cause]) -> list[int]:
+        """Count how often each has failed since it opened; at least once."""
+        if not causes:
+            return []
+        opened = [one.incident.opened_at for one in causes]
+        columns: dict[Column[Any], Sequence[Any]] = {
+            alert.c.id: [one.incident.id for one in causes],
+            run_log.c.job_name: [one.job_name for one in causes],
+            run_log.c.environment: [one.environment for one in causes],
+            run_log.c.error_group: [one.error_group.value for one in causes],
+            run_log.c.finished_at: [at - deciding.BEFORE_OPENING for at in opened],
+            run_log.c.started_at: [at - LOOKS_BACK for at in opened],
+        }
 
-    def _end_silences_of(self, cause: _Cause) -> None:
-        """End the silences that were wanted until this cause recovers, here and elsewhere."""
-        for one in self.silences(active_at=cause.now):
-            is_its = one.until_recovered and _is_matched(one, cause)
-            if is_its and not any(_is_matched(one, other) for other in self._elsewhere(cause)):
+        def work(attempt: Attempt) -> dict[int, int]:
+            asked = given(attempt.connection, "asked", columns)
+
+            def number(place: ColumnElement[bool]) -> ColumnElement[int]:
+                failures = select(func.count()).where(
+                    run_log.c.job_name == asked.c.job_name,
+                    place,
+                    run_log.c.status == literal_column("'FAILED'"),
+                    run_log.c.error_group == asked.c.error_group,
+                    run_log.c.finished_at >= asked.c.finished_at,
+                    run_log.c.started_at >= asked.c.started_at,
+                )
+                return failures.correlate(asked).scalar_subquery()
+
+            counted = case(
+                (asked.c.environment.is_(None), number(is_in(None))),
+                else_=number(run_log.c.environment == asked.c.environment),
+            )
+            rows = attempt.connection.execute(select(asked.c.id, counted))
+            return {row[0]: row[1] for row in rows}
+
+        numbers = self._read(work)
+        return [max(1, numbers.get(one.incident.id, 1)) for one in causes]
+
+    def _end_silences_of(self, closed: Sequence[_Cause]) -> None:
+        """End the silences that were wanted until these causes recover, here and elsewhere."""
+        if not closed:
+            return
+        for one in self.silences(active_at=closed[0].now):
+            if not one.until_recovered:
+                continue
+            its = [cause for cause in closed if _is_matched(one, cause)]
+            if any(not self._still_matches_elsewhere(one, cause) for cause in its):
                 self.end_silence(one.id, by=BY)
+
+    def _still_matches_elsewhere(self, silence: Silence, cause: _Cause) -> bool:
+        return any(_is_matched(silence, other) for other in self._elsewhere(cause))
 
     def _elsewhere(self, cause: _Cause) -> Iterator[_Cause]:
         """Yield what is open of a job of the same name in other environments."""
@@ -566,9 +571,64 @@ class _Cause(NamedTuple):
     now: datetime
 
     @property
+    def whose(self) -> tuple[str, str]:
+        """The job, and its environment or an empty text, as in the table of jobs."""
+        return self.job_name, self.environment or ""
+
+    @property
     def name(self) -> str:
         """What people call the job."""
         return named_in(self.job_name, self.environment)
+
+
+class _Seen(NamedTuple):
+    """What decides on an incident: the job's newest runs, and that of its newest failure alert."""
+
+    runs: Sequence[IncidentRun]
+    alerted_run: IncidentRun | None
+
+
+def _runs_in(
+    document: str | None, time_of: Callable[[Any], datetime | None]
+) -> Iterator[IncidentRun]:
+    """Read runs; one whose times nobody can read is passed over."""
+    for row in json.loads(document or "[]"):
+        known = dict(zip(field_names(IncidentRun), row, strict=True))
+        with suppress(ValueError, OverflowError, TypeError):
+            yield IncidentRun(**known | {name: time_of(known[name]) for name in _TIMES})
+
+
+def _alerted_runs(connection: Connection, incidents: Sequence[int]) -> dict[int, IncidentRun]:
+    """Read the run of each incident's newest failure alert."""
+    asked = given(connection, "asked", {alert.c.incident: incidents})
+    its = union_all(
+        *(
+            select(asked.c.incident.label("its_incident"), alert.c.id)
+            .join_from(asked, alert, number == asked.c.incident)
+            .where(alert.c.alert_type == FAILURE_ALERT_TYPE)
+            for number in (alert.c.id, alert.c.incident)  # each by its own index
+        )
+    ).subquery("its")
+    newest = (
+        select(its.c.its_incident, func.max(its.c.id).label("id"))
+        .group_by(its.c.its_incident)
+        .subquery("newest")
+    )
+    details = select(newest.c.its_incident, cast(alert.c.detail, Text)).join_from(
+        newest, alert, alert.c.id == newest.c.id
+    )
+    run_ids = {
+        incident: run_id
+        for incident, text in connection.execute(details)
+        if isinstance(run_id := json_object(text).get("run_id"), int) and 0 < run_id <= LARGEST_ID
+    }
+    if not run_ids:
+        return {}
+    asked = given(connection, "asked", {run_log.c.id: sorted({*run_ids.values()})})
+    query = select(*_RUN_COLUMNS).join_from(asked, run_log, run_log.c.id == asked.c.id)
+    found = connection.execute(query.where(has_place(run_log.c.started_at)))
+    runs = {row.id: IncidentRun(**row._mapping) for row in found}
+    return {incident: runs[one] for incident, one in run_ids.items() if one in runs}
 
 
 def _is_matched(silence: Silence, cause: _Cause) -> bool:
@@ -704,65 +764,3 @@ def _in_one_statement(
         return whole
     only_then = exists(select(_ONE).select_from(changed))
     return whole.add_cte(resolve.where(only_then).cte("resolved"))
-
-
-def _locked_guard(connection: Connection, pending: DispatchedAlert) -> Any:
-    """Return the guard row of a failure's key, which nobody else changes until the commit."""
-    values = {column.name: getattr(pending, column.name) for column in _KEY}
-    new = inserting(connection, alert_cooldown)
-    connection.execute(new.values(**values, last_alert_at=pending.created_at))
-    return connection.execute(_guards(*_is_key(pending)).with_for_update()).one()
-
-
-def _earlier(
-    connection: Connection, incident: int | None, alert_id: int
-) -> tuple[bool, str | None]:
-    """Whether somebody had resolved the incident's newest alert, and its highest severity."""
-    if incident is None:
-        return False, None
-    query = (
-        select(alert.c.resolved, alert.c.severity)
-        .where(_in_incident(incident), alert.c.id < alert_id, alert.c.alert_type != RECOVERED)
-        .order_by(alert.c.id.desc())
-        .limit(LOOKS_AT)
-    )
-    rows = connection.execute(query).all()
-    if not rows:
-        return False, None
-    return bool(rows[0].resolved), max(
-        (row.severity for row in rows), key=lambda word: _RANKS.get(word, -1)
-    )
-
-
-def _told_of(connection: Connection, pending: DispatchedAlert) -> Advanced:
-    """Say where an alert stands that tells of an incident: a recovery, or that it fails again."""
-    its = or_(_GUARD.open_alert_id == pending.incident, _GUARD.closed_alert_id == pending.incident)
-    of_this = (column == getattr(pending, column.name) for column in _KEY[:2])
-    guard = connection.execute(_guards(*of_this, its)).first()
-    opened_at = pending.created_at if guard is None else guard.opened_at or pending.created_at
-    standing = Standing.OPEN if pending.alert_type == RECOVERED else Standing.REOPENED
-    assert pending.incident is not None  # noqa: S101 - the caller has looked
-    return Advanced(standing, pending.incident, opened_at)
-
-
-def _found(connection: Connection, pending: DispatchedAlert) -> Advanced:
-    """Say where a finding stands: whoever wrote it has opened its incident, and none reopens.
-
-    No lock is taken: who writes verdicts holds guards and waits for alerts.
-    """
-    guard = connection.execute(_guards(*_is_key(pending))).first()
-    if guard is None:  # another program's
-        return Advanced(Standing.ALONE, pending.id, pending.created_at)
-    incident = pending.incident or pending.id
-    opened_at = guard.opened_at or pending.created_at
-    ack = (guard.acked_until, guard.acked_by) if guard.open_alert_id == incident else (None, None)
-    if pending.incident is None:
-        return Advanced(Standing.FIRST, incident, opened_at, None, *ack)
-    was_severity = _earlier(connection, incident, pending.id)[1]
-    return Advanced(Standing.OPEN, incident, opened_at, was_severity, *ack)
-
-
-def _occurred_at(pending: DispatchedAlert) -> datetime:
-    """Return when a failure occurred: a record that came late says so."""
-    found = time_of(pending.detail.get("occurred_at")) if isinstance(pending.detail, dict) else None
-    return pending.created_at if found is None else min(found, pending.created_at)

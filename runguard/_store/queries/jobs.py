@@ -4,43 +4,51 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import EllipsisType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    Float,
     FromClause,
     Select,
+    String,
     Text,
     and_,
     bindparam,
     case,
     cast,
     func,
+    literal,
     literal_column,
     select,
     true,
+    union_all,
 )
 
 from ..._errors import ConfigurationError
+from ..._frozen import field_names
 from ..._models import in_environment
 from ..._monitor.cadence import MOST_STARTS
 from ..._monitor.changes import Changed
 from ..._monitor.filters import environment_asked
-from ..._monitor.health import describe, ended_at
+from ..._monitor.health import describe, ended_at, may_wait
 from ..._monitor.records import FailureBucket, JobOverview, LockState, RunCell
+from ..._monitor.strips import strips_of
 from ..._monitor.watched import ExpectedJob
 from ..schema.clock import db_now
 from ..schema.expressions import finite
 from ..schema.lock_table import job_lock
+from ..schema.moments import db_now_plus
 from ..schema.tables import alert, run_log
 from ..schema.types import UtcDateTime
 from .notes import NoteQueries
 from .reports import every_job
+from .strip_memory import Seen, StripMemory, Strips
 from .terms import (
     BEGAN,
     CELL_COLUMNS,
@@ -61,7 +69,9 @@ from .terms import (
     storable,
 )
 
+FEW_RUNS: Final = 5  # of a job, which show that it is not quiet: at least FEWEST_STARTS
 GLANCES_BACK: Final = 100  # runs of a job that are searched for a success, for the overview
+MOST_LENGTHS: Final = 3  # of strips that are remembered
 MOST_REFUSED: Final = 10_000  # refused starts that are looked at, the newest first
 _NEVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -72,6 +82,9 @@ class JobKey(NamedTuple):
 
     job_name: str
     environment: str | None = None
+
+
+_Counts: TypeAlias = Mapping[JobKey, Mapping[str, int]]  # by severity
 
 
 class JobQueries(NoteQueries):
@@ -93,14 +106,14 @@ class JobQueries(NoteQueries):
         """
         environments = self.environments_asked(environment)
         is_shared = environment is not None or len(environments) > 1
-        strips = self._strips(strip, job_name, jobs, environments, is_shared=is_shared)
-        expected = {
-            its: one
-            for its, one in self._expected(job_name, jobs).items()
-            if environment is None or its.environment in environments
-        }
-        awaited = [its for its, one in expected.items() if one.retired_at is None]
-        keys = sorted({*strips, *awaited}, key=lambda its: (its.job_name, its.environment or ""))
+        asks_all = job_name is None and not jobs and environment is None
+        if asks_all:
+            reader = _Strips(self, strip, environments, is_shared=is_shared)
+            strips = self._memory_of(strip).strips(reader, tuple(environments))
+        else:
+            strips = self._strips(strip, job_name, jobs, environments, is_shared=is_shared)
+        expected = self._expected_in(environments, environment, job_name, jobs)
+        keys = _known_jobs(strips, expected)
         successes = self._last_successes(
             its
             for its, cells in strips.items()
@@ -111,21 +124,73 @@ class JobQueries(NoteQueries):
         refused = self._refused_since(running)
         open_runs = {its: one for its in running if (one := _newest_open(strips.get(its, [])))}
         progress = self._progress_of(open_runs.values())
-        return [
-            describe(
-                its.job_name,
-                strips.get(its, []),
-                last_success_at=successes.get(its),
-                open_alerts=alerts.get(its),
-                running=running.get(its, (0, None))[0],
-                running_since=running.get(its, (0, None))[1],
-                refused=refused.get(its, 0),
-                expected=expected.get(its),
-                environment=its.environment,
-                progress=progress.get(open_runs.get(its, 0)),
+        facts = {
+            its: (
+                strips.get(its, ()),
+                successes.get(its),
+                alerts.get(its),
+                *running.get(its, (0, None)),
+                refused.get(its, 0),
+                expected.get(its),
+                progress.get(open_runs.get(its, 0)),
             )
             for its in keys
+        }
+        if not asks_all:
+            return [_described(its, its_facts) for its, its_facts in facts.items()]
+        return self._memory_of(strip).describe(facts, _described)
+
+    def waiting(
+        self,
+        *,
+        strip: int,
+        now: datetime,
+        jobs: Sequence[str] = (),
+        environment: str | None = None,
+    ) -> Sequence[JobOverview]:
+        """Describe the jobs that may be missed, late or quiet, as `overview` does.
+
+        Their alerts, refused starts and progress are not read: none of that decides whether a job
+        waits. Of the others, which are most, only a few runs are read.
+        """
+        environments = self.environments_asked(environment)
+        is_shared = environment is not None or len(environments) > 1
+        few = self._strips(FEW_RUNS, None, jobs, environments, is_shared=is_shared)
+        expected = self._expected_in(environments, environment, None, jobs)
+        running = self._running(None)
+
+        def described(its: JobKey, cells: Sequence[RunCell]) -> JobOverview:
+            count, since = running.get(its, (0, None))
+            return describe(
+                its.job_name,
+                cells,
+                running=count,
+                running_since=since,
+                expected=expected.get(its),
+                environment=its.environment,
+            )
+
+        waiting = [
+            its
+            for its in _known_jobs(few, expected)
+            if may_wait(described(its, few.get(its, ())), now=now)
         ]
+        strips = self.last_runs_of(waiting, limit=strip)
+        return [described(its, strips.get(its, ())) for its in waiting]
+
+    def after_fork(self) -> None:
+        """Forget what a thread of the parent may have been reading."""
+        for name in ("_remembered", "_alert_sums"):
+            vars(self).pop(name, None)
+        super().after_fork()
+
+    def _memory_of(self, length: int) -> StripMemory[JobKey]:
+        """Return what is known of strips of a length: a page has another than metrics."""
+        memories: dict[int, StripMemory[JobKey]] = vars(self).setdefault("_remembered", {})
+        memory = memories.setdefault(length, StripMemory())
+        for other in [*memories][: max(0, len(memories) - MOST_LENGTHS)]:
+            memories.pop(other, None)
+        return memory
 
     def failure_buckets(
         self,
@@ -209,11 +274,24 @@ class JobQueries(NoteQueries):
             func.coalesce(finite(column), _NEVER)
             if isinstance(column.type, UtcDateTime)
             else column
-            for column in (job_lock.c[name] for name in LockState.__slots__ if name != "held")
+            for column in (job_lock.c[name] for name in field_names(LockState) if name != "held")
         ]
         name = storable(in_environment(job_name, environment))
         rows = self._rows(select(*columns, held).where(job_lock.c.job_name == name))
         return LockState(*rows[0]) if rows else None
+
+    def _expected_in(
+        self,
+        environments: Sequence[str | None],
+        asked: str | None,
+        job_name: str | None,
+        jobs: Sequence[str],
+    ) -> Mapping[JobKey, ExpectedJob]:
+        return {
+            its: one
+            for its, one in self._expected(job_name, jobs).items()
+            if asked is None or its.environment in environments
+        }
 
     def _expected(
         self,
@@ -231,25 +309,25 @@ class JobQueries(NoteQueries):
         environments: Sequence[str | None],
         *,
         is_shared: bool,
-    ) -> dict[JobKey, list[RunCell]]:
+    ) -> Strips[JobKey]:
         """Read the last runs of each job, in one statement for each environment.
 
         Where the store `is_shared`, runs are asked for their environment.
         """
-        strips: dict[JobKey, list[RunCell]] = {}
+        strips: Strips[JobKey] = {}
         for environment in environments:
             if job_name is not None:
                 key = JobKey(job_name, environment)
                 cells = self.last_runs(job_name, environment, limit=strip)
                 if cells or self._ever_ran(key):
-                    strips[key] = list(cells)
+                    strips[key] = cells
                 continue
             its = (is_in(environment),) if is_shared else ()
-            for name, *cell in self._last_of_all(strip, jobs, environment, its):
-                if cell[0] is not None:
-                    strips.setdefault(JobKey(name, environment), []).append(RunCell(*cell))
-                elif environment is not None or not is_shared:  # else it runs elsewhere only
-                    strips[JobKey(name, environment)] = []
+            found = self._last_of_all(strip, jobs, environment, its)
+            for name, cells in found.items():
+                # Without a run there, it runs elsewhere only.
+                if cells or environment is not None or not is_shared:
+                    strips[JobKey(name, environment)] = cells
         return strips
 
     def _ever_ran(self, key: JobKey) -> bool:
@@ -263,10 +341,45 @@ class JobQueries(NoteQueries):
         found: dict[JobKey, list[RunCell]] = {}
         for environment, names in by_environment(keys).items():
             asked, its = self._given([storable(name) for name in names]), is_in(environment)
-            for name, *cell in self._last_of_each(limit, asked, true(), its):
-                if cell[0] is not None:
-                    found.setdefault(JobKey(name, environment), []).append(RunCell(*cell))
+            for name, cells in self._last_of_each(limit, asked, true(), its).items():
+                if cells:
+                    found[JobKey(name, environment)] = cells
         return found
+
+    def _runs_since(
+        self, after: int, ids: Collection[int], *, seconds: float, limit: int
+    ) -> Sequence[Seen[JobKey]]:
+        """Read the runs with these ids, those that came after an id, and those begun lately.
+
+        One row whose id is far beyond all others would hide what comes after the others.
+        """
+        number, started_at = run_log.c.id, run_log.c.started_at
+        seen = select(
+            *(run_log.c.job_name, run_log.c.environment),
+            finite(started_at).label("started_at"),
+            *(number, run_log.c.status, run_log.c.error_group, run_log.c.error_reason),
+            finite(run_log.c.finished_at).label("finished_at"),
+        )
+        named = self._given_ids(list(ids))
+        begun_lately = started_at >= db_now_plus(literal(-seconds, Float()))
+        parts = union_all(
+            seen.where(number > after),
+            seen.join_from(named, run_log, number == named.c.id).where(number <= after),
+            seen.where(begun_lately, number <= after),
+        ).subquery("seen")
+        return [
+            Seen(JobKey(name, environment), *row)
+            for name, environment, *row in self._rows(select(*parts.c).limit(limit))
+        ]
+
+    def _given_ids(self, ids: Sequence[int]) -> FromClause:
+        """Make a table of some ids."""
+        if speaks_sqlite(self.engine):
+            document = bindparam("ids", json.dumps(ids), type_=Text())
+            given = func.json_each(document).table_valued("value", name="given_id")
+            return select(given.c.value.label("id")).subquery("named")
+        array = bindparam("ids", ids, type_=ARRAY(BigInteger()))
+        return func.unnest(array).table_valued("id", name="named").render_derived()
 
     def _given(self, job_names: Sequence[str]) -> FromClause:
         """Make a table of some names."""
@@ -283,12 +396,12 @@ class JobQueries(NoteQueries):
         jobs: Sequence[str],
         environment: str | None,
         its: Sequence[ColumnElement[bool]],
-    ) -> Iterable[Sequence[Any]]:
+    ) -> dict[str, list[RunCell]]:
         names = every_job() if environment is None else every_job(is_in(environment))
         is_asked: ColumnElement[bool] = names.c.job_name.is_not(None)
         if jobs:
             is_asked = and_(is_asked, fits_any(names.c.job_name, jobs, self.engine))
-        return self._last_of_each(strip, names, is_asked, *its)
+        return self._last_of_each(strip, names, is_asked, *its, are_many=not jobs)
 
     def _last_of_each(
         self,
@@ -296,7 +409,9 @@ class JobQueries(NoteQueries):
         names: FromClause,
         is_asked: ColumnElement[bool],
         *its: ColumnElement[bool],
-    ) -> Iterable[Sequence[Any]]:
+        are_many: bool = False,
+    ) -> dict[str, list[RunCell]]:
+        """Read the last runs of each, the newest first."""
         last = in_order(
             select(*CELL_COLUMNS).where(
                 run_log.c.job_name == names.c.job_name, BEGAN, has_place(run_log.c.started_at), *its
@@ -312,19 +427,20 @@ class JobQueries(NoteQueries):
                 .where(is_asked)
                 .order_by(names.c.job_name, *(column.desc() for column in RUN_PLACE))
             )
-            return self._rows(query)
+            strips: dict[str, list[RunCell]] = {}
+            for name, *row in self._rows(query):
+                cells_of_job = strips.setdefault(name, [])
+                if row[0] is not None:
+                    cells_of_job.append(RunCell(*row))
+            return strips
         cells = last.lateral("cell")
-        times, more = (cells.c.started_at, cells.c.finished_at), ("error_reason", "version")
-        query = (
-            select(names.c.job_name, cells.c.id, cells.c.status, cells.c.error_group)
-            .add_columns(*(microseconds(time) for time in times), *(cells.c[name] for name in more))
-            .outerjoin_from(names, cells, true())
-            .where(is_asked)
-        )
-        return [
-            (name, run_id, status, group, instant_of(started_at), instant_of(finished_at), *rest)
-            for name, run_id, status, group, started_at, finished_at, *rest in self._rows(query)
-        ]
+        columns = map(_quickly_read, (names.c.job_name, *cells.c))
+        query = select(*columns).outerjoin_from(names, cells, true()).where(is_asked)
+        return self._many_strips(query) if are_many else strips_of(self._tuples(query))
+
+    def _many_strips(self, query: Select[Any]) -> dict[str, list[RunCell]]:
+        """Read strips of what may be thousands of jobs."""
+        return strips_of(self._tuples(query))
 
     def _last_successes(self, keys: Iterable[JobKey]) -> dict[JobKey, datetime | None]:
         """Look further back for those whose strip shows no success."""
@@ -361,9 +477,7 @@ class JobQueries(NoteQueries):
             )
         return rows
 
-    def _open_alerts(
-        self, job_name: str | None, environments: Sequence[str | None]
-    ) -> dict[JobKey, dict[str, int]]:
+    def _open_alerts(self, job_name: str | None, environments: Sequence[str | None]) -> _Counts:
         """Count unresolved failure alerts by job and severity."""
         query = (
             select(alert.c.source_id, alert.c.severity, func.count())
@@ -373,12 +487,14 @@ class JobQueries(NoteQueries):
         if job_name is not None:
             keys = [key for one in environments for key in keys_of(job_name, one)]
             query = query.where(alert.c.source_id.in_(keys))
-        counts: dict[JobKey, dict[str, int]] = {}
-        for source_id, severity, count in self._rows(query):
-            if (key := key_parts(source_id)) is not None:
-                of_this_job = counts.setdefault(JobKey(key.job_name, key.environment), {})
-                of_this_job[severity] = of_this_job.get(severity, 0) + count
-        return counts
+        rows = self._tuples(query)
+        if job_name is not None:
+            return _by_job(rows)
+        # A page asks for all of thousands of jobs again and again, and mostly gets the same rows.
+        counted: tuple[Sequence[Any], _Counts] | None = vars(self).get("_alert_sums")
+        if counted is None or counted[0] != rows:
+            counted = vars(self)["_alert_sums"] = rows, _by_job(rows)
+        return counted[1]
 
     def _running(self, job_name: str | None) -> dict[JobKey, tuple[int, datetime | None]]:
         key, started_at = (run_log.c.job_name, run_log.c.environment), run_log.c.started_at
@@ -416,6 +532,72 @@ class JobQueries(NoteQueries):
         return cast(func.floor(func.date_part("epoch", column)), BigInteger)
 
 
+def _by_job(rows: Iterable[Sequence[Any]]) -> _Counts:
+    """Add up counts of a `source_id` and a severity by job."""
+    counts: dict[JobKey, dict[str, int]] = {}
+    for source_id, severity, count in rows:
+        if (key := key_parts(source_id)) is not None:
+            of_this_job = counts.setdefault(JobKey(key.job_name, key.environment), {})
+            of_this_job[severity] = of_this_job.get(severity, 0) + count
+    return counts
+
+
+class _Strips:
+    """Reads strips of all environments of a store."""
+
+    def __init__(
+        self,
+        store: JobQueries,
+        length: int,
+        environments: Sequence[str | None],
+        *,
+        is_shared: bool,
+    ) -> None:
+        self._store, self.length = store, length
+        self._environments, self._is_shared = environments, is_shared
+
+    def all_strips(self) -> Strips[JobKey]:
+        return self._store._strips(
+            self.length, None, (), self._environments, is_shared=self._is_shared
+        )
+
+    def strips_of(self, jobs: Collection[JobKey]) -> Strips[JobKey]:
+        found = self._store.last_runs_of(jobs, limit=self.length)
+        # A job whose starts were all refused is there; of a shared store, where they were.
+        return {
+            its: found.get(its, [])
+            for its in jobs
+            if its in found or its.environment is not None or not self._is_shared
+        }
+
+    def runs_since(
+        self, after: int, ids: Collection[int], *, seconds: float, limit: int
+    ) -> Sequence[Seen[JobKey]]:
+        return self._store._runs_since(after, ids, seconds=seconds, limit=limit)
+
+
+def _known_jobs(strips: Iterable[JobKey], expected: Mapping[JobKey, ExpectedJob]) -> list[JobKey]:
+    """Return the jobs that ran or are awaited, in the order of the alphabet."""
+    awaited = (its for its, one in expected.items() if one.retired_at is None)
+    return sorted({*strips, *awaited}, key=lambda its: (its.job_name, its.environment or ""))
+
+
+def _described(its: JobKey, facts: Sequence[Any]) -> JobOverview:
+    cells, last_success_at, open_alerts, running, since, refused, expected, progress = facts
+    return describe(
+        its.job_name,
+        cells,
+        last_success_at=last_success_at,
+        open_alerts=open_alerts,
+        running=running,
+        running_since=since,
+        refused=refused,
+        expected=expected,
+        environment=its.environment,
+        progress=progress,
+    )
+
+
 def _newest_open(cells: Iterable[RunCell]) -> int | None:
     return next((cell.id for cell in cells if cell.status == "RUNNING"), None)
 
@@ -429,9 +611,23 @@ def by_environment(keys: Iterable[JobKey]) -> dict[str | None, list[str]]:
 
 
 def microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
-    """Since the epoch: thousands of times are read several times faster as numbers."""
-    number = func.date_part("epoch", time) * literal_column("1000000")
-    return cast(case((func.isfinite(time), number)), BigInteger)
+    """Since the epoch: thousands of times are read several times faster as whole numbers."""
+    return _whole_microseconds(case((func.isfinite(time), time)))
+
+
+def _quickly_read(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Ask for a column in a form that a driver reads as it is sent, by the ten thousand.
+
+    A text may have a type of its own in a table that runguard has adopted.
+    """
+    if isinstance(column.type, UtcDateTime):
+        return _whole_microseconds(column)
+    return cast(column, Text) if isinstance(column.type, String) else column
+
+
+def _whole_microseconds(time: ColumnElement[Any]) -> ColumnElement[int]:
+    """Do what `microseconds` does, of a time that is finite or NULL."""
+    return cast(func.date_part("epoch", time) * literal_column("1000000"), BigInteger)
 
 
 def instant_of(number: int | None) -> datetime | None:

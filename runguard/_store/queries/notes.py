@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, case, func, literal_column, or_, select
 
+from ..._frozen import field_names
 from ..._monitor.changes import Changed, RanAs
 from ..._monitor.records import NoteRecord
 from ..schema.expressions import finite
@@ -17,7 +18,7 @@ from .terms import FAILED_RUN, LARGEST_ID, RUN_PLACE, beyond
 
 MOST_SUCCESSES: Final = 1_000  # in a row that are counted
 
-_NOTE: Final = tuple(run_note.c[name] for name in NoteRecord.__slots__)
+_NOTE: Final = tuple(run_note.c[name] for name in field_names(NoteRecord))
 _PROGRESS: Final = (run_note.c.done, run_note.c.total, run_note.c.progress_at)
 _SUCCEEDED: Final = run_log.c.status == literal_column("'SUCCESS'")
 

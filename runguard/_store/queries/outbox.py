@@ -7,18 +7,24 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Float,
+    Select,
+    Subquery,
     and_,
     bindparam,
     case,
     func,
+    literal,
     literal_column,
     or_,
     select,
+    union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ..._frozen import field_names
 from ..._monitor.delivering import ClaimedDelivery, Dispatched, Settled, Settlement
@@ -43,7 +49,11 @@ _CHANNEL: Final = channel_state.c
 _PENDING: Final = _ONE.state == literal_column("'pending'")
 _SENDING: Final = _ONE.state == literal_column("'sending'")
 _OPEN: Final = or_(_PENDING, _SENDING)
+_ENDED: Final = tuple(
+    state for state in DeliveryState if state not in (DeliveryState.PENDING, DeliveryState.SENDING)
+)
 _DUE_AT: Final = case((_PENDING, _ONE.next_attempt_at), else_=_ONE.claim_expires_at)
+_DUE_FIRST: Final = (_DUE_AT, _ONE.id)
 _FLOAT: Final = Float()
 _COLUMNS: Final = tuple(_ONE[name] for name in field_names(DeliveryRecord))
 
@@ -68,13 +78,42 @@ class OutboxQueries(DeliveryFacts):
             timeout=timeout,
         )
 
+    def due_deliveries(
+        self, channels: Sequence[str], *, limit: int, timeout: float
+    ) -> Sequence[int]:
+        """Return the ids of what is due on these channels, in the order to send it in."""
+        waiting = _waiting_on(channels)
+        its = waiting.c
+        query = select(its.id).where(its.due_at <= db_now(), *_may_be_next(waiting))
+        query = query.order_by(its.due_at, its.id).limit(limit)
+        return [row[0] for row in self._rows(query, timeout=timeout)]
+
     def claim_delivery(
-        self, channels: Sequence[str], *, who: str, lease: timedelta, timeout: float
+        self,
+        channels: Sequence[str],
+        *,
+        who: str,
+        lease: timedelta,
+        timeout: float,
+        among: Sequence[int] | None = None,
     ) -> ClaimedDelivery | None:
         """Take what is due first on these channels, with its attempt's number as the fence."""
-        return self._transact(
-            lambda connection: _claim(connection, channels, who, lease), timeout=timeout
+        first = _first_of(channels, among)
+        untried = self._claim_untried(first, who, lease, timeout=timeout)
+        return untried or self._transact(
+            lambda connection: _claim(connection, first, who, lease), timeout=timeout
         )
+
+    def _claim_untried(
+        self,
+        first: Select[Any],  # noqa: ARG002
+        who: str,  # noqa: ARG002
+        lease: timedelta,  # noqa: ARG002
+        *,
+        timeout: float,  # noqa: ARG002
+    ) -> ClaimedDelivery | None:
+        """Take what comes first in one statement, where a store can and nobody has tried it yet."""
+        return None
 
     def settle_delivery(
         self, claimed: ClaimedDelivery, settlement: Settlement, *, timeout: float
@@ -89,9 +128,8 @@ class OutboxQueries(DeliveryFacts):
         if not channels:
             return None
         waits = select(alert.c.id).where(alert.c.dispatch == literal_column("'pending'")).exists()
-        first = select(func.min(_DUE_AT)).where(
-            _OPEN, _ONE.channel.in_([*channels]), _may_send(), _is_first()
-        )
+        waiting = _waiting_on(channels)
+        first = select(func.min(waiting.c.due_at)).where(*_may_be_next(waiting))
         query = select(db_now(), waits, first.scalar_subquery())
         [(now, has_alerts, due_at)] = self._rows(query, timeout=timeout)
         if has_alerts:
@@ -141,10 +179,30 @@ def _give_up(connection: Connection) -> None:
     )
 
 
-def _may_send() -> ColumnElement[bool]:
+def _waiting_on(channels: Sequence[str]) -> Subquery:
+    """What waits on these channels, with the first one of its incident: each row is read once."""
+    first = func.min(_ONE.id).over(partition_by=(_ONE.channel, _ONE.incident))
+    return (
+        select(
+            *(_ONE.id, _ONE.channel, _ONE.incident),
+            _DUE_AT.label("due_at"),
+            first.label("first"),
+        )
+        .where(_OPEN, _ONE.channel.in_([*channels]))
+        .subquery("waiting")
+    )
+
+
+def _may_be_next(waiting: Subquery) -> tuple[ColumnElement[bool], ...]:
+    """Whether what waits is the first of its incident there, on a channel that may send."""
+    its = waiting.c
+    return _may_send(its.channel), or_(its.incident.is_(None), its.id == its.first)
+
+
+def _may_send(channel: ColumnElement[str]) -> ColumnElement[bool]:
     """Whether the channel is neither disabled nor asked to wait."""
     stopped = or_(_CHANNEL.disabled_at.is_not(None), _CHANNEL.not_before > db_now())
-    return ~select(_CHANNEL.channel).where(_CHANNEL.channel == _ONE.channel, stopped).exists()
+    return ~select(_CHANNEL.channel).where(_CHANNEL.channel == channel, stopped).exists()
 
 
 def _is_first() -> ColumnElement[bool]:
@@ -154,48 +212,57 @@ def _is_first() -> ColumnElement[bool]:
         earlier.c.incident == _ONE.incident,
         earlier.c.channel == _ONE.channel,
         earlier.c.id < _ONE.id,
-        or_(
-            earlier.c.state == literal_column("'pending'"),
-            earlier.c.state == literal_column("'sending'"),
-        ),
+        # Not in the words of the index of all that waits: what waits is often nothing, so a planner
+        # may take that index for the shortest way when thousands do.
+        *(earlier.c.state != literal_column(f"'{state}'") for state in _ENDED),
     )
     # As a choice, a planner asks for each row by the index, and joins no table with itself.
     return or_(_ONE.incident.is_(None), ~waits_before.exists())
 
 
-def _claim(
-    connection: Connection, channels: Sequence[str], who: str, lease: timedelta
-) -> ClaimedDelivery | None:
+def _can_be_sent(channels: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
     is_due = or_(
         and_(_PENDING, _ONE.next_attempt_at <= db_now()),
         and_(_SENDING, _ONE.claim_expires_at <= db_now()),
     )
-    first = (
+    return _OPEN, _ONE.channel.in_([*channels]), is_due, _may_send(_ONE.channel), _is_first()
+
+
+def _first_of(channels: Sequence[str], among: Sequence[int] | None) -> Select[Any]:
+    """What is due first on these channels, locked; what another one has locked is passed over."""
+    # Among all that wait, each claim would read and sort thousands.
+    its = () if among is None else (_ONE.id.in_(among),)
+    return (
         select(*_COLUMNS)
-        .where(_OPEN, _ONE.channel.in_([*channels]), is_due, _may_send(), _is_first())
-        .order_by(_DUE_AT, _ONE.id)
+        .where(*_can_be_sent(channels), *its)
+        .order_by(*_DUE_FIRST)
         .limit(1)
         .with_for_update(skip_locked=True, of=alert_delivery)
     )
+
+
+def claiming(who: str, lease: timedelta) -> ReturningUpdate[Any]:
+    """Take a delivery; the number of its attempts is the fence."""
+    lasts = bindparam("lease", lease.total_seconds(), type_=_FLOAT, unique=True)
+    change = update(alert_delivery).values(
+        state=DeliveryState.SENDING.value,
+        attempts=_ONE.attempts + 1,
+        claimed_by=who,
+        claim_expires_at=db_now_plus(lasts),
+    )
+    return change.returning(*_COLUMNS)
+
+
+def _claim(
+    connection: Connection, first: Select[Any], who: str, lease: timedelta
+) -> ClaimedDelivery | None:
     while (row := connection.execute(first).one_or_none()) is not None:
         before = dispatching.delivery_from(row)
         if not _is_overtaken(connection, before):
             break
     else:
         return None
-    claim = (
-        update(alert_delivery)
-        .where(_ONE.id == before.id, _ONE.attempts == before.attempts)
-        .values(
-            state=DeliveryState.SENDING.value,
-            attempts=_ONE.attempts + 1,
-            claimed_by=who,
-            claim_expires_at=db_now_plus(
-                bindparam("lease", lease.total_seconds(), type_=_FLOAT, unique=True)
-            ),
-        )
-        .returning(*_COLUMNS)
-    )
+    claim = claiming(who, lease).where(_ONE.id == before.id, _ONE.attempts == before.attempts)
     record = dispatching.delivery_from(connection.execute(claim).one())
     # A claim that ran out, or an attempt whose answer never came, leaves its sender's name.
     return ClaimedDelivery(record=record, may_have_arrived=before.claimed_by is not None)
@@ -221,7 +288,7 @@ def _is_overtaken(connection: Connection, record: DeliveryRecord) -> bool:
     )
     by = connection.execute(recovered).scalar_one_or_none()
     if by is not None:
-        dispatching.replace_with(connection, [record.id], by)
+        dispatching.replace_with(connection, {record.id: by})
     return by is not None
 
 
@@ -264,14 +331,21 @@ def _settle(connection: Connection, claimed: ClaimedDelivery, how: Settlement) -
 
 def _mark_told(connection: Connection, record: DeliveryRecord) -> None:
     """Note when the first channel told an alert, and those that this message told as well."""
-    told = [alert.c.id == record.alert_id]
+    expired = alert.alias("expired")
+    told: list[Select[tuple[int]]] = [
+        select(literal(record.alert_id, BigInteger())),
+        select(expired.c.id).where(  # each message counts them
+            expired.c.dispatch == literal_column("'expired'"), expired.c.told_at.is_(None)
+        ),
+    ]
     if record.kind in (NoticeKind.DIGEST, NoticeKind.RECOVERED):
-        told.append(alert.c.id.in_(select(_ONE.alert_id).where(_ONE.covered_by == record.id)))
-    told.append(alert.c.dispatch == literal_column("'expired'"))  # each message counts them
-    for its in told:  # each by its own index
-        connection.execute(
-            update(alert).where(its, alert.c.told_at.is_(None)).values(told_at=db_now())
-        )
+        told.append(select(_ONE.alert_id).where(_ONE.covered_by == record.id))
+    its = union_all(*told).subquery("told")
+    connection.execute(
+        update(alert)
+        .where(alert.c.id.in_(select(its.c[0])), alert.c.told_at.is_(None))
+        .values(told_at=db_now())
+    )
 
 
 def _hurry(connection: Connection, channel: str) -> None:

@@ -21,6 +21,7 @@ from sqlalchemy.types import Float
 
 from ..._errors import SchemaOutOfDate, StoreUnavailable
 from ..._failure.alert import SEVERITY_OF
+from ..._frozen import field_names
 from ..._models import AlertOutcome, ErrorGroup
 from ..._monitor.filters import environment_asked
 from ..._monitor.records import (
@@ -66,6 +67,15 @@ class Reports(BaseStore):
         return self._attempts.run(
             lambda attempt: attempt.connection.execute(query).all(), timeout=timeout
         )
+
+    def _tuples(self, query: Executable) -> Sequence[Any]:
+        """Return the driver's own rows, for columns whose values need no processing."""
+
+        def work(attempt: Attempt) -> Sequence[Any]:
+            cursor = attempt.connection.execute(query).cursor
+            return () if cursor is None else cursor.fetchall()
+
+        return self._read(work)
 
     def _readable(self, query: Executable) -> Sequence[Any] | None:
         """Return the rows; None where this role may not read the table."""
@@ -138,7 +148,7 @@ class Reports(BaseStore):
             .subquery()
         )
         query = select(
-            *readable(newest.c[name] for name in RunRecord.__slots__), alert_of(newest)
+            *readable(newest.c[name] for name in field_names(RunRecord)), alert_of(newest)
         ).order_by(newest.c.started_at.desc(), newest.c.id.desc())
         runs = [(RunRecord(*row[:-1]), row[-1]) for row in self._rows(query)]
         # A statement of its own: joined, the planner may read the whole of `alert` for a few rows.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 
 from ..._errors import ConfigurationError
 from ..._frozen import field_names
@@ -109,9 +109,8 @@ def silences_in_force(connection: Connection) -> Sequence[Silence]:
     return tuple(silence_from(row) for row in connection.execute(wanted))
 
 
-def note_matches(connection: Connection, silence_ids: Iterable[int]) -> None:
-    """Note which silences have muted an alert; an id that comes twice counts twice."""
-    for one in sorted(silence_ids):
-        matched = silence.c.matched + literal_column("1")
-        values = {"matched": matched, "last_matched_at": db_now()}
+def note_matches(connection: Connection, matched: Mapping[int, int]) -> None:
+    """Note how many alerts each silence has muted."""
+    for one, count in sorted(matched.items()):
+        values = {"matched": silence.c.matched + count, "last_matched_at": db_now()}
         connection.execute(update(silence).where(silence.c.id == one).values(values))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from sqlalchemy import (
 )
 
 from ..._failure.alert import FAILURE_ALERT_TYPE, FAILURE_SOURCE_TYPE, failure_key
+from ..._frozen import field_names
 from ..._models import ErrorGroup
 from ..._monitor.expectations import JOB_SOURCE_TYPE
 from ..._monitor.filters import ANY_LETTER, ANY_TEXT, is_pattern
@@ -49,14 +51,14 @@ def readable(columns: Iterable[ColumnElement[Any]]) -> tuple[ColumnElement[Any],
     )
 
 
-RUN_COLUMNS: Final = readable(run_log.c[name] for name in RunRecord.__slots__)
-ALERT_COLUMNS: Final = readable(alert.c[name] for name in AlertRecord.__slots__)
+RUN_COLUMNS: Final = readable(run_log.c[name] for name in field_names(RunRecord))
+ALERT_COLUMNS: Final = readable(alert.c[name] for name in field_names(AlertRecord))
 RUN_PLACE: Final = (run_log.c.started_at, run_log.c.id)
 ALERT_PLACE: Final = (alert.c.created_at, alert.c.id)
 # A cell's start is never infinite: it was found by its place in time.
 CELL_COLUMNS: Final = tuple(
     run_log.c[name] if name != "finished_at" else finite(run_log.c[name]).label(name)
-    for name in RunCell.__slots__
+    for name in field_names(RunCell)
 )
 
 # Literals, not parameters: only so does the planner see that a partial index fits.
@@ -72,6 +74,7 @@ FAILURE_ALERT: Final = and_(
 FINDING: Final = alert.c.source_type == literal_column(f"'{JOB_SOURCE_TYPE}'")
 
 
+_GROUPS: Final = {str(group): group for group in ErrorGroup}
 _NEVER_STORED: Final = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -94,6 +97,7 @@ class KeyParts(NamedTuple):
     environment: str | None
 
 
+@lru_cache(maxsize=32_768)  # a page asks for all of thousands of jobs at each of its looks
 def key_parts(source_id: str | None) -> KeyParts | None:
     """Take the `source_id` of a failure alert apart; None where another program made it up.
 
@@ -102,9 +106,9 @@ def key_parts(source_id: str | None) -> KeyParts | None:
     """
     name, _, rest = (source_id or "").rpartition(":")
     group, _, environment = rest.partition("@")
-    if not name or group not in ErrorGroup.__members__:
+    if not name or group not in _GROUPS:
         return None
-    return KeyParts(name, ErrorGroup(group), environment or None)
+    return KeyParts(name, _GROUPS[group], environment or None)
 
 
 def is_in(environment: str | None) -> ColumnElement[bool]:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from ..._frozen import field_names
 from ..._models import RunStatus
 from ..._monitor.expectations import JOB_SOURCE_TYPE, FindingType
 from ..._monitor.records import RunCell
@@ -209,7 +210,7 @@ class TimelineQueries(JobQueries):
             joined = names.join(cells, true())
         columns = (
             finite(cells.c[name]) if name == "finished_at" else cells.c[name]
-            for name in RunCell.__slots__
+            for name in field_names(RunCell)
         )
         query = select(names.c.job_name, *columns).select_from(joined)
         return query if ending_since is None else query.where(cells.c.finished_at >= ending_since)

@@ -8,7 +8,6 @@ round, which judges anew. A round that finds nothing new reads the guards and lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -32,6 +31,7 @@ from sqlalchemy import (
     update,
 )
 
+from ..._frozen import frozen
 from ..._models import Severity, named_in
 from ..._monitor.expectations import (
     JOB_SOURCE_TYPE,
@@ -63,7 +63,7 @@ _OF_JOBS: Final = literal(JOB_SOURCE_TYPE, Text())
 Key = tuple[str, str]  # `source_id` and `alert_type`
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """What is to be written of one key: a finding, or that it is over."""
 
