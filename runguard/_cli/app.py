@@ -15,6 +15,7 @@ from .._errors import RunguardError
 from .._version import __version__
 from .errors import tell
 from .options import help_end
+from .plain_values import read_plainly
 
 # In the order of the help; each is a module of `commands` that is loaded when it is asked for.
 COMMANDS: Final = (
@@ -62,6 +63,7 @@ class LazyCommands(MutableMapping[str, Any]):
                 import_module(f"..commands.{_module_of(name)}", __name__).app
             )
             command.name = name
+            read_plainly(command)
             self._made[name] = command
         return self._made[name]
 
@@ -100,6 +102,7 @@ class _Group(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        read_plainly(self)
         self.commands = LazyCommands()
 
     def invoke(self, ctx: Any) -> Any:

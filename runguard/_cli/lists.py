@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -13,9 +13,11 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from .._errors import StoreUnavailable, did_you_mean
+from .._frozen import frozen
 from .._models import named_in
 from .._monitor.expectations import FindingType
 from .._monitor.filters import When, fits, instant_of, is_pattern
+from .._monitor.garbage import collecting_no_garbage
 from .._monitor.health import JobState, is_quiet, state_of, worst_first
 from .._monitor.paging import followed
 from .._monitor.records import (
@@ -49,7 +51,7 @@ Filter = TypeVar("Filter", RunFilter, AlertFilter)
 Row = TypeVar("Row")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found(Generic[Row]):
     """The first rows of a list, and how many follow; None where these are all."""
 
@@ -206,8 +208,9 @@ def tell_late(
 ) -> None:
     """Say which jobs did not start, are due or quiet, which no list of failures shows."""
     now = store.now()
-    asked = store.overview(strip=STRIP, jobs=jobs or (), environment=environment)
-    found = worst_first(asked, now=now)
+    with collecting_no_garbage():
+        waiting = store.waiting(strip=STRIP, now=now, jobs=jobs or (), environment=environment)
+        found = worst_first(waiting, now=now)
     for state in (JobState.MISSED, JobState.LATE, JobState.QUIET):
         those = [one for one in found if state_of(one, now=now) is state]
         told = ", ".join(

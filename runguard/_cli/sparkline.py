@@ -7,7 +7,7 @@ point.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.text import Text
@@ -22,6 +22,7 @@ LEGEND: Final = (
     "  5 HTTP_5XX  4 HTTP_4XX  C HTTP_409  T TIMEOUT  L LOCK_CONFLICT  U UNKNOWN",
 )
 
+_MARKS: Final[Mapping[str, str]] = {"SUCCESS": ".", "RUNNING": ">"}
 _LETTERS: Final = {
     "HTTP_5XX": "5",
     "HTTP_4XX": "4",
@@ -46,7 +47,8 @@ def letters(strip: Sequence[RunCell]) -> str:
     >>> letters([RunCell(2, "FAILED", "TIMEOUT", None, None)])
     'T'
     """
-    return "".join(_letter(cell) for cell in reversed(strip))
+    marks = _MARKS
+    return "".join([marks.get(cell.status) or _letter(cell) for cell in reversed(strip)])
 
 
 def coloured(strip: Sequence[RunCell], *, bars: bool) -> Text:
@@ -61,14 +63,9 @@ def coloured(strip: Sequence[RunCell], *, bars: bool) -> Text:
 
 
 def _letter(cell: RunCell) -> str:
-    match cell.status:
-        case RunStatus.SUCCESS:
-            return "."
-        case RunStatus.RUNNING:
-            return ">"
-        case RunStatus.FAILED:
-            return _LETTERS.get(cell.error_group or "", "F")
-    return "?"
+    if cell.status == RunStatus.FAILED:
+        return _LETTERS.get(cell.error_group or "", "F")
+    return _MARKS.get(cell.status, "?")
 
 
 def _bar(cell: RunCell, longest: float) -> str:

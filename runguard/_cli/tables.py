@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -49,6 +50,7 @@ from .output import (
     exact_moment,
     has_colours,
     moment,
+    moments,
     stdout_console,
     takes_letters_beyond_ascii,
 )
@@ -277,6 +279,8 @@ def jobs_listing(
     """Show how every job stands, with a strip of its last runs, the newest on the right."""
     if shown is None:
         shown = _fitting_strip(console)
+    at, strip_of = moments(now), _strips(console)
+    states = [state_of(job, now=now) for job in jobs]
     listing = Listing(
         columns=(
             *("job", "state", "group", "since", "runs", "ok", "p50", "p95", "open", "last run"),
@@ -285,19 +289,19 @@ def jobs_listing(
         rows=[
             (
                 job.job_name,
-                _worded(wording.job_state(state_of(job, now=now))),
+                _worded(wording.job_state(state)),
                 _newest_group(job),
-                moment(_since(job, now), now=now),
-                _strip(job.strip[:shown], console),
+                at(job.failing_since if state is JobState.FAILING else job.running_since),
+                strip_of(job.strip[:shown]),
                 f"{100 * job.succeeded // job.finished}%" if job.finished else "-",
                 _seconds(job.median_seconds),
                 _seconds(job.p95_seconds),
                 _loud(job),
-                moment(job.last_start_at, now=now),
-                moment(job.expected.next_due_at if job.expected else None, now=now),
+                at(job.last_start_at),
+                at(job.expected.next_due_at if job.expected else None),
                 _usually(job),
             )
-            for job in jobs
+            for job, state in zip(jobs, states, strict=True)
         ],
         note_title="",
         notes=["; ".join([*_progress(job, now), *remarks(job, now=now)]) for job in jobs],
@@ -433,21 +437,17 @@ def _usually(job: JobOverview) -> str:
 
 def _newest_group(job: JobOverview) -> str:
     """The group of the failure that ended last, of a job that is not well."""
+    if state_of(job) not in (JobState.FAILING, JobState.FLAPPING):
+        return "-"
     newest = last_failure(job)
-    unwell = state_of(job) in (JobState.FAILING, JobState.FLAPPING)
-    return (newest.error_group or "-") if newest is not None and unwell else "-"
+    return (newest.error_group or "-") if newest is not None else "-"
 
 
-def _since(job: JobOverview, now: datetime) -> datetime | None:
-    if state_of(job, now=now) is JobState.FAILING:
-        return job.failing_since
-    return job.running_since
-
-
-def _strip(cells: Sequence[RunCell], console: Console) -> Text:
+def _strips(console: Console) -> Callable[[Sequence[RunCell]], Cell]:
+    """Return what makes a strip of many, which looks once at what the console shows."""
     if not has_colours(console):
-        return Text(sparkline.letters(cells))
-    return sparkline.coloured(cells, bars=takes_letters_beyond_ascii(console))
+        return sparkline.letters
+    return partial(sparkline.coloured, bars=takes_letters_beyond_ascii(console))
 
 
 def _loud(job: JobOverview) -> Text:

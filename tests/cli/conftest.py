@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +16,12 @@ from typer.testing import CliRunner
 
 import runguard
 from runguard import testing
+from tests.support.worlds import world_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+    from tests.support.postgres import PostgresAddress
 
 HOSTILE = "\x1b[31mred\x1b[0m [bold]markup[/bold] 한국어 \u202eright to left\nsecond line"
 
@@ -64,16 +68,46 @@ def store_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture
-def filled_url(store_url: str) -> str:
-    fill(store_url)
-    return store_url
+# Filled once a module: filling takes longer than most tests, and some of them look at ages.
+@pytest.fixture(scope="module")
+def _filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled")
+    with world_in(folder):
+        fill(f"sqlite:///{folder / 'runguard.db'}")
+    return folder / "runguard.db"
+
+
+@pytest.fixture(scope="module")
+def _filled_database(
+    postgres: PostgresAddress, _migrated_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with (
+        postgres.database(template=_migrated_template) as name,
+        world_in(tmp_path_factory.mktemp("filled")),
+    ):
+        fill(postgres.url(name))
+        yield name
 
 
 @pytest.fixture
-def filled_file(sqlite_url: str) -> str:
+def filled_pg_url(postgres: PostgresAddress, _filled_database: str) -> Iterator[str]:
+    with postgres.database(template=_filled_database) as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture(params=["postgresql", "sqlite"])
+def filled_url(request: pytest.FixtureRequest) -> str:
+    name = "filled_file" if request.param == "sqlite" else "filled_pg_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def filled_file(sqlite_url: str, _filled_once: Path) -> str:
     """The same on SQLite alone, where the store makes no difference."""
-    fill(sqlite_url)
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    file.parent.mkdir()
+    shutil.copy(_filled_once, file)
     return sqlite_url
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
+import random
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
-from runguard._cli.output import moment
+from runguard._cli.output import (
+    Listing,
+    json_text,
+    listing_text,
+    moment,
+    pipe_text,
+    shown_on,
+)
+from runguard._cli.output import plain as plain_record
 from runguard._cli.talk import one_line, visible
+from runguard._models import ErrorGroup
+from runguard._monitor.health import describe
+from runguard._monitor.records import RunCell
+from runguard._monitor.visible import MARKS
+from runguard._monitor.watched import ExpectedJob
 from tests.cli.conftest import HOSTILE
 
 if TYPE_CHECKING:
@@ -152,3 +171,54 @@ def test_an_older_moment_is_a_local_time(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_control_characters_are_spelled() -> None:
     assert visible("a\x1b\x00\x9b\u202eb") == r"a\x1b\x00\x9b\u202eb"
     assert one_line(" a\n\tb\r\n ") == "a b"
+
+
+LETTERS = 'ab \n\x1b\x9f\xa0é한👍\u0301\u200b\u200d\u202e[b]\\"\ud800'
+
+
+def some_text(chance: random.Random) -> str:
+    return "".join(chance.choices(LETTERS, k=chance.randrange(9)))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_listing_in_a_pipe_is_the_table_that_rich_makes_of_it(seed: int) -> None:
+    chance = random.Random(seed)
+    rows = range(seed % 4)
+    listing = Listing(
+        columns=("job", "state"),
+        rows=[(some_text(chance), Text(some_text(chance), "red")) for _ in rows],
+        note_title="message",
+        notes=[some_text(chance) for _ in rows],
+        numbers=("job",) if seed % 2 else ("state",),
+    )
+    pipe = Console(file=io.StringIO(), width=1 << 24, color_system=None)
+
+    assert listing_text(listing) == pipe_text(shown_on(listing, pipe))
+
+
+def some_value(chance: random.Random, depth: int = 0) -> object:
+    leaves = (None, True, 7, -0.5, float("inf"), ErrorGroup.TIMEOUT, [], {}, some_text(chance))
+    if depth > 3 or chance.random() < 0.3:
+        return chance.choice(leaves)
+    inner = [some_value(chance, depth + 1) for _ in range(chance.randrange(4))]
+    return inner if chance.random() < 0.5 else {some_text(chance): one for one in inner}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_json_is_indented_as_python_does_it(seed: int) -> None:
+    records = [{"value": some_value(random.Random(seed))}, {}]
+    spelled = json.dumps(records, ensure_ascii=False, indent=2)
+
+    # What a terminal would obey is spelled in both, as JSON allows.
+    obeyed = re.compile(f"[{MARKS}]")
+    assert json_text(records) == obeyed.sub(lambda one: f"\\u{ord(one[0]):04x}", spelled) + "\n"
+
+
+def test_a_record_in_json_is_what_dataclasses_make_of_it() -> None:
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    cell = RunCell(1, "FAILED", "TIMEOUT", noon, None)
+    described = describe("job", [cell], expected=ExpectedJob(owner="ana"))
+
+    assert json.dumps(plain_record(described), default=str) == json.dumps(
+        dataclasses.asdict(described), default=str
+    )

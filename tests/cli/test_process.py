@@ -100,6 +100,25 @@ def test_a_command_hardly_looks_for_garbage_and_not_at_its_end(filled_file: str)
     assert enabled == "True"
 
 
+def test_what_was_read_of_many_jobs_is_not_looked_through_for_garbage(filled_file: str) -> None:
+    script = (
+        f"import gc, sys; sys.argv = ['runguard', 'jobs', '--database-url', {filled_file!r}]\n"
+        "from runguard.__main__ import main, OBJECTS_OF_A_START\n"
+        "from runguard._cli.commands import jobs\n"
+        "def sort(*args, **kwargs):\n"
+        "    kept.extend([] for _ in range(2 * OBJECTS_OF_A_START))\n"
+        "    return worst_first(*args, **kwargs)\n"
+        "kept, worst_first, jobs.worst_first = [], jobs.worst_first, sort\n"
+        "gc.callbacks.append(lambda *_: print('looked', len(kept), file=sys.stderr))\n"
+        "main(); gc.callbacks.clear()\n"
+        "print(len(kept) // OBJECTS_OF_A_START, gc.isenabled(), file=sys.stderr)"
+    )
+    said = run(sys.executable, "-c", script).stderr.splitlines()
+
+    assert said[-1] == "2 True"
+    assert not [line for line in said if line.startswith("looked") and line != "looked 0"]
+
+
 def test_a_real_terminal_gets_colours(filled_file: str) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..._monitor.cadence import usual_cadence
 from ..._monitor.expectation_words import everything
+from ..._monitor.garbage import collecting_no_garbage
 from ..._monitor.health import UNWELL, JobState, state_against_schedule, state_of, worst_first
 from ..._monitor.progress import RunProgress, job_progress
 from ..._monitor.records import JobOverview
@@ -36,7 +37,7 @@ from ..options import (
     help_end,
     refuse_together,
 )
-from ..output import Listing, shown_on, stdout_console, write_records
+from ..output import Listing, columns_of, plain, shown_on, stdout_console, write_records
 from ..stores import opened_store
 from ..tables import jobs_listing
 from ..talk import say
@@ -100,7 +101,8 @@ def jobs(
 
         def find() -> tuple[Sequence[JobOverview], datetime]:
             now = store.now()
-            found = worst_first(store.overview(strip=STRIP, **asked), now=now)
+            with collecting_no_garbage():
+                found = worst_first(store.overview(strip=STRIP, **asked), now=now)
             if failing:
                 found = [one for one in found if state_of(one, now=now) in UNWELL]
             return found, now
@@ -117,17 +119,21 @@ def jobs(
         if watch is not None:
             watch_frames(frame, seconds=watch, title="runguard jobs")
             return
-        found, now = find()
+        with collecting_no_garbage():
+            found, now = find()
+            gc.freeze()  # it stays to the end: a look for garbage would go over all of it
         console = stdout_console()
         if form is Form.TABLE:
             columns: Sequence[str] = ()
             rows: Sequence[Any] = found
         else:
             columns = _COLUMNS
-            rows = [_row(one, now, as_csv=as_csv) for one in found]
-        write_records(
-            rows, form, columns=columns, listing_of=lambda them: listing(them, now, console)
-        )
+            with collecting_no_garbage():
+                rows = [_row(one, now, as_csv=as_csv) for one in found]
+        with collecting_no_garbage():
+            write_records(
+                rows, form, columns=columns, listing_of=lambda them: listing(them, now, console)
+            )
         if not found:
             _explain_no_jobs(store, job, environment, failing=failing)
             return
@@ -150,14 +156,19 @@ def _row(job: JobOverview, now: datetime, *, as_csv: bool) -> dict[str, Any]:
     against, cadence = state_against_schedule(job, now=now), usual_cadence(job)
     progress = RunProgress.of(job_progress(job, now=now))
     row = {
-        **asdict(job),
-        "progress": progress and asdict(progress),
+        # The letters of the strip are what CSV has of it.
+        **(
+            plain(job)
+            if not as_csv
+            else {name: getattr(job, name) for name in columns_of(JobOverview)}
+        ),
+        "progress": progress and plain(progress),
         "state": str(state_of(job, now=now)),
         "last_start_at": job.last_start_at,
         "expected_state": against,
     }
     if not as_csv:
-        return {**row, "cadence": None if cadence is None else asdict(cadence)}
+        return {**row, "cadence": plain(cadence)}
     expected = job.expected or ExpectedJob()
     return {
         **row,

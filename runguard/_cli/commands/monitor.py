@@ -177,6 +177,7 @@ def _deeds(report: RoundReport) -> Iterator[str]:
         (report.unroutable, "alert", "that no channel takes"),
         (report.sent, "message", "sent"),
         (report.retried, "message", "to be tried again"),
+        (report.unsent, "message", "left for the next round"),
         (report.imported, "run", "of pg_cron imported"),
         (report.replayed, "record", "replayed"),
     ):
