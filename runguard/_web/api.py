@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from functools import wraps
+from functools import cache, wraps
 from typing import Annotated, Any, Final, ParamSpec
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -107,14 +107,13 @@ def _answering(endpoint: Callable[P, Any]) -> Callable[P, Response]:
     # Pydantic would refuse a text that holds half of a character, and jobs may have left one.
     @wraps(endpoint)
     def answer(*args: P.args, **kwargs: P.kwargs) -> Response:
-        record = endpoint(*args, **kwargs)
-        # An older FastAPI makes each route anew where its router is included.
-        return record if isinstance(record, Response) else JsonAnswer(record)
+        return JsonAnswer(endpoint(*args, **kwargs))
 
     return answer
 
 
 router = APIRouter(
+    prefix=PREFIX,
     route_class=_RecordRoute,
     dependencies=[Depends(refuse_repeated)],
     responses=ALWAYS,
@@ -428,7 +427,13 @@ def channels(store: OpenStore) -> ChannelsAnswer:
 
 @router.get("/openapi.json", include_in_schema=False)
 def describe(request: Request) -> Mapping[str, Any]:
-    return document(router.routes, prefix=f"{prefix_of(request)}{PREFIX}")
+    servers = [{"url": f"{prefix_of(request)}{PREFIX}"}]
+    return {**_description(), "servers": servers}
+
+
+@cache  # the routes do not change while a program runs
+def _description() -> Mapping[str, Any]:
+    return document(router.routes, common=PREFIX)
 
 
 def _job_of(

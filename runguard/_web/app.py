@@ -28,6 +28,7 @@ from .auth.session import Signer
 from .auth.throttle import Throttle
 from .middleware import AnswerMiddleware, BodyMiddleware
 from .problems import Problem
+from .sharing import COMPRESSION, SharingMiddleware
 from .state import AppState
 
 STATIC_FOLDER: Final = Path(__file__).with_name("static")
@@ -65,20 +66,20 @@ def build_app(
     )
     app = FastAPI(
         title=title,
+        # As they are: including a router makes the schemas of its routes anew for each application.
+        routes=[*pages.ROUTES, *login.router.routes, *api.router.routes],
         # The API describes itself; the pages that FastAPI makes of it load scripts from elsewhere.
         openapi_url=None,
         middleware=[
             Middleware(AnswerMiddleware),
             Middleware(AuthMiddleware, state=state),
             Middleware(BodyMiddleware),
-            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
+            Middleware(SharingMiddleware),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=COMPRESSION),
         ],
         exception_handlers={HTTPException: _pass_on, RequestValidationError: _pass_on},
     )
     app.state.runguard = state
-    app.include_router(pages.router)
-    app.include_router(login.router)
-    app.include_router(api.router, prefix=api.PREFIX)
     app.add_api_route(HEALTH, _health, include_in_schema=False)
     app.mount(STATIC.rstrip("/"), _Static(directory=STATIC_FOLDER, check_dir=False))
     return app

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from html import escape
 from itertools import pairwise
 from math import sqrt
 from typing import Final
 
+from .._frozen import frozen
 from .._models import ErrorGroup, RunStatus
 from .._monitor.records import FailureBucket, RunCell
 from .._monitor.versions import NewVersion, new_versions
@@ -56,7 +56,7 @@ _ROUND_SECONDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chart:
     """A picture, and what stands beside its axes.
 
@@ -71,7 +71,7 @@ class Chart:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bar:
     """The failures of one stretch of time."""
 
@@ -85,7 +85,7 @@ class Bar:
         return sum(self.counts.values())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailureSeries:
     """Failures by group in stretches of time without a gap, the oldest first."""
 
@@ -98,50 +98,63 @@ class FailureSeries:
         return sum(self.totals.values())
 
 
-def strip(
-    cells: Sequence[RunCell],
-    *,
-    href_of: Callable[[RunCell], str] | None = None,
-    places: int = STRIP_CELLS,
-) -> str:
+def strip(cells: Sequence[RunCell], *, to: str | None = None, places: int = STRIP_CELLS) -> str:
     """Draw a job's last runs, given the newest first, as cells with the newest at the right.
 
     The height is the duration, by its square root: a run of a minute beside runs of a second
     leaves these visible. A failure stands on the mark of its group; a run that is not over is
     hollow. A line with a flag stands before the first run of another version.
+
+    All cells of a colour are one path: a list of jobs shows thousands of them. What each of them
+    is stands in its title. With `to`, the address of a run where `{}` stands for its id, a script
+    makes titles and links of `data-cells` once somebody points at the strip.
     """
     news = new_versions(cells)
     cells = cells[:places]
     longest = max((cell.seconds or 0.0 for cell in cells), default=0.0) or 1.0
-    width, bottom = places * CELL_WIDTH, CELL_HEIGHT + FOOT
-    parts = [
-        f'<svg class="strip" viewBox="0 {-HEAD} {width} {bottom + HEAD}" width="{width}"'
-        f' height="{bottom + HEAD}" aria-hidden="true" focusable="false">'
-        f'<path class="line" d="M0 {CELL_HEIGHT + 0.5}H{width}"/>'
-    ]
-    x = width
+    width, bottom, bar = places * CELL_WIDTH, CELL_HEIGHT + FOOT, CELL_WIDTH - 2
+    shapes: dict[str, list[str]] = defaultdict(list)
+    flags, x = [], width
     for cell in cells:
         x -= CELL_WIDTH
         seconds = cell.seconds
         height = 4 + (CELL_HEIGHT - 4) * sqrt((seconds or 0.0) / longest)
         if seconds is None and cell.status == RunStatus.RUNNING:
             height = CELL_HEIGHT - 1
-        drawn = (
-            f"<title>{spelled(cell_title(cell, news.get(cell.id)))}</title>"
-            f'<rect class="hit" x="{x}" y="{-HEAD}" width="{CELL_WIDTH}" height="{bottom + HEAD}"/>'
-            f'<rect class="{cell_class(cell.status, cell.error_group)}" x="{x + 1}"'
-            f' y="{CELL_HEIGHT - height:.1f}" width="{CELL_WIDTH - 2}" height="{height:.1f}"/>'
-        )
+        shape = f"M{x + 1} {CELL_HEIGHT - height:.1f}h{bar}V{CELL_HEIGHT}h-{bar}z"
         if cell.status == RunStatus.FAILED:
-            drawn += (
-                f'<path class="foot {group_class(cell.error_group)}"'
-                f' d="M{x + 1} {bottom}{_mark_of(cell.error_group)}"/>'
-            )
+            shape += f"M{x + 1} {bottom}{_mark_of(cell.error_group)}"
+        shapes[cell_class(cell.status, cell.error_group)].append(shape)
         if cell.id in news:
-            drawn += f'<path class="new" d="M{x - 0.5} {CELL_HEIGHT}V{-HEAD}h5l-2.5 4h-2.5"/>'
-        parts.append(_linked(drawn, None if href_of is None else href_of(cell)))
+            flags.append(f"M{x - 0.5} {CELL_HEIGHT}V{-HEAD}h5l-2.5 4h-2.5")
+    titles = [" ".join(cell_title(cell, news.get(cell.id)).split("\n")) for cell in cells]
+    told = "" if to is None else _told_by_script(titles, to)
+    parts = [
+        f'<svg class="strip" viewBox="0 {-HEAD} {width} {bottom + HEAD}" width="{width}"'
+        f' height="{bottom + HEAD}" aria-hidden="true" focusable="false"{told}>'
+        f'<path class="line" d="M0 {CELL_HEIGHT + 0.5}H{width}"/>',
+        *(f'<path class="{name}" d="{"".join(drawn)}"/>' for name, drawn in shapes.items()),
+    ]
+    if flags:
+        parts.append(f'<path class="new" d="{"".join(flags)}"/>')
+    if to is None:
+        parts += _titled(titles, width, bottom)
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _told_by_script(titles: Sequence[str], to: str) -> str:
+    said = str(spelled("\n".join(titles))).replace("\n", "&#10;")
+    return f' data-to="{escape(to)}" data-cells="{said}"'
+
+
+def _titled(titles: Sequence[str], width: int, bottom: int) -> Iterator[str]:
+    for place, title in enumerate(titles, start=1):
+        yield (
+            f"<g><title>{spelled(title)}</title>"
+            f'<rect class="hit" x="{width - place * CELL_WIDTH}" y="{-HEAD}"'
+            f' width="{CELL_WIDTH}" height="{bottom + HEAD}"/></g>'
+        )
 
 
 def strip_summary(cells: Sequence[RunCell]) -> str:

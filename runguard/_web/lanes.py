@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from html import escape
 from itertools import pairwise
 from typing import Final
 
+from .._frozen import frozen
 from .._monitor import wording
 from .._monitor.timeline import BarKind, Lane, LaneBar, LaneCell, MissedStarts, Window
 from . import charts
@@ -57,7 +57,7 @@ LEGEND_OF_EXPECTED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """What all lanes of a timeline have in common.
 
@@ -100,16 +100,16 @@ def axis(frame: Frame, *, href_of: Callable[[datetime, datetime], str | None]) -
         href = href_of(begin, end)
         parts.append(text if href is None else f'<a href="{escape(href)}" tabindex="-1">{text}</a>')
     if is_now:
-        parts.append(f'<text class="now" x="{100 * frame.x(frame.now):.2f}%" y="13">now</text>')
+        parts.append(f'<text class="now" x="{100 * frame.x(frame.now):.1f}%" y="13">now</text>')
     parts.append("</svg>")
     return "".join(parts)
 
 
 def _shared(frame: Frame) -> str:
     lines = "".join(f"M{WIDTH * frame.x(one):.1f} 0v{HEIGHT}" for one in frame.edges[1:-1])
-    here = WIDTH * frame.x(frame.now)
-    to_come = f'<path class="to-come" d="M{here:.1f} 0H{WIDTH}v{HEIGHT}H{here:.1f}z"/>'
-    now = f'<path class="now-line" d="M{here:.1f} 0v{HEIGHT}"/>' if here < WIDTH else ""
+    here = round(WIDTH * frame.x(frame.now))  # it moves so seldom as an eye sees it move
+    to_come = f'<path class="to-come" d="M{here} 0H{WIDTH}v{HEIGHT}H{here}z"/>'
+    now = f'<path class="now-line" d="M{here} 0v{HEIGHT}"/>' if here < WIDTH else ""
     return (
         f'<defs><g id="lane-back">{to_come if now else ""}<path class="lane-grid" d="{lines}"/></g>'
         f'<g id="lane-now">{now}</g>'
@@ -210,9 +210,12 @@ def title_of(bar: LaneBar) -> str:
     else:
         kind = "status not known" if bar.kind is BarKind.OTHER else bar.kind
         said = f"{counted}{'' if bar.is_all else ' or more'} · {kind}"
+    began = wording.utc(bar.starts_at, exactly=True)
+    if bar.kind is BarKind.RUNNING:  # how long is another answer each second
+        return f"{said} · since {began}"
     group = f" · {bar.error_group or charts.NO_GROUP}" if bar.kind is BarKind.FAILED else ""
     took = wording.duration(bar.ends_at - bar.starts_at)
-    return f"{said}{group} · {took} from {wording.utc(bar.starts_at, exactly=True)}"
+    return f"{said}{group} · {took} from {began}"
 
 
 def outage_text(missed: MissedStarts) -> str:

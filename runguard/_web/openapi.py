@@ -35,15 +35,18 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 ALWAYS: Final = problems(401, 422, 429, 500, 503)
 
 
-def document(routes: Sequence[BaseRoute], *, prefix: str) -> dict[str, Any]:
-    """Describe the routes, which are found under `prefix`."""
+def document(routes: Sequence[BaseRoute], *, common: str) -> dict[str, Any]:
+    """Describe the routes, whose paths all begin with `common`."""
     described = get_openapi(
         title="runguard",
         version="1",
         description="The runs and alerts that runguard recorded. Times are in UTC.",
         routes=routes,
-        servers=[{"url": prefix or "/"}],
+        servers=[{"url": common}],
     )
+    described["paths"] = {
+        path.removeprefix(common): operations for path, operations in described["paths"].items()
+    }
     # The empty one: where nobody is asked, as on loopback.
     described["security"] = [{}, {"token": []}, {"password": []}]
     described["components"]["securitySchemes"] = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import core_schema
 
 from .._errors import did_you_mean
+from .._frozen import frozen
 from .._models import ErrorGroup, RunStatus, Severity, TriggerType
 from .._monitor import filters
 from .._monitor.filters import EARLIEST, LATEST, UnreadableFilter, When, instant_of
@@ -59,7 +59,7 @@ _OF_VIEWS: Final = frozenset({"order", "limit", "timeline", "at"})  # of a page,
 _SHORTEST_BUCKET: Final = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reader:
     """How a value is read, and how it is described: the annotation of a field.
 
@@ -668,7 +668,7 @@ class FailureQuery(Query):
 Q = TypeVar("Q", bound=Query)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asked(Generic[Q]):
     """What a page's address asks for: `query` as read, `texts` as they stand in the address.
 

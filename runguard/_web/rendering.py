@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from .._frozen import frozen
 from .._monitor import wording
 from .._monitor.expectation_words import schedule
 from .._monitor.progress import percent_of, progress_words, time_left
@@ -32,10 +33,15 @@ HERE: Final = Path(__file__).parent
 KEPT_SPANS: Final = ("7d", "30d")  # beside the one that is shown where none was chosen
 ICON: Final = "icon.svg"
 _ICONS: Final = {Tone.BAD: "icon-bad.svg", Tone.WARN: "icon-warn.svg"}
+# What the clock alone changes: itself, until when the reader has seen alerts, and how long ago a
+# time was. The first two stay true of what is shown, the script keeps the third right.
+_BY_THE_CLOCK: Final = re.compile(
+    r'(?<=<data id="clock" value=")[^"]*|(?<=name="seen" value=")[^"]*|(?<=data-form="age">)[^<]*'
+)
 _DOT_SEGMENTS: Final = frozenset({".", ".."})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tab:
     """What a browser's tab shows of a page: its title and its icon follow the state."""
 
@@ -56,7 +62,8 @@ class Tab:
 def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
     """Return a page, or, where htmx asks for it, only the live part of it.
 
-    The live part of `overview.html` is `overview_live.html`, which the page includes.
+    The live part of `overview.html` is `overview_live.html`, for every page whose context says
+    whether it is `live`. Its tag, which a page holds too, tells it from a part that differs.
     """
     state, visitor = state_of(request), visitor_of(request)
     url = url_of(request)
@@ -81,12 +88,33 @@ def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
         "now": now,
         "ago": lambda instant: ago(instant, now),
     }
-    live = is_part(request) and bool(context.get("live"))
-    template = name.replace(".html", "_live.html") if live else name
-    everywhere["is_part"] = live
-    text = _environment().get_template(template).render({**everywhere, **context})
-    # A text of a job may hold half a surrogate pair, for which UTF-8 has no form.
-    return HTMLResponse(text.encode(errors="replace"))
+    everywhere["is_part"] = is_live_part = is_part(request) and bool(context.get("live"))
+    values = {**everywhere, **context}
+    tag, live = "", ""
+    if "live" in context:
+        live = _filled(name.replace(".html", "_live.html"), values)
+        above = _filled("banner.html", values)
+        tag = _tag_of(live + above)
+        if is_live_part:
+            return HTMLResponse(_encoded(live + above), headers={"ETag": tag})
+    # `live_part` is markup that a template of ours has made, and escaped.
+    page = _filled(name, {**values, "live_part": Markup(live), "tag": tag})  # noqa: S704
+    return HTMLResponse(_encoded(page))
+
+
+def _filled(name: str, values: Mapping[str, Any]) -> str:
+    return _environment().get_template(name).render(values)
+
+
+def _encoded(text: str) -> bytes:
+    """Encode a page: a text of a job may hold half a surrogate pair, which has no form in UTF-8."""
+    return text.encode(errors="replace")
+
+
+def _tag_of(live: str) -> str:
+    """Return what changes with a live part, but not with the clock alone."""
+    content = _encoded(_BY_THE_CLOCK.sub("", live))
+    return f'W/"{hashlib.blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def is_part(request: Request) -> bool:

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Response
 
     from tests.browser.conftest import Job
     from tests.support.browser import Reader, Website
@@ -122,6 +122,33 @@ def test_what_was_ticked_and_focused_survives_an_update(
     assert ticks.count() == before + 1
     expect(ticked).to_be_checked()
     expect(ticked).to_be_focused()
+
+
+def test_a_page_looks_again_by_the_clock_and_is_sent_nothing_where_nothing_changed(
+    reader: Reader,
+) -> None:
+    page = reader.open("/runs")
+    tag = page.locator("#live").get_attribute("data-tag")
+    page.evaluate("document.querySelector('#live table').before('ours')")
+    page.locator("#watch").evaluate("(watch) => watch.dataset.seconds = 1")
+    page.locator("#away").evaluate("(away) => away.hidden = false")
+    with page.expect_response(is_part) as first:
+        come_back(page)
+    with page.expect_response(is_part) as second:  # nobody asks for it but the clock
+        pass
+
+    for answer in (first.value, second.value):
+        assert answer.status == 304
+        assert answer.request.headers["if-none-match"] == tag
+    assert first.value.request.headers["cache-control"] == "no-cache"
+    assert second.value.request.headers["cache-control"] == "max-age=1"
+    expect(page.locator("#away")).to_be_hidden()
+    expect(page.locator("#live")).to_contain_text("ours")  # which a part would have taken away
+
+
+def is_part(answer: Response) -> bool:
+    """Whether it is one that the page has asked for by itself."""
+    return "hx-request" in answer.request.headers
 
 
 def test_a_page_says_when_it_can_no_longer_be_updated(

@@ -73,6 +73,13 @@ def test_the_usual_cadence_is_said_in_words(starts: list[datetime], words: str) 
     assert found.last_at == starts[-1]
 
 
+def test_starts_at_one_instant_count_once_for_a_cadence() -> None:
+    starts = every(HOUR, days=1, jitter=20)
+
+    assert cadence_of([*starts, *starts]) == cadence_of(starts)
+    assert cadence_of([MONDAY] * 10) is None
+
+
 def test_three_starts_are_no_cadence() -> None:
     assert cadence_of(every(HOUR, days=3 / 24)) is None
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runguard._monitor import records
 from runguard._monitor.expectations import FindingType, OpenFinding
 from runguard._monitor.health import (
     JobState,
@@ -262,3 +263,24 @@ def test_no_job_is_lost_in_the_order(strips: list[str]) -> None:
     ordered = worst_first(jobs, now=NOON)
 
     assert sorted(one.job_name for one in ordered) == sorted(one.job_name for one in jobs)
+
+
+@given(st.lists(st.tuples(st.sampled_from("SFRX"), st.integers(0, 300)), max_size=12))
+def test_what_ended_last_comes_first_however_runs_overlap(runs: list[tuple[str, int]]) -> None:
+    strip = [cells(status, seconds)[0] for status, seconds in runs]
+    strip = [replace(cell, id=100 - place) for place, cell in enumerate(strip)]
+    finished = [cell for cell in strip if cell.status in ("SUCCESS", "FAILED")]
+
+    outcomes = describe("job", strip).facts.outcomes
+
+    assert list(outcomes) == sorted(
+        finished, key=lambda cell: (cell.finished_at, cell.id), reverse=True
+    )
+
+
+def test_a_strip_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = job("SFSFS")
+    monkeypatch.setattr(records, "facts_of", lambda _: pytest.fail("worked out again"))
+
+    assert is_flapping(described)
+    assert state_of(described, now=NOON) is JobState.FLAPPING

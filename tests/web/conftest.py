@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import shutil
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,11 @@ import pytest
 from sqlalchemy import Engine, event
 
 import runguard
-from runguard import _settings, testing
+from runguard import testing
 from runguard._web.app import build_app
 from runguard._web.auth.access import LOCAL_NAMES, Access
 from tests.support.stores import open_store
+from tests.support.worlds import world_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -97,7 +97,7 @@ def store_url(request: pytest.FixtureRequest) -> str:
 def _filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that jobs have filled, to be copied: filling it takes longer than most tests."""
     folder = tmp_path_factory.mktemp("filled")
-    with _world_in(folder):
+    with world_in(folder):
         fill(f"sqlite:///{folder / 'runguard.db'}")
     return folder / "runguard.db"
 
@@ -108,22 +108,10 @@ def _filled_database(
 ) -> Iterator[str]:
     with (
         postgres.database(template=_migrated_template) as name,
-        _world_in(tmp_path_factory.mktemp("filled")),
+        world_in(tmp_path_factory.mktemp("filled")),
     ):
         fill(postgres.url(name))
         yield name
-
-
-@contextmanager
-def _world_in(folder: Path) -> Iterator[None]:
-    """What every test has around it, for what happens before the first."""
-    with pytest.MonkeyPatch.context() as world:
-        for name in os.environ:
-            if name.startswith("RUNGUARD_") or name in _settings.__dict__.values():
-                world.delenv(name)
-        world.setenv("XDG_STATE_HOME", str(folder / "state"))
-        world.setattr(logging.getLogger("runguard"), "level", logging.ERROR)
-        yield
 
 
 @pytest.fixture

@@ -139,6 +139,16 @@ def test_the_root_of_the_api_leads_to_everything_in_it(
     assert {client.get(address).status_code for address in found.values()} == {200}
 
 
+def test_applications_share_routes_so_that_schemas_are_made_once(
+    filled_file: str, application_at: Callable[..., Any]
+) -> None:
+    first, second = (application_at(filled_file) for _ in range(2))
+    of_the_api = [route for route in first.routes if route.path.startswith("/api/")]
+
+    assert of_the_api
+    assert all(any(route is other for other in second.routes) for route in of_the_api)
+
+
 @pytest.mark.parametrize(
     "path", ["/api/v1", "/api/v1/runs/", "/api/v1/runs/1/", "/runs/", "/alerts/1/"]
 )

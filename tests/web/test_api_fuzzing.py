@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 schemathesis.openapi.format("time-zone", st.timezone_keys())
-PATHS = document(router.routes, prefix=PREFIX)["paths"]
+PATHS = document(router.routes, common=PREFIX)["paths"]
 CASES = [
     pytest.param(path, method, mode, id=f"{operation['operationId']}-{mode.value}")
     for path, operations in PATHS.items()

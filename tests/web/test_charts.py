@@ -33,16 +33,37 @@ def rectangles(svg: str) -> list[dict[str, str]]:
     return sorted((one for one in found if one["class"] != "hit"), key=lambda one: float(one["x"]))
 
 
-def test_a_longer_run_is_taller_and_the_newest_stands_at_the_right() -> None:
-    drawn = rectangles(charts.strip([cell(3, 100), cell(2, 1), cell(1, 25)]))
-    heights = [float(one["height"]) for one in drawn]
+BAR = re.compile(rf"M(\d+) ([\d.]+)h6V{charts.CELL_HEIGHT}h-6z")
 
-    assert heights == [16.0, 6.4, 28.0]
-    assert all(float(one["y"]) + float(one["height"]) == charts.CELL_HEIGHT for one in drawn)
+
+def bars(svg: str) -> list[tuple[float, str]]:
+    """How high each bar of a strip is, and its class, from left to right."""
+    found = [
+        (int(x), charts.CELL_HEIGHT - float(top), path.attrib["class"])
+        for path in ET.fromstring(svg).iter("path")
+        for x, top in BAR.findall(path.attrib["d"])
+    ]
+    return [(height, name) for _, height, name in sorted(found)]
+
+
+def test_a_longer_run_is_taller_and_the_newest_stands_at_the_right() -> None:
+    drawn = bars(charts.strip([cell(3, 100), cell(2, 1, "FAILED", "TIMEOUT"), cell(1, 25)]))
+
+    assert [name for _, name in drawn] == ["c-ok", "g-TIMEOUT", "c-ok"]
+    assert [height for height, _ in drawn] == pytest.approx([16.0, 6.4, 28.0])
 
 
 def test_a_strip_shows_no_more_than_it_has_places_for() -> None:
-    assert len(rectangles(charts.strip([cell(one, 1) for one in range(99)]))) == charts.STRIP_CELLS
+    drawn = charts.strip([cell(one, 1) for one in range(99)], to="/runs/{}")
+
+    assert len(bars(drawn)) == charts.STRIP_CELLS
+    assert len(ET.fromstring(drawn).attrib["data-cells"].split("\n")) == charts.STRIP_CELLS
+
+
+def test_a_strip_takes_an_element_a_colour_and_not_one_a_run() -> None:
+    cells = [cell(one, 1, "FAILED" if one % 2 else "SUCCESS", "TIMEOUT") for one in range(30)]
+
+    assert len(list(ET.fromstring(charts.strip(cells, to="/runs/{}")))) == 3  # with the line below
 
 
 @pytest.mark.parametrize(
@@ -59,9 +80,9 @@ def test_a_strip_shows_no_more_than_it_has_places_for() -> None:
 def test_the_colour_is_that_of_status_and_group(
     status: str, group: str | None, drawn_as: str
 ) -> None:
-    [drawn] = rectangles(charts.strip([cell(1, 2, status, group)]))
+    [(_, name)] = bars(charts.strip([cell(1, 2, status, group)]))
 
-    assert drawn["class"] == drawn_as
+    assert name == drawn_as
 
 
 def test_stretches_without_failures_are_bars_without_height() -> None:
@@ -116,7 +137,6 @@ def test_whatever_a_store_holds_the_picture_stays_one(group: str, status: str, h
     cells = [cell(1, 2, status, group), cell(2, 1, "FAILED", group)]
     series = charts.series_of([FailureBucket(NOON, group, 1)], since=NOON, until=NOON, bucket=HOUR)
     for svg in (
-        charts.strip(cells, href_of=lambda _cell: href),
         charts.durations(cells, href_of=lambda _cell: href).svg,
         charts.failures(series, href_of=lambda _bar, _group: href).svg,
     ):
@@ -126,6 +146,12 @@ def test_whatever_a_store_holds_the_picture_stays_one(group: str, status: str, h
         said = [re.sub("[\u2068\u2069]", "", one.text or "") for one in picture.iter("title")]
         assert any(visible(group) in one for one in said)
         assert "style" not in re.findall(r" (\w+)=", svg)
+    for svg in (charts.strip(cells), charts.strip(cells, to=href)):
+        picture = ET.fromstring(svg)
+        assert {one.tag for one in picture.iter()} <= {"svg", "path", "g", "rect", "title"}
+        said = "".join([*picture.attrib.values(), *picture.itertext()])
+        assert visible(group) in re.sub("[\u2068\u2069]", "", said)
+    assert picture.attrib["data-to"] == href
 
 
 @given(st.integers(0, 10**9))
@@ -178,10 +204,12 @@ def test_a_flag_stands_before_the_first_run_of_another_version() -> None:
             (1, "1.8"),
         )
     ]
-    drawn = ET.fromstring(charts.strip(runs))
-    flagged = [one for one in drawn if one.find("path[@class='new']") is not None]
-    titles = [one.findtext("title") or "" for one in flagged]
+    drawn = ET.fromstring(charts.strip(runs, to="/runs/{}"))
+    flags = drawn.find("path[@class='new']")
+    titles = [one for one in drawn.attrib["data-cells"].split("\n") if "new version" in one]
 
+    assert flags is not None
+    assert re.findall(r"M([\d.]+) ", flags.attrib["d"]) == ["215.5", "199.5"]
     assert [one.split(" · ")[0] for one in titles] == ["run 4", "run 2"]
     assert titles[0].endswith("new version 2.0, before 1.9")
     assert charts.strip_summary(runs) == (

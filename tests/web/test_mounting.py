@@ -52,11 +52,12 @@ def test_every_address_on_a_page_stays_below_the_prefix(
     path: str,
 ) -> None:
     client = client_of(around(application_at(filled_file)), prefix=PREFIX)
-    answer = client.get(path)
+    for headers in ({}, {"HX-Request": "true"}):  # the page, and what updates it
+        answer = client.get(path, headers=headers)
 
-    assert answer.status_code == (404 if path == "/nothing" else 200)
-    addresses = re.findall(r'(?:href|src|action|hx-\w+)="(/[^"]*)"', answer.text)
-    assert [one for one in addresses if not one.startswith(PREFIX)] == []
+        assert answer.status_code == (404 if path == "/nothing" else 200)
+        addresses = re.findall(r'(?:href|src|action|hx-\w+)="(/[^"]*)"', answer.text)
+        assert [one for one in addresses if not one.startswith(PREFIX)] == []
 
 
 def test_a_login_and_its_cookies_stay_below_the_prefix(

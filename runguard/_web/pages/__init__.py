@@ -1,9 +1,10 @@
 """The pages: each asks the store a fixed number of questions, and shows the answers."""
 
-from fastapi import APIRouter
+from typing import Final
+
+from starlette.routing import BaseRoute
 
 from . import acknowledgements, alerts, jobs, metrics, overview, runs, silences, triage
 
-router = APIRouter(include_in_schema=False)
-for _page in (overview, jobs, runs, alerts, triage, acknowledgements, silences, metrics):
-    router.include_router(_page.router)
+_PAGES: Final = (overview, jobs, runs, alerts, triage, acknowledgements, silences, metrics)
+ROUTES: Final[list[BaseRoute]] = [route for page in _PAGES for route in page.router.routes]

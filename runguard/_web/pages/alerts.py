@@ -23,7 +23,7 @@ from ..query import LARGEST_ID, AlertPageQuery, asked_of, cause_text, cursor_tex
 from ..rendering import Tab, render, url_of
 from ..state import OpenStore
 from .banner import banner
-from .parts import CHOICES, alerts_meant, as_text, drawn, places, run_links, text_in
+from .parts import CHOICES, alerts_meant, as_text, drawn, places, run_address, text_in
 from .triage import ACTIONS, done_before
 
 ALERTS_ON_A_PAGE: Final = 50
@@ -68,7 +68,7 @@ def _problems(request: Request, page: ProblemPage) -> dict[str, Any]:
     """Return problems for a template, each with the text of its cause and the strip of its job."""
 
     def row(problem: Problem) -> dict[str, Any]:
-        strip = charts.strip(problem.strip, href_of=run_links(request)) if problem.strip else ""
+        strip = charts.strip(problem.strip, to=run_address(request)) if problem.strip else ""
         return {
             "problem": problem,
             "found_of": _job_of_finding(problem),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from markupsafe import Markup
 from starlette.requests import Request
 
+from ..._frozen import frozen
 from ..._models import RunStatus, Severity, TriggerType
 from ..._monitor import wording
 from ..._monitor.cadence import Cadence, usual_cadence
@@ -49,6 +51,7 @@ CHOICES: Final = {
 
 
 MOST_NAMES: Final = 50  # in one filter
+REMEMBERED_STRIPS: Final = 512
 
 
 def places(known: Iterable[str | None]) -> dict[str, Any]:
@@ -57,20 +60,29 @@ def places(known: Iterable[str | None]) -> dict[str, Any]:
     return {"environments": (*names, NO_ENVIRONMENT) if names else ()}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JobRow:
     """One job as the overview shows it."""
 
     job: JobOverview
     state: JobState
     last: RunCell | None
-    strip: Markup
-    summary: str
+    run_address: str
     success: str
     cadence: Cadence | None
     against: ExpectedState | None
     progress: Progress | None
     alerts: tuple[AlertRecord, ...] = ()
+
+    @property
+    def strip(self) -> Markup:
+        """The picture of its last runs."""
+        return _strip(self.job.strip, self.run_address)
+
+    @property
+    def summary(self) -> str:
+        """The same in a sentence."""
+        return _strip_summary(self.job.strip)
 
     @property
     def due(self) -> datetime | None:
@@ -107,6 +119,17 @@ class JobRow:
         return next(ours, None)
 
 
+# Most jobs of a page have the same last runs a poll later.
+@lru_cache(maxsize=REMEMBERED_STRIPS)
+def _strip(cells: tuple[RunCell, ...], run_address: str) -> Markup:
+    return drawn(charts.strip(cells, to=run_address))
+
+
+@lru_cache(maxsize=REMEMBERED_STRIPS)
+def _strip_summary(cells: tuple[RunCell, ...]) -> str:
+    return charts.strip_summary(cells)
+
+
 def row_of(
     request: Request, job: JobOverview, now: datetime, alerts: Sequence[AlertRecord] = ()
 ) -> JobRow:
@@ -115,8 +138,7 @@ def row_of(
         job=job,
         state=state_of(job, now=now),
         last=last_outcome(job),
-        strip=drawn(charts.strip(job.strip, href_of=run_links(request))),
-        summary=charts.strip_summary(job.strip),
+        run_address=run_address(request),
         success=wording.percent(job.succeeded, job.finished),
         cadence=usual_cadence(job),
         against=state_against_schedule(job, now=now),
@@ -175,10 +197,16 @@ def alerts_meant(store: OperatorStore, asked: AlertFilters, now: datetime) -> Al
     return replace(wanted, job_name=None, jobs=jobs) if jobs not in ((), (asked.job,)) else wanted
 
 
+def run_address(request: Request) -> str:
+    """Return the address of a run's page, where `{}` stands for its id."""
+    path, mark, asked = url_of(request)("/runs/").partition("?")
+    return f"{path}{{}}{mark}{asked}"
+
+
 def run_links(request: Request) -> Callable[[RunCell], str]:
     """Return what makes the address of a run's page."""
-    path, mark, asked = url_of(request)("/runs/").partition("?")
-    return lambda cell: f"{path}{cell.id}{mark}{asked}"
+    before, _, behind = run_address(request).partition("{}")
+    return lambda cell: f"{before}{cell.id}{behind}"
 
 
 def drawn(svg: str) -> Markup:

@@ -73,8 +73,30 @@
 
   // What a chart says of a cell when it is pointed at: in the reader's zone, and below the chart
   // where there is room for it.
+  const svg = "http://www.w3.org/2000/svg";
+  const cellWidth = 8; // as in `charts.py`
+
+  function makeOf(name, attributes, ...children) {
+    const element = document.createElementNS(svg, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  }
+
+  // A strip holds thousands of elements fewer while nobody points at it.
+  function unfoldStrip(strip) {
+    if (!strip.dataset.cells || strip.querySelector("a")) return;
+    const { y, width, height } = strip.viewBox.baseVal;
+    strip.append(...strip.dataset.cells.split("\n").map((said, place) => makeOf("a",
+      { href: strip.dataset.to.replace("{}", /\d+/.exec(said)[0]), tabindex: -1 },
+      makeOf("title", {}, said),
+      makeOf("rect", { class: "hit", x: width - (place + 1) * cellWidth, y, width: cellWidth, height }))));
+  }
+
   const utc = /(\d{4}-\d\d-\d\d) ([\d:]{5,8}) UTC/g;
   document.addEventListener("pointerover", (event) => {
+    const strip = event.target.closest?.("svg.strip");
+    if (strip) unfoldStrip(strip);
     const title = event.target.closest?.("svg a, svg .lane-missing")?.querySelector("title");
     if (!title) return;
     if (!title.dataset.local) {
@@ -131,11 +153,16 @@
   });
 
   // The clock is that of what is shown; the tab's title and icon stand beside it.
-  function readClock() {
+  function readClock(age) {
     const clock = document.getElementById("clock");
     if (!clock) return;
-    ahead = new Date(clock.value) - Date.now();
-    if (!clock.dataset.title) return;
+    ahead = new Date(clock.value).valueOf() + 1000 * age - Date.now();
+    showTab();
+  }
+
+  function showTab() {
+    const clock = document.getElementById("clock");
+    if (!clock?.dataset.title) return;
     document.title = clock.dataset.title;
     const icon = document.getElementById("icon");
     if (icon.getAttribute("href") !== clock.dataset.icon) icon.setAttribute("href", clock.dataset.icon);
@@ -264,10 +291,16 @@
         !(name === "checked"),
       beforeNodeRemoved: (node) => !node.classList?.contains("unfold"),
       beforeNodeMorphed: (before, after) => {
+        // What is the same need not be walked through, and most of a page is.
+        if (before.isEqualNode(after)) return false;
+        // What a chart says of the bar that is pointed at stays said.
+        if (before.classList?.contains("pointed")) return false;
         // Filters that are chosen, but not asked for yet, stay chosen.
         if (before.localName === "form" && before.classList.contains("filters")) return false;
         // What changes slowly is not sent again.
         if (after.dataset?.kept === "") return false;
+        // The picture of the same runs is the same.
+        if (before.dataset?.cells && before.dataset.cells === after.dataset?.cells && before.dataset.to === after.dataset.to) return false;
         // A time that says the same moment needs no new text; its age is kept right here.
         if (before.localName === "time" && before.dateTime === after.dateTime) return false;
         return true;
@@ -276,25 +309,59 @@
   }
   const away = document.getElementById("away");
 
-  function refreshed() {
-    readClock();
+  function refreshed(age = 0) {
+    readClock(age);
     localise();
     countChosen();
   }
 
-  // Nobody looks at a hidden tab but at its title: that follows slowly.
-  const slowly = 60000;
-  let asked = Date.now();
-  document.addEventListener("htmx:beforeRequest", (event) => {
-    if (document.hidden && Date.now() - asked < slowly) event.preventDefault(); else asked = Date.now();
+  // When to look again: once what is shown is as old as its page allows. All tabs that show the
+  // same then come together, and the server makes one answer for all. Nobody looks at a hidden tab
+  // but at its title: that follows slowly.
+  const slowly = 60;
+  let tag = document.getElementById("live")?.dataset.tag; // of what is shown
+  let isDue = false; // whether the clock asks, and not the reader
+  let timer = 0;
+
+  const watch = () => document.getElementById("watch");
+
+  function look(due) {
+    if (typeof htmx === "undefined" || !watch()) return;
+    isDue = due;
+    htmx.trigger(document.body, "refresh");
+  }
+
+  function lookLater(age = 0) {
+    clearTimeout(timer);
+    if (watch()) timer = setTimeout(look, 1000 * (document.hidden ? slowly : Math.max(1, watch().dataset.seconds - age)), true);
+  }
+
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (tag) detail.headers["If-None-Match"] = tag;
+    detail.headers["Cache-Control"] = isDue ? `max-age=${watch().dataset.seconds}` : "no-cache";
+    isDue = false;
   });
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && typeof htmx !== "undefined") htmx.trigger(document.body, "refresh");
-  });
-  document.addEventListener("htmx:afterSwap", () => {
+  document.addEventListener("visibilitychange", () => { if (document.hidden) lookLater(); else look(false); });
+
+  const ageOf = (xhr) => Number(xhr?.getResponseHeader("Age") ?? 0);
+
+  function answered() {
     away.hidden = true;
     root.classList.remove("stale");
-    refreshed();
+  }
+
+  document.addEventListener("htmx:afterSwap", ({ detail }) => {
+    tag = detail?.xhr?.getResponseHeader("ETag");
+    answered();
+    refreshed(ageOf(detail?.xhr));
+  });
+  document.addEventListener("htmx:afterRequest", ({ detail }) => {
+    if (detail.xhr?.status === 304) {
+      answered();
+      showTab();
+      localise();
+    }
+    lookLater(ageOf(detail.xhr));
   });
   for (const trouble of ["htmx:responseError", "htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(trouble, () => {
@@ -365,5 +432,6 @@
   keepLists();
   refreshed();
   goBack();
+  lookLater();
   root.dataset.ready = "true";
 })();
