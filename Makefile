@@ -27,7 +27,7 @@ help:
 	@echo "                  WEB=1 to see it in the browser at the end)"
 	@echo "make test         the whole gate: format, lint, types, documentation, tests"
 	@echo "make test-matrix  test store and run with the versions that this machine has (MATRIX_ARGS=--all)"
-	@echo "make bench        measure (15 minutes; BENCH_ARGS=--quick for one); BENCH_ARGS=--help says more"
+	@echo "make bench        measure (18 minutes; a few with BENCH_ARGS=--quick); BENCH_ARGS=--help says more"
 	@echo "make docs         build the documentation; open build/docs/index.html"
 	@echo "make docs-outputs write into its blocks what their commands really print"
 	@echo "make screenshots  take the pictures of the documentation anew"

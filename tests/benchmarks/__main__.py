@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 SCENARIOS = {
     "single": "single",
+    "slow-disk": "slow_disk",
     "pooler": "pooler",
     "startup": "startup",
     "storm": "storm",
     "throughput": "throughput",
     "rounds": "rounds",
+    "at-size": "at_size",
+    "page": "page",
     "growth": "growing",
 }
 """The module of each, in the order in which they run."""
@@ -63,6 +66,8 @@ def main(arguments: Sequence[str] | None = None, *, effort: Effort | None = None
             paths = reporting.write(found, sections, options.out)
     if options.json:
         print(json.dumps(found))
+    else:
+        reporting.print_section(reporting.goals(sections), sys.stdout)
     _say(f"written: {' '.join(map(str, paths))}", begun)
     return 0
 
@@ -85,7 +90,7 @@ def _no_settings() -> Iterator[None]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a first look, in about a minute")
+    parser.add_argument("--quick", action="store_true", help="a first look, in three minutes")
     parser.add_argument(
         "--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS)
     )

@@ -2,13 +2,14 @@
 
 The rows are made by the server, since a million runs through runguard would take an hour. They
 span ninety days up to now, come in the order of time as real ones do, and are the same at each
-call: 200 jobs of which some run often, one run in twenty-five failed, in all six groups, half of
+call: some jobs, of which some run often, one run in twenty-five failed, in all six groups, half of
 the failures with an alert and half covered by an earlier one. Other programs' alerts (`NEW` and
 `CHANGED`) make up the rest.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 JOBS: Final = 200
 DAYS: Final = 90
+VACUUM_SECONDS: Final = 60
 
 # The alert of a failed run has the number of the run, so that later runs can say what covers them.
 _RUNS: Final = """
@@ -113,7 +115,7 @@ from (
         'A student changed',
         null,
         jsonb_build_object('term', '2026-2', 'student', number),
-        now() - (%(others)s - number) * (%(days)s * interval '1 day' / %(others)s),
+        now() - (%(others)s - number) * (%(days)s * interval '1 day' / greatest(%(others)s, 1)),
         null
     from generate_series(1, %(others)s) as number
 ) as raised
@@ -128,16 +130,20 @@ where alert_type = 'FAILED'
 group by 1, 2, 3
 """
 
+_HIDDEN: Final = "select relpages - relallvisible from pg_class where oid = %s::regclass"
 
-def fill(connection: psycopg.Connection, *, runs: int, alerts: int) -> None:
+
+def fill(connection: psycopg.Connection, *, runs: int, alerts: int, jobs: int = JOBS) -> None:
     """Fill the empty tables of a migrated database; the connection is in autocommit.
 
-    `alerts` counts all of them. Where the failed runs alone raise more, there are no others.
+    `alerts` counts all of them. Where the failed runs alone raise more, there are no others. The
+    tables are left as autovacuum leaves them: an index alone answers what it can.
     """
-    connection.execute("set synchronous_commit = off")  # of this session; a checkpoint follows
+    # Vacuum takes no page for visible to all whose rows are of a commit that is not on disk yet.
+    connection.execute("set synchronous_commit = on")
     with connection.transaction():
         connection.execute("select setseed(0.5)")
-        connection.execute(_RUNS, {"runs": runs, "jobs": JOBS, "days": DAYS})
+        connection.execute(_RUNS, {"runs": runs, "jobs": jobs, "days": DAYS})
         [raised] = connection.execute(
             "select count(*) from run_log where alert_outcome = 'raised'"
         ).fetchone() or [0]
@@ -146,5 +152,22 @@ def fill(connection: psycopg.Connection, *, runs: int, alerts: int) -> None:
         connection.execute(f"alter table alert alter id restart with {runs + others + 1}")
         connection.execute(_GUARDS)
     for table in ("run_log", "alert", "alert_cooldown"):
-        connection.execute(f"vacuum (analyze) {table}")
+        _vacuum(connection, table)
     connection.execute("checkpoint")
+
+
+def _vacuum(connection: psycopg.Connection, table: str) -> None:
+    """Vacuum until each page is known to be visible to all.
+
+    Vacuum passes over a page that another process looks at, as one that writes it to disk does,
+    and over rows that an older transaction does not see.
+    """
+    deadline = time.monotonic() + VACUUM_SECONDS
+    while True:
+        connection.execute(f"vacuum (analyze) {table}")
+        hidden = connection.execute(_HIDDEN, [table]).fetchone()
+        if hidden == (0,):
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{table} still has pages that are not visible to all: {hidden}")
+        time.sleep(0.02)

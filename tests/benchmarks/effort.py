@@ -32,13 +32,13 @@ class Effort:
 
 FULL = Effort(
     "full",
-    rounds=100,
+    rounds=50,
     batch=10,
     warm_up=50,
     traced_runs=30,
     counted_runs=20,
-    processes_started=30,
-    bursts=6,
+    processes_started=20,
+    bursts=5,
     burst_seconds=3.0,
 )
 QUICK = Effort(

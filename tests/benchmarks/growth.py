@@ -62,7 +62,7 @@ Times = dict[str, list[float]]  # milliseconds, by operation
 def measure(server_url: str, *, quick: bool = False) -> list[dict[str, Any]]:
     """Measure every size against an empty store; one record for each size and operation."""
     server = PostgresAddress(server_url)
-    rounds = 10 if quick else 40
+    rounds = 10 if quick else 25
     records = []
     with _site(server, runs=0, alerts=0) as empty:
         for runs, alerts in QUICK_SIZES if quick else SIZES:

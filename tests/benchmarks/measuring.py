@@ -1,8 +1,11 @@
-"""Side by side: every contender does a small batch in each round, in a new order each time.
+"""Side by side: every contender does some runs in each round, in a new order each time.
 
 A busy machine is slower by a factor from one second to the next. Two neighbours in the same round
 meet the same machine, so their ratio holds where their times do not: what is reported is the
 median over all rounds of (contender's median in the round / baseline's median in the round).
+
+Turns are taken one by one, or in hot batches: a batch finds the caches of the processor full of
+its own code and data, as no job does that records one run, and flatters whoever computes most.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import statistics
 import time
 import tracemalloc
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,24 +27,29 @@ if TYPE_CHECKING:
 NOTHING = contextlib.nullcontext()
 
 
-class Timed(Protocol):
-    """Does `count` runs and returns what each took, in nanoseconds.
-
-    What has to be prepared is done before `around` is entered.
-    """
-
-    def __call__(
-        self, count: int, around: AbstractContextManager[object] = NOTHING, /
-    ) -> list[int]:
-        """Do the runs."""
+Turns = Literal["one by one", "hot batches"]
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One way to record a run."""
+    """One way to record a run.
+
+    Attributes:
+        prepare: makes a run; what that takes is never timed.
+        time: does these runs inside of the context and returns what each took, in nanoseconds.
+    """
 
     name: str
-    timed: Timed
+    prepare: Callable[[], Callable[[], Any]]
+    time: Callable[[Sequence[Callable[[], Any]], AbstractContextManager[object]], list[int]]
+
+    def prepared(self, count: int) -> list[Callable[[], Any]]:
+        """So many runs that are ready to go."""
+        return [self.prepare() for _ in range(count)]
+
+    def timed(self, count: int, around: AbstractContextManager[object] = NOTHING) -> list[int]:
+        """Do so many runs."""
+        return self.time(self.prepared(count), around)
 
 
 class Spread(NamedTuple):
@@ -84,28 +92,54 @@ def compare(
     rounds: int,
     batch: int,
     warm_up: int,
+    turns: Turns = "hot batches",
     order: random.Random | None = None,
 ) -> Comparison:
-    """Let the contenders run side by side. `warm_up` runs of each come first, unmeasured."""
+    """Let the contenders run side by side, `batch` runs of each in a round.
+
+    `warm_up` runs of each come first, unmeasured.
+    """
     order = order or random.Random(1)
-    comparison = Comparison(
-        {contender.name: [] for contender in contenders},
-        {contender.name: [] for contender in contenders},
-    )
+    names = [contender.name for contender in contenders]
+    comparison = Comparison({name: [] for name in names}, {name: [] for name in names})
+    measure = _one_by_one if turns == "one by one" else _in_batches
     for contender in contenders:
         contender.timed(warm_up)
-    with _short_collections():
-        for _ in range(rounds):
-            for contender in order.sample(contenders, len(contenders)):
-                gc.collect()
-                clock = _CpuClock()
-                comparison.rounds[contender.name].append(contender.timed(batch, clock))
-                comparison.cpu[contender.name].append(clock.used / batch)
+    for _ in range(rounds):
+        for name, (times, cpu) in measure(contenders, batch, order).items():
+            comparison.rounds[name].append(times)
+            comparison.cpu[name].append(cpu / batch)
     return comparison
 
 
+Round = dict[str, tuple[list[int], int]]
+"""For each contender: the wall time of each run, and the CPU time of all, in nanoseconds."""
+
+
+def _in_batches(contenders: Sequence[Contender], batch: int, order: random.Random) -> Round:
+    found = {}
+    for contender in order.sample(contenders, len(contenders)):
+        gc.collect()
+        clock = _CpuClock()
+        found[contender.name] = (contender.timed(batch, clock), clock.used)
+    return found
+
+
+def _one_by_one(contenders: Sequence[Contender], batch: int, order: random.Random) -> Round:
+    # All is prepared before the first turn: to prepare may warm up what is measured.
+    runs = {contender.name: iter(contender.prepared(batch)) for contender in contenders}
+    times: dict[str, list[int]] = {name: [] for name in runs}
+    clocks = {name: _CpuClock() for name in runs}
+    gc.collect()
+    for _ in range(batch):
+        for contender in order.sample(contenders, len(contenders)):
+            name = contender.name
+            times[name] += contender.time([next(runs[name])], clocks[name])
+    return {name: (times[name], clocks[name].used) for name in runs}
+
+
 @contextlib.contextmanager
-def _short_collections() -> Iterator[None]:
+def short_collections() -> Iterator[None]:
     """Keep what is there out of the collections before each batch: short, and alike for all."""
     gc.collect()
     gc.freeze()
@@ -121,7 +155,7 @@ class _CpuClock:
     used = 0
 
     def __enter__(self) -> None:
-        self.used = -time.process_time_ns()
+        self.used -= time.process_time_ns()
 
     def __exit__(self, *exc_info: object) -> None:
         self.used += time.process_time_ns()
@@ -140,22 +174,22 @@ def peak_kib(contender: Contender, *, runs: int) -> float:
         peaks.append((tracemalloc.get_traced_memory()[1] - before) / 1024)
 
     contender.timed(2)
-    with _short_collections():
-        tracemalloc.start()
-        try:
-            contender.timed(2)
-            for _ in range(runs):
-                contender.timed(1, noting_the_peak())
-        finally:
-            tracemalloc.stop()
+    tracemalloc.start()
+    try:
+        contender.timed(2)
+        for _ in range(runs):
+            contender.timed(1, noting_the_peak())
+    finally:
+        tracemalloc.stop()
     return statistics.median(peaks)
 
 
-def repeated(prepare: Callable[[], Callable[[], object]]) -> Timed:
-    """Time what `prepare` returns, run by run; preparing itself is not timed."""
+def repeated(name: str, prepare: Callable[[], Callable[[], object]]) -> Contender:
+    """A contender whose runs are called one after another."""
 
-    def timed(count: int, around: AbstractContextManager[object] = NOTHING, /) -> list[int]:
-        runs = [prepare() for _ in range(count)]
+    def time_each(
+        runs: Sequence[Callable[[], object]], around: AbstractContextManager[object]
+    ) -> list[int]:
         clock = time.perf_counter_ns
         times = []
         with around:
@@ -165,16 +199,18 @@ def repeated(prepare: Callable[[], Callable[[], object]]) -> Timed:
                 times.append(clock() - begun)
         return times
 
-    return timed
+    return Contender(name, prepare, time_each)
 
 
 def repeated_in_loop(
-    loop: asyncio.AbstractEventLoop, prepare: Callable[[], Callable[[], Awaitable[object]]]
-) -> Timed:
+    name: str,
+    loop: asyncio.AbstractEventLoop,
+    prepare: Callable[[], Callable[[], Awaitable[object]]],
+) -> Contender:
     """The same for coroutines, inside a loop that is already running when the clock starts."""
 
-    async def one_by_one(
-        runs: list[Callable[[], Awaitable[object]]], around: AbstractContextManager[object]
+    async def time_each(
+        runs: Sequence[Callable[[], Awaitable[object]]], around: AbstractContextManager[object]
     ) -> list[int]:
         clock = time.perf_counter_ns
         times = []
@@ -185,11 +221,9 @@ def repeated_in_loop(
                 times.append(clock() - begun)
         return times
 
-    def timed(count: int, around: AbstractContextManager[object] = NOTHING, /) -> list[int]:
-        runs = [prepare() for _ in range(count)]
-        return loop.run_until_complete(one_by_one(runs, around))
-
-    return timed
+    return Contender(
+        name, prepare, lambda runs, around: loop.run_until_complete(time_each(runs, around))
+    )
 
 
 def ratios(contender: Sequence[Sequence[float]], baseline: Sequence[Sequence[float]]) -> Spread:

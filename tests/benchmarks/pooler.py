@@ -12,7 +12,7 @@ from .contenders import by_hand, with_runguard
 from .contenders.kinds import KINDS
 from .reporting import Section
 from .servers import database, runguard_on
-from .side_by_side import Group
+from .side_by_side import OURS, Bound, Group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ def measure(server: PostgresAddress, effort: Effort) -> Iterator[Section]:
     with pgbouncer.PgBouncer(server) as pooler:
         for kind in KINDS:
             with database(server) as url:
-                yield side_by_side.measure(pooler.through(url), POOLED, kind, effort)
+                yield from side_by_side.measure(pooler.through(url), POOLED, kind, effort)
 
 
 def pooled(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
@@ -45,11 +45,17 @@ def pooled(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
     stack.callback(loop.close)
     connection = stack.enter_context(by_hand.connect(url, prepared=False))
     return [
-        by_hand.contender(connection, kind, by_hand.UNPREPARED),
+        by_hand.contender(by_hand.on(connection), kind, by_hand.UNPREPARED),
         with_runguard.decorator(kind),
         with_runguard.block(kind),
         with_runguard.async_block(loop, kind),
     ]
 
 
-POOLED = Group("pooler", "PgBouncer, transaction mode", pooled, by_hand.UNPREPARED, bound=1.6)
+POOLED = Group(
+    "pooler",
+    "PgBouncer, transaction mode",
+    pooled,
+    {"by hand": by_hand.UNPREPARED},
+    [Bound(kind, name, by_hand.UNPREPARED, 1.6) for kind in KINDS for name in OURS],
+)

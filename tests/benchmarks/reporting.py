@@ -35,10 +35,18 @@ class Target:
         """Whether the number found lies on the right side."""
         return self.found <= self.bound if self.sense == "at most" else self.found >= self.bound
 
+    @property
+    def verdict(self) -> str:
+        """The same in a word that is seen."""
+        return "met" if self.met else "MISSED"
+
+    @property
+    def figure(self) -> str:
+        """What was found, with its unit."""
+        return f"{round(self.found, 3):,} {self.unit}"
+
     def __str__(self) -> str:
-        verdict = "met" if self.met else "MISSED"
-        found = f"{round(self.found, 3):,} {self.unit}"
-        return f"{verdict}: {self.what}: {found}, {self.sense} {self.bound:g}"
+        return f"{self.verdict}: {self.what}: {self.figure}, {self.sense} {self.bound:g}"
 
 
 @dataclass
@@ -70,13 +78,27 @@ def print_section(section: Section, out: TextIO) -> None:
     console = _console(out)
     table = Table(title=section.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for index, column in enumerate(section.columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+        table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
     for row in section.rows:
         table.add_row(*(_text(cell) for cell in row))
     console.print()
     console.print(table)
     for line in (*map(str, section.targets), *section.notes):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+def goals(sections: Sequence[Section]) -> Section:
+    """All that was aimed at in one table, in the order in which it was measured."""
+    targets = [target for section in sections for target in section.targets]
+    return Section(
+        "goals",
+        f"Goals: {sum(target.met for target in targets)} of {len(targets)} met",
+        ("", "goal", "found", ""),
+        [
+            (target.what, f"{target.sense} {target.bound:g}", target.figure, target.verdict)
+            for target in targets
+        ],
+    )
 
 
 def as_json(
@@ -102,7 +124,7 @@ def write(found: dict[str, Any], sections: Sequence[Section], folder: Path) -> l
     """Write everything as JSON, the tables as Markdown, and every plot; returns where."""
     texts = {
         "results.json": json.dumps(found, indent=1) + "\n",
-        "results.md": "\n".join(_markdown(section) for section in sections),
+        "results.md": "\n".join(map(_markdown, (*sections, goals(sections)))),
     }
     for section in sections:
         texts |= section.plots

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import create_engine
 
 from . import side_by_side
-from .contenders import by_hand, by_hand_sqlite, core, peers, with_runguard
+from .contenders import by_hand, by_hand_short, by_hand_sqlite, core, peers, with_runguard
 from .contenders.kinds import KINDS
 from .servers import database, runguard_on
-from .side_by_side import Group
+from .side_by_side import BOTH_TURNS, OURS, Bound, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from tests.support.postgres import PostgresAddress
@@ -32,11 +32,11 @@ def measure(server: PostgresAddress, effort: Effort) -> Iterator[Section]:
     for group in (DIRECT, PREPARING_OFF):
         for kind in KINDS:
             with database(server) as url:
-                yield side_by_side.measure(url, group, kind, effort)
+                yield from side_by_side.measure(url, group, kind, effort)
     for kind in KINDS:
         with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the disk that the server has
             url = f"sqlite:///{Path(folder) / 'runguard.db'}"
-            yield side_by_side.measure(url, SQLITE, kind, effort)
+            yield from side_by_side.measure(url, SQLITE, kind, effort)
 
 
 def everything(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
@@ -44,11 +44,15 @@ def everything(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
     stack.enter_context(runguard_on(url))
     loop = asyncio.new_event_loop()
     stack.callback(loop.close)
-    engine = create_engine(url)
-    stack.callback(engine.dispose)
+    engines = [create_engine(url), by_hand.runguards_engine(url)]
+    for engine in engines:
+        stack.callback(engine.dispose)
+    usual, runguards = engines
     return [
-        *hands(url, kind, stack),
-        core.contender(engine, kind),
+        *hands(url, kind, stack, prepared=True),
+        *hands(url, kind, stack, prepared=False),
+        by_hand.contender(by_hand.on_the_pool(runguards), kind, by_hand.POOLED),
+        core.contender(usual, kind),
         with_runguard.decorator(kind),
         with_runguard.block(kind),
         with_runguard.async_block(loop, kind),
@@ -60,7 +64,11 @@ def everything(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
 def unprepared(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
     """runguard as it is where a pooler forbids to prepare, but on a direct connection."""
     stack.enter_context(runguard_on(url, prepares=False))
-    return [*hands(url, kind, stack), with_runguard.decorator(kind), with_runguard.block(kind)]
+    return [
+        *hands(url, kind, stack, prepared=False),
+        with_runguard.decorator(kind),
+        with_runguard.block(kind),
+    ]
 
 
 def on_a_file(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
@@ -77,33 +85,67 @@ def on_a_file(url: str, kind: Kind, stack: ExitStack) -> Sequence[Contender]:
     ]
 
 
-def hands(url: str, kind: Kind, stack: ExitStack) -> list[Contender]:
-    """The yardstick, and beside it the same with prepared statements."""
-    ways = {by_hand.UNPREPARED: False, by_hand.PREPARED: True}
+def hands(url: str, kind: Kind, stack: ExitStack, *, prepared: bool) -> list[Contender]:
+    """Two yardsticks: the same statements, and short ones."""
+    same, short = (stack.enter_context(by_hand.connect(url, prepared=prepared)) for _ in range(2))
+    modules = by_hand, by_hand_short
+    names = [module.PREPARED if prepared else module.UNPREPARED for module in modules]
     return [
-        by_hand.contender(stack.enter_context(by_hand.connect(url, prepared=prepared)), kind, name)
-        for name, prepared in ways.items()
+        by_hand.contender(by_hand.on(same), kind, names[0]),
+        by_hand_short.contender(short, kind, names[1]),
     ]
 
 
+def _ours(kind: Kind, beside: str, times: float) -> list[Bound]:
+    return [Bound(kind, name, beside, times) for name in OURS]
+
+
+def _cronwatch(times: Mapping[Kind, float]) -> list[Bound]:
+    """How many times as long as the decorator cronwatch-sdk is to take at least."""
+    return [
+        Bound(kind, peers.CRONWATCH, with_runguard.DECORATOR, least, "at least")
+        for kind, least in times.items()
+    ]
+
+
+SUCCESS, ALERTING, SUPPRESSED = KINDS
 DIRECT = Group(
     "single",
     "PostgreSQL",
     everything,
-    by_hand.UNPREPARED,
-    bound=1.35,
-    peer_bound=2.2,
+    {
+        "prepared": by_hand.PREPARED,
+        "unprepared": by_hand.UNPREPARED,
+        "short, p.": by_hand_short.PREPARED,
+        "short, u.": by_hand_short.UNPREPARED,
+    },
+    [
+        *_ours(SUCCESS, by_hand.PREPARED, 1.35),
+        *_ours(SUCCESS, by_hand.UNPREPARED, 0.95),
+        *_ours(SUPPRESSED, by_hand.PREPARED, 1.45),
+        *_ours(SUPPRESSED, by_hand.UNPREPARED, 1.05),
+        *_ours(ALERTING, by_hand.PREPARED, 1.3),
+        Bound(SUCCESS, with_runguard.DECORATOR, by_hand.PREPARED, 2.0, of="CPU"),
+        *(Bound(kind, with_runguard.ASYNC, by_hand.UNPREPARED, 1.25) for kind in KINDS),
+        *_cronwatch({SUCCESS: 2.8, ALERTING: 2.5, SUPPRESSED: 2.8}),
+    ],
+    turns=BOTH_TURNS,
     peers=(peers.CRONWATCH, peers.SENTRY),
 )
 PREPARING_OFF = Group(
-    "single", "PostgreSQL, preparing off", unprepared, by_hand.UNPREPARED, bound=1.6
+    "single",
+    "PostgreSQL, preparing off",
+    unprepared,
+    {"unprepared": by_hand.UNPREPARED, "short, u.": by_hand_short.UNPREPARED},
+    [bound for kind in KINDS for bound in _ours(kind, by_hand.UNPREPARED, 1.6)],
 )
 SQLITE = Group(
     "single",
     "SQLite",
     on_a_file,
-    by_hand_sqlite.NAME,
-    peer_bound=1.0,
+    {"by hand": by_hand_sqlite.NAME},
+    _cronwatch(dict.fromkeys(KINDS, 1.8)),
+    turns=BOTH_TURNS,
     peers=(peers.CRONWATCH,),
     counts=False,
 )

@@ -1,7 +1,8 @@
-"""The yardstick: psycopg by hand, sending the very statements that runguard sends.
+"""A yardstick: psycopg by hand, sending the very statements that runguard sends.
 
 Their text comes from runguard, so that both sides do the same work on the server; all around them
-is what somebody would write who wants no library at all.
+is what somebody would write who wants no library at all. Once more on a connection of runguard's
+own pool: between the two lies what the pool and its bounded connection cost.
 """
 
 from __future__ import annotations
@@ -9,55 +10,62 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 
 from runguard._store.postgresql import statements
+from runguard._store.postgresql.engine import make_postgresql_engine
 from runguard._store.rows import UNKNOWN
 
-from ..measuring import Contender, repeated
+from ..measuring import repeated
 from ..servers import libpq
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sqlalchemy import Engine, Executable
 
-    from sqlalchemy import Executable
+    from ..measuring import Contender
 
-UNPREPARED = "psycopg by hand"
-PREPARED = "psycopg by hand, prepared"
+UNPREPARED = "psycopg, unprepared"
+PREPARED = "psycopg, prepared"
+POOLED = "psycopg, runguard's pool"
 
 HOST = socket.gethostname()
 COOLDOWN = timedelta(minutes=30)
+PATIENCE = 30.0
+
+Ask = Callable[[str, "dict[str, Any]"], Any]
+"""Sends a statement and returns its one row."""
 
 
-def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contender:
-    """One connection, kept open."""
-    start = _text(statements.start(UNKNOWN))
-    finish_success = _text(statements.finish("success"))
-    finish_failed = _text(statements.finish("judged"))
-    execute = connection.execute
+def contender(ask: Ask, kind: Kind, name: str) -> Contender:
+    """Runs as somebody writes them who has these statements."""
+    start = text_of(statements.start(UNKNOWN))
+    finish_success = text_of(statements.finish("success"))
+    finish_failed = text_of(statements.finish("judged"))
 
     def begin(job: str) -> Any:
         key = uuid4()
-        execute(start, _run(key, job)).fetchone()
+        ask(start, run_parameters(key, job))
         return key
 
     def success() -> None:
         key = begin(name)
         succeed()
-        execute(finish_success, {"in_run_key": key, **_COUNTERS}).fetchone()
+        ask(finish_success, {"in_run_key": key, **COUNTERS})
 
     def failure(job: str) -> None:
         key = begin(job)
         try:
             fail()
         except ValueError as error:
-            execute(finish_failed, _failed(key, job, error)).fetchone()
+            ask(finish_failed, _failed(key, job, error))
 
     def prepare() -> Callable[[], None]:
         if kind == "success":
@@ -65,7 +73,7 @@ def contender(connection: psycopg.Connection, kind: Kind, name: str) -> Contende
         job = job_name(kind, name)
         return lambda: failure(job)
 
-    return Contender(name, repeated(prepare))
+    return repeated(name, prepare)
 
 
 def connect(url: str, *, prepared: bool) -> psycopg.Connection:
@@ -73,11 +81,36 @@ def connect(url: str, *, prepared: bool) -> psycopg.Connection:
     return psycopg.connect(libpq(url), autocommit=True, prepare_threshold=0 if prepared else None)
 
 
-def _text(statement: Executable) -> str:
+def on(connection: psycopg.Connection) -> Ask:
+    """Send on one connection, kept open."""
+    return lambda text, parameters: connection.execute(text, parameters).fetchone()
+
+
+def on_the_pool(engine: Engine) -> Ask:
+    """Send on the driver's connection that an engine's pool gives out, and give it back."""
+
+    def ask(text: str, parameters: dict[str, Any]) -> Any:
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(text, parameters)
+            return cursor.fetchone()
+        finally:
+            connection.close()
+
+    return ask
+
+
+def runguards_engine(url: str) -> Engine:
+    """An engine as runguard makes it: its pool, its bounded connection, prepared statements."""
+    return make_postgresql_engine(make_url(url), max_connections=1, patience=PATIENCE)
+
+
+def text_of(statement: Executable) -> str:
     return str(statement.compile(dialect=dialects.dialect()))
 
 
-_COUNTERS = {
+COUNTERS = {
     "in_total_records": 0,
     "in_changed_records": 0,
     "in_created_alerts": 0,
@@ -85,7 +118,7 @@ _COUNTERS = {
 }
 
 
-def _run(key: Any, job: str) -> dict[str, Any]:
+def run_parameters(key: Any, job: str) -> dict[str, Any]:
     return {
         "in_run_key": key,
         "in_job_name": job,
@@ -99,7 +132,7 @@ def _run(key: Any, job: str) -> dict[str, Any]:
 def _failed(key: Any, job: str, error: Exception) -> dict[str, Any]:
     message = str(error)
     return {
-        **_COUNTERS,
+        **COUNTERS,
         "in_run_key": key,
         "in_error_message": message,
         "in_error_group": "UNKNOWN",

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
-from ..measuring import Contender, repeated
+from ..measuring import repeated
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..measuring import Contender
 
 NAME = "sqlite3 by hand"
 
@@ -75,4 +77,4 @@ def contender(connection: sqlite3.Connection, kind: Kind) -> Contender:
         body = succeed if kind == "success" else fail
         return lambda: run(job, body)
 
-    return Contender(NAME, repeated(prepare))
+    return repeated(NAME, prepare)

@@ -9,13 +9,15 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from runguard._store.schema.tables import alert, run_log
 
-from ..measuring import Contender, repeated
+from ..measuring import repeated
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAME = "SQLAlchemy Core, the usual way"
+    from ..measuring import Contender
+
+NAME = "SQLAlchemy Core, as taught"
 COOLDOWN = timedelta(minutes=30)
 
 
@@ -26,7 +28,7 @@ def contender(engine: Engine, kind: Kind) -> Contender:
         job = job_name(kind, "core")
         return lambda: _run(engine, job, succeed if kind == "success" else fail)
 
-    return Contender(NAME, repeated(prepare))
+    return repeated(NAME, prepare)
 
 
 def _run(engine: Engine, job: str, body: Callable[[], None]) -> None:

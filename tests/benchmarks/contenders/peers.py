@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import make_url
 
-from ..measuring import Contender, repeated
+from ..measuring import repeated
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
+
+    from ..measuring import Contender
 
 CRONWATCH = "cronwatch-sdk"
 SENTRY = "sentry-sdk, null transport"
@@ -47,7 +49,7 @@ def cronwatch(url: str, kind: Kind, stack: ExitStack) -> list[Contender]:
 
         return run if kind == "success" else failing
 
-    return [Contender(CRONWATCH, repeated(prepare))]
+    return [repeated(CRONWATCH, prepare)]
 
 
 def sentry(kind: Kind, stack: ExitStack) -> list[Contender]:
@@ -87,7 +89,7 @@ def sentry(kind: Kind, stack: ExitStack) -> list[Contender]:
 
         return run if kind == "success" else failing
 
-    return [Contender(SENTRY, repeated(prepare))]
+    return [repeated(SENTRY, prepare)]
 
 
 def _store(url: str, stack: ExitStack) -> Any:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from runguard import run_scope, tracked_run
 
-from ..measuring import Contender, repeated, repeated_in_loop
+from ..measuring import repeated, repeated_in_loop
 from .kinds import Kind, fail, job_name, succeed
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable, Callable
+
+    from ..measuring import Contender
 
 DECORATOR = "runguard, decorator"
 BLOCK = "runguard, with-block"
@@ -43,7 +45,7 @@ def decorator(kind: Kind, name: str = DECORATOR) -> Contender:
 
         return job if kind == "success" else failing
 
-    return Contender(name, repeated(prepare))
+    return repeated(name, prepare)
 
 
 def block(kind: Kind, name: str = BLOCK) -> Contender:
@@ -62,7 +64,7 @@ def block(kind: Kind, name: str = BLOCK) -> Contender:
 
         return run
 
-    return Contender(name, repeated(prepare))
+    return repeated(name, prepare)
 
 
 def async_block(loop: asyncio.AbstractEventLoop, kind: Kind, name: str = ASYNC) -> Contender:
@@ -79,4 +81,4 @@ def async_block(loop: asyncio.AbstractEventLoop, kind: Kind, name: str = ASYNC) 
 
         return run
 
-    return Contender(name, repeated_in_loop(loop, prepare))
+    return repeated_in_loop(name, loop, prepare)
