@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shlex
@@ -9,11 +10,14 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
 from runguard._notify.config import read_config
+from tests.support.warm_python import WarmPython, can_run
 from tests.usage.docs.pages import ROOT, Block
 
 if TYPE_CHECKING:
@@ -29,12 +33,17 @@ ANYTHING: Final = "..."  # a line that stands for any number of lines
 SAVED_CONFIGURATION: Final = "# runguard.toml\n"
 EMBEDDED_STORE: Final = "runguard.embedded_store "
 SECONDS: Final = 60
+PROGRAMS: Final = os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: .venv/bin
 # tests/project/test_wheel.py installs; a hook would land in the checkout that is tested.
 INSTALLS: Final = ("pip install ", "pre-commit install")
 CRON: Final = {"PATH": "/usr/bin:/bin", "SHELL": "/bin/sh", "LOGNAME": "app", "USER": "app"}
 """What cron gives a command, and its home."""
 
 SYSTEMD: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "USER": "app"}
+# Those that this project's own tests need take a second to import, and a reader has none of them.
+_NO_OTHER_PLUGINS: Final = " ".join(
+    f"-p no:{plugin.name}" for plugin in entry_points(group="pytest11") if plugin.name != "runguard"
+)
 _OUR_HOST: Final = re.compile(rf"(\bhost )({re.escape(gethostname())})\b")
 _FAILS: Final = re.compile(r"^Traceback \(", re.MULTILINE)  # not one that `show` shows
 _CRON: Final = re.compile(r"^(?:[\d*/,-]+ +){5}(.+)$", re.MULTILINE)
@@ -57,11 +66,11 @@ class Session:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        programs = os.path.dirname(sys.executable)  # noqa: PTH120 - not resolved: .venv/bin
         self.environment = {
             **os.environ,
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",  # as on a terminal, where lines come in their order
+            "PYTEST_ADDOPTS": _NO_OTHER_PLUGINS,
         }
 
     def follow(self, block: Block) -> str:
@@ -119,7 +128,20 @@ class Session:
         return self._run(command)
 
     def _run(self, command: str) -> str:
-        done = subprocess.run(
+        words = words_of(command)
+        if words and words[0] == "python" and can_run(words[1:]):
+            done = self._run_warm(words[1:])
+        elif words and words[0] == "runguard":
+            done = self._run_warm([f"{PROGRAMS}/runguard", *words[1:]])
+        else:
+            done = self._run_in_a_shell(command)
+        self.exit_code = done.returncode
+        printed = done.stdout.replace(self.environment["XDG_STATE_HOME"], "~/.local/state")
+        printed = _OUR_HOST.sub(rf"\g<1>{READERS_HOST}", printed)
+        return printed.replace(str(self.folder), READERS_FOLDER)
+
+    def _run_in_a_shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             ["bash", "-c", f"(exit {self.exit_code})\n{command}"],
             cwd=self.folder,
             env=self.environment,
@@ -130,10 +152,9 @@ class Session:
             check=False,
             timeout=SECONDS,
         )
-        self.exit_code = done.returncode
-        printed = done.stdout.replace(self.environment["XDG_STATE_HOME"], "~/.local/state")
-        printed = _OUR_HOST.sub(rf"\g<1>{READERS_HOST}", printed)
-        return printed.replace(str(self.folder), READERS_FOLDER)
+
+    def _run_warm(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        return _warm_python().run(arguments, cwd=self.folder, env=self.environment, timeout=SECONDS)
 
     def _until_ctrl_c(self, command: str) -> str:
         if command.startswith("runguard web") and "--port" not in command:
@@ -201,8 +222,7 @@ class Session:
 
     def at_our_places(self, text: str) -> str:
         """Let the pages' folders be ours."""
-        programs = os.path.dirname(sys.executable)  # noqa: PTH120
-        text = text.replace(PROGRAM, "/bin/true").replace("/opt/app/.venv/bin", programs)
+        text = text.replace(PROGRAM, "/bin/true").replace("/opt/app/.venv/bin", PROGRAMS)
         for place in ("/etc/runguard/", "/var/lib/node_exporter/"):
             text = text.replace(place, f"{self.folder}/")
         return text
@@ -212,6 +232,19 @@ class Session:
             if name in text:
                 text = text.replace(name, self.servers[name])
         return text
+
+
+@cache
+def _warm_python() -> WarmPython:
+    python = WarmPython()
+    atexit.register(python.close)
+    return python
+
+
+def words_of(command: str) -> list[str] | None:
+    """Return the words of a command that means the same without a shell, else None."""
+    unquoted = re.sub(r"""'[^']*'|"[^"$`\\!]*\"""", "", command)
+    return shlex.split(command) if re.fullmatch(r"[\w ./:=,@%+-]*", unquoted) else None
 
 
 def _variables_of(text: str) -> dict[str, str]:
