@@ -217,6 +217,25 @@ def test_what_runs_seldom_is_found_behind_what_runs_often_elsewhere(nightly: Wor
     assert len(facts["staging"].runs) == 1
 
 
+def test_a_finding_that_is_open_is_followed_once_a_round(nightly: World) -> None:
+    nightly.judge(missed(nightly))
+    [job] = nightly.store.expected_jobs()
+    assert job.judged_at is not None
+
+    assert nightly.store.jobs_to_judge(limit=9, now=job.judged_at) == ()
+    assert len(nightly.store.jobs_to_judge(limit=9, now=job.judged_at + MINUTE)) == 1
+
+
+def test_a_finding_of_a_retired_job_is_followed_though_it_was_judged_in_the_future(
+    nightly: World,
+) -> None:
+    nightly.judge(missed(nightly))
+    nightly.back_door.age("job.judged_at", -7200)
+    nightly.store.retire("nightly")
+
+    assert set(nightly.facts()) == {"nightly"}
+
+
 def test_the_newest_runs_come_and_all_since_the_job_was_judged(nightly: World) -> None:
     insert = "insert into run_log (job_name, status, started_at) values ('nightly', '{}', '{}')"
     judged_at = nightly.store.expected_jobs()[0].judged_at

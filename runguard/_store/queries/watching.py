@@ -91,7 +91,8 @@ class WatchQueries(FindingQueries):
         """Return what the judge must know of the jobs that are to be judged, in three statements.
 
         These are jobs whose time has come, with a finding that is open, or with a run that began
-        or ended since they were judged; those that were judged longest ago come first.
+        or ended since they were judged; those that were judged longest ago come first. One that
+        was judged at `now` is not among them for a finding alone.
 
         Args:
             limit: How many jobs, at most.
@@ -232,11 +233,13 @@ def _to_judge(now: datetime | None) -> Select[Any]:
         .correlate(job)
     )
     soon = _SOON if now is None else literal(now + writing.IN_THE_FUTURE, UtcDateTime())
-    is_due = or_(job.c.judged_at.is_(None), job.c.look_at <= moment, job.c.judged_at > soon)
+    was_never = or_(job.c.judged_at.is_(None), job.c.judged_at > soon)
+    is_due = or_(was_never, job.c.look_at <= moment)
+    to_follow = and_(has_open, or_(was_never, job.c.judged_at < moment))
     is_watched = and_(job.c.retired_at.is_(None), or_(is_due, has_begun, has_ended))
     never_first = case((job.c.judged_at.is_(None), literal_column("0")), else_=literal_column("1"))
     order = (never_first, job.c.judged_at, job.c.job_name, job.c.environment)
-    return select(*JOB_COLUMNS).where(or_(is_watched, has_open)).order_by(*order)
+    return select(*JOB_COLUMNS).where(or_(is_watched, to_follow)).order_by(*order)
 
 
 def _environment_of_run() -> ColumnElement[str]:
