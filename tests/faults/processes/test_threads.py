@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,10 +85,6 @@ def test_every_run_of_many_at_once_has_its_row_once(start: Start, rows: Rows, co
     assert_every_run_is_there_once(rows)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("gevent") is None,
-    reason="gevent is not installed (pip install gevent)",
-)
 def test_every_run_of_many_greenlets_has_its_row_once(start: Start, rows: Rows) -> None:
     ended = start(
         "from gevent import monkey; monkey.patch_all()\nimport gevent\n"
