@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import runpy
-import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from sqlalchemy import create_engine, event
 import runguard
 from runguard import run_scope
 from runguard._api import runtime
-from runguard._run import again, here
+from runguard._run import again, here, spool
 from runguard._run.threads import Writers
 from runguard._store.postgresql.direct import Channel
+from tests.support.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,8 +49,15 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def warm(url: str, handed_over: list[str]) -> Iterator[list[str]]:
-    """The process has had its first runs, and nobody listens to events."""
+def warm(
+    url: str, handed_over: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """The process has had its first runs, nobody listens to events, and no time passes by itself.
+
+    Now and then a writer looks for what waits: here only where a test says so.
+    """
+    for module in (here, spool):
+        monkeypatch.setattr(module, "LOOK_EVERY_SECONDS", math.inf)
     logger = logging.getLogger("runguard")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -333,15 +341,24 @@ def test_a_run_whose_events_are_seen_is_a_writers(warm: list[str]) -> None:
     assert warm == ["open", "close"]
 
 
-def test_where_no_connection_is_free_the_run_waits_in_a_writer(warm: list[str]) -> None:
-    places = [pool().idle.take(0.0) for _ in range(len(pool().idle))]
-    returning = threading.Timer(0.05, lambda: [*map(pool().idle.give_back, places)])
-    returning.start()
+def test_where_no_connection_is_free_the_run_waits_in_a_writer(
+    warm: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, submit = pool().idle, Writers._submit
+    places = [idle.take(0.0) for _ in range(len(idle))]
 
+    def submit_and_give_back(self: Writers, task: Any) -> bool:
+        answer = submit(self, task)
+        if places:
+            until(lambda: idle._waiting)
+            while places:
+                idle.give_back(places.pop())
+        return answer
+
+    monkeypatch.setattr(Writers, "_submit", submit_and_give_back)
     with run_scope("job") as run:
         pass
 
-    returning.join()
     assert warm[0] == "open"
     assert run.id is not None
 
