@@ -118,7 +118,7 @@ def test_a_service_that_does_not_answer_is_given_up_in_time(receiver: HttpReceiv
     sender = channel(url=url(receiver))
     started = time.monotonic()
 
-    outcome = sender.send(message(), timeout=0.5)
+    outcome = sender.send(message(), timeout=2)
 
     assert time.monotonic() - started < 5
     assert outcome.result is SendResult.UNKNOWN
@@ -129,11 +129,11 @@ def test_a_process_ends_although_a_service_does_not_answer(receiver: HttpReceive
     receiver.behave(manner="drip")
     script = (
         "from tests.support.channels import channel, message\n"
-        f"print(channel(url={url(receiver)!r}).send(message(), timeout=0.3).result)\n"
+        f"print(channel(url={url(receiver)!r}).send(message(), timeout=2).result)\n"
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=15, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "unknown\n", "")

@@ -82,12 +82,12 @@ def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     script = 'sleep 60 & echo $! > "$1"; echo $$ >> "$1"; echo waiting >&2; wait'
     started = time.monotonic()
 
-    outcome = run(script, tmp_path / "pids", timeout=0.6)
+    outcome = run(script, tmp_path / "pids", timeout=2)
 
     assert time.monotonic() - started < 5
     assert outcome.result is SendResult.UNKNOWN
     assert outcome.error == (
-        "sh was killed after 0.6 s: it had the message and did not end: waiting"
+        "sh was killed after 2 s: it had the message and did not end: waiting"
     )
     for pid in (tmp_path / "pids").read_text().split():
         assert has_ended(int(pid))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runguard import JobLockActive, run_scope, tracked_run
+from runguard._run import heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +96,11 @@ def test_the_fence_grows_with_each_holder(url: str) -> None:
         assert run.fence is None
 
 
-def test_the_lease_is_renewed_while_the_body_runs(url: str, sql: Sql) -> None:
-    ttl = timedelta(seconds=0.6)
+def test_the_lease_is_renewed_while_the_body_runs(
+    url: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "RENEWALS_PER_TTL", 300)
+    ttl = timedelta(minutes=1)  # far longer than a machine may hold a thread up
     with run_scope("enrolment_sync", lock=True, lock_ttl=ttl) as run:
         first = sql("select lock_expires_at from job_lock")
         for _ in range(100):
