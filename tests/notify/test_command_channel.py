@@ -86,9 +86,7 @@ def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
 
     assert time.monotonic() - started < 5
     assert outcome.result is SendResult.UNKNOWN
-    assert outcome.error == (
-        "sh was killed after 2 s: it had the message and did not end: waiting"
-    )
+    assert outcome.error == "sh was killed after 2 s: it had the message and did not end: waiting"
     for pid in (tmp_path / "pids").read_text().split():
         assert has_ended(int(pid))
 

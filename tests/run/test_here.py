@@ -49,9 +49,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def warm(
-    url: str, handed_over: list[str], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[list[str]]:
+def warm(url: str, handed_over: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The process has had its first runs, nobody listens to events, and no time passes by itself.
 
     Now and then a writer looks for what waits: here only where a test says so.

