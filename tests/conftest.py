@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ os.environ.pop("PYTHONUNBUFFERED", None)
 os.environ.pop("PYTEST_VERSION", None)
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A shell starts what it runs in the background deaf to Ctrl-C, and the programs of tests would be.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Thousands of tests are many objects: looking through them often is a tenth of what tests take.
 gc.set_threshold(50_000)
 # No test is timed: how long an example takes says how busy the machine is.
