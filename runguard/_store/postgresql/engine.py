@@ -39,6 +39,7 @@ class DirectPool(QueuePool):
     """Trusts no connection that may be dead; lends without a lock, and without a proxy too."""
 
     _sqla_logger_namespace = "sqlalchemy.pool.impl.QueuePool"  # where its log is looked for
+    is_disposed = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what every pool takes."""
@@ -63,7 +64,8 @@ class DirectPool(QueuePool):
         return self.size() - len(self.idle)
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close those that nobody uses, and the others when they come back."""
+        self.is_disposed = True
         for entry in self.idle:
             entry.close()
 
@@ -103,6 +105,8 @@ class DirectPool(QueuePool):
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         record.info[IDLE_SINCE] = ticks()
         self.idle.give_back(record, first=record.dbapi_connection is not None)
+        if self.is_disposed:
+            self.dispose()
 
 
 def make_postgresql_engine(url: URL, *, max_connections: int, patience: float) -> Engine:

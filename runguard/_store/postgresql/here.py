@@ -59,6 +59,8 @@ class Here:
         connection.deadline = inf
         hand[0].info[IDLE_SINCE] = ticks()
         pool.idle.give_back_from(hand)
+        if pool.is_disposed:
+            pool.dispose()
         return result
 
     def recover(self, hand: deque[Any]) -> None:

@@ -20,6 +20,7 @@ class FilePool(QueuePool):
 
     _sqla_logger_namespace = "sqlalchemy.pool.impl.QueuePool"  # where its log is looked for
 
+    is_disposed = False
     replaced = 0  # files; counted, since a new one may get the number of the one that was closed
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -40,7 +41,8 @@ class FilePool(QueuePool):
         return self.place
 
     def dispose(self) -> None:
-        """Close those that nobody uses."""
+        """Close those that nobody uses, and the others when they come back."""
+        self.is_disposed = True
         super().dispose()
         if not self._is_lent:
             self.place.close()
@@ -60,6 +62,8 @@ class FilePool(QueuePool):
             self._is_lent = False
         else:
             super()._do_return_conn(record)
+        if self.is_disposed:
+            self.dispose()
 
 
 def make_sqlite_engine(url: URL) -> Engine:
