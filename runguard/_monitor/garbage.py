@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def collecting_no_garbage() -> Iterator[None]:
-    """Let Python look for no garbage meanwhile: rows by the ten thousand are none yet.
+    """Let Python look for no garbage while the block lasts.
 
-    A look goes over all that has been made so far, again and again.
+    Each look goes over all rows that were made so far, and finds none that is garbage yet.
     """
     was_enabled = gc.isenabled()
     gc.disable()

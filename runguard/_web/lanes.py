@@ -107,7 +107,7 @@ def axis(frame: Frame, *, href_of: Callable[[datetime, datetime], str | None]) -
 
 def _shared(frame: Frame) -> str:
     lines = "".join(f"M{WIDTH * frame.x(one):.1f} 0v{HEIGHT}" for one in frame.edges[1:-1])
-    here = round(WIDTH * frame.x(frame.now))  # it moves so seldom as an eye sees it move
+    here = round(WIDTH * frame.x(frame.now))  # whole units: the part changes as seldom as it shows
     to_come = f'<path class="to-come" d="M{here} 0H{WIDTH}v{HEIGHT}H{here}z"/>'
     now = f'<path class="now-line" d="M{here} 0v{HEIGHT}"/>' if here < WIDTH else ""
     return (
@@ -211,7 +211,7 @@ def title_of(bar: LaneBar) -> str:
         kind = "status not known" if bar.kind is BarKind.OTHER else bar.kind
         said = f"{counted}{'' if bar.is_all else ' or more'} · {kind}"
     began = wording.utc(bar.starts_at, exactly=True)
-    if bar.kind is BarKind.RUNNING:  # how long is another answer each second
+    if bar.kind is BarKind.RUNNING:  # its length would change the part each second
         return f"{said} · since {began}"
     group = f" · {bar.error_group or charts.NO_GROUP}" if bar.kind is BarKind.FAILED else ""
     took = wording.duration(bar.ends_at - bar.starts_at)

@@ -62,8 +62,9 @@ class Tab:
 def render(request: Request, name: str, context: Mapping[str, Any]) -> Response:
     """Return a page, or, where htmx asks for it, only the live part of it.
 
-    The live part of `overview.html` is `overview_live.html`, for every page whose context says
-    whether it is `live`. Its tag, which a page holds too, tells it from a part that differs.
+    A page has a live part where its context has `live`: that of `overview.html` is
+    `overview_live.html`. The tag names the content of the live part. The page holds it, and a part
+    has it as its `ETag`, so that a part that has not changed need not be sent.
     """
     state, visitor = state_of(request), visitor_of(request)
     url = url_of(request)

@@ -28,11 +28,11 @@ from .auth.middleware import HEALTH, STATIC
 from .rendering import is_part
 from .state import ZONE_COOKIE, Visitor, path_of, visitor_of, zone_of
 
-OLDEST_SECONDS: Final = 30.0  # however old a script would take it
+OLDEST_SECONDS: Final = 30.0  # the oldest answer that is given, whatever max-age allows
 MOST_ANSWERS: Final = 32
 COMPRESSION: Final = 4
 KEPT_HEADERS: Final = ("content-type", "etag", "location")
-# A program asks for itself; and what needs no login must not push out what others share.
+# A program gets answers of its own; and what needs no login must not push out shared answers.
 NOT_SHARED: Final = ("/api/", HEALTH, LOGIN, STATIC)
 
 _MAX_AGE: Final = re.compile(r"max-age=(\d{1,6})")

@@ -119,18 +119,16 @@ def jobs(
         if watch is not None:
             watch_frames(frame, seconds=watch, title="runguard jobs")
             return
+        console = stdout_console()
         with collecting_no_garbage():
             found, now = find()
             gc.freeze()  # it stays to the end: a look for garbage would go over all of it
-        console = stdout_console()
-        if form is Form.TABLE:
-            columns: Sequence[str] = ()
-            rows: Sequence[Any] = found
-        else:
-            columns = _COLUMNS
-            with collecting_no_garbage():
+            if form is Form.TABLE:
+                columns: Sequence[str] = ()
+                rows: Sequence[Any] = found
+            else:
+                columns = _COLUMNS
                 rows = [_row(one, now, as_csv=as_csv) for one in found]
-        with collecting_no_garbage():
             write_records(
                 rows, form, columns=columns, listing_of=lambda them: listing(them, now, console)
             )
