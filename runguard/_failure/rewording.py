@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._models import Failure
 from .introspection import qualified_name
-from .redaction_rules import find_secrets, is_inert
+from .redaction_rules import find_secrets, is_bare, is_inert
 from .tiers import told_by
 from .traceback import LONGEST, WORDS_BETWEEN
 
@@ -103,7 +103,9 @@ def reworded(
             return None
         if told_by(place.cls, text, failure.error_group) != place.told:
             return None
-        is_inert_all = is_inert_all and is_inert(line)
+        if is_inert_all and not is_bare(line):
+            # A message begins with the text, and a rule may read the beginning of a line.
+            is_inert_all = is_inert(line) and is_inert(text)
         pieces += text, place.before
     message, traceback = wording.message + texts[0], "".join(reversed(pieces))
     if 4 * len(traceback) > LONGEST:

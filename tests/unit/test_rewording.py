@@ -264,6 +264,7 @@ def test_a_failure_whose_text_tells_nothing_is_judged_once(
         *("HTTP 503", "timed out", "job_lock active", "connection refused", "password=hunter2"),
         *(f"no {HOME}/in/17.csv", "a\tb", "[runguard cut this]", "x … [cut: 17 more characters]"),
         *("AKIAIOSFODNN7EXAMPLE", "%70assword=x", "x:5432:db:app:hunter2", "redis-cli -a hunter2"),
+        "smtp.example:587 app:hunter2",  # as a line of a password map begins
     ],
 )
 def test_a_text_that_tells_something_is_judged_anew(second: str) -> None:
