@@ -6,8 +6,8 @@ import os
 import re
 from typing import Final
 
-# A path that begins neither with a slash nor as a URI does, and is no database in memory.
-_RELATIVE_SQLITE: Final = r"(?s)(sqlite(?:\+\w+)?:///)(?!/|file:|:memory:)([^?]+)(.*)"
+# A path, which may begin as a URI does, without a slash; and no database in memory.
+_RELATIVE_SQLITE: Final = r"(?s)(sqlite(?:\+\w+)?:///(?:file:)?)(?!/|file:|:memory:)([^?]+)(.*)"
 
 
 def connect_timeout(url: str) -> int | None:

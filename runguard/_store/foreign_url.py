@@ -28,6 +28,11 @@ _OTHER_CLIENTS: Final = frozenset(
         *("statement_cache_size", "prepared_statement_cache_size"),
     }
 )
+# Of a SQLite file: what the driver itself takes, and what a URI means that does not say otherwise.
+_OF_DRIVER: Final = frozenset(
+    {"cached_statements", "check_same_thread", "detect_types", "isolation_level", "timeout"}
+)
+_USUAL: Final = {"uri": "true", "mode": "rwc", "cache": "private"}
 _MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _MEANT_BY_SSL: Final = {  # by other clients
     **dict.fromkeys(("true", "1", "on", "yes"), "require"),
@@ -112,9 +117,20 @@ def _known_parameters() -> frozenset[str] | None:
     return frozenset(known | {"autocommit", "prepare_threshold"})  # psycopg's own
 
 
-def path_in(url: str, parsed: URL) -> str | None:
-    """Return the path of a file: releases of SQLAlchemy differ in whether it is decoded."""
-    if parsed.query.get("mode") == "memory" or parsed.database == "file::memory:":
-        return ":memory:"
-    path = url.partition(":///")[2].partition("?")[0]
-    return parsed.database if path.startswith("file:") else unquote(path)
+def with_file(url: str, parsed: URL) -> URL:
+    """Give the path of a file as all look for it, also where SQLite is told it as a URI.
+
+    Releases of SQLAlchemy differ in whether it is decoded.
+    """
+    path, query = url.partition(":///")[2].partition("?")[0], dict(parsed.query)
+    if path.startswith("file:"):
+        path = path.removeprefix("file:").partition("#")[0]
+        if path.startswith("//"):  # and the name of this host, if any
+            path = f"/{path[2:].partition('/')[2]}"
+        query["uri"] = "true"
+    if query.get("mode") == "memory" or query.get("vfs") == "memdb":
+        path = ":memory:"
+    asked = {name: value for name, value in query.items() if _USUAL.get(name) != value}
+    if not asked.keys() - _OF_DRIVER:
+        query = asked
+    return parsed._replace(database=unquote(path)).set(query=query)

@@ -19,7 +19,7 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
     The text of a bad one is never repeated: it may hold a password.
     """
     url = url.strip().strip("\"'")
-    is_plain = not any(sign in url for sign in "?,%")
+    is_plain = not any(sign in url for sign in ("?", ",", "%", "///file:"))
     if not is_plain:
         from . import foreign_url
 
@@ -39,8 +39,7 @@ def parse_url(url: str, *, source: str = "database_url") -> URL:
         raise _wrong(source, f"a URL such as {_FORMS}", f"the backend {backend!r}")
     from .sqlite.file_url import file_of
 
-    path = parsed.database if is_plain else foreign_url.path_in(url, parsed)
-    return file_of(parsed, path, source)
+    return file_of(parsed if is_plain else foreign_url.with_file(url, parsed), source)
 
 
 def _wrong(source: str, expected: str, found: str) -> ConfigurationError:

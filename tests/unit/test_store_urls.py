@@ -97,6 +97,8 @@ def test_parameters_of_other_clients_are_taken_as_they_are_meant(
         ("sqlite:///:memory:", "a database in memory would be lost"),
         ("sqlite:///file::memory:?uri=true", "a database in memory would be lost"),
         ("sqlite:///file:x?mode=memory&cache=shared&uri=true", "a database in memory would be"),
+        ("sqlite:///file:/x?vfs=memdb&uri=true", "a database in memory would be lost"),
+        ("sqlite:///file:?uri=true", "a database in memory would be lost"),
         ("postgresql:///db?host=a,b,c&port=1,2", "one for each of 3 hosts, found 2"),
     ],
 )
@@ -107,6 +109,26 @@ def test_what_cannot_be_used_is_named_with_its_part_and_its_source(url: str, sai
     assert str(raised.value).startswith("RUNGUARD_DATABASE_URL: ")
     assert said in str(raised.value)
     assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("rest", "file", "query"),
+    [
+        ("file:/srv/my%20runs.db?uri=true", "/srv/my runs.db", {}),
+        ("file:/srv/runs.db", "/srv/runs.db", {}),
+        ("file:///srv/runs.db?mode=rwc&uri=true&timeout=5", "/srv/runs.db", {"timeout": "5"}),
+        ("file://localhost/srv/a%23b.db#part", "/srv/a#b.db", {}),
+        ("file:/srv/runs.db?mode=ro", "/srv/runs.db", {"mode": "ro", "uri": "true"}),
+        ("/srv/runs.db?nolock=1&uri=true", "/srv/runs.db", {"nolock": "1", "uri": "true"}),
+        ("/srv/runs.db?uri=true", "/srv/runs.db", {}),
+    ],
+)
+def test_a_file_has_one_path_however_it_is_written(
+    rest: str, file: str, query: dict[str, str]
+) -> None:
+    url = parse_url(f"sqlite:///{rest}")
+
+    assert (url.database, dict(url.query)) == (file, query)
 
 
 def test_a_path_in_a_url_is_decoded_once() -> None:

@@ -89,7 +89,17 @@ def _open_for_looking(
     _dialect: Any, _record: ConnectionPoolEntry, cargs: tuple[Any, ...], cparams: dict[str, Any]
 ) -> DBAPIConnection | None:
     [file] = cargs
-    if cparams.get("uri") or not os.path.exists(file) or os.access(file, os.W_OK):  # noqa: PTH110
+    if cparams.get("uri"):
+        from .looking import open_as_asked
+
+        return cast("DBAPIConnection", open_as_asked(file, cparams))
+    if not os.path.exists(file):  # noqa: PTH110
+        if os.path.exists(f"{file}-shm"):  # noqa: PTH110
+            from .leftovers import make_anew
+
+            make_anew(file)
+        return None
+    if os.access(file, os.W_OK):
         return None
     from .looking import open_read_only
 

@@ -1,4 +1,4 @@
-"""A SQLite file that this user may read and not write."""
+"""A SQLite file that is not opened as usual, such as one that this user may only read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ def open_read_only(file: str, parameters: dict[str, Any]) -> sqlite3.Connection:
     """
     # Without a log nobody is writing; with one, what it holds belongs to the rows.
     mode = "mode=ro" if os.path.exists(f"{file}-wal") else "mode=ro&immutable=1"  # noqa: PTH110
-    connection: sqlite3.Connection = sqlite3.connect(
-        f"file:{quote(file)}?{mode}", **{**parameters, "uri": True}
-    )
+    return open_as_asked(f"{file}?{mode}", {**parameters, "uri": True})
+
+
+def open_as_asked(file: str, parameters: dict[str, Any]) -> sqlite3.Connection:
+    """Open a file, after whose path stands how: as `mode=ro`."""
+    path, _, how = file.rpartition("?")
+    connection: sqlite3.Connection = sqlite3.connect(f"file:{quote(path)}?{how}", **parameters)
     return connection

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import runguard.testing
-from runguard import run_scope
+from runguard import configure, run_scope
+from runguard._database_url import in_url
 from runguard._run.embedded import embedded_file
 from tests.cli.conftest import cli
 from tests.run.conftest import engine, events, sql, sqlite_url
@@ -43,6 +46,21 @@ def run(job: str) -> None:
 def jobs_in(file: Path | str) -> list[str]:
     with closing(sqlite3.connect(file)) as connection:
         return [row[0] for row in connection.execute("select job_name from run_log order by id")]
+
+
+@contextmanager
+def held_open(file: Path) -> Iterator[None]:
+    """Let another process have a file open, with its log and its index."""
+    script = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        " connection.execute('select * from run_log').fetchall(); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", script, file]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        yield
+        other.communicate(b"\n")
 
 
 def mode(path: Path) -> int:
@@ -83,6 +101,55 @@ def test_a_worker_notices_that_its_file_was_deleted(
     run("after")
 
     assert jobs_in(file) == ["after"]
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_new_file_is_used_though_others_have_the_log_of_the_former_one_open(
+    sqlite_url: str, tmp_path: Path, *, is_moved: bool
+) -> None:
+    file = tmp_path / "runguard.db"
+    run("before")
+    with held_open(file):
+        if is_moved:
+            file.rename(tmp_path / "moved.db")
+        else:
+            file.unlink()
+        run("after")
+
+        assert jobs_in(file) == ["after"]
+
+
+@pytest.mark.parametrize("form", ["file:{}?uri=true", "file:{}", "{}?nolock=0&uri=true"])
+def test_a_file_that_is_given_as_a_uri_is_made_and_its_loss_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    file, here = tmp_path / "new folder #1" / "runguard.db", tmp_path / "here"
+    path_in_url = in_url(str(file)).replace("#", "%23")
+    monkeypatch.setenv("RUNGUARD_DATABASE_URL", f"sqlite:///{form.format(path_in_url)}")
+    here.mkdir()
+    monkeypatch.chdir(here)
+    run("before")
+    assert jobs_in(file) == ["before"]
+    for path in file.parent.iterdir():
+        path.unlink()
+    run("after")
+
+    assert jobs_in(file) == ["after"]
+    assert list(here.iterdir()) == []
+
+
+def test_a_uri_without_a_slash_begins_at_the_folder_of_the_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, later = tmp_path / "first", tmp_path / "later"
+    first.mkdir()
+    later.mkdir()
+    monkeypatch.chdir(first)
+    configure(database_url="sqlite:///file:runguard.db?uri=true")
+    monkeypatch.chdir(later)
+    run("job")
+
+    assert jobs_in(first / "runguard.db") == ["job"]
 
 
 def test_a_run_whose_file_is_deleted_meanwhile_is_whole_in_the_new_one(
