@@ -58,4 +58,6 @@ def fault_of(error: SQLAlchemyError, of_driver: Callable[[DBAPIError], Fault | N
 
 
 def _is_of_a_parameter(error: SQLAlchemyError) -> bool:
-    return isinstance(error, StatementError) and isinstance(error.orig, ValueError | TypeError)
+    return isinstance(error, StatementError) and isinstance(
+        error.orig, ValueError | TypeError | OverflowError
+    )

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.pool.base import _ConnectionFairy
 
-from runguard._errors import SchemaOutOfDate, StoreUnavailable
-from runguard._models import ErrorGroup, RunNote
+from runguard._errors import RecordRefused, SchemaOutOfDate, StoreUnavailable
+from runguard._models import Counters, ErrorGroup, RunNote
 from runguard._store.factory import open_recorder
 from runguard._store.sqlite.direct import DirectConnection
 from tests.store.drafts import TIMEOUT, failure, new_run, success
@@ -188,6 +188,20 @@ def test_an_error_is_told_as_ever_and_nothing_is_left_open(engine: Engine) -> No
         connection.exec_driver_sql("alter table elsewhere rename to alert")
     assert recorder.finish_run(failure(run), timeout=TIMEOUT).recorded
     engine.dispose()
+
+
+@pytest.mark.parametrize("through_core", [False, True])
+def test_a_number_that_is_too_large_is_the_records_own_fault(
+    engine: Engine, *, through_core: bool
+) -> None:
+    if through_core:
+        _listen(engine, "before_execute")
+    recorder = open_recorder(url=None, engine=engine)
+    run = new_run()
+    recorder.start_run(run, timeout=TIMEOUT)
+
+    with pytest.raises(RecordRefused, match="too large"):
+        recorder.finish_run(success(run, Counters(total_records=2**63)), timeout=TIMEOUT)
 
 
 def test_a_repeat_of_an_ending_finds_that_it_was_written(engine: Engine) -> None:
