@@ -73,8 +73,8 @@ class _Late:
         try:
             self._write(self._owner)
         except (ImportError, OSError) as error:  # it has used up its files: a job runs all the same
-            if not initializes or getattr(error, "errno", 0) is None:  # such as a time limit
-                raise
+            if not initializes or isinstance(error, TimeoutError) or not getattr(error, "errno", 1):
+                raise  # such as a time limit
             return partial(self._initialize, instance)
         found = vars(self._owner)[self._name]  # not what a class below has by this name
         return found.__get__(instance, owner) if hasattr(found, "__get__") else found

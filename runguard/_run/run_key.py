@@ -23,8 +23,8 @@ def new_run_key() -> UUID:
     try:
         from uuid import UUID  # not before a run is made: with what it imports it takes 3 ms
     except (ImportError, OSError) as error:
-        if getattr(error, "errno", 0) is None:  # of a time limit that strikes here
-            raise
+        if isinstance(error, TimeoutError) or getattr(error, "errno", 0) is None:
+            raise  # of a time limit that strikes here
         text = f"{number:032x}"  # the process has used up its files: it does for the spool
         return cast("UUID", "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])))
     return UUID(int=number)

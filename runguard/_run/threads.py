@@ -93,8 +93,8 @@ class Writers:
             try:
                 from .off_loop import Bell
             except (ImportError, OSError) as error:  # it was not loaded in time: the loop waits
-                if getattr(error, "errno", 0) is None:  # a time limit
-                    raise
+                if isinstance(error, TimeoutError) or getattr(error, "errno", 0) is None:
+                    raise  # a time limit
                 return None
             self._here.bell = bell = Bell(loop)
         return bell

@@ -8,6 +8,7 @@ prepares statements only where it has seen that no pooler stands in between.
 from __future__ import annotations
 
 import os
+from errno import EBADF
 from inspect import signature
 from math import inf
 from typing import Any, Final
@@ -168,7 +169,7 @@ def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
     except psycopg.Error:
         return None
     except OSError as error:
-        if error.errno is None:  # of a time limit that strikes here
+        if error.errno != EBADF:  # of a time limit that strikes here
             raise
         return None
     return found.st_dev, found.st_ino
