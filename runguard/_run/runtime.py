@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -240,17 +239,18 @@ class Runtime:
 
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
+        from .forking import await_imports, let_go_of_logging
+
         # A first use imports, and what is being imported is locked: in the child, for ever.
         imports = self._store is None
-        loggers = _let_go_of_logging()
+        loggers = let_go_of_logging()
         locked = self._lock.acquire(timeout=FIRST_USE_SECONDS if imports else FORK_PATIENCE_SECONDS)
         deadline = time.monotonic() + FORK_PATIENCE_SECONDS
         store = self._store
         if store is not None:
             timeout = max(0.0, deadline - time.monotonic())
             store = store if store.before_fork(timeout=timeout) else None
-        if loggers is not None:
-            loggers.acquire()
+        await_imports(loggers, deadline)
         self._held_for_fork.all = (locked, store)
 
     def after_fork_in_parent(self) -> None:
@@ -298,19 +298,6 @@ class Runtime:
 
     def _read_settings(self, explicit: dict[str, Any]) -> Settings:
         return _settings.settings_from(explicit | self.pinned, os.environ, here=self._here)
-
-
-def _let_go_of_logging() -> Any:
-    """Give back the lock that `logging` has taken for this fork; return it where it had.
-
-    Whoever is waited for may want it: what a first use imports asks for its loggers.
-    """
-    lock = getattr(sys.modules.get("logging"), "_lock", None)
-    try:
-        lock.release()  # type: ignore[union-attr]
-    except (AttributeError, RuntimeError):  # there is none, or this thread does not hold it
-        return None
-    return lock
 
 
 _runtimes: WeakSet[Runtime] = WeakSet()

@@ -234,6 +234,40 @@ for thread in threads:
     assert rows("select count(*) from run_log where status <> 'SUCCESS'") == [(0,)]
 
 
+def test_a_fork_while_a_thread_has_its_first_failure_deadlocks_nobody(
+    start: Start, rows: Rows
+) -> None:
+    # What judges a failure is imported then, and what is being imported is locked.
+    ended = start(
+        f"""
+{WORK}
+import sys
+
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "runguard._failure.redaction_rules":
+            importing.set()
+            forking.wait()
+
+importing, forking = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Slow())
+os.register_at_fork(before=forking.set)  # the last one comes first
+with run_scope("parent"):
+    pass
+thread = threading.Thread(target=work, args=("thread",))
+thread.start()
+importing.wait()
+child = fork(work, "child-0")
+thread.join()
+expect_success(child)
+"""
+    ).end()
+
+    assert ended.exit_code == 0, ended.stderr
+    each = (RUNS, RUNS, RUNS // 2)
+    assert runs_by_job(rows) == {"parent": (1, 1, 0), "thread": each, "child-0": each}
+
+
 def test_a_fork_while_a_thread_waits_for_the_store_deadlocks_nobody(
     start: Start, rows: Rows, request: pytest.FixtureRequest
 ) -> None:
