@@ -118,6 +118,8 @@ class Lifecycle:
                 self._release_lock()
                 return self._opening
         if trouble is not None:
+            with suppress(Exception):  # the body may go on for hours without what others wait for
+                self._empty_hand()
             from .outage import outlive
 
             refusal = outlive(self, trouble)

@@ -6,6 +6,8 @@ import logging
 import math
 import re
 import runpy
+import threading
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import pytest
 from sqlalchemy import create_engine, event
 
 import runguard
-from runguard import run_scope
+from runguard import StoreUnavailable, run_scope
 from runguard._api import runtime
 from runguard._run import again, here, spool
 from runguard._run.threads import Writers
@@ -81,6 +83,13 @@ def test_a_plain_run_is_written_without_another_thread(warm: list[str], sql: Sql
     assert (row["status"], row["total_records"], row["alert_outcome"]) == ("SUCCESS", 7, "none")
     assert row["finished_at"] >= row["started_at"]
     assert pool().checkedout() == 0
+
+
+OURS = "from pg_stat_activity where datname = current_database() and application_name = 'runguard'"
+
+
+def connections(sql: Sql) -> list[dict[str, Any]]:
+    return sql(f"select pid {OURS} order by pid")
 
 
 def says(run: runguard.Run) -> None:
@@ -364,7 +373,7 @@ def test_where_no_connection_is_free_the_run_waits_in_a_writer(
 def test_a_connection_that_the_server_has_ended_is_replaced_by_a_writer(
     warm: list[str], sql: Sql
 ) -> None:
-    sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name='runguard'")
+    sql(f"select pg_terminate_backend(pid) {OURS}")
 
     with run_scope("job") as run:
         pass
@@ -390,6 +399,62 @@ def test_a_statement_that_somebody_watches_is_executed_by_core(warm: list[str]) 
     assert warm == ["open", "close"]
     assert seen == ["INSERT", "UPDATE"]
     assert pool().checkedout() == 0
+
+
+def test_a_connection_is_kept_though_core_executes_its_statements(
+    warm: list[str], sql: Sql
+) -> None:
+    engine = runtime.store().engine  # type: ignore[attr-defined]
+    event.listen(engine, "before_cursor_execute", lambda *_: None)
+    before = connections(sql)
+
+    for _ in range(2):
+        failed_run()
+        with run_scope("job"):
+            pass
+
+    assert warm == ["open", "close"] * 4
+    assert connections(sql) == before
+
+
+def test_a_connection_is_kept_that_is_to_prepare_no_more(warm: list[str], sql: Sql) -> None:
+    runtime.store()._attempts.may_prepare = False  # type: ignore[attr-defined]
+    before = connections(sql)
+
+    for _ in range(2):
+        with run_scope("job"):
+            pass
+
+    assert warm == ["open"]
+    assert connections(sql) == before
+
+
+def test_a_run_that_goes_on_without_the_store_keeps_no_connection_from_others(
+    warm: list[str], sql: Sql
+) -> None:
+    writers = runtime.writers()
+    most = writers._most()
+    begun, queued = threading.Barrier(most + 1), threading.Event()
+
+    def occupy(_: Exception | None = None, /) -> None:
+        begun.wait()
+        while writers._queue.empty() and not queued.is_set():
+            time.sleep(0.001)
+        queued.set()
+        writers.breaker.note_fault(StoreUnavailable("the server went away"))
+
+    busy = [threading.Thread(target=lambda: writers.run(occupy, seconds=60)) for _ in range(most)]
+    for thread in busy:
+        thread.start()
+    begun.wait()
+    sql(f"select pg_terminate_backend(pid) {OURS}")
+
+    with run_scope("job") as run:
+        assert run.id is None
+        assert pool().checkedout() == 0
+
+    for thread in busy:
+        thread.join()
 
 
 def test_on_an_engine_of_the_users_all_runs_are_writers(

@@ -110,6 +110,28 @@ def test_a_job_that_closes_all_descriptors_gets_a_new_connection(migrated_pg_url
     assert (done.stdout, done.stderr) == ("True SUCCESS\n", "")
 
 
+def test_what_a_job_opens_after_it_has_closed_all_descriptors_stays_its_own(
+    migrated_pg_url: str,
+) -> None:
+    program = (
+        "import logging, os, runguard\n"
+        f"runguard.configure(database_url={migrated_pg_url!r})\n"
+        "logging.getLogger('runguard').setLevel(logging.WARNING)\n"
+        "for _ in range(3):\n"
+        "    with runguard.run_scope('job'):\n        pass\n"
+        "with runguard.run_scope('job') as run:\n"
+        "    os.closerange(3, 256)\n"
+        "    taken = [open('/dev/null') for _ in range(16)]\n"
+        "print(all(os.path.sameopenfile(taken[-1].fileno(), one.fileno()) for one in taken))\n"
+        "print(run.id is not None, run.status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=False, timeout=120, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("True\nTrue SUCCESS\n", "")
+
+
 CLOSES_ALL = (
     "import os, sys, runguard\n"
     "runguard.configure(database_url=sys.argv[1])\n"

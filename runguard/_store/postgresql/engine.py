@@ -27,6 +27,7 @@ from .pinning import PinnedCompiler
 
 IDLE_LIMIT_SECONDS: Final = 60.0
 SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had at first
+NOTHING_THERE: Final = (-1, -1)  # somebody has closed its descriptor
 LEAST_CONNECT_SECONDS: Final = 2  # libpq's smallest
 MOST_CONNECT_SECONDS: Final = 3600
 # SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
@@ -86,6 +87,18 @@ class DirectPool(QueuePool):
             and _identity_of(connection) == info.get(SOCKET)
         )
 
+    def let_go(self, entry: Any) -> None:
+        """Have an entry connect anew, whatever its connection was used for."""
+        connection = entry.dbapi_connection
+        # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
+        # nothing may be written to this one, and it may not even be closed.
+        if connection is not None:
+            found = _identity_of(connection)
+            if found is not None and found != entry.info.get(SOCKET):
+                _forsaken.append(connection)
+                entry.dbapi_connection = None
+        entry.invalidate()
+
     def _do_get(self) -> Any:
         until = DEADLINE.get()
         entry = self.idle.take(until if until < inf else ticks() + self.timeout())
@@ -93,14 +106,8 @@ class DirectPool(QueuePool):
             from ..giving_up import all_busy
 
             raise all_busy(self.size())
-        connection = entry.dbapi_connection
-        # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
-        # nothing may be written to this one, and it may not even be closed.
-        if connection is not None and not self.is_sound(entry):
-            if _identity_of(connection) != entry.info.get(SOCKET):
-                _forsaken.append(connection)
-                entry.dbapi_connection = None
-            entry.invalidate()  # so it will connect anew
+        if entry.dbapi_connection is not None and not self.is_sound(entry):
+            self.let_go(entry)
         return entry
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
@@ -164,6 +171,7 @@ def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
+    """Return what its descriptor leads to; None where it has none any more."""
     try:
         found = os.fstat(driver_connection.fileno())
     except psycopg.Error:
@@ -171,5 +179,5 @@ def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
     except OSError as error:
         if error.errno != EBADF:  # of a time limit that strikes here
             raise
-        return None
+        return NOTHING_THERE
     return found.st_dev, found.st_ino

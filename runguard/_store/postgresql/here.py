@@ -44,14 +44,19 @@ class Here:
         attempts, pool = self._attempts, self._pool
         if pool.is_watched() or attempts.hopeless or hand or not pool.idle.take_into(hand):
             return None
-        if not pool.is_sound(hand[0]):
-            return None
         connection = hand[0].dbapi_connection
-        if not attempts.may_prepare and connection.prepare_threshold is not None:
+        if not pool.is_sound(hand[0]) or not (
+            attempts.may_prepare or connection.prepare_threshold is None
+        ):
+            pool.idle.give_back_from(hand)  # a writer mends it
             return None
         connection.deadline = deadline
         try:
             result = work(BareAttempt(attempts.engine, hand[0]))
+        except NotHere:  # nothing was sent: the connection is as good as it was
+            connection.deadline = inf
+            pool.idle.give_back_from(hand)
+            return None
         except psycopg.Error as error:
             if BY_SQLSTATE.get(error.sqlstate or "") is Fault.UNPREPARE:
                 attempts.may_prepare = False  # there is a pooler, it seems
@@ -65,7 +70,11 @@ class Here:
 
     def recover(self, hand: deque[Any]) -> None:
         """Let others have the place of what is in the hand."""
-        self._pool.idle.recover(hand, lambda entry: entry.invalidate())
+        self._pool.idle.recover(hand, self._pool.let_go)
+
+
+class NotHere(psycopg.NotSupportedError):
+    """A statement that only a writer may execute."""
 
 
 class BareAttempt(Attempt):
@@ -79,7 +88,7 @@ class BareAttempt(Attempt):
 
     def first_row(self, *_: Any) -> NoReturn:
         """Refuse: Core's execution, and what compiles for it, catches what may strike."""
-        raise psycopg.NotSupportedError
+        raise NotHere
 
     def raise_as_core(self, error: Exception, _: str) -> NoReturn:
         """Leave the error as it is."""
