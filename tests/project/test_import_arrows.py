@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -96,6 +97,7 @@ IMPURE_MODULES = {
 }
 
 
+@cache
 def sources() -> dict[str, Path]:
     """Every module of the package and of the migrations, by its name without `runguard`."""
     files = [*(ROOT / "runguard").rglob("*.py"), *(ROOT / "migrations").rglob("*.py")]
@@ -105,6 +107,7 @@ def sources() -> dict[str, Path]:
     }
 
 
+@cache
 def imports(module: str, source: str) -> list[tuple[str, bool]]:
     """The absolute names that a module imports, each with whether it is for type checkers only."""
     tree = ast.parse(source)
