@@ -9,13 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
-from sqlalchemy.exc import (
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    SQLAlchemyError,
-    StatementError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 
@@ -58,6 +52,4 @@ def fault_of(error: SQLAlchemyError, of_driver: Callable[[DBAPIError], Fault | N
 
 
 def _is_of_a_parameter(error: SQLAlchemyError) -> bool:
-    return isinstance(error, StatementError) and isinstance(
-        error.orig, ValueError | TypeError | OverflowError
-    )
+    return isinstance(getattr(error, "orig", None), ValueError | TypeError | OverflowError)

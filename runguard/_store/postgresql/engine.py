@@ -27,7 +27,6 @@ from .pinning import PinnedCompiler
 
 IDLE_LIMIT_SECONDS: Final = 60.0
 SOCKET: Final = "runguard_socket"  # in a connection's info: which socket it had at first
-NOTHING_THERE: Final = (-1, -1)  # somebody has closed its descriptor
 LEAST_CONNECT_SECONDS: Final = 2  # libpq's smallest
 MOST_CONNECT_SECONDS: Final = 3600
 # SQLAlchemy 2.0.43 and later can leave out the rollback of what was committed by itself.
@@ -89,14 +88,12 @@ class DirectPool(QueuePool):
 
     def let_go(self, entry: Any) -> None:
         """Have an entry connect anew, whatever its connection was used for."""
-        connection = entry.dbapi_connection
         # A job that becomes a daemon closes all descriptors, and the next file takes their numbers:
         # nothing may be written to this one, and it may not even be closed.
-        if connection is not None:
-            found = _identity_of(connection)
-            if found is not None and found != entry.info.get(SOCKET):
-                _forsaken.append(connection)
-                entry.dbapi_connection = None
+        found = entry.dbapi_connection and _identity_of(entry.dbapi_connection)
+        if found and found != entry.info.get(SOCKET):
+            _forsaken.append(entry.dbapi_connection)
+            entry.dbapi_connection = None
         entry.invalidate()
 
     def _do_get(self) -> Any:
@@ -179,5 +176,5 @@ def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
     except OSError as error:
         if error.errno != EBADF:  # of a time limit that strikes here
             raise
-        return NOTHING_THERE
+        return -1, -1  # somebody has closed it
     return found.st_dev, found.st_ino
