@@ -1,8 +1,7 @@
 """The engine for a PostgreSQL server: how runguard connects.
 
 Every statement is in its own transaction (autocommit). The engine gives up at a deadline even where
-the server accepts and never answers, does not trust a connection that was idle for long, and
-prepares statements only where it has seen that no pooler stands in between.
+the server never answers, trusts no connection that idled for long, and prepares beside no pooler.
 """
 
 from __future__ import annotations
@@ -155,8 +154,7 @@ def _connect_bounded(
 
 def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
     """Adapt a new connection to its server, and know it again."""
-    # A pooler hands out server sessions that other clients have prepared in; it also gives its
-    # clients process ids of its own, which is how it shows.
+    # A pooler gives out sessions that others have prepared in; its own process ids give it away.
     if driver_connection.is_direct():
         driver_connection.prepare_threshold = 0
     style = driver_connection.info.parameter_status("DateStyle") or "ISO"
@@ -168,13 +166,12 @@ def _learn(driver_connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def _identity_of(driver_connection: Any) -> tuple[int, int] | None:
-    """Return what its descriptor leads to; None where it has none any more."""
     try:
         found = os.fstat(driver_connection.fileno())
     except psycopg.Error:
-        return None
+        return None  # it was closed
     except OSError as error:
         if error.errno != EBADF:  # of a time limit that strikes here
             raise
-        return -1, -1  # somebody has closed it
+        return -1, -1  # somebody else has closed its descriptor
     return found.st_dev, found.st_ino
