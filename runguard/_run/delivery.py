@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -123,19 +124,27 @@ class Delivery:
     def _start_child(self) -> subprocess.Popen[bytes] | None:
         why_not = _why_not(self._settings)
         if why_not is None:
+            ended = self._take_ended_jobs()
             try:
-                child = self._popen(self._folder or None)
-                self._ended_jobs.clear()
-                return child
+                return self._popen(self._folder or None, ended)
             except OSError as trouble:  # such as no process, no memory or no file that is left
+                self._ended_jobs |= dict.fromkeys(ended)
                 why_not = str(trouble)
         self._tell(DELIVERY_UNAVAILABLE, reason=f"{why_not}: {INSTEAD}")
         return None
 
-    def _popen(self, folder: str | None) -> subprocess.Popen[bytes]:
+    def _take_ended_jobs(self) -> list[str]:
+        """Take the names one by one: who ends a run meanwhile is for the next child."""
+        names: deque[str] = deque()
+        with suppress(KeyError):
+            while True:
+                names.appendleft(self._ended_jobs.popitem()[0])
+        return list(names)
+
+    def _popen(self, folder: str | None, ended: list[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(  # noqa: S603 - this interpreter, and constants
             self._command,
-            env=_environment(self._settings) | {ENDED_JOBS: _in_json(self._ended_jobs)},
+            env=_environment(self._settings) | {ENDED_JOBS: _in_json(ended)},
             cwd=folder if folder is None or os.path.isdir(folder) else os.sep,  # noqa: PTH112
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

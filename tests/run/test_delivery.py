@@ -265,6 +265,31 @@ def test_the_question_and_the_child_are_about_all_jobs_that_have_ended_since(
     assert json.loads(child["environ"][delivery.ENDED_JOBS]) == ["one", "two", "three"]
 
 
+@pytest.mark.usefixtures("channel", "sqlite_url")
+def test_a_job_that_ends_while_a_child_is_started_is_for_the_next_one(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def start_while_a_job_ends(*args: Any, **options: Any) -> Any:
+        child = start(*args, **options)
+        assert runtime._delivery
+        assert runtime._delivery.may_wait("late")
+        return child
+
+    with run_scope("one"):  # has it ask, so that the next ones need not
+        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", start_while_a_job_ends)
+        fail("two")
+    wait_for_delivery()
+    fail("three")
+    wait_for_delivery()
+
+    ended = [json.loads(child["environ"][delivery.ENDED_JOBS]) for child in children.started()]
+    assert sorted(ended) == [["late", "three"], ["one", "two"]]
+
+
 def test_no_name_of_a_job_makes_the_childs_environment_too_long() -> None:
     names = [f"{number:03}" + "x" * 5000 for number in range(200)]
 
