@@ -28,9 +28,8 @@ def lost_runs_from(
 ) -> Sequence[LostRun]:
     """The runs that were found to be silent, from their rows, with their environments."""
     environments: dict[int, str] = {}
-    if (
-        rows and _ENVIRONMENT.name not in lacking
-    ):  # asked here, so that no start of a run asks for it
+    # Asked here, so that no start of a run asks for it.
+    if rows and _ENVIRONMENT.name not in lacking:
         of_these = run_log.c.id.in_([row[0] for row in rows]) & _ENVIRONMENT.is_not(None)
         found = connection.execute(select(run_log.c.id, _ENVIRONMENT).where(of_these))
         environments = {row.id: row.environment for row in found}

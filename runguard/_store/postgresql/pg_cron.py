@@ -13,6 +13,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Interval,
+    Select,
     Text,
     bindparam,
     cast,
@@ -59,6 +60,7 @@ _STARTED_AT: Final = func.coalesce(_OWN_TIME, _SINCE_SERVER_STARTED, type_=_INST
 _ENDED_AT: Final = func.coalesce(
     _RUN.c.end_time, func.greatest(_STARTED_AT, _SINCE_SERVER_STARTED), type_=_INSTANT
 )
+_NEWEST: Final = select(_RUN.c.runid).order_by(_RUN.c.runid.desc()).limit(1)
 _ASKED: Final = select(
     *(_RUN.c.runid, _RUN.c.jobid, _RUN.c.job_pid, _RUN.c.database, _RUN.c.username),
     *(_OWN_TIME.is_not(None), _STARTED_AT, _ENDED, _ENDED_AT),
@@ -130,15 +132,11 @@ class PgCronSource(BaseStore):
         The primary key is walked from its end: what is older is not read.
         """
         ago = func.now() - bindparam("ago", length, type_=Interval(native=True))
-        newest = select(_RUN.c.runid).where(_RUN.c.start_time < ago)
-        return next(
-            (row[0] for row in self._rows(newest.order_by(_RUN.c.runid.desc()).limit(1))), 0
-        )
+        return self._newest(_NEWEST.where(_RUN.c.start_time < ago))
 
     def newest(self) -> int:
         """Return the number of the newest run; 0 where there is none."""
-        newest = select(_RUN.c.runid).order_by(_RUN.c.runid.desc()).limit(1)
-        return next((row[0] for row in self._rows(newest)), 0)
+        return self._newest(_NEWEST)
 
     def runs(self, *, after: int, up_to: int) -> Sequence[CronRun]:
         """List the newest `BATCH` runs with a number after one and up to another, in order."""
@@ -154,6 +152,9 @@ class PgCronSource(BaseStore):
             return []
         wanted = _ASKED.where(_RUN.c.runid.in_(numbers)).order_by(_RUN.c.runid)
         return [_run_from(row) for row in self._rows(wanted)]
+
+    def _newest(self, query: Select[Any]) -> int:
+        return next((row[0] for row in self._rows(query)), 0)
 
     def _rows(self, query: Executable) -> Sequence[Any]:
         return self._attempts.run(

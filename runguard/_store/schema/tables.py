@@ -80,7 +80,7 @@ alert = Table(
     Column("environment", Text),
 )
 
-# The guard rows of the cooldown: when a key last alerted. See the two *_cooldown.py files.
+# The guard rows of the cooldown: when a key last alerted. See `cooldown` of each store.
 alert_cooldown = Table(
     "alert_cooldown",
     metadata,

@@ -1,6 +1,6 @@
 """The cooldown on SQLite: who may raise an alert, decided under the file's write lock.
 
-The same rule as in `postgresql_cooldown.py`, in steps. SQLite lets one writer in at a time; but a
+The same rule as in `postgresql/cooldown.py`, in steps. SQLite lets one writer in at a time; but a
 transaction that begins with a read and writes later fails, or decides by what is no longer so. The
 caller therefore holds `BEGIN IMMEDIATE` before it comes here.
 """
