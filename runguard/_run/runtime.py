@@ -239,18 +239,22 @@ class Runtime:
 
     def before_fork(self) -> None:
         """Let other threads finish what would hang the child for ever, within a bound."""
-        from .forking import await_imports, let_go_of_logging
+        loggers: Any = None
+        wait: Callable[[Any, float], None] | None = None
+        with suppress(ImportError, OSError):  # no file is left to load it: it forks all the same
+            from .forking import await_imports, let_go_of_logging
 
+            loggers, wait = let_go_of_logging(), await_imports
         # A first use imports, and what is being imported is locked: in the child, for ever.
         imports = self._store is None
-        loggers = let_go_of_logging()
         locked = self._lock.acquire(timeout=FIRST_USE_SECONDS if imports else FORK_PATIENCE_SECONDS)
         deadline = time.monotonic() + FORK_PATIENCE_SECONDS
         store = self._store
         if store is not None:
             timeout = max(0.0, deadline - time.monotonic())
             store = store if store.before_fork(timeout=timeout) else None
-        await_imports(loggers, deadline)
+        if wait is not None:
+            wait(loggers, deadline)
         self._held_for_fork.all = (locked, store)
 
     def after_fork_in_parent(self) -> None:
