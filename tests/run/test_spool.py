@@ -172,7 +172,7 @@ def test_a_later_run_replays(proxy: ProtocolProxy, migrated_pg_url: str, events:
     proxy.refuse()
     fail()
     proxy.resume()
-    runtime.spool()._look_again_at = 0.0
+    runtime.spool().look_again_at = 0.0
     with run_scope("another"):
         pass
 

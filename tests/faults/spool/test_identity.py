@@ -246,7 +246,7 @@ def test_what_waits_under_the_name_of_an_earlier_release_is_replayed(
     path = put("waited")
     spool = runtime.spool()
     spool.folder.rename(spool.folders[-1])
-    runtime.spool()._look_again_at = 0.0
+    runtime.spool().look_again_at = 0.0
     with runguard.run_scope("later"):
         pass
 

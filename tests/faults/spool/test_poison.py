@@ -252,7 +252,7 @@ def test_what_the_store_refuses_is_told_once_and_a_later_run_gets_past_it(
         put("refused")
     put("behind")
     for number in range(3):
-        runtime.spool()._look_again_at = 0.0
+        runtime.spool().look_again_at = 0.0
         with runguard.run_scope(f"later {number}"):
             pass
 

@@ -106,7 +106,7 @@ def test_the_table_of_events_names_what_is_logged(
         with run_scope("job"):
             pass
     monkeypatch.setattr("runguard._run.spool.LOOK_EVERY_SECONDS", 0.0)
-    runguard._api.runtime.spool()._look_again_at = 0.0
+    runguard._api.runtime.spool().look_again_at = 0.0
     (runguard._api.runtime.spool().folder / "no record.json").write_text("")
     with run_scope("job"):
         pass
