@@ -91,7 +91,9 @@ def test_hundreds_of_slow_connections_leave_room_for_others(
     port = serving(plain(), limits=Limits(connections=40, request_seconds=60))
     slow = [sockets(port, sent) for _ in range(300)]
     began = time.monotonic()
-    answers = [httpx.get(f"http://127.0.0.1:{port}/health").status_code for _ in range(5)]
+    answers = [
+        httpx.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code for _ in range(5)
+    ]
     took = time.monotonic() - began
     closed = sum(map(is_closed, slow[:200]))
 
@@ -226,7 +228,7 @@ def test_only_a_named_proxy_says_who_the_client_is(
 
     port = serving(who, proxies=proxies)
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
-    said = httpx.get(f"http://127.0.0.1:{port}/", headers=headers).text
+    said = httpx.get(f"http://127.0.0.1:{port}/", headers=headers, timeout=60).text
 
     assert said == (f"{named} https" if named else "127.0.0.1 http")
 

@@ -96,7 +96,7 @@ def address_in(line: str) -> str:
 def test_it_says_where_it_is_serves_and_ends_cleanly(filled_file: str, end: int) -> None:
     with served("--port", "0", "--database-url", filled_file) as (process, greeting):
         address = address_in(greeting)
-        overview = httpx.get(f"{address}api/v1/overview").json()
+        overview = httpx.get(f"{address}api/v1/overview", timeout=60).json()
         process.send_signal(end)
         stdout, stderr = process.communicate(timeout=30)
 
@@ -137,7 +137,7 @@ def test_an_allowed_name_without_a_login_is_a_warning(filled_file: str) -> None:
     with served(*arguments) as (process, warning):
         assert process.stderr is not None
         address = address_in(process.stderr.readline())
-        answer = httpx.get(f"{address}api/v1/session", headers={"Host": "ops.example"})
+        answer = httpx.get(f"{address}api/v1/session", headers={"Host": "ops.example"}, timeout=60)
 
     assert "There is no login" in warning
     assert answer.status_code == 200
@@ -149,7 +149,7 @@ def test_nothing_of_a_request_is_written_anywhere_and_the_same_mistake_once(
     secret = "a-secret-in-an-address"
     with served("--port", "0", RUNGUARD_DATABASE_URL=filled_file) as (process, greeting):
         address = httpx.URL(address_in(greeting))
-        httpx.get(f"{address}?token={secret}")
+        httpx.get(f"{address}?token={secret}", timeout=60)
         for _ in range(50):
             with socket.create_connection((address.host, address.port), timeout=20) as client:
                 client.sendall(f"no request {secret}\r\n\r\n".encode())
@@ -165,7 +165,9 @@ def test_a_proxy_may_take_a_prefix_away(filled_file: str) -> None:
     arguments = ("--port", "0", "--root-path", "/ops/", "--database-url", filled_file)
     with served(*arguments) as (_, greeting):
         address = address_in(greeting)
-        document = httpx.get(f"{address.removesuffix('ops/')}api/v1/openapi.json").json()
+        document = httpx.get(
+            f"{address.removesuffix('ops/')}api/v1/openapi.json", timeout=60
+        ).json()
 
     assert address.endswith("/ops/")
     assert document["servers"] == [{"url": "/ops/api/v1"}]
@@ -311,8 +313,8 @@ def read_only_url(url: str) -> str:
 def test_a_standby_is_found_out_at_the_start(filled_pg_url: str) -> None:
     with served("--port", "0", "--database-url", read_only_url(filled_pg_url)) as (_, greeting):
         address = address_in(greeting)
-        session = httpx.get(f"{address}api/v1/session").json()
-        overview = httpx.get(f"{address}api/v1/overview").json()
+        session = httpx.get(f"{address}api/v1/session", timeout=60).json()
+        overview = httpx.get(f"{address}api/v1/overview", timeout=60).json()
 
     assert "(read-only)" in greeting
     assert session["read_only"] is True
@@ -484,7 +486,7 @@ def test_it_leaves_that_to_others_where_it_is_told_to(
         MailServer() as mail,
         served("--port", "0", option, RUNGUARD_NOTIFY=mail.url()) as (process, greeting),
     ):
-        httpx.get(address_in(greeting))
+        httpx.get(address_in(greeting), timeout=60)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 

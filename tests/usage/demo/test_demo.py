@@ -194,7 +194,7 @@ def test_with_web_it_then_serves_what_it_played_until_ctrl_c() -> None:
             assert playing.stderr is not None
             said = playing.stderr.readline()
             address = next(word for word in said.split() if word.startswith("http://"))
-            page = httpx.get(address).text
+            page = httpx.get(address, timeout=60).text
         finally:
             playing.send_signal(signal.SIGINT)
         assert playing.wait(timeout=30) == 0

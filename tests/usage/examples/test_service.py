@@ -101,12 +101,12 @@ def test_web_worker_and_scheduler_share_jobs_and_one_failure_is_one_mail(
     start("examples.service.scheduler")
 
     assert httpx.post(f"{address}/sync/now", timeout=60).json()["records"] == 120
-    assert httpx.post(f"{address}/sync").status_code == 202
+    assert httpx.post(f"{address}/sync", timeout=60).status_code == 202
     until(lambda: ask("select count(*) from run_log where status = 'SUCCESS'") == [(3,)], 60)
     upstream.answer("503")
-    assert httpx.post(f"{address}/sync").status_code == 202
+    assert httpx.post(f"{address}/sync", timeout=60).status_code == 202
     until(lambda: mail.mails, 60)
-    assert httpx.post(f"{address}/sync/now").json() == {"error_group": "HTTP_5XX"}
+    assert httpx.post(f"{address}/sync/now", timeout=60).json() == {"error_group": "HTTP_5XX"}
 
     runs = ask(
         "select job_name, trigger_type, status, total_records, alert_outcome from run_log"
@@ -125,7 +125,7 @@ def test_web_worker_and_scheduler_share_jobs_and_one_failure_is_one_mail(
     assert ask("select job_name from job") == [("enrolment_count",)]
     [arrived] = mail.mails
     assert arrived["Subject"] == "HTTP_5XX enrolment_sync failed (high)"
-    page = httpx.get(f"{address}/runguard/login")
+    page = httpx.get(f"{address}/runguard/login", timeout=60)
     assert (page.status_code, "runguard" in page.text) == (200, True)
 
 
